@@ -1,0 +1,1 @@
+"""Benchmarks played through the env, with honest statistics."""

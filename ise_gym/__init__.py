@@ -1,0 +1,1 @@
+"""ISE (Intent, Simulate, Execute) as one Gymnasium environment."""

@@ -1,0 +1,30 @@
+"""The errors a user can meet.
+
+Every message says what was wrong, where, and what to do. `ise`, `training.sft` and `eval` print a
+`UserError` as one line and exit with code 2; anything else is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Bad input or a missing requirement: the user can mend it, so no traceback is shown."""
+
+
+class WorkspaceError(RuntimeError):
+    """The sandbox itself failed (not a command in it): an infrastructure failure, never a reward of 0."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the closest known name, or an empty string.
+
+    >>> nearest("bubblewarp", ["bubblewrap", "docker"])
+    " Did you mean 'bubblewrap'?"
+    >>> nearest("zzz", ["bubblewrap"])
+    ''
+    """
+    found = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean '{found[0]}'?" if found else ""

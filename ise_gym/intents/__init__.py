@@ -1,0 +1,1 @@
+"""I: the 4D catalog, its sampler and the realiser that turns a draw into a scenario."""

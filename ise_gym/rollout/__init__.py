@@ -1,0 +1,1 @@
+"""Agents × env over many scenarios: workers, resume."""

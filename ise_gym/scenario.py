@@ -1,0 +1,156 @@
+"""What one episode needs: a user, tools, a workspace seed, checks and limits.
+
+Everything upstream (the 4D catalog, an ISETrace intent file, a Claw-Eval task) ends as a `Scenario`;
+everything downstream (env, rollout, eval) starts from one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from ise_gym.workspace.base import SeedFile, Workspace
+
+Register = Literal["casual", "collaborative", "analytical", "formal"]
+Complexity = Literal["simple", "medium", "complex"]
+DEFAULT_TOOLS: tuple[str, ...] = ("exec", "read", "write", "edit", "process")
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """Verdict of one check; ``reason`` says what was found instead (harness only, never shown to a model)."""
+
+    passed: bool
+    reason: str = ""
+
+
+class Check(Protocol):
+    """Looks at the final workspace. Expected values stay on the harness side."""
+
+    def run(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
+        """Check the workspace; ``start`` maps paths to the files that the episode began with."""
+        ...
+
+
+@dataclass(frozen=True)
+class SubGoal:
+    """One verifiable piece of what a request asks for: passes when all of its checks pass."""
+
+    name: str
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True)
+class PlanStep:
+    """One assistant message of the scripted expert (harness only).
+
+    Attributes:
+        tool: the tool called, or "" for a step that only speaks.
+        arguments: its arguments.
+        say: the text beside the call.
+        key: without this step the checks must fail (proved by ``ise tasks check``).
+        fails: the call is a realistic mistake and really fails.
+        mistake: the step belongs to a mistake block; a plan without the block also solves the task.
+    """
+
+    tool: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    say: str = ""
+    key: bool = False
+    fails: bool = False
+    mistake: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """One thing the user asks for, in one user turn.
+
+    Attributes:
+        name: unique within the scenario, ``<task instance>/<request>``.
+        text: the utterance, already in the persona's voice.
+        task: name of the catalog task it came from ("" for none).
+        subgoals: what must hold afterwards.
+        plan: how the scripted expert does it.
+        reply: the expert's closing words to the user.
+        supersedes: earlier requests whose sub-goals this one changes; they keep the verdict they had.
+        facts: words the user may use when asking again (paths, names, figures of this request).
+    """
+
+    name: str
+    text: str
+    task: str = ""
+    subgoals: tuple[SubGoal, ...] = ()
+    plan: tuple[PlanStep, ...] = ()
+    reply: str = ""
+    supersedes: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Persona:
+    """Who the user is (ISE's P). ``voice`` holds the style's traits as data (greeting, hedging, …)."""
+
+    name: str
+    role: str
+    industry: str
+    expertise: tuple[str, ...] = ()
+    experience_level: str = ""
+    communication_style: str = ""
+    work_context: str = ""
+    register: Register = "collaborative"
+    voice: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When an episode is truncated. ``seconds`` counts wall time and is the one nondeterministic limit."""
+
+    user_turns: int = 24
+    messages: int = 600
+    tool_calls: int = 300
+    seconds: float = 1800.0
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Everything one episode needs.
+
+    Attributes:
+        id: stable and unique within its source; equal for equal (source, seed).
+        seed: drives the user simulator and the expert's mistakes.
+        intent: the full natural-language intent (harness and exporter; the agent sees requests one by one).
+        requests: in the order in which the user makes them.
+        domains, tasks: catalog names, for statistics.
+        split: "train", "eval" or "" — fixed by the source, checked by the eval's contamination check.
+        metadata: JSON, copied into the trajectory.
+    """
+
+    id: str
+    seed: int
+    intent: str
+    persona: Persona
+    requests: tuple[Request, ...]
+    files: tuple[SeedFile, ...] = ()
+    domains: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    complexity: Complexity = "medium"
+    tools: tuple[str, ...] = DEFAULT_TOOLS
+    budget: Budget = field(default_factory=Budget)
+    system_prompt: str = ""
+    split: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ScenarioSource(Protocol):
+    """Scenarios, indexable by seed: ``source.scenario(seed)`` is always the same for the same seed."""
+
+    name: str
+
+    def scenario(self, seed: int) -> Scenario:
+        """Return the scenario of a seed (any integer ≥ 0)."""
+        ...
+
+    def __iter__(self) -> Iterator[Scenario]:
+        """Iterate from seed 0; endless for generated sources, finite for files."""
+        ...

@@ -1,0 +1,1 @@
+"""S: who asks. User simulators and the guard that keeps them users."""

@@ -1,0 +1,79 @@
+"""What a user simulator sees and says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ise_gym.messages import Message
+from ise_gym.scenario import Scenario
+from ise_gym.workspace.base import Diff
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What really happened since the user last spoke; the simulator's only view of the box.
+
+    Attributes:
+        diff: files created, changed, deleted.
+        failed_commands: (command, exit code) of calls that failed.
+        passed: sub-goals of the present request that hold now; ``failed``: those that don't.
+    """
+
+    diff: Diff = field(default_factory=Diff)
+    failed_commands: tuple[tuple[str, int | None], ...] = ()
+    passed: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class UserView:
+    """The conversation from the user's own side: roles flipped, no tool calls, no tool output.
+
+    In ``history`` the user's own words have role "assistant" and the agent's have role "user".
+    """
+
+    history: tuple[Message, ...]
+    evidence: Evidence
+    turn: int
+
+
+@dataclass(frozen=True)
+class UserTurn:
+    """What the user does: speak (``text``), or end the episode.
+
+    Attributes:
+        text: the message; "" only when the episode ends silently.
+        request: name of the request that is now current.
+        done: the user is satisfied and leaves; ``gave_up``: leaves unsatisfied.
+        events: role-guard events of this turn, JSON.
+    """
+
+    text: str
+    request: str = ""
+    done: bool = False
+    gave_up: bool = False
+    events: tuple[Mapping[str, Any], ...] = ()
+
+
+class UserSimulator(Protocol):
+    """A user of one episode at a time."""
+
+    name: str
+
+    def reset(self, scenario: Scenario, seed: int) -> UserTurn:
+        """Start an episode and return the opening turn."""
+        ...
+
+    def respond(self, view: UserView) -> UserTurn:
+        """Answer the agent's finished turn."""
+        ...
+
+    def state(self) -> Any:
+        """Return picklable state, for snapshot and fork."""
+        ...
+
+    def set_state(self, state: Any) -> None:
+        """Take back what `state` returned."""
+        ...

@@ -1,0 +1,1 @@
+"""E: what an agent may call, on top of a workspace."""

@@ -1,0 +1,52 @@
+"""What a tool is: a schema that the model sees and a function that runs in a workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ise_gym.messages import ToolSchema
+from ise_gym.workspace.base import Workspace
+
+
+@dataclass(frozen=True)
+class ToolOutcome:
+    """What a call gave: the text the model reads, and the truth about it.
+
+    Attributes:
+        content: what goes into the tool message.
+        success: False for a non-zero exit, a timeout, a missing file, a bad argument: any failure.
+        exit_code: the real exit status where a process ran, else None.
+        error: a short machine-readable kind for failures ("exit", "timeout", "not_found", "bad_arguments", …).
+    """
+
+    content: str
+    success: bool
+    exit_code: int | None = None
+    error: str = ""
+
+
+@dataclass
+class ToolContext:
+    """What a tool may touch: the workspace and its own per-episode state (e.g. process offsets)."""
+
+    workspace: Workspace
+    state: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One tool: its OpenAI schema and its implementation.
+
+    ``run`` gets arguments that already passed the JSON schema. It returns a `ToolOutcome` for everything
+    that can go wrong *inside* the box and lets `WorkspaceError` through.
+    """
+
+    schema: ToolSchema
+    run: Callable[[ToolContext, Mapping[str, Any]], ToolOutcome]
+
+    @property
+    def name(self) -> str:
+        """The name the model calls it by."""
+        return self.schema["function"]["name"]

@@ -1,0 +1,1 @@
+"""Records of episodes: schema, store, statistics."""

@@ -1,0 +1,87 @@
+"""The record of one episode: what a trajectory store holds, one JSON object a line.
+
+Covers the ISETrace record and adds what it lost: exit codes, the truth in ``success``, the real system
+prompt, a workspace digest a step, check results, and hashes of prompt, tools and template. Everything but
+``timings`` is a function of (scenario, seed, agent): equal inputs give equal bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+
+Outcome = Literal["passed", "failed", "truncated", "infrastructure_error"]
+"""passed: the user left satisfied and every sub-goal holds. failed: the user left and one does not.
+truncated: a budget ran out. infrastructure_error: the sandbox or a model endpoint broke; not the agent's fault."""
+
+
+class Step(BaseModel):
+    """One `env.step`: the assistant message at ``message`` (index into ``messages``) and what followed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    message: int
+    reward: float
+    digest: str = ""
+    score: float = 0.0
+    error: str = ""
+
+
+class Timings(BaseModel):
+    """The only fields that differ between two runs of the same episode. Seconds; ``started_at`` is ISO UTC."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    started_at: str = ""
+    total_s: float = 0.0
+    agent_s: float = 0.0
+    tools_s: float = 0.0
+    user_s: float = 0.0
+    checks_s: float = 0.0
+    reset_s: float = 0.0
+    step_s: list[float] = Field(default_factory=list)
+
+
+class Trajectory(BaseModel):
+    """One episode.
+
+    Attributes:
+        episode_id: stable id of (scenario, seed, agent name); the store's key for resume.
+        messages: the whole conversation in OpenAI format, system message first.
+        tools: the schemas the agent was offered.
+        subgoals: sub-goal name → holds at the end (superseded ones keep the verdict they had).
+        score: fraction of sub-goals that hold, in [0, 1]; the sum of all rewards.
+        user: simulator name and parameters, plus ``guard`` counts: turns, hits by detector, resamples, fallbacks.
+        hashes: SHA-256 of ``system_prompt``, ``tools`` and, where the agent has one, ``chat_template``.
+        env: package version, backend, limits.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    schema_version: int = SCHEMA_VERSION
+    episode_id: str
+    scenario_id: str
+    seed: int
+    intent: str
+    persona: dict[str, Any] = Field(default_factory=dict)
+    domains: list[str] = Field(default_factory=list)
+    tasks: list[str] = Field(default_factory=list)
+    complexity: str = ""
+    split: str = ""
+    outcome: Outcome
+    reason: str = ""
+    score: float
+    subgoals: dict[str, bool] = Field(default_factory=dict)
+    counts: dict[str, int] = Field(default_factory=dict)
+    messages: list[dict[str, Any]]
+    tools: list[dict[str, Any]]
+    steps: list[Step] = Field(default_factory=list)
+    agent: dict[str, Any] = Field(default_factory=dict)
+    user: dict[str, Any] = Field(default_factory=dict)
+    hashes: dict[str, str] = Field(default_factory=dict)
+    env: dict[str, Any] = Field(default_factory=dict)
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    timings: Timings = Field(default_factory=Timings)

@@ -1,0 +1,1 @@
+"""E: the live OS workspace and its backends."""

@@ -1,0 +1,1 @@
+"""SFT on recorded trajectories (TRL + PEFT)."""
