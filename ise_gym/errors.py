@@ -18,6 +18,20 @@ class WorkspaceError(RuntimeError):
     """The sandbox itself failed (not a command in it): an infrastructure failure, never a reward of 0."""
 
 
+class AgentError(RuntimeError):
+    """The acting model's side failed, not the workspace.
+
+    Attributes:
+        infrastructure: True when the model never got to answer (endpoint down, rate limit, broken
+            reply): recorded as an infrastructure failure. False when the model itself ran into a wall,
+            such as its context length: recorded as the agent's own failure.
+    """
+
+    def __init__(self, message: str, *, infrastructure: bool = True) -> None:
+        super().__init__(message)
+        self.infrastructure = infrastructure
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the closest known name, or an empty string.
 

@@ -66,8 +66,8 @@ class UserSimulator(Protocol):
         """Start an episode and return the opening turn."""
         ...
 
-    def respond(self, view: UserView) -> UserTurn:
-        """Answer the agent's finished turn."""
+    def respond(self, view: UserView, feedback: str = "") -> UserTurn:
+        """Answer the agent's finished turn; ``feedback`` says why an earlier attempt at this turn was refused."""
         ...
 
     def state(self) -> Any:
@@ -76,4 +76,8 @@ class UserSimulator(Protocol):
 
     def set_state(self, state: Any) -> None:
         """Take back what `state` returned."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Return what goes into the trajectory: name, parameters, for models also prompt hash and sampling."""
         ...

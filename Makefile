@@ -1,0 +1,21 @@
+# `make demo` and `make test` do all of their own set-up; nothing else is needed first.
+VENV ?= .venv
+RUNS ?= runs/demo
+PYTEST_ARGS ?=
+
+.PHONY: demo test lint clean
+
+demo:            ## the whole way once: intents, episodes, SFT, pass@1, report (about ten minutes on 2 cores)
+	@./setup.sh $(VENV) train,llm
+	@PATH="$(abspath $(VENV))/bin:$$PATH" ./demo.sh $(RUNS)
+
+test:            ## lint, types and every test
+	@./setup.sh $(VENV) train,llm,dev chromium
+	@$(MAKE) --no-print-directory lint
+	@PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+lint:
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check -q . && $(VENV)/bin/mypy
+
+clean:           ## remove what make made (never runs/)
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

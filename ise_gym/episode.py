@@ -1,0 +1,331 @@
+"""One episode: the state machine behind `ISE-OS-v0`.
+
+The env is a thin Gymnasium face over this class, so that everything which has to be saved, forked and recorded
+stands in one place: transcript, user, sub-goals, budget counts, evidence and timings.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ise_gym.goals import GoalBoard
+from ise_gym.messages import Message, ToolCall, ToolSchema, assistant, system, tool_calls_of, user
+from ise_gym.scenario import Scenario
+from ise_gym.simulator.base import Evidence, UserSimulator, UserTurn, UserView
+from ise_gym.tools.dispatch import Toolbox
+from ise_gym.trajectory.record import Step, Timings
+from ise_gym.workspace.base import Manifest, Snapshot, Workspace
+
+
+@dataclass
+class EpisodeSnapshot:
+    """A saved episode: files, user, verdicts, transcript and counts (background processes are not part of it)."""
+
+    scenario: Scenario
+    seed: int
+    workspace: Snapshot
+    user: Any
+    state: dict[str, Any]
+
+
+@dataclass
+class Transition:
+    """What one action led to; ``messages`` are those added since the agent last spoke."""
+
+    messages: list[Message]
+    reward: float
+    terminated: bool = False
+    truncated: bool = False
+
+
+@dataclass
+class Episode:
+    """A running (or finished) episode.
+
+    Attributes:
+        messages: the whole conversation, system message first.
+        steps: one record an agent message.
+        outcome: "" while running; then passed, failed, truncated or infrastructure_error. ``reason`` says why.
+        counts: user_turns, messages, tool_calls so far.
+        timings: wall seconds by part; the only nondeterministic part.
+    """
+
+    scenario: Scenario
+    workspace: Workspace
+    toolbox: Toolbox
+    simulator: UserSimulator
+    seed: int
+    messages: list[Message] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    outcome: str = ""
+    reason: str = ""
+    timings: Timings = field(default_factory=Timings)
+    counts: dict[str, int] = field(default_factory=lambda: {"user_turns": 0, "messages": 0, "tool_calls": 0})
+
+    def __post_init__(self) -> None:
+        self._board = GoalBoard(self.scenario)
+        self._failed_commands: list[tuple[str, int | None]] = []
+        self._request = ""
+        self._user_events: tuple[Mapping[str, Any], ...] = ()
+        self._seen = Manifest({})
+        self._digest = ""
+        self._clock = time.monotonic()
+
+    # -- playing ---------------------------------------------------------------------------------
+
+    def start(self, system_prompt: str) -> list[Message]:
+        """Bring workspace and user to the start and return system message and opening request."""
+        begun = time.monotonic()
+        self.workspace.reset()
+        self.workspace.seed(self.scenario.files)
+        self.toolbox.reset(self.workspace)
+        self._look()
+        self.timings.reset_s = time.monotonic() - begun
+        with _Timer(self.timings, "user_s"):
+            turn = self.simulator.reset(self.scenario, self.seed)
+        self._add(system(system_prompt))
+        self._user_says(turn)
+        return list(self.messages)
+
+    def act(self, message: Message) -> Transition:
+        """Play one assistant message: run its tool calls, or end the agent's turn and let the user answer."""
+        if self.outcome:
+            raise RuntimeError(f"the episode is over ({self.outcome}); call reset() first")
+        begun = time.monotonic()
+        before = self._board.score
+        said = self._normalised(message)
+        self._add(said)
+        position, added = len(self.messages) - 1, len(self.messages)
+        calls = tool_calls_of(said)
+        if calls:
+            self._run_calls(calls)
+        else:
+            self._hand_over()
+        self._spend_budget()
+        if self.outcome:
+            self._verify()
+            self._settle()
+        reward = self._board.score - before
+        error = "; ".join(m["name"] for m in self.messages[added:] if m.get("success") is False)
+        self.steps.append(
+            Step(message=position, reward=reward, digest=self._digest, score=self._board.score, error=error)
+        )
+        self.timings.step_s.append(time.monotonic() - begun)
+        self.timings.total_s = time.monotonic() - self._clock
+        return Transition(
+            messages=self.messages[added:],
+            reward=reward,
+            terminated=self.outcome in ("passed", "failed"),
+            truncated=self.outcome == "truncated",
+        )
+
+    def fail_infrastructure(self, reason: str) -> None:
+        """Record that the sandbox or an endpoint broke; the agent is not to blame and gets no reward of 0 for it."""
+        self.outcome, self.reason = "infrastructure_error", reason
+
+    # -- looking ---------------------------------------------------------------------------------
+
+    @property
+    def score(self) -> float:
+        """Fraction of sub-goals that hold as last verified, in [0, 1]."""
+        return self._board.score
+
+    @property
+    def subgoals(self) -> dict[str, bool]:
+        """Sub-goal → holds, as last verified."""
+        return dict(self._board.verdicts)
+
+    @property
+    def check_reasons(self) -> dict[str, str]:
+        """Sub-goal → why it does not hold. For people: it shows what the checks look for."""
+        return {key: reason for key, reason in self._board.reasons.items() if reason}
+
+    @property
+    def tool_schemas(self) -> list[ToolSchema]:
+        """The tools the agent is offered."""
+        return list(self.toolbox.schemas)
+
+    @property
+    def user_report(self) -> dict[str, Any]:
+        """Simulator name, parameters and role-guard counts."""
+        return self.simulator.describe()
+
+    def info(self) -> dict[str, Any]:
+        """Return Gymnasium's info: equal for equal seeds and actions, new objects at every call."""
+        return copy.deepcopy(
+            {
+                "scenario_id": self.scenario.id,
+                "outcome": self.outcome,
+                "reason": self.reason,
+                "score": self.score,
+                "subgoals": self.subgoals,
+                "request": self._request,
+                "counts": self.counts,
+                "digest": self._digest,
+                "user": {"events": [dict(e) for e in self._user_events], **self.user_report},
+            }
+        )
+
+    # -- saving ----------------------------------------------------------------------------------
+
+    def snapshot(self) -> EpisodeSnapshot:
+        """Save everything that the rest of the episode depends on."""
+        state = {
+            "messages": self.messages,
+            "steps": self.steps,
+            "outcome": self.outcome,
+            "reason": self.reason,
+            "counts": self.counts,
+            "verdicts": self._board.verdicts,
+            "reasons": self._board.reasons,
+            "reached": self._board.reached,
+            "frozen": self._board.frozen,
+            "failed_commands": self._failed_commands,
+            "request": self._request,
+            "user_events": self._user_events,
+            "seen": self._seen,
+            "digest": self._digest,
+            "timings": self.timings,
+        }
+        return EpisodeSnapshot(
+            self.scenario,
+            self.seed,
+            self.workspace.snapshot(),
+            copy.deepcopy(self.simulator.state()),
+            copy.deepcopy(state),
+        )
+
+    @classmethod
+    def restored(
+        cls, saved: EpisodeSnapshot, workspace: Workspace, toolbox: Toolbox, simulator: UserSimulator
+    ) -> Episode:
+        """Build the episode that `snapshot` saved, on a workspace of its own."""
+        workspace.restore(saved.workspace)
+        toolbox.reset(workspace)
+        simulator.set_state(copy.deepcopy(saved.user))
+        state = copy.deepcopy(saved.state)
+        episode = cls(saved.scenario, workspace, toolbox, simulator, saved.seed)
+        for name in ("messages", "steps", "outcome", "reason", "counts", "timings"):
+            setattr(episode, name, state[name])
+        episode._board = GoalBoard(
+            saved.scenario, state["verdicts"], state["reasons"], state["reached"], state["frozen"]
+        )
+        episode._failed_commands = state["failed_commands"]
+        episode._request = state["request"]
+        episode._user_events = state["user_events"]
+        episode._seen, episode._digest = state["seen"], state["digest"]
+        return episode
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _normalised(self, message: Message) -> Message:
+        calls: list[ToolCall] = []
+        for number, call in enumerate(tool_calls_of(message), start=self.counts["tool_calls"] + 1):
+            function = call["function"]
+            calls.append(
+                {
+                    "id": call.get("id") or f"call_{number}",
+                    "type": "function",
+                    "function": {"name": function["name"], "arguments": function["arguments"]},
+                }
+            )
+        return assistant(message["content"], calls, message.get("reasoning_content"))
+
+    def _run_calls(self, calls: list[ToolCall]) -> None:
+        with _Timer(self.timings, "tools_s"):
+            for call in calls:
+                result = self.toolbox.call(call)
+                self.counts["tool_calls"] += 1
+                self._add(result)
+                if result.get("success") is False:
+                    self._failed_commands.append((call["function"]["name"], result.get("exit_code")))
+            self._digest = self.workspace.digest()
+
+    def _hand_over(self) -> None:
+        """End the agent's turn: verify, show the user what really happened, and let it answer."""
+        self._verify()
+        with _Timer(self.timings, "user_s"):
+            turn = self.simulator.respond(
+                UserView(self._users_side(), self._evidence(), self.counts["user_turns"])
+            )
+        if turn.done or turn.gave_up:
+            if turn.text:
+                self._add(user(turn.text))
+            self._user_events = turn.events
+            self.outcome = "failed"  # settled after the last verification
+            self.reason = "the user gave up" if turn.gave_up else "the user is done"
+        elif self.counts["user_turns"] >= self.scenario.budget.user_turns:
+            self._truncate("user turns")
+        else:
+            self._user_says(turn)
+
+    def _user_says(self, turn: UserTurn) -> None:
+        self._add(user(turn.text))
+        self._board.reach(turn.request)
+        self._request, self._user_events = turn.request, turn.events
+
+    def _add(self, message: Message) -> None:
+        self.messages.append(message)
+        self.counts["messages"] = len(self.messages)
+        self.counts["user_turns"] += message["role"] == "user"
+
+    def _verify(self) -> None:
+        with _Timer(self.timings, "checks_s"):
+            self._board.verify(self.workspace)
+
+    def _settle(self) -> None:
+        if self.outcome != "truncated":
+            self.outcome = "passed" if self._board.score == 1.0 else "failed"
+
+    def _spend_budget(self) -> None:
+        budget = self.scenario.budget
+        if self.outcome:
+            return
+        if self.counts["messages"] >= budget.messages:
+            self._truncate("messages")
+        elif self.counts["tool_calls"] >= budget.tool_calls:
+            self._truncate("tool calls")
+        elif time.monotonic() - self._clock >= budget.seconds:
+            self._truncate("seconds")
+
+    def _truncate(self, budget: str) -> None:
+        self.outcome, self.reason = "truncated", f"budget of {budget} used up"
+
+    def _users_side(self) -> tuple[Message, ...]:
+        """Flip the roles and leave out system prompt, tool calls and tool output."""
+        flipped: list[Message] = []
+        for message in self.messages:
+            if message["role"] == "user":
+                flipped.append(assistant(message["content"]))
+            elif message["role"] == "assistant" and not message.get("tool_calls"):
+                flipped.append(user(message["content"]))
+        return tuple(flipped)
+
+    def _evidence(self) -> Evidence:
+        seen = self._seen
+        self._look()
+        passed, failed = self._board.open_goals(self._request)
+        commands, self._failed_commands = tuple(self._failed_commands), []
+        return Evidence(self.workspace.diff(seen), commands, passed, failed)
+
+    def _look(self) -> None:
+        self._seen = self.workspace.manifest()
+        self._digest = self._seen.digest()
+
+
+class _Timer:
+    """Adds the wall time of a block to one field of the timings."""
+
+    def __init__(self, timings: Timings, name: str) -> None:
+        self._timings, self._name = timings, name
+
+    def __enter__(self) -> None:
+        self._begun = time.monotonic()
+
+    def __exit__(self, *exc: object) -> None:
+        spent = getattr(self._timings, self._name) + time.monotonic() - self._begun
+        setattr(self._timings, self._name, spent)

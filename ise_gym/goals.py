@@ -1,0 +1,99 @@
+"""Verified sub-goals of one episode: which count, which hold, and the score that rewards are differences of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ise_gym.scenario import Request, Scenario, SubGoal
+from ise_gym.workspace.base import SeedFile, Workspace
+
+
+@dataclass
+class GoalBoard:
+    """Keeps the verdict of every sub-goal.
+
+    A sub-goal counts from the start (so the score is a fraction of the whole scenario) but is looked at only once
+    its request was made. A request that ``supersedes`` an earlier one freezes that one's verdicts at the moment it
+    is made; if both come in the same user turn, the earlier one was never asked for on its own and is dropped.
+
+    Attributes:
+        verdicts: ``request: sub-goal`` → holds now (False until its request is made).
+        reasons: why a sub-goal does not hold, for logs and reports only.
+    """
+
+    scenario: Scenario
+    verdicts: dict[str, bool] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    reached: int = 0
+    frozen: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if not self.verdicts:
+            self.verdicts = {
+                goal_key(request, goal): False
+                for request in self.scenario.requests
+                for goal in request.subgoals
+            }
+        self._start: Mapping[str, SeedFile] = {file.path: file for file in self.scenario.files}
+
+    def reach(self, request_name: str) -> None:
+        """Note that the user has now made this request (and all before it)."""
+        names = [request.name for request in self.scenario.requests]
+        upto = names.index(request_name) + 1
+        if upto <= self.reached:
+            return
+        before = set(names[: self.reached])
+        for request in self.scenario.requests[self.reached : upto]:
+            for old in request.supersedes:
+                if old in before:
+                    self.frozen |= {old}
+                else:
+                    self._drop(old)
+        self.reached = upto
+
+    def verify(self, workspace: Workspace) -> None:
+        """Run the checks of every request made so far, but for frozen ones."""
+        for request in self.scenario.requests[: self.reached]:
+            if request.name in self.frozen:
+                continue
+            for goal in request.subgoals:
+                key = goal_key(request, goal)
+                if key in self.verdicts:
+                    self.verdicts[key], self.reasons[key] = self._run(goal, workspace)
+
+    def open_goals(self, request_name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the names of (holding, failing) sub-goals among requests up to and including this one."""
+        passed: list[str] = []
+        failed: list[str] = []
+        for request in self.scenario.requests[: self.reached]:
+            if request.name in self.frozen:
+                continue
+            for goal in request.subgoals:
+                key = goal_key(request, goal)
+                if key in self.verdicts and (request.name == request_name or not self.verdicts[key]):
+                    (passed if self.verdicts[key] else failed).append(goal.name)
+        return tuple(passed), tuple(failed)
+
+    @property
+    def score(self) -> float:
+        """Fraction of sub-goals that hold, in [0, 1]; 1.0 for a scenario without any."""
+        return sum(self.verdicts.values()) / len(self.verdicts) if self.verdicts else 1.0
+
+    def _drop(self, request_name: str) -> None:
+        for request in self.scenario.requests:
+            if request.name == request_name:
+                for goal in request.subgoals:
+                    self.verdicts.pop(goal_key(request, goal), None)
+
+    def _run(self, goal: SubGoal, workspace: Workspace) -> tuple[bool, str]:
+        for check in goal.checks:
+            result = check.run(workspace, self._start)
+            if not result.passed:
+                return False, result.reason
+        return True, ""
+
+
+def goal_key(request: Request, goal: SubGoal) -> str:
+    """Name a sub-goal uniquely within its scenario."""
+    return f"{request.name}: {goal.name}"

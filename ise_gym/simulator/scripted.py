@@ -1,0 +1,117 @@
+"""The embedded default user: deterministic, speaks a scenario's requests one by one and believes evidence only.
+
+It accepts a request when its sub-goals really hold, whatever the agent says; otherwise it reacts as a person
+would (points at what is missing, answers a question, insists after a refusal) and leaves when its patience ends.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ise_gym.scenario import Request, Scenario
+from ise_gym.simulator.base import UserTurn, UserView
+from ise_gym.simulator.phrases import phrase
+
+_QUESTION = re.compile(r"\?\s*[\"')\]]*\s*$")
+_REFUSAL = re.compile(
+    r"\b(i (?:cannot|can't|can not|am unable to|'m unable to|won't|will not)|unable to (?:do|help|complete))\b",
+    re.I,
+)
+_CLAIM = re.compile(
+    r"\b(done|finished|completed?|created|wrote|written|saved|added|fixed|updated|renamed|moved|merged|removed|"
+    r"sorted|ready|all set|in place)\b",
+    re.I,
+)
+
+
+@dataclass(frozen=True)
+class _State:
+    """Where the user is in the scenario; immutable, so a copy of it forks the user."""
+
+    index: int = 0
+    misses: int = 0
+
+
+class ScriptedUser:
+    """A user without a model.
+
+    Args:
+        patience: how often it asks again for one request before it leaves unsatisfied.
+    """
+
+    name = "scripted"
+
+    def __init__(self, patience: int = 2) -> None:
+        if patience < 0:
+            raise ValueError(f"patience must be ≥ 0, got {patience}")
+        self.patience = patience
+        self._scenario: Scenario | None = None
+        self._state = _State()
+        self._rng = random.Random(0)
+
+    def reset(self, scenario: Scenario, seed: int) -> UserTurn:
+        """Open with the first request."""
+        self._scenario = scenario
+        self._rng = random.Random(f"scripted-user:{seed}")
+        self._state = _State()
+        first = scenario.requests[0]
+        return UserTurn(text=first.text, request=first.name)
+
+    def respond(self, view: UserView, feedback: str = "") -> UserTurn:
+        """Accept and go on, or say what is missing; judged by the evidence, not by the agent's words."""
+        request = self._request()
+        if not view.evidence.failed:
+            return self._accept(request)
+        missed = replace(self._state, misses=self._state.misses + 1)
+        self._state = missed
+        if missed.misses > self.patience:
+            return UserTurn(text=self._say("give_up"), request=request.name, gave_up=True)
+        words = view.history[-1]["content"] if view.history else ""
+        return UserTurn(text=self._react(words, view, request), request=request.name)
+
+    def state(self) -> Any:
+        """Return scenario, position and RNG state; all immutable, so sharing them is safe."""
+        return (self._scenario, self._state, self._rng.getstate())
+
+    def set_state(self, state: Any) -> None:
+        """Continue from a saved position."""
+        self._scenario, self._state, rng = state
+        self._rng.setstate(rng)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what goes into the trajectory."""
+        return {"name": self.name, "patience": self.patience}
+
+    def _request(self) -> Request:
+        assert self._scenario is not None, "call reset() first"
+        return self._scenario.requests[self._state.index]
+
+    def _say(self, kind: str, **slots: str) -> str:
+        assert self._scenario is not None
+        return phrase(kind, self._scenario.persona, self._rng, **slots)
+
+    def _accept(self, request: Request) -> UserTurn:
+        assert self._scenario is not None
+        following = self._state.index + 1
+        if following >= len(self._scenario.requests):
+            return UserTurn(text=self._say("done"), request=request.name, done=True)
+        self._state = replace(self._state, index=following, misses=0)
+        upcoming = self._scenario.requests[following]
+        return UserTurn(text=f"{self._say('accept')} {upcoming.text}", request=upcoming.name)
+
+    def _react(self, words: str, view: UserView, request: Request) -> str:
+        missing = view.evidence.failed[0]
+        if _QUESTION.search(words):
+            return self._say("answer", request=request.text)
+        if _REFUSAL.search(words):
+            return self._say("refused", request=request.text)
+        if _CLAIM.search(words):
+            return self._say("false_claim", missing=missing)
+        if self._state.misses > 1:
+            return self._say("nudge_again", missing=missing)
+        if view.evidence.failed_commands:
+            return self._say("failure_seen", missing=missing)
+        return self._say("nudge", missing=missing)
