@@ -1,0 +1,205 @@
+"""`edit`: exact replacements in one file, all of them or none.
+
+A replacement that matches nothing or several places is the commonest mistake of a model that edits, so the
+error says which it was, how often, and what the nearest line really looks like.
+"""
+
+from __future__ import annotations
+
+import difflib
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from ise_gym.tools.base import Tool, ToolContext, ToolOutcome
+from ise_gym.tools.output import failure, in_box_path, os_failure, path_problem
+from ise_gym.tools.schema import function_tool
+
+_BOM = "\ufeff"
+_HINT_LINES = 5000
+_HINT_WIDTH = 160
+
+
+class EditError(Exception):
+    """An edit that can't be applied; ``kind`` is no_match, many_matches, overlap or bad_arguments."""
+
+    def __init__(self, message: str, kind: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """Replace the one place where ``old`` stands by ``new``."""
+
+    old: str
+    new: str
+
+
+def apply_edits(text: str, edits: Sequence[Replacement]) -> tuple[str, list[int]]:
+    """Apply replacements to a text, each matched against the original.
+
+    In a text with CRLF line ends ``\\n`` in ``old`` matches CRLF too, and line ends of ``new`` follow the
+    text's majority. A byte-order mark at the start is no part of the text to match, and is kept.
+
+    Args:
+        text: the original.
+        edits: at least one; they must not overlap.
+
+    Returns:
+        The new text, and the 1-based line at which each replacement began, in the order of ``edits``.
+
+    Raises:
+        EditError: no match, several matches, overlapping edits, an empty or unchanged replacement.
+
+    >>> apply_edits("a = 1\\nb = 2\\n", [Replacement("b = 2", "b = 3")])
+    ('a = 1\\nb = 3\\n', [2])
+    """
+    bom, body = (_BOM, text[1:]) if text.startswith(_BOM) else ("", text)
+    carriage = "\r\n" in body
+    flat = body.replace("\r\n", "\n") if carriage else body
+    spans: list[tuple[int, int, int, str]] = []
+    for number, edit in enumerate(edits, 1):
+        label = f"edit {number}: " if len(edits) > 1 else ""
+        old = edit.old.replace("\r\n", "\n") if carriage else edit.old
+        if not old:
+            raise EditError(f"{label}oldText is empty", "bad_arguments")
+        if edit.old == edit.new:
+            raise EditError(f"{label}oldText and newText are the same", "bad_arguments")
+        places = _occurrences(flat, old)
+        if not places:
+            raise EditError(f"{label}oldText was not found.{_hint(flat, old)}", "no_match")
+        if len(places) > 1:
+            raise EditError(
+                f"{label}oldText was found {len(places)} times ({_line_list(flat, places)}); it must be unique. "
+                "Add lines around it.",
+                "many_matches",
+            )
+        spans.append((places[0], places[0] + len(old), number, edit.new))
+    lines = [flat.count("\n", 0, start) + 1 for start, *_ in spans]
+    spans.sort()
+    for before, after in pairwise(spans):
+        if after[0] < before[1]:
+            raise EditError(f"edits {before[2]} and {after[2]} overlap; join them into one", "overlap")
+    original = _OffsetMap(body) if carriage else None
+    majority_crlf = carriage and body.count("\r\n") * 2 > body.count("\n")
+    parts, end = [bom], 0
+    for start, stop, _, new in spans:
+        if original is not None:
+            start, stop = original[start], original[stop]
+            if majority_crlf:
+                new = new.replace("\r\n", "\n").replace("\n", "\r\n")
+        parts += [body[end:start], new]
+        end = stop
+    parts.append(body[end:])
+    return "".join(parts), lines
+
+
+class _OffsetMap:
+    """Maps an offset in a text whose CRLF were made LF to the offset in the text itself."""
+
+    def __init__(self, body: str) -> None:
+        self.breaks: list[int] = []  # flat offsets of the LF that were CRLF
+        position = body.find("\r\n")
+        while position >= 0:
+            self.breaks.append(position - len(self.breaks))
+            position = body.find("\r\n", position + 2)
+
+    def __getitem__(self, offset: int) -> int:
+        return offset + bisect_left(self.breaks, offset)
+
+
+def _occurrences(text: str, part: str) -> list[int]:
+    """Return where ``part`` begins, overlapping places included."""
+    places, position = [], text.find(part)
+    while position >= 0:
+        places.append(position)
+        position = text.find(part, position + 1)
+    return places
+
+
+def _line_list(text: str, places: Sequence[int], most: int = 5) -> str:
+    numbers = [str(text.count("\n", 0, place) + 1) for place in places[:most]]
+    return f"lines {', '.join(numbers)}{', …' if len(places) > most else ''}"
+
+
+def _hint(text: str, old: str) -> str:
+    """Point at the line that comes nearest to what was looked for."""
+    wanted = next((line for line in old.split("\n") if line.strip()), "")
+    lines = text.split("\n")[:_HINT_LINES]
+    if not wanted:
+        return ""
+    if "\n" not in old or wanted not in lines:
+        squeezed = " ".join(wanted.split())
+        for number, line in enumerate(lines, 1):
+            if squeezed and line != wanted and " ".join(line.split()) == squeezed:
+                return f" Line {number} differs only in whitespace: {_quoted(line)}"
+        close = difflib.get_close_matches(
+            wanted[:_HINT_WIDTH], [line[:_HINT_WIDTH] for line in lines if line.strip()], n=1
+        )
+        if close:
+            number = next(n for n, line in enumerate(lines, 1) if line[:_HINT_WIDTH] == close[0])
+            return f" The nearest is line {number}: {_quoted(lines[number - 1])}"
+        return ""
+    return f" Its first line stands at line {lines.index(wanted) + 1}, but the lines after it differ."
+
+
+def _quoted(line: str) -> str:
+    return repr(line if len(line) <= _HINT_WIDTH else line[:_HINT_WIDTH] + "…")
+
+
+def edit(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
+    """Run the tool: both the flat form (oldText, newText) and the list form (edits)."""
+    path = arguments["path"]
+    flat = [name for name in ("oldText", "newText") if name in arguments]
+    if problem := path_problem(path):
+        return failure(f"edit: {problem}", "bad_arguments")
+    if ("edits" in arguments and flat) or ("edits" not in arguments and len(flat) != 2):
+        return failure("edit: give either oldText and newText, or edits", "bad_arguments")
+    pairs = arguments.get("edits", [arguments])
+    edits = [Replacement(pair["oldText"], pair["newText"]) for pair in pairs]
+    try:
+        # surrogateescape: bytes that are no UTF-8 come through an edit of another line untouched
+        before = context.workspace.read(in_box_path(path)).decode("utf-8", "surrogateescape")
+        after, lines = apply_edits(before, edits)
+        context.workspace.write(in_box_path(path), after.encode("utf-8", "surrogateescape"))
+    except EditError as error:
+        return failure(f"edit: {path}: {error} Nothing was changed.", error.kind)
+    except OSError as error:
+        return os_failure("edit", path, error)
+    where = ", ".join(map(str, lines))
+    return ToolOutcome(
+        f"Edited {path} at line {where}" if len(lines) == 1 else f"Edited {path} at lines {where}",
+        success=True,
+    )
+
+
+_OLD_NEW = {
+    "oldText": {"type": "string", "description": "Exact text, must occur once"},
+    "newText": {"type": "string"},
+}
+
+EDIT = Tool(
+    function_tool(
+        "edit",
+        "Replace exact text in a file: oldText/newText, or several at once in edits.",
+        {
+            "path": {"type": "string"},
+            **_OLD_NEW,
+            "edits": {
+                "type": "array",
+                "minItems": 1,
+                "items": {
+                    "type": "object",
+                    "properties": {"oldText": {"type": "string"}, "newText": {"type": "string"}},
+                    "required": ["oldText", "newText"],
+                    "additionalProperties": False,
+                },
+            },
+        },
+        ["path"],
+    ),
+    edit,
+)
