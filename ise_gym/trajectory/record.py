@@ -7,15 +7,19 @@ prompt, a workspace digest a step, check results, and hashes of prompt, tools an
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from ise_gym.messages import sha256_of
 
 SCHEMA_VERSION = 1
 
 Outcome = Literal["passed", "failed", "truncated", "infrastructure_error"]
 """passed: the user left satisfied and every sub-goal holds. failed: the user left and one does not.
-truncated: a budget ran out. infrastructure_error: the sandbox or a model endpoint broke; not the agent's fault."""
+truncated: a budget ran out. infrastructure_error: the sandbox or a model endpoint broke, not the agent."""
 
 
 class Step(BaseModel):
@@ -31,7 +35,7 @@ class Step(BaseModel):
 
 
 class Timings(BaseModel):
-    """The only fields that differ between two runs of the same episode. Seconds; ``started_at`` is ISO UTC."""
+    """All that differs between two runs of the same episode. Seconds; ``started_at`` is ISO UTC."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -54,7 +58,8 @@ class Trajectory(BaseModel):
         tools: the schemas the agent was offered.
         subgoals: sub-goal name → holds at the end (superseded ones keep the verdict they had).
         score: fraction of sub-goals that hold, in [0, 1]; the sum of all rewards.
-        user: simulator name and parameters, plus ``guard`` counts: turns, hits by detector, resamples, fallbacks.
+        user: simulator name and parameters, plus ``guard`` counts: turns, hits by detector, resamples,
+            fallbacks.
         hashes: SHA-256 of ``system_prompt``, ``tools`` and, where the agent has one, ``chat_template``.
         env: package version, backend, limits.
     """
@@ -85,3 +90,28 @@ class Trajectory(BaseModel):
     env: dict[str, Any] = Field(default_factory=dict)
     metadata: dict[str, Any] = Field(default_factory=dict)
     timings: Timings = Field(default_factory=Timings)
+
+
+def episode_id(scenario_id: str, seed: int, agent: str) -> str:
+    """Return the stable id of one episode: readable, safe as a file name, equal for equal inputs.
+
+    >>> episode_id("intent_17", 3, "expert")
+    'intent_17-a0d2bbfab4'
+    """
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "_", scenario_id)[:80]
+    return f"{readable}-{sha256_of([scenario_id, seed, agent])[:10]}"
+
+
+def to_line(trajectory: Trajectory) -> bytes:
+    """Dump to one line of UTF-8 JSON, newline included; fields in the order of the model."""
+    value = trajectory.model_dump()
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:  # a lone surrogate from some model's output: JSON can only carry it escaped
+        text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode()
+    return text + b"\n"
+
+
+def content_hash(trajectory: Trajectory) -> str:
+    """Hash all that must be equal between two runs of the same episode: everything but ``timings``."""
+    return sha256_of(trajectory.model_dump(exclude={"timings"}))

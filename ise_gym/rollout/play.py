@@ -1,0 +1,292 @@
+"""One agent, one env, one scenario → one trajectory: the loop that data, evaluation and training share.
+
+Everything above (worker processes, Ray, `eval`) only decides which episodes to play; it is always
+`LiveEpisode` that plays them, so an episode's record doesn't depend on who asked for it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from typing import Any
+
+from ise_gym.agents.base import Agent, BatchAgent
+from ise_gym.errors import AgentError, WorkspaceError
+from ise_gym.messages import Message, ToolSchema, sha256_of
+from ise_gym.scenario import Scenario
+from ise_gym.trajectory.record import Timings, Trajectory, episode_id
+
+STEP_THREADS = 8
+"""How many envs of a batch step at the same time: their time goes into waiting for the sandbox."""
+
+
+class LiveEpisode:
+    """One episode in one env, from reset to record.
+
+    A broken sandbox or model endpoint ends it with the outcome ``infrastructure_error``; every other
+    exception is a bug and passes through.
+
+    Args:
+        env: an ``ISE-OS-v0`` env; used by this episode alone until it is over.
+        scenario: what is played.
+        seed: seed of the env and the agent.
+        agent: name that goes into the episode's id.
+    """
+
+    def __init__(self, env: Any, scenario: Scenario, seed: int, agent: str) -> None:
+        self.env = env
+        self.scenario = scenario
+        self.seed = seed
+        self.id = episode_id(scenario.id, seed, agent)
+        self.over = False
+        self.agent_s = 0.0
+        self.broken = ""
+        self._env_info: dict[str, Any] = {}
+        self._began = False
+        self._started = time.time()
+        self._clock = time.perf_counter()
+        self._seconds = 0.0
+
+    @property
+    def conversation(self) -> tuple[Sequence[Message], Sequence[ToolSchema]]:
+        """The transcript so far, system message first, and the tool schemas: what an agent acts on."""
+        episode = self.env.unwrapped.episode
+        return episode.messages, episode.tool_schemas
+
+    def start(self) -> None:
+        """Reset the env."""
+        try:
+            self.env.reset(seed=self.seed, options={"scenario": self.scenario})
+            self._env_info = self.env.unwrapped.describe()
+            self._began = True
+        except WorkspaceError as error:
+            self.fail("workspace", error)
+        except AgentError as error:
+            self.fail("user", error)
+
+    def step(self, message: Message) -> None:
+        """Play one assistant message."""
+        try:
+            _, _, terminated, truncated, _ = self.env.step(message)
+        except WorkspaceError as error:
+            self.fail("workspace", error)
+            return
+        except AgentError as error:  # the agent's own errors never pass through here: the user's model did it
+            self.fail("user", error)
+            return
+        if terminated or truncated:
+            self._end()
+
+    def fail(self, part: str, error: Exception) -> None:
+        """End the episode as an infrastructure failure of ``part`` (workspace, agent, user)."""
+        self.broken = f"{part}: {type(error).__name__}: {error}"
+        self._end()
+
+    def _end(self) -> None:
+        self.over = True
+        self._seconds = time.perf_counter() - self._clock
+
+    def trajectory(self, agent: Mapping[str, Any]) -> Trajectory:
+        """Return the record; ``agent`` is its name and what `Agent.describe` gave."""
+        episode = self.env.unwrapped.episode if self._began else None
+        record = _record(episode, self.scenario, self.seed, agent, self._env_info)
+        if self.broken:
+            record.outcome, record.reason = "infrastructure_error", self.broken
+        record.timings.agent_s = round(self.agent_s, 4)
+        record.timings.total_s = round(self._seconds, 4)
+        record.timings.started_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._started))
+        return record
+
+
+def play_episode(env: Any, agent: Agent, scenario: Scenario, seed: int) -> Trajectory:
+    """Play one scenario to its end and return the record.
+
+    Args:
+        env: an ``ISE-OS-v0`` env (``gymnasium.make`` or the bare class).
+        agent: reset with the scenario first; then acts until the episode ends.
+        scenario: what is played.
+        seed: any integer ≥ 0; equal scenario, seed and agent give an equal record apart from ``timings``.
+
+    Returns:
+        The trajectory; ``outcome`` is ``infrastructure_error`` when the sandbox or an endpoint broke.
+    """
+    live = LiveEpisode(env, scenario, seed, agent.name)
+    live.start()
+    try:
+        if not live.over:
+            agent.reset(scenario, seed)
+        while not live.over:
+            before = time.perf_counter()
+            message = agent.act(*live.conversation)
+            live.agent_s += time.perf_counter() - before
+            live.step(message)
+    except AgentError as error:
+        live.fail("agent", error)
+    return live.trajectory(about(agent))
+
+
+class BatchPlayer:
+    """Plays several episodes in lockstep: all that are live act in one batch, then all step.
+
+    Which episodes share a batch depends only on the order of `add`, so a run is repeatable.
+
+    Args:
+        envs: one a slot; each plays one episode at a time.
+        agent: acts for all of them at once.
+    """
+
+    def __init__(self, envs: Sequence[Any], agent: BatchAgent) -> None:
+        self.agent = agent
+        self._free = list(reversed(envs))
+        self._live: list[tuple[LiveEpisode, Any]] = []
+        self._pool = ThreadPoolExecutor(min(len(envs), STEP_THREADS) or 1, thread_name_prefix="step")
+
+    @property
+    def free(self) -> int:
+        """How many more episodes fit."""
+        return len(self._free)
+
+    @property
+    def live(self) -> int:
+        """How many episodes are being played."""
+        return len(self._live)
+
+    def add(self, scenario: Scenario, seed: int, tag: Any = None) -> None:
+        """Start an episode in a free slot; ``tag`` comes back with its trajectory."""
+        live = LiveEpisode(self._free.pop(), scenario, seed, self.agent.name)
+        self._pool.submit(live.start).result()
+        self._live.append((live, tag))
+
+    def tick(self) -> list[tuple[Trajectory, Any]]:
+        """Let every live episode act and step once; return those that ended, with their tags."""
+        acting = [live for live, _ in self._live if not live.over]
+        if acting:
+            self._act(acting)
+        ended = [(live, tag) for live, tag in self._live if live.over]
+        self._live = [(live, tag) for live, tag in self._live if not live.over]
+        info = about(self.agent)
+        result = [(live.trajectory(info), tag) for live, tag in ended]
+        self._free.extend(live.env for live, _ in reversed(ended))
+        return result
+
+    def _act(self, acting: Sequence[LiveEpisode]) -> None:
+        before = time.perf_counter()
+        try:
+            replies = self.agent.act_batch([live.conversation for live in acting])
+        except AgentError as error:
+            for live in acting:
+                live.fail("agent", error)
+            return
+        share = (time.perf_counter() - before) / len(acting)
+        for live in acting:
+            live.agent_s += share
+        if len(replies) != len(acting):
+            raise RuntimeError(f"{self.agent.name} gave {len(replies)} messages for {len(acting)} episodes")
+        for step in [
+            self._pool.submit(live.step, reply) for live, reply in zip(acting, replies, strict=True)
+        ]:
+            step.result()
+
+    def close(self) -> None:
+        """End the threads; envs and agent stay the caller's."""
+        self._pool.shutdown()
+
+
+def play_batch(
+    envs: Sequence[Any], agent: BatchAgent, scenarios: Sequence[Scenario], seeds: Sequence[int]
+) -> list[Trajectory]:
+    """Play many scenarios with an agent that acts in batches; slots refill as episodes end.
+
+    Args:
+        envs: how many episodes are live at once.
+        agent: a `BatchAgent`.
+        scenarios: any number.
+        seeds: one a scenario.
+
+    Returns:
+        One trajectory a scenario, in the order given.
+    """
+    waiting = list(enumerate(zip(scenarios, seeds, strict=True)))[::-1]
+    done: dict[int, Trajectory] = {}
+    player = BatchPlayer(envs, agent)
+    try:
+        while waiting or player.live:
+            while waiting and player.free:
+                index, (scenario, seed) = waiting.pop()
+                player.add(scenario, seed, index)
+            for trajectory, index in player.tick():
+                done[index] = trajectory
+    finally:
+        player.close()
+    return [done[index] for index in range(len(done))]
+
+
+def about(agent: Agent | BatchAgent) -> dict[str, Any]:
+    """Return what the record keeps of an agent: its name, then what it says of itself."""
+    return {"name": agent.name, **agent.describe()}
+
+
+def record(env: Any, agent: Agent | BatchAgent, seed: int) -> Trajectory:
+    """Build the record of the episode that an env has played, for callers who drive ``step`` themselves.
+
+    Args:
+        env: after its episode ended (``env.unwrapped.episode.outcome`` is set).
+        agent: who acted; only its name and description are used.
+        seed: the seed given to ``reset``.
+    """
+    episode = env.unwrapped.episode
+    return _record(episode, episode.scenario, seed, about(agent), env.unwrapped.describe())
+
+
+def _record(
+    episode: Any | None,
+    scenario: Scenario,
+    seed: int,
+    agent: Mapping[str, Any],
+    env_info: Mapping[str, Any],
+) -> Trajectory:
+    """Build the record; without an ``episode`` (it never started) only the scenario's part is filled."""
+    messages: list[dict[str, Any]] = [dict(m) for m in episode.messages] if episode else []
+    tools: list[dict[str, Any]] = [dict(t) for t in episode.tool_schemas] if episode else []
+    hashes = {"tools": sha256_of(tools)}
+    if messages and messages[0]["role"] == "system":
+        hashes["system_prompt"] = sha256_of(messages[0]["content"])
+    if template := agent.get("chat_template_sha256"):
+        hashes["chat_template"] = template
+    return Trajectory(
+        episode_id=episode_id(scenario.id, seed, agent["name"]),
+        scenario_id=scenario.id,
+        seed=seed,
+        intent=scenario.intent,
+        persona={f.name: plain(getattr(scenario.persona, f.name)) for f in fields(scenario.persona)},
+        domains=list(scenario.domains),
+        tasks=list(scenario.tasks),
+        complexity=scenario.complexity,
+        split=scenario.split,
+        outcome=(episode.outcome if episode else "") or "infrastructure_error",
+        reason=episode.reason if episode else "the episode did not start",
+        score=episode.score if episode else 0.0,
+        subgoals=dict(episode.subgoals) if episode else {},
+        counts=dict(episode.counts) if episode else {},
+        messages=messages,
+        tools=tools,
+        steps=list(episode.steps) if episode else [],
+        agent=plain(agent),
+        user=plain(episode.user_report) if episode else {},
+        hashes=hashes,
+        env=plain(env_info),
+        metadata=plain(scenario.metadata),
+        timings=episode.timings.model_copy(deep=True) if episode else Timings(),
+    )
+
+
+def plain(value: Any) -> Any:
+    """Turn mappings and sequences of any kind into the dicts and lists that JSON has."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        items = sorted(value) if isinstance(value, set | frozenset) else value
+        return [plain(item) for item in items]
+    return value

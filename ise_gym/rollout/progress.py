@@ -1,0 +1,86 @@
+"""Shows where a rollout stands: a live bar on a terminal, a line now and then in a log file."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from ise_gym.rollout.engine import Status
+
+LOG_EVERY_S = 15.0
+
+
+class RolloutProgress:
+    """Progress display of `ise_gym.rollout.engine.run`: pass it as ``on_progress`` inside a ``with``.
+
+    Args:
+        console: where to; default: standard error, so that standard output stays clean.
+        title: what stands before the bar.
+    """
+
+    def __init__(self, console: Console | None = None, title: str = "rollout") -> None:
+        self._console = console or Console(stderr=True)
+        self._live = self._console.is_terminal
+        self._title = title
+        self._task: TaskID | None = None
+        self._logged = time.monotonic()
+        self._bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeElapsedColumn(),
+            console=self._console,
+        )
+
+    def __enter__(self) -> RolloutProgress:
+        if self._live:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._bar.stop()
+
+    def __call__(self, status: Status) -> None:
+        """Show a status."""
+        done = status.already + status.played
+        if self._live:
+            if self._task is None:
+                self._task = self._bar.add_task(self._title, total=status.total, figures="")
+            self._bar.update(self._task, completed=done, total=status.total, figures=figures(status))
+        elif time.monotonic() - self._logged >= LOG_EVERY_S:
+            self._logged = time.monotonic()
+            self._console.print(f"{self._title} {done}/{status.total}  {figures(status)}", highlight=False)
+
+
+def figures(status: Status) -> str:
+    """Return the figures beside the bar: rate, pass rate, trouble, time left.
+
+    >>> figures(Status(total=4, outcomes={"passed": 2}, seconds=3.6))
+    '2,000/h  pass 100%  ETA 0:04'
+    """
+    parts = []
+    if status.played and status.seconds > 0:
+        rate = status.played / status.seconds
+        parts.append(f"{rate * 3600:,.0f}/h")
+        if judged := status.played - status.broken:
+            parts.append(f"pass {status.passed / judged:.0%}")
+    if status.guard_hits:
+        parts.append(f"drift {status.guard_hits}/{status.user_turns} turns")
+    if status.tokens:
+        parts.append(f"{status.tokens:,} tokens")
+    if status.retries:
+        parts.append(f"retried {status.retries}")
+    if status.crashes:
+        parts.append(f"crashed workers {status.crashes}")
+    parts.extend(f"{kind} failures {count}" for kind, count in sorted(status.failures.items()))
+    if status.played and status.seconds > 0:
+        left = (status.total - status.already - status.played) * status.seconds / status.played
+        parts.append(f"ETA {int(left) // 60}:{int(left) % 60:02d}")
+    return "  ".join(parts)
