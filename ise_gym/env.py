@@ -169,7 +169,7 @@ class ISEEnv(gym.Env[Observation, Message]):
         self._render_human([action, *result.messages])
         return _fresh(result.messages), result.reward, result.terminated, result.truncated, episode.info()
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | None:
         """Return the conversation so far as text ("ansi"); "human" prints as it goes."""
         if self.render_mode != "ansi":
             return None

@@ -106,9 +106,7 @@ class Episode:
         else:
             self._hand_over()
         self._spend_budget()
-        if self.outcome:
-            self._verify()
-            self._settle()
+        self._settle()
         reward = self._board.score - before
         error = "; ".join(m["name"] for m in self.messages[added:] if m.get("success") is False)
         self.steps.append(
@@ -278,6 +276,10 @@ class Episode:
             self._board.verify(self.workspace)
 
     def _settle(self) -> None:
+        """When the episode has ended, look once more at every sub-goal and name the outcome."""
+        if not self.outcome:
+            return
+        self._verify()
         if self.outcome != "truncated":
             self.outcome = "passed" if self._board.score == 1.0 else "failed"
 

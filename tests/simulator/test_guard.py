@@ -1,0 +1,145 @@
+"""The role guard: what it refuses, how often it resamples, and what it falls back to."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import make_scenario
+
+from ise_gym.errors import UserError
+from ise_gym.messages import user
+from ise_gym.simulator import NaiveUser, RoleGuard, ScriptedUser, SingleTurnUser, make_user
+from ise_gym.simulator.base import Evidence, UserTurn, UserView
+from ise_gym.simulator.detectors import DETECTORS, detect
+from ise_gym.workspace.base import Diff
+
+FAILING = UserView((user("Done!"),), Evidence(Diff(), (), (), ("greet.txt holds the greeting",)), 1)
+PASSING = UserView((user("Done!"),), Evidence(Diff(), (), ("greet.txt holds the greeting",), ()), 1)
+
+
+class Parrot:
+    """Says the given lines in order, whatever happens."""
+
+    name = "parrot"
+
+    def __init__(self, *turns):
+        self.turns, self.position, self.feedback = turns, 0, []
+
+    def reset(self, scenario, seed):
+        self.request = scenario.requests[0].name
+        return UserTurn(scenario.requests[0].text, self.request)
+
+    def respond(self, view, feedback=""):
+        self.feedback.append(feedback)
+        turn = self.turns[min(len(self.feedback), len(self.turns)) - 1]
+        return turn if isinstance(turn, UserTurn) else UserTurn(turn, self.request)
+
+    def state(self):
+        return None
+
+    def set_state(self, state):
+        pass
+
+    def describe(self):
+        return {"name": self.name}
+
+
+DRIFTS = {
+    "assistant_voice": "As an AI I cannot have a file of my own.",
+    "offers_help": "Would you like me to sort it as well?",
+    "asks_about_own_task": "Sure. What would you like to work on?",
+    "tool_call_syntax": '<tool_call>{"name": "exec"}</tool_call>',
+    "stage_direction": "*leans back and nods* good",
+    "scenario_leak": "The next subgoal is the count.",
+    "task_dump": "Put alpha in a, beta in b and gamma in c.",
+    "empty_turn": "  ",
+}
+
+
+@pytest.mark.parametrize(("detector", "text"), DRIFTS.items())
+def test_each_detector_fires_alone(detector, text):
+    scenario = make_scenario()
+    if detector == "task_dump":
+        from dataclasses import replace
+
+        first = scenario.requests[0]
+        scenario = make_scenario(
+            requests=tuple(replace(first, name=n, facts=(n,)) for n in ("alpha", "beta", "gamma"))
+        )
+    assert [hit.detector for hit in detect(UserTurn(text, "r"), PASSING, scenario)] == [detector]
+
+
+def test_leaving_satisfied_needs_evidence():
+    hits = detect(UserTurn("Thanks, bye", "r", done=True), FAILING, make_scenario())
+    assert [hit.detector for hit in hits] == ["premature_end"]
+    assert not detect(UserTurn("Thanks, bye", "r", done=True), PASSING, make_scenario())
+
+
+def test_every_detector_is_covered():
+    assert set(DRIFTS) | {"premature_end"} == set(DETECTORS)
+
+
+def test_a_drifting_turn_is_resampled_with_the_reason():
+    parrot = Parrot(DRIFTS["offers_help"], "No, greet.txt still isn't there.")
+    guard = RoleGuard(parrot)
+    guard.reset(make_scenario(), 1)
+    turn = guard.respond(FAILING)
+    assert turn.text == "No, greet.txt still isn't there."
+    assert [event["action"] for event in turn.events] == ["resample"]
+    assert "offers_help" in parrot.feedback[1]
+    assert guard.describe()["guard"] == {
+        "turns": 2,
+        "drifted": 1,
+        "resamples": 1,
+        "fallbacks": 0,
+        "detector:offers_help": 1,
+    }
+
+
+def test_a_hopeless_simulator_is_replaced_by_the_script():
+    guard = RoleGuard(Parrot(DRIFTS["assistant_voice"]), resamples=2)
+    scenario = make_scenario()
+    guard.reset(scenario, 1)
+    turn = guard.respond(PASSING)
+    assert scenario.requests[1].text in turn.text and turn.request == scenario.requests[1].name
+    assert guard.describe()["guard"]["fallbacks"] == 1
+    assert [event["action"] for event in turn.events] == ["resample", "resample", "fallback"]
+
+
+def test_scripted_user_never_accepts_words_for_deeds():
+    scripted = ScriptedUser()
+    scenario = make_scenario()
+    scripted.reset(scenario, 1)
+    for claim in ("Done.", "All set, I created greet.txt.", "I cannot do that.", "Which file do you mean?"):
+        scripted.set_state((scenario, scripted.state()[1].__class__(), scripted.state()[2]))
+        view = UserView((user(claim),), FAILING.evidence, 1)
+        turn = scripted.respond(view)
+        assert not turn.done and turn.request == scenario.requests[0].name
+
+
+def test_state_round_trip():
+    scenario = make_scenario()
+    for simulator in (make_user("scripted"), NaiveUser(), SingleTurnUser()):
+        simulator.reset(scenario, 5)
+        saved = simulator.state()
+        first = simulator.respond(FAILING)
+        simulator.set_state(saved)
+        assert simulator.respond(FAILING) == first
+
+
+def test_naive_user_believes_words():
+    naive = NaiveUser()
+    scenario = make_scenario()
+    naive.reset(scenario, 1)
+    assert naive.respond(FAILING).request == scenario.requests[1].name
+
+
+def test_single_turn_user_says_everything_at_once():
+    single = SingleTurnUser()
+    scenario = make_scenario()
+    assert single.reset(scenario, 1).text == scenario.intent
+    assert single.respond(FAILING).gave_up and single.respond(PASSING).done
+
+
+def test_unknown_simulator():
+    with pytest.raises(UserError, match="Did you mean 'scripted'"):
+        make_user("scriptd")

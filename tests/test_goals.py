@@ -1,0 +1,53 @@
+"""Which sub-goals count when."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import FileHolds, make_scenario
+
+from ise_gym.goals import GoalBoard
+from ise_gym.scenario import Request, SubGoal
+from ise_gym.workspace import open_workspace
+
+
+@pytest.fixture
+def workspace():
+    opened = open_workspace("dummy")
+    yield opened
+    opened.close()
+
+
+def _requests():
+    return (
+        Request("a", "a", subgoals=(SubGoal("x holds 1", (FileHolds("x", "1"),)),)),
+        Request("b", "b", subgoals=(SubGoal("x holds 2", (FileHolds("x", "2"),)),), supersedes=("a",)),
+    )
+
+
+def test_superseded_goals_keep_their_verdict(workspace):
+    board = GoalBoard(make_scenario(requests=_requests()))
+    board.reach("a")
+    workspace.write("x", b"1")
+    board.verify(workspace)
+    assert board.score == 0.5
+    board.reach("b")
+    workspace.write("x", b"2")
+    board.verify(workspace)
+    assert board.score == 1.0 and board.open_goals("b") == (("x holds 2",), ())
+
+
+def test_goals_superseded_within_one_turn_are_dropped(workspace):
+    board = GoalBoard(make_scenario(requests=_requests()))
+    board.reach("b")
+    workspace.write("x", b"2")
+    board.verify(workspace)
+    assert board.verdicts == {"b: x holds 2": True} and board.score == 1.0
+
+
+def test_goals_not_asked_for_yet_do_not_pass(workspace):
+    board = GoalBoard(make_scenario(requests=_requests()))
+    board.reach("a")
+    workspace.write("x", b"2")
+    board.verify(workspace)
+    assert board.score == 0.0
+    assert board.reasons["a: x holds 1"].startswith("x holds")
