@@ -1,0 +1,410 @@
+"""`Workspace` over an in-box agent: all that backends share.
+
+A backend only says how a box is started and ended; every operation on files and processes is a request to the agent
+inside it, so that the backends can't differ in behaviour.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import posixpath
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any, Self
+
+from ise_gym.errors import WorkspaceError
+from ise_gym.workspace import launcher, snapshots
+from ise_gym.workspace.base import (
+    HOME,
+    WORKDIR,
+    Capabilities,
+    Diff,
+    ExecResult,
+    FileStat,
+    Limits,
+    Manifest,
+    ProcessStatus,
+    SeedFile,
+    Session,
+    Snapshot,
+    diff_manifests,
+)
+from ise_gym.workspace.boxenv import BOX_ENV, SEED_TIME
+from ise_gym.workspace.channel import Channel, Reply
+from ise_gym.workspace.session import PtySession
+
+BATCH = 8 << 20
+_PIECE = 48 << 20
+_GRACE_S = 30.0
+
+
+class Box(ABC):
+    """One live sandbox: a channel to its agent and a way to end it."""
+
+    channel: Channel
+
+    @abstractmethod
+    def kill(self) -> None:
+        """End every process in the box now."""
+
+    @abstractmethod
+    def dispose(self) -> None:
+        """Wait for the end after `kill` and give back what the box held. Idempotent."""
+
+
+def agent_config(
+    limits: Limits,
+    rlimits: Mapping[str, int],
+    roots: Mapping[str, str],
+    env: Mapping[str, str],
+    raise_oom: bool,
+) -> dict[str, Any]:
+    """Return the first frame for an agent."""
+    return {
+        "env": dict(env),
+        "roots": dict(roots),
+        "cwd": WORKDIR,
+        "output_bytes": limits.output_bytes,
+        "timeout_s": limits.command_timeout_s,
+        "rlimits": dict(rlimits),
+        "raise_oom": raise_oom,
+    }
+
+
+class AgentWorkspace(ABC):
+    """A workspace whose work is done by an agent in a box; subclasses start the boxes."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self._lock = threading.RLock()
+        self._box: Box | None = None
+        self._spare: Future[Box] | None = None
+        self._sessions: list[PtySession] = []
+        self._commands: dict[str, str] = {}
+        self._shells = 0
+        self._closed = False
+        self._box = launcher.submit(self._start_box).result()
+
+    @abstractmethod
+    def _start_box(self) -> Box:
+        """Start a fresh box with an empty template; runs on the launcher thread."""
+
+    @abstractmethod
+    def _sibling(self) -> AgentWorkspace:
+        """Make another workspace of the same kind and limits."""
+
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """Say what is really enforced."""
+
+    def box_env(self) -> Mapping[str, str]:
+        """Return the clean environment of every command."""
+        return BOX_ENV
+
+    # -- the agent ---------------------------------------------------------------------------------
+
+    @property
+    def alive(self) -> bool:
+        """True while the box answers."""
+        return self._box is not None and not self._box.channel.broken
+
+    def agent_call(self, op: str, body: bytes = b"", *, timeout: float = 60.0, **header: Any) -> Reply:
+        """Send a request to the agent; a silent or dead box raises `WorkspaceError`."""
+        box = self._box
+        if box is None:
+            raise WorkspaceError("the workspace is closed")
+        return box.channel.request(op, body, timeout=timeout, **header)
+
+    @contextlib.contextmanager
+    def _naming(self, path: str) -> Any:
+        """Put the path into file errors."""
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, path) from None
+
+    # -- processes ---------------------------------------------------------------------------------
+
+    def exec(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        cwd: str = WORKDIR,
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        merge: bool = True,
+    ) -> ExecResult:
+        """Run a fresh process and wait for it; see `Workspace.exec`."""
+        if not argv:
+            raise ValueError("exec needs at least a program name")
+        limit = self.limits.command_timeout_s if timeout is None else timeout
+        reply = self.agent_call(
+            "exec",
+            stdin,
+            timeout=limit + _GRACE_S,
+            argv=list(argv),
+            cwd=cwd,
+            env=dict(env or {}),
+            merge=merge,
+            **({} if timeout is None else {"timeout_s": timeout}),
+        )
+        head = reply.header
+        split = int(head["out"])
+        code = head["code"]
+        return ExecResult(
+            output=reply.body[:split],
+            stderr=reply.body[split:],
+            exit_code=None if code is None else int(code),
+            timed_out=bool(head["timed_out"]),
+            dropped_bytes=int(head["dropped"]),
+            seconds=float(head["seconds"]),
+        )
+
+    def session(self) -> Session:
+        """Open a persistent shell; see `Workspace.session`."""
+        with self._lock:
+            self._shells += 1
+            shell = PtySession(self, f"shell_{self._shells}")
+            self._sessions.append(shell)
+        return shell
+
+    def spawn(
+        self, command: str, *, cwd: str = WORKDIR, env: Mapping[str, str] | None = None, pty: bool = False
+    ) -> str:
+        """Start a background process; see `Workspace.spawn`."""
+        with self._lock:
+            name = f"proc_{len(self._commands) + 1}"
+            with self._naming(cwd):
+                self.agent_call(
+                    "spawn",
+                    key=name,
+                    argv=["/bin/bash", "-c", command],
+                    cwd=cwd,
+                    env=dict(env or {}),
+                    pty=pty,
+                )
+            self._commands[name] = command
+        return name
+
+    def _known(self, process_id: str) -> None:
+        if process_id not in self._commands:
+            raise KeyError(process_id)
+
+    def poll(self, process_id: str, timeout: float = 0.0) -> ProcessStatus:
+        """Return new output and state; see `Workspace.poll`."""
+        self._known(process_id)
+        reply = self.agent_call("poll", key=process_id, timeout=timeout + _GRACE_S, timeout_s=timeout)
+        head = reply.header
+        return ProcessStatus(
+            running=bool(head["running"]),
+            output=reply.body,
+            exit_code=None if head["code"] is None else int(head["code"]),
+            dropped_bytes=int(head["dropped"]),
+        )
+
+    def write_stdin(self, process_id: str, data: bytes, eof: bool = False) -> None:
+        """Send bytes to a background process; BrokenPipeError when it no longer reads."""
+        self._known(process_id)
+        self.agent_call("stdin", data, key=process_id, eof=eof)
+
+    def kill(self, process_id: str, signal: int = 9) -> None:
+        """Signal a background process's group; 9 takes what escaped the group as well."""
+        self._known(process_id)
+        self.agent_call("kill", key=process_id, signal=int(signal))
+
+    def processes(self) -> dict[str, str]:
+        """Return id → command of the background processes started so far."""
+        return dict(self._commands)
+
+    # -- files -------------------------------------------------------------------------------------
+
+    def read(self, path: str, offset: int = 0, limit: int | None = None) -> bytes:
+        """Read bytes of a regular file; see `Workspace.read`."""
+        with self._naming(path):
+            parts: list[bytes] = []
+            while limit is None or limit > 0:
+                want = _PIECE if limit is None else min(limit, _PIECE)
+                piece = self.agent_call("read", path=path, offset=offset, limit=want).body
+                parts.append(piece)
+                offset += len(piece)
+                if limit is not None:
+                    limit -= len(piece)
+                if len(piece) < want:
+                    break
+            return b"".join(parts)
+
+    def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
+        """Create or replace a file; see `Workspace.write`."""
+        with self._naming(path):
+            for at in range(0, max(1, len(data)), _PIECE):
+                self.agent_call("write", data[at : at + _PIECE], path=path, mode=mode, append=at > 0)
+
+    def remove(self, path: str) -> None:
+        """Delete one file or symlink."""
+        with self._naming(path):
+            self.agent_call("remove", path=path)
+
+    def list(self, path: str = WORKDIR) -> list[FileStat]:
+        """Return the entries of a folder, sorted by name, with absolute paths."""
+        with self._naming(path):
+            reply = self.agent_call("list", path=path)
+        base = posixpath.join(WORKDIR, path).rstrip("/")
+        return [
+            FileStat(f"{base}/{name}", kind, int(size), int(mode), target)
+            for name, kind, size, mode, target in reply.header["entries"]
+        ]
+
+    def stat(self, path: str) -> FileStat | None:
+        """Describe a path without following a final symlink; None when there is nothing."""
+        with self._naming(path):
+            entry = self.agent_call("stat", path=path).header["entry"]
+        if entry is None:
+            return None
+        kind, size, mode, target = entry
+        full = posixpath.join(WORKDIR, path)
+        return FileStat(full.rstrip("/") or "/", kind, int(size), int(mode), target)
+
+    def seed(self, files: Iterable[SeedFile]) -> None:
+        """Write many files at once, with fixed times."""
+        batch: list[SeedFile] = []
+        size = 0
+
+        def flush() -> None:
+            self.agent_call(
+                "seed",
+                b"".join(f.content for f in batch),
+                files=[[f.path, f.mode, len(f.content)] for f in batch],
+                mtime_ns=SEED_TIME * 10**9,
+            )
+
+        for file in files:
+            batch.append(file)
+            size += len(file.content)
+            if size > BATCH:
+                flush()
+                batch, size = [], 0
+        if batch:
+            flush()
+
+    # -- trees -------------------------------------------------------------------------------------
+
+    def _tree(self, root: str) -> snapshots.Tree:
+        reply = self.agent_call("tree", root=root, budget=4 * self.limits.disk_mb << 20, timeout=300.0)
+        return snapshots.Tree.parse(root, reply.header["top"], json.loads(reply.body))
+
+    def manifest(self) -> Manifest:
+        """Hash the tree under `WORKDIR`."""
+        return self._tree(WORKDIR).manifest()
+
+    def digest(self) -> str:
+        """Return ``manifest().digest()``."""
+        return self.manifest().digest()
+
+    def diff(self, since: Manifest) -> Diff:
+        """Compare the present tree with an earlier manifest."""
+        return diff_manifests(since, self.manifest())
+
+    def snapshot(self) -> Snapshot:
+        """Save the trees under `WORKDIR` and `HOME`; OSError when they hold more than can be kept."""
+        trees = [self._tree(WORKDIR), self._tree(HOME)]
+        return snapshots.save(trees, self._fetch)
+
+    def _fetch(self, paths: Sequence[str], size: int) -> Sequence[bytes]:
+        """Read several files, or one of any size."""
+        if len(paths) == 1:
+            parts: list[bytes] = []
+            for at in range(0, max(1, size), _PIECE):
+                call = self.agent_call("fetch", paths=paths, offset=at, limit=_PIECE, timeout=300.0)
+                parts.append(call.body)
+            return [b"".join(parts)]
+        reply = self.agent_call("fetch", paths=paths, offset=0, limit=2 * BATCH, timeout=300.0)
+        out, at = [], 0
+        for length in reply.header["sizes"]:
+            out.append(reply.body[at : at + length])
+            at += length
+        return out
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Reset, put a snapshot's trees in place and verify them; see `Workspace.restore`."""
+        self.reset()
+        self._plant(snapshot)
+
+    def _plant(self, snapshot: Snapshot) -> None:
+        """Fill a fresh box."""
+        trees, blobs = snapshots.load(snapshot)
+        for entries, body in snapshots.plant(trees, blobs):
+            self.agent_call("plant", body, entries=entries, timeout=300.0)
+        self.agent_call("stamp", folders=snapshots.folders(trees))
+        for tree in trees:
+            if self._tree(tree.root).manifest() != tree.manifest():
+                raise WorkspaceError(f"the restored tree {tree.root} differs from the snapshot")
+
+    def fork(self) -> Self:
+        """Return a new workspace with the same tree."""
+        saved = self.snapshot()
+        other = self._sibling()
+        try:
+            other._plant(saved)
+        except BaseException:
+            other.close()
+            raise
+        return other  # type: ignore[return-value]
+
+    # -- life --------------------------------------------------------------------------------------
+
+    def reset(self) -> None:
+        """Replace the box by a fresh one; see `Workspace.reset`."""
+        with self._lock:
+            if self._closed:
+                raise WorkspaceError("the workspace is closed")
+            old, self._box = self._box, None
+            if old is not None:
+                old.kill()
+            self._end_sessions()
+            self._commands = {}
+            self._shells = 0
+            waiting, self._spare = self._spare, None
+            self._box = (waiting or launcher.submit(self._start_box)).result()
+            if old is not None:
+                launcher.submit(old.dispose)
+            # From the first reset on, the next box is made while this episode runs.
+            self._spare = launcher.submit(self._start_box)
+
+    def _end_sessions(self) -> None:
+        for shell in self._sessions:
+            shell.close()
+        self._sessions = []
+
+    def close(self) -> None:
+        """End everything in the box; idempotent."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            boxes = [] if self._box is None else [self._box]
+            self._box = None
+            if self._spare is not None:
+                with contextlib.suppress(
+                    WorkspaceError, OSError
+                ):  # a spare that never came up is nothing to end
+                    boxes.append(self._spare.result())
+                self._spare = None
+            self._end_sessions()
+        for box in boxes:
+            box.kill()
+        for box in boxes:
+            box.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            self.close()

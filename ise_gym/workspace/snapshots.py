@@ -1,0 +1,173 @@
+"""Saved trees: what a snapshot holds and how it is written and read back.
+
+Contents are kept once per SHA-256, whatever the number of files that share them; an index lists the entries. A
+restore is verified entry by entry, so that a snapshot that was damaged or tampered with is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ise_gym.errors import WorkspaceError
+from ise_gym.workspace.base import Manifest, Snapshot
+
+_MAGIC = b"ISEW1\n"
+_BATCH = 8 << 20
+_BATCH_FILES = 5_000
+_FIFO = "fifo"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file, folder, link or fifo: ``value`` is the SHA-256, the link target or ``fifo``."""
+
+    path: str
+    kind: str
+    mode: int
+    size: int
+    value: str
+    mtime_ns: int
+    inode: int
+
+
+@dataclass(frozen=True)
+class Tree:
+    """All under one root folder of a box, parents before children."""
+
+    root: str
+    mode: int
+    mtime_ns: int
+    entries: tuple[Entry, ...]
+
+    @classmethod
+    def parse(cls, root: str, top: Sequence[int], rows: Sequence[Sequence[Any]]) -> Tree:
+        """Read an agent's answer; WorkspaceError when it is not one."""
+        try:
+            entries = tuple(
+                Entry(str(p), str(k), int(m), int(s), str(v), int(t), int(i)) for p, k, m, s, v, t, i in rows
+            )
+            return cls(root, int(top[0]), int(top[1]), entries)
+        except (ValueError, TypeError, IndexError) as error:
+            raise WorkspaceError("the sandbox sent a malformed file tree") from error
+
+    def manifest(self) -> Manifest:
+        """Drop clocks and inodes."""
+        return Manifest({e.path: (e.kind, e.mode, e.size, e.value) for e in self.entries})
+
+
+def save(trees: Sequence[Tree], fetch: Callable[[Sequence[str], int], Sequence[bytes]]) -> Snapshot:
+    """Build a snapshot; ``fetch(paths, total size)`` returns the contents of absolute in-box paths."""
+    wanted: dict[str, tuple[str, int]] = {}
+    for tree in trees:
+        for entry in tree.entries:
+            if entry.kind == "file":
+                if entry.value == "unhashed":
+                    raise OSError(
+                        27, "the workspace is too large for a snapshot", f"{tree.root}/{entry.path}"
+                    )
+                wanted.setdefault(entry.value, (f"{tree.root}/{entry.path}", entry.size))
+    blobs: dict[str, bytes] = {}
+    for group in _batches(list(wanted.items()), lambda item: item[1][1]):
+        contents = fetch([path for _, (path, _) in group], sum(size for _, (_, size) in group))
+        for (name, (path, _)), data in zip(group, contents, strict=True):
+            if hashlib.sha256(data).hexdigest() != name:
+                raise WorkspaceError(f"{path} changed while the snapshot was taken")
+            blobs[name] = data
+    index = {
+        "trees": [[t.root, t.mode, t.mtime_ns, [list(vars(e).values()) for e in t.entries]] for t in trees],
+        "blobs": [[name, len(data)] for name, data in blobs.items()],
+    }
+    head = zlib.compress(json.dumps(index, separators=(",", ":")).encode(), 1)
+    payload = b"".join([_MAGIC, struct.pack("!I", len(head)), head, *blobs.values()])
+    return Snapshot(trees[0].manifest().digest(), payload)
+
+
+def load(snapshot: Snapshot) -> tuple[list[Tree], dict[str, memoryview]]:
+    """Read a snapshot back.
+
+    Raises:
+        WorkspaceError: it is damaged, or its digest is not that of its tree.
+    """
+    payload = memoryview(snapshot.payload)
+    try:
+        if bytes(payload[: len(_MAGIC)]) != _MAGIC:
+            raise ValueError("not a workspace snapshot")
+        at = len(_MAGIC) + 4
+        (size,) = struct.unpack("!I", payload[len(_MAGIC) : at])
+        index = json.loads(zlib.decompress(payload[at : at + size]))
+        at += size
+        trees = [Tree.parse(root, (mode, mtime), rows) for root, mode, mtime, rows in index["trees"]]
+        blobs: dict[str, memoryview] = {}
+        for name, length in index["blobs"]:
+            blobs[name] = payload[at : at + length]
+            at += length
+            if hashlib.sha256(blobs[name]).hexdigest() != name:
+                raise ValueError(f"content {name[:12]} is damaged")
+        if at != len(payload):
+            raise ValueError("the length is wrong")
+    except (ValueError, KeyError, TypeError, struct.error, zlib.error) as error:
+        raise WorkspaceError(f"the snapshot can't be used: {error}") from error
+    if trees[0].manifest().digest() != snapshot.digest:
+        raise WorkspaceError("the snapshot can't be used: its digest is not that of its tree")
+    return trees, blobs
+
+
+def plant(trees: Sequence[Tree], blobs: Mapping[str, memoryview]) -> Iterator[tuple[list[list[Any]], bytes]]:
+    """Yield (entries, body) requests that put the trees in place."""
+    rows: list[list[Any]] = []
+    body: list[memoryview] = []
+    size = 0
+    for tree in trees:
+        first: dict[int, str] = {}
+        for e in tree.entries:
+            full = f"{tree.root}/{e.path}"
+            if e.kind == "file" and e.inode and e.inode in first:
+                rows.append([full, "link", 0, 0, first[e.inode], 0])
+                continue
+            if e.kind != "file":
+                if e.kind != "other" or e.value == _FIFO:
+                    rows.append([full, e.kind, e.mode, 0, e.value, e.mtime_ns])
+                continue
+            if e.inode:
+                first[e.inode] = full
+            data = blobs[e.value]
+            for at in range(0, max(1, len(data)), _BATCH):
+                piece = data[at : at + _BATCH]
+                rows.append([full, "file", e.mode, len(piece), "append" if at else "", e.mtime_ns])
+                body.append(piece)
+                size += len(piece)
+                if size >= _BATCH or len(rows) >= _BATCH_FILES:
+                    yield rows, b"".join(body)
+                    rows, body, size = [], [], 0
+    yield rows, b"".join(body)
+
+
+def folders(trees: Sequence[Tree]) -> list[list[Any]]:
+    """List [path, mode, mtime] of every folder, deepest first: the last step of a restore."""
+    out: list[list[Any]] = []
+    for tree in trees:
+        inner = [[f"{tree.root}/{e.path}", e.mode, e.mtime_ns] for e in tree.entries if e.kind == "dir"]
+        out += sorted(inner, key=lambda row: -str(row[0]).count("/"))
+        out.append([tree.root, tree.mode, tree.mtime_ns])
+    return out
+
+
+def _batches(
+    items: list[tuple[str, tuple[str, int]]], size_of: Callable[[tuple[str, tuple[str, int]]], int]
+) -> Iterator[list[tuple[str, tuple[str, int]]]]:
+    group: list[tuple[str, tuple[str, int]]] = []
+    size = 0
+    for item in items:
+        if group and (size + size_of(item) > _BATCH or len(group) >= _BATCH_FILES):
+            yield group
+            group, size = [], 0
+        group.append(item)
+        size += size_of(item)
+    if group:
+        yield group
