@@ -1,0 +1,283 @@
+"""Statistics that keep a small benchmark honest: every figure gets an interval, every difference is paired.
+
+A pass rate of 43 out of 114 is 37.7 %, but also anything from 29.4 % to 46.9 %. Two models that played the
+same tasks differ by less than two models that played different ones. So comparisons here look only at the
+tasks where the two disagree (McNemar), resample whole tasks (bootstrap), and say how large a difference the
+number of tasks could have shown at all. numpy is the only dependency; scipy checks these in the tests.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+Interval = tuple[float, float]
+EXACT_UP_TO = 1000
+"""Above so many tasks the detectable difference is approximated."""
+
+
+def _z(level: float) -> float:
+    if not 0 < level < 1:
+        raise ValueError(f"confidence level must lie between 0 and 1, got {level}")
+    return NormalDist().inv_cdf((1 + level) / 2)
+
+
+def wilson(passed: int, n: int, level: float = 0.95) -> Interval:
+    """Wilson score interval of a proportion, as fractions. With n = 0 nothing is known: (0, 1).
+
+    Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference, 1927.
+
+    >>> low, high = wilson(43, 114)
+    >>> f"{100 * low:.1f} {100 * high:.1f}"
+    '29.4 46.9'
+    """
+    if not 0 <= passed <= n:
+        raise ValueError(f"passed must lie in 0..n, got {passed} of {n}")
+    if n == 0:
+        return 0.0, 1.0
+    z2 = math.pow(_z(level), 2)
+    p = passed / n
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = math.sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n * n))) / (1 + z2 / n)
+    # The exact ends are 0 and 1 at the corners; rounding may miss them by one ulp.
+    low = 0.0 if passed == 0 else max(0.0, centre - half)
+    high = 1.0 if passed == n else min(1.0, centre + half)
+    return low, high
+
+
+def mcnemar_exact(only_a: int, only_b: int) -> float:
+    """Two-sided exact McNemar p-value from the discordant pairs (passed only by A, only by B).
+
+    Under the null each discordant pair goes either way with probability 1/2, so this is the two-sided
+    binomial (sign) test. Exact integer arithmetic; without discordant pairs it is 1.
+
+    Source: Q. McNemar, Note on the sampling error of the difference between correlated proportions, 1947.
+
+    >>> mcnemar_exact(0, 6)
+    0.03125
+    """
+    if only_a < 0 or only_b < 0:
+        raise ValueError(f"counts must not be negative, got {only_a} and {only_b}")
+    n = only_a + only_b
+    tail = sum(math.comb(n, i) for i in range(min(only_a, only_b) + 1))
+    return min(1.0, 2 * tail / (1 << n))
+
+
+def pass_at_k(n: int, passed: int, k: int) -> float:
+    """Chance that at least one of k trials passes, unbiased from n trials: 1 - C(n-c, k) / C(n, k).
+
+    Source: Chen et al., Evaluating large language models trained on code, 2021, equation 1.
+
+    >>> pass_at_k(n=4, passed=1, k=1)
+    0.25
+    """
+    _check_k(n, passed, k)
+    return 1.0 - math.comb(n - passed, k) / math.comb(n, k)
+
+
+def pass_hat_k_unbiased(n: int, passed: int, k: int) -> float:
+    """Chance that *all* of k trials pass, unbiased from n trials: C(c, k) / C(n, k).
+
+    For k = n it is 1 when every trial passed and else 0, which is what Claw-Eval's batch summary prints.
+
+    Source: Yao et al., tau-bench, 2024.
+
+    >>> pass_hat_k_unbiased(n=4, passed=3, k=2)
+    0.5
+    """
+    _check_k(n, passed, k)
+    return math.comb(passed, k) / math.comb(n, k)
+
+
+def pass_hat_k_power(n: int, passed: int, k: int) -> float:
+    """The plug-in estimate (c / n)^k of the same chance, as in Claw-Eval's scoring module; biased upwards.
+
+    >>> pass_hat_k_power(n=4, passed=3, k=2)
+    0.5625
+    """
+    _check_k(n, passed, k)
+    return math.pow(passed / n, k)
+
+
+def _check_k(n: int, passed: int, k: int) -> None:
+    if not 1 <= k <= n or not 0 <= passed <= n:
+        raise ValueError(f"needs 1 <= k <= n and 0 <= passed <= n, got k={k}, n={n}, passed={passed}")
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """A mean with a percentile-bootstrap interval; all three in the units of the input."""
+
+    mean: float
+    low: float
+    high: float
+    resamples: int
+
+
+def bootstrap_mean(
+    per_task: Sequence[float], *, resamples: int = 10_000, level: float = 0.95, seed: int = 0
+) -> Bootstrap:
+    """Percentile bootstrap of a mean over tasks, resampling whole tasks.
+
+    Args:
+        per_task: one number a task. Several trials of a task are averaged first, so that trials of one task
+            are never taken for independent tasks. For a paired comparison pass the per-task differences.
+        resamples: bootstrap samples.
+        level: confidence level.
+        seed: equal seeds give equal intervals.
+    """
+    values = np.asarray(per_task, dtype=np.float64)
+    if values.ndim != 1 or values.size == 0:
+        raise ValueError("the bootstrap needs at least one task")
+    generator = np.random.default_rng(seed)
+    means = np.empty(resamples)
+    # Bounded memory: a block of resamples at a time, about 8 MB each.
+    block = max(1, 1_000_000 // values.size)
+    for start in range(0, resamples, block):
+        stop = min(resamples, start + block)
+        picks = generator.integers(0, values.size, size=(stop - start, values.size))
+        means[start:stop] = values[picks].mean(axis=1)
+    tail = (1 - level) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return Bootstrap(float(values.mean()), float(low), float(high), resamples)
+
+
+def paired_bootstrap(
+    a: Sequence[float], b: Sequence[float], *, resamples: int = 10_000, level: float = 0.95, seed: int = 0
+) -> Bootstrap:
+    """Bootstrap of the mean difference b - a over tasks that both sides played (same order, same length)."""
+    if len(a) != len(b):
+        raise ValueError(f"paired values must have the same length, got {len(a)} and {len(b)}")
+    differences = np.asarray(b, dtype=np.float64) - np.asarray(a, dtype=np.float64)
+    return bootstrap_mean(differences.tolist(), resamples=resamples, level=level, seed=seed)
+
+
+@lru_cache(maxsize=4096)
+def _critical(n: int, alpha: float) -> int:
+    """Largest k with an exact two-sided p-value <= alpha for (k, n - k); -1 when there is none."""
+    budget = alpha * 2.0 ** (n - 1) if n < 1000 else int(alpha * 2**53) * 2 ** (n - 54)
+    k, tail, ways = -1, 0, 1  # ways = C(n, k + 1)
+    while 2 * (k + 1) < n and tail + ways <= budget:
+        k += 1
+        tail += ways
+        ways = ways * (n - k) // (k + 1)
+    return k
+
+
+def _log_binomial(n: int, k: NDArray[np.int64], p: float) -> NDArray[np.float64]:
+    """Log of the binomial probability mass at each k (array of ints), for 0 < p < 1."""
+    log_factorial = _log_factorials(n)
+    return np.asarray(
+        log_factorial[n]
+        - log_factorial[k]
+        - log_factorial[n - k]
+        + k * math.log(p)
+        + (n - k) * math.log1p(-p)
+    )
+
+
+@lru_cache(maxsize=2048)
+def _log_factorials(n: int) -> NDArray[np.float64]:
+    return np.array([math.lgamma(i + 1) for i in range(n + 1)])
+
+
+def mcnemar_power(n: int, difference: float, discordance: float, alpha: float = 0.05) -> float:
+    """Exact power of the exact McNemar test.
+
+    Args:
+        n: paired tasks.
+        difference: true difference of the two pass rates, in [0, discordance].
+        discordance: share of tasks on which the two disagree, in (0, 1].
+        alpha: significance level.
+    """
+    if not 0 < discordance <= 1 or not 0 <= difference <= discordance:
+        raise ValueError(f"needs 0 <= difference <= discordance <= 1, got {difference} and {discordance}")
+    share = (1 + difference / discordance) / 2
+    if discordance < 1:
+        weights = np.exp(_log_binomial(n, np.arange(n + 1), discordance))
+    else:
+        weights = np.eye(1, n + 1, n)[0]
+    power = 0.0
+    for disagreeing in np.nonzero(weights > 1e-12)[0].tolist():
+        weight = float(weights[disagreeing])
+        critical = _critical(disagreeing, alpha)
+        if critical < 0:
+            continue
+        if share == 1.0:
+            reject = 1.0
+        else:
+            low = np.arange(critical + 1)
+            tails = np.concatenate([low, disagreeing - low])
+            reject = float(np.exp(_log_binomial(disagreeing, tails, share)).sum())
+        power += weight * reject
+    return power
+
+
+def minimum_detectable_difference(
+    n: int, discordance: float, *, alpha: float = 0.05, power: float = 0.8
+) -> float | None:
+    """Smallest true difference in pass rate that the exact McNemar test finds with the given power.
+
+    Args:
+        n: paired tasks.
+        discordance: share of tasks on which the two sides disagree; take the observed share. The
+            difference can't exceed it.
+        alpha: significance level.
+        power: chance of a significant result when the difference is real.
+
+    Returns:
+        A fraction, or None when even the largest possible difference would be missed too often.
+    """
+    if n <= 0 or not 0 < discordance <= 1:
+        return None
+    if n > EXACT_UP_TO:
+        return _normal_detectable(n, discordance, alpha, power)
+    if mcnemar_power(n, discordance, discordance, alpha) < power:
+        return None
+    low, high = 0.0, discordance
+    for _ in range(30):
+        middle = (low + high) / 2
+        if mcnemar_power(n, middle, discordance, alpha) >= power:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _normal_detectable(n: int, discordance: float, alpha: float, power: float) -> float | None:
+    """Normal approximation for large n, where the exact sum gets slow. Source: Connor, Biometrics, 1987."""
+    z_alpha, z_beta = _z(1 - alpha), NormalDist().inv_cdf(power)
+    low, high = 0.0, discordance
+
+    def enough(difference: float) -> bool:
+        needed = z_alpha * math.sqrt(discordance) + z_beta * math.sqrt(max(0.0, discordance - difference**2))
+        return n * difference**2 >= needed**2
+
+    if not enough(high):
+        return None
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjustment for several comparisons, in the order given.
+
+    Source: S. Holm, A simple sequentially rejective multiple test procedure, 1979.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    adjusted = [0.0] * len(p_values)
+    running = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        running = max(running, (len(p_values) - rank) * p_values[index])
+        adjusted[index] = min(1.0, running)
+    return adjusted

@@ -1,0 +1,139 @@
+"""The statistics against scipy, against brute force, and against the paper's published figures."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats as scipy_stats
+
+from eval import stats
+
+
+@pytest.mark.parametrize(
+    ("passed", "percent", "low", "high"),
+    [
+        (22, 19.3, 13.1, 27.5),
+        (29, 25.4, 18.3, 34.1),
+        (32, 28.1, 20.6, 36.9),
+        (35, 30.7, 23.0, 39.7),
+        (43, 37.7, 29.4, 46.9),
+    ],
+)
+def test_wilson_of_the_published_pass_counts(passed: int, percent: float, low: float, high: float) -> None:
+    interval = stats.wilson(passed, 114)
+    assert round(100 * passed / 114, 1) == percent
+    assert [round(100 * end, 1) for end in interval] == [low, high]
+
+
+@given(st.integers(1, 400), st.floats(0, 1), st.sampled_from([0.8, 0.9, 0.95, 0.99]))
+def test_wilson_equals_scipy(n: int, share: float, level: float) -> None:
+    passed = round(share * n)
+    expected = scipy_stats.binomtest(passed, n).proportion_ci(level, method="wilson")
+    assert stats.wilson(passed, n, level) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_wilson_edges() -> None:
+    assert stats.wilson(0, 0) == (0.0, 1.0)
+    assert stats.wilson(0, 10)[0] == 0.0
+    assert stats.wilson(10, 10)[1] == 1.0
+    with pytest.raises(ValueError, match="passed must lie"):
+        stats.wilson(3, 2)
+    with pytest.raises(ValueError, match="level"):
+        stats.wilson(1, 2, 1.5)
+
+
+@given(st.integers(0, 120), st.integers(0, 120))
+def test_mcnemar_equals_scipy_binomial_test(only_a: int, only_b: int) -> None:
+    expected = scipy_stats.binomtest(only_a, only_a + only_b, 0.5).pvalue if only_a + only_b else 1.0
+    assert stats.mcnemar_exact(only_a, only_b) == pytest.approx(expected, rel=1e-9)
+
+
+def test_pass_at_k_is_the_share_of_k_subsets_with_a_pass() -> None:
+    for n, passed, k in [(5, 2, 1), (5, 2, 3), (6, 0, 2), (6, 6, 6), (7, 3, 5)]:
+        trials = [1] * passed + [0] * (n - passed)
+        subsets = list(itertools.combinations(trials, k))
+        assert stats.pass_at_k(n, passed, k) == pytest.approx(sum(map(any, subsets)) / len(subsets))
+        assert stats.pass_hat_k_unbiased(n, passed, k) == pytest.approx(sum(map(all, subsets)) / len(subsets))
+        assert stats.pass_hat_k_power(n, passed, k) == pytest.approx((passed / n) ** k)
+
+
+@pytest.mark.parametrize("arguments", [(3, 1, 4), (3, 4, 1), (3, 1, 0), (0, 0, 1)])
+def test_k_beyond_the_trials_is_an_error(arguments: tuple[int, int, int]) -> None:
+    for function in (stats.pass_at_k, stats.pass_hat_k_unbiased, stats.pass_hat_k_power):
+        with pytest.raises(ValueError, match="k"):
+            function(*arguments)
+
+
+def test_paired_bootstrap_agrees_with_scipy() -> None:
+    rng = np.random.default_rng(3)
+    a = (rng.random(114) < 0.25).astype(float)
+    b = (rng.random(114) < 0.4).astype(float)
+    ours = stats.paired_bootstrap(a.tolist(), b.tolist(), resamples=20_000, seed=1)
+    theirs = scipy_stats.bootstrap(
+        (b - a,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(2)
+    ).confidence_interval
+    assert ours.mean == pytest.approx(float((b - a).mean()))
+    # Two independent draws of 20,000 resamples differ by Monte-Carlo error and the grid of 1/114.
+    assert ours.low == pytest.approx(theirs.low, abs=0.01)
+    assert ours.high == pytest.approx(theirs.high, abs=0.01)
+    assert ours == stats.paired_bootstrap(a.tolist(), b.tolist(), resamples=20_000, seed=1)
+
+
+def test_bootstrap_covers_the_truth_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    hits = 0
+    for trial in range(300):
+        sample = rng.normal(0.5, 1.0, size=80)
+        interval = stats.bootstrap_mean(sample.tolist(), resamples=400, seed=trial)
+        hits += interval.low <= 0.5 <= interval.high
+    assert 0.90 <= hits / 300 <= 0.985
+
+
+def test_bootstrap_refuses_what_it_cannot_do() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        stats.bootstrap_mean([])
+    with pytest.raises(ValueError, match="same length"):
+        stats.paired_bootstrap([1.0], [1.0, 0.0])
+
+
+def test_power_equals_simulation() -> None:
+    n, difference, discordance = 60, 0.2, 0.35
+    rng = np.random.default_rng(5)
+    p_b = (discordance + difference) / 2
+    draws = rng.multinomial(n, [discordance - p_b, p_b, 1 - discordance], size=4000)
+    rejected = np.mean([stats.mcnemar_exact(int(a), int(b)) <= 0.05 for a, b, _ in draws])
+    assert stats.mcnemar_power(n, difference, discordance) == pytest.approx(float(rejected), abs=0.025)
+
+
+def test_power_under_the_null_is_below_alpha() -> None:
+    assert 0 < stats.mcnemar_power(114, 0.0, 0.3) <= 0.05
+
+
+def test_minimum_detectable_difference() -> None:
+    found = stats.minimum_detectable_difference(114, 0.3)
+    assert found is not None
+    assert stats.mcnemar_power(114, found, 0.3) == pytest.approx(0.8, abs=1e-3)
+    larger = stats.minimum_detectable_difference(500, 0.3)
+    assert larger is not None and larger < found
+    assert stats.minimum_detectable_difference(4, 0.5) is None
+    assert stats.minimum_detectable_difference(0, 0.5) is None
+    assert stats.minimum_detectable_difference(100, 0.0) is None
+
+
+def test_large_n_uses_an_approximation_that_joins_the_exact_one() -> None:
+    exact = stats.minimum_detectable_difference(stats.EXACT_UP_TO, 0.3)
+    approximate = stats.minimum_detectable_difference(stats.EXACT_UP_TO + 1, 0.3)
+    assert exact is not None and approximate is not None
+    assert approximate == pytest.approx(exact, rel=0.05)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_never_lowers_and_keeps_order(p_values: list[float]) -> None:
+    adjusted = stats.holm(p_values)
+    assert all(raw - 1e-12 <= new <= 1 for raw, new in zip(p_values, adjusted, strict=True))
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    assert all(adjusted[i] <= adjusted[j] + 1e-12 for i, j in itertools.pairwise(order))
+    assert math.isclose(adjusted[order[0]], min(1.0, len(p_values) * p_values[order[0]]))
