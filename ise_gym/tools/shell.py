@@ -40,6 +40,8 @@ def run(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
     if problem := _argument_problem(command, workdir, env):
         return failure(f"exec: {problem}", "bad_arguments")
     workdir = in_box_path(workdir)
+    if "workdir" in arguments and (problem := _folder_problem(context, workdir)):
+        return failure(f"exec: {arguments['workdir']}: {problem}", "not_found")
     limit = context.workspace.limits.command_timeout_s
     timeout = min(float(arguments.get("timeout", limit)), limit)
     try:
@@ -65,6 +67,14 @@ def _argument_problem(command: str, workdir: str, env: Mapping[str, str]) -> str
         if not key or "=" in key:
             return f"'{key}' can't be the name of an environment variable"
     return ""
+
+
+def _folder_problem(context: ToolContext, path: str) -> str:
+    """Say why a command can't start there; a link is left for the system to follow."""
+    stat = context.workspace.stat(path)
+    if stat is None:
+        return "No such file or directory"
+    return "" if stat.kind in ("dir", "symlink") else "Not a directory"
 
 
 def _background(

@@ -14,7 +14,7 @@ from ise_gym.workspace.base import Limits, Workspace
 
 @pytest.fixture(scope="session")
 def live_workspace() -> Iterator[Workspace]:
-    workspace = open_workspace("auto", limits=Limits(command_timeout_s=5.0))
+    workspace = open_workspace("auto", limits=Limits(command_timeout_s=3.0))
     yield workspace
     workspace.close()
 

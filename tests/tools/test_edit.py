@@ -114,7 +114,7 @@ alphabet = st.text(alphabet="ab\n\r", max_size=12)
 @given(alphabet, alphabet, alphabet, st.text(alphabet="xyz\n", max_size=5))
 def test_one_edit_equals_replacing_the_unique_place(before, old, after, new):
     text = before + old + after
-    assume(old and "\r\n" not in text)
+    assume(old and old != new and "\r\n" not in text)
     if sum(text.startswith(old, i) for i in range(len(text))) == 1:
         result, lines = apply_edits(text, [Replacement(old, new)])
         assert result == before + new + after

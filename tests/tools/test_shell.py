@@ -50,6 +50,16 @@ def test_missing_workdir_fails(call, mode):
     message = call("exec", command="echo ran", workdir="nowhere", **mode)
     assert message["success"] is False
     assert message["content"] == "exec: nowhere: No such file or directory"
+    call("write", path="file", content="x")
+    message = call("exec", command="echo ran", workdir="file", **mode)
+    assert message["success"] is False
+    assert message["content"] == "exec: file: Not a directory"
+
+
+def test_workdir_behind_a_link(call):
+    call("exec", command="mkdir real; ln -s real link; ln -s nowhere broken; touch real/here")
+    assert call("exec", command="ls", workdir="link")["content"] == "here"
+    assert call("exec", command="ls", workdir="broken")["success"] is False
 
 
 def test_timeout_is_said_and_kills(call, workspace):
@@ -61,9 +71,9 @@ def test_timeout_is_said_and_kills(call, workspace):
 
 
 def test_the_workspace_limit_caps_the_timeout(call, workspace):
-    assert workspace.limits.command_timeout_s == 5.0
+    assert workspace.limits.command_timeout_s == 3.0
     message = call("exec", command="sleep 30", timeout=3600)
-    assert message["content"] == "(Command timed out after 5 s)"
+    assert message["content"] == "(Command timed out after 3 s)"
 
 
 @pytest.mark.parametrize(
