@@ -1,7 +1,7 @@
 """The E of ISE: a live, isolated OS workspace in which an agent's tool calls are really executed.
 
-`open_workspace` starts one; `base` says what every backend can do. A box is entered once, by a small agent that
-runs inside it as PID 1 and does all work on files and processes there.
+`open_workspace` starts one; `base` says what every backend can do. A box is entered once, by a small agent
+that runs inside it as PID 1 and does all work on files and processes there.
 """
 
 from ise_gym.workspace.backends import SelfCheck, available_backends, open_workspace, self_check

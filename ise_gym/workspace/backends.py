@@ -35,9 +35,7 @@ def _bubblewrap(limits: Limits) -> Workspace:
 
 
 def _docker(limits: Limits) -> Workspace:
-    from ise_gym.workspace.docker_backend import DockerWorkspace
-
-    return DockerWorkspace(limits)
+    raise UserError("the docker backend is not part of this version: use bubblewrap")
 
 
 def _unsafe_local(limits: Limits) -> Workspace:
@@ -135,7 +133,8 @@ def _hint(text: str) -> str:
         word in text for word in ("setting up uid map", "No permissions to create", "Operation not permitted")
     ):
         return (
-            " (unprivileged user namespaces seem to be off: allow them with sysctl kernel.unprivileged_userns_clone=1 or "
+            " (unprivileged user namespaces seem to be off: allow them with sysctl "
+            "kernel.unprivileged_userns_clone=1 or "
             "kernel.apparmor_restrict_unprivileged_userns=0; inside a container, run it with "
             "--security-opt seccomp=unconfined --security-opt systempaths=unconfined)"
         )

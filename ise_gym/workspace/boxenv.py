@@ -1,7 +1,7 @@
 """The environment that every command sees, the same in every backend and on every machine.
 
-Why: clocks, locales, pagers, hash seeds and user names are what makes the same commands give different output
-on another day or host. What can be pinned is pinned here.
+Why: clocks, locales, pagers, hash seeds and user names are what makes the same commands give different
+output on another day or host. What can be pinned is pinned here.
 """
 
 from __future__ import annotations

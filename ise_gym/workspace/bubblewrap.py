@@ -1,10 +1,11 @@
 """The bubblewrap backend: one unprivileged namespace sandbox a workspace.
 
-The start line answers known traps. As root the harness first drops to a host uid that nobody else has, because a
-mapped uid is still host root. bwrap starts with an empty environment, since ``/proc/1/environ`` would show it. Every writable
-place is a tmpfs of stated size; ``/``, ``/dev`` and the system are read-only. Nested user namespaces are off, a seccomp filter
-is on, and the network namespace holds nothing but its own loopback. The agent is PID 1, so that its end is the
-end of everything inside; the box dies with the harness, by whatever signal.
+The start line answers known traps. As root the harness first drops to a host uid that nobody else has,
+because a mapped uid is still host root. bwrap starts with an empty environment, since ``/proc/1/environ``
+would show it. Every writable place is a tmpfs of stated size; ``/``, ``/dev`` and the system are read-only.
+Nested user namespaces are off, a seccomp filter is on, and the network namespace holds nothing but its own
+loopback. The agent is PID 1, so that its end is the end of everything inside; the box dies with the
+harness, by whatever signal.
 """
 
 from __future__ import annotations
@@ -22,14 +23,13 @@ from functools import cache
 from pathlib import Path
 
 from ise_gym.errors import UserError, WorkspaceError
-from ise_gym.workspace import cgroups, seccomp, uids
+from ise_gym.workspace import box, cgroups, seccomp, uids
 from ise_gym.workspace.base import HOME, WORKDIR, Capabilities, Limits
 from ise_gym.workspace.boxenv import BOX_ENV, HOSTNAME, UID, USER
 from ise_gym.workspace.channel import Channel
 from ise_gym.workspace.remote import AgentWorkspace, Box, agent_config
 
-AGENT_FILE = Path(__file__).with_name("agent.py")
-_AGENT_IN_BOX = "/.agent.py"
+_AGENT_IN_BOX = "/.agent"
 _PYTHON = "/usr/bin/python3"
 _START_TIMEOUT_S = 30.0
 _OVERHEAD_MB = 64
@@ -130,11 +130,6 @@ def _system_mounts() -> tuple[str, ...]:
     return tuple(args)
 
 
-@cache
-def _agent_source() -> bytes:
-    return AGENT_FILE.read_bytes()
-
-
 def bwrap_path() -> str:
     """Find bwrap or say how to get it."""
     found = shutil.which("bwrap") or next(
@@ -224,9 +219,7 @@ class BubblewrapBox(Box):
                 self._group.add(child)
         except ProcessLookupError as error:
             raise WorkspaceError(self._why()) from error
-        config = agent_config(
-            limits, box_rlimits(limits, self._group is not None), {}, BOX_ENV, raise_oom=True
-        )
+        config = agent_config(limits, box_rlimits(limits, self._group is not None), {}, BOX_ENV)
         try:
             self.channel.request("configure", timeout=_START_TIMEOUT_S, **config)
         except WorkspaceError as error:
@@ -250,7 +243,7 @@ class BubblewrapBox(Box):
             fd = _memory_file(name, text.encode())
             made.append(fd)
             args += ["--perms", "0644", "--file", str(fd), f"/etc/{name}"]
-        agent = _memory_file("agent", _agent_source())
+        agent = _memory_file("agent", box.compiled(_PYTHON))
         made.append(agent)
         args += ["--perms", "0444", "--file", str(agent), _AGENT_IN_BOX]
         args += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]

@@ -1,8 +1,8 @@
 """Aggregate limits by cgroup, where this process may make one.
 
-Why: rlimits bind each process or user, not a box as a whole; only a cgroup caps the memory of all its processes and
-of its memory-backed files together. Version 2 is preferred, then version 1; without write access there is none and
-`Capabilities` says so.
+Why: rlimits bind each process or user, not a box as a whole; only a cgroup caps the memory of all its
+processes and of its memory-backed files together. Version 2 is preferred, then version 1; without write
+access there is none and `Capabilities` says so.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The host's end of the talk with an in-box agent.
 
-Requests overlap: one thread may wait for a long command while another kills a background process. There is no
-reader thread; whichever caller waits reads for all (leader and followers), which keeps an idle workspace free
-and saves a thread switch per request.
+Requests overlap: one thread may wait for a long command while another kills a background process. There is
+no reader thread; whichever caller waits reads for all (leader and followers), which keeps an idle workspace
+free and saves a thread switch per request.
 
 What arrives was written inside a sandbox, so sizes are bounded and types are checked before use.
 """

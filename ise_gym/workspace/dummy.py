@@ -1,7 +1,7 @@
 """The ``dummy`` backend: a workspace in memory, for testing the layers above without a sandbox.
 
-Files are real (in a dict); commands are a handful of builtins, plus whatever functions a test brings. There are no
-symlinks, no shell syntax and no clocks.
+Files are real (in a dict); commands are a handful of builtins, plus whatever functions a test brings. There
+are no symlinks, no shell syntax and no clocks.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """One long-lived thread that starts every sandbox process.
 
-Why: "die with parent" (``PR_SET_PDEATHSIG``) follows the *thread* that forked. A box started from a worker thread
-would die when that thread ends; started from here it dies exactly when this process does, by any signal.
+Why: "die with parent" (``PR_SET_PDEATHSIG``) follows the *thread* that forked. A box started from a worker
+thread would die when that thread ends; started from here it dies exactly when this process does, by any
+signal.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """The ``unsafe-local`` backend: the same agent, without a box around it.
 
-Why: to debug a task with one's own tools, on a machine without any sandbox. Commands run with the rights of whoever
-started the harness; nothing is limited but what rlimits limit. It is chosen by its full name only, and warns.
+Why: to debug a task with one's own tools, on a machine without any sandbox. Commands run with the rights of
+whoever started the harness; nothing is limited but what rlimits limit. It is chosen by its full name only,
+and warns.
 
-There is no mount namespace, so file methods map `WORKDIR` and `HOME` to temporary folders, while commands see those folders'
-real paths: they should use relative paths, ``$HOME`` or ``$WORKSPACE``.
+There is no mount namespace, so file methods map `WORKDIR` and `HOME` to temporary folders, while commands
+see those folders' real paths: they should use relative paths, ``$HOME`` or ``$WORKSPACE``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ise_gym.errors import WorkspaceError
+from ise_gym.workspace import box
 from ise_gym.workspace.base import HOME, WORKDIR, Capabilities, Limits
 from ise_gym.workspace.boxenv import BOX_ENV
 from ise_gym.workspace.channel import Channel
@@ -36,7 +38,8 @@ class LocalBox(Box):
             folder.mkdir()
             roots[place] = str(folder)
         ours, theirs = socket.socketpair()
-        agent = Path(__file__).with_name("agent.py")
+        agent = self._root / "agent.py"
+        agent.write_bytes(box.source())
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(agent), str(theirs.fileno())],
             stdin=subprocess.DEVNULL,
@@ -50,7 +53,7 @@ class LocalBox(Box):
         env: Mapping[str, str] = {**BOX_ENV, "HOME": roots[HOME], "WORKSPACE": roots[WORKDIR]}
         rlimits = {"RLIMIT_FSIZE": limits.disk_mb << 20, "RLIMIT_CORE": 0, "RLIMIT_NOFILE": limits.open_files}
         try:
-            self.channel.request("configure", **agent_config(limits, rlimits, roots, env, raise_oom=True))
+            self.channel.request("configure", **agent_config(limits, rlimits, roots, env))
         except WorkspaceError:
             self.dispose()
             raise

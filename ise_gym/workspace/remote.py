@@ -1,7 +1,7 @@
 """`Workspace` over an in-box agent: all that backends share.
 
-A backend only says how a box is started and ended; every operation on files and processes is a request to the agent
-inside it, so that the backends can't differ in behaviour.
+A backend only says how a box is started and ended; every operation on files and processes is a request to
+the agent inside it, so that the backends can't differ in behaviour.
 """
 
 from __future__ import annotations
@@ -56,11 +56,7 @@ class Box(ABC):
 
 
 def agent_config(
-    limits: Limits,
-    rlimits: Mapping[str, int],
-    roots: Mapping[str, str],
-    env: Mapping[str, str],
-    raise_oom: bool,
+    limits: Limits, rlimits: Mapping[str, int], roots: Mapping[str, str], env: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return the first frame for an agent."""
     return {
@@ -70,7 +66,6 @@ def agent_config(
         "output_bytes": limits.output_bytes,
         "timeout_s": limits.command_timeout_s,
         "rlimits": dict(rlimits),
-        "raise_oom": raise_oom,
     }
 
 

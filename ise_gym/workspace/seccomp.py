@@ -1,9 +1,10 @@
 """The system-call filter of the box, written as plain BPF.
 
-Why by hand: a filter needs no compiled library, is the same everywhere, and can be read in one sitting. A namespace
-sandbox leaves the whole kernel reachable; this closes the parts that have no use in a workspace and a history of
-holes (mounting, nested namespaces, io_uring, bpf, keyrings, exotic socket families such as AF_VSOCK, which no
-network namespace confines). Refused calls fail with an errno, so that programs degrade rather than die.
+Why by hand: a filter needs no compiled library, is the same everywhere, and can be read in one sitting. A
+namespace sandbox leaves the whole kernel reachable; this closes the parts that have no use in a workspace
+and a history of holes (mounting, nested namespaces, io_uring, bpf, keyrings, exotic socket families such as
+AF_VSOCK, which no network namespace confines). Refused calls fail with an errno, so that programs degrade
+rather than die.
 
 Format: `struct sock_filter` of linux/filter.h over `struct seccomp_data` of linux/seccomp.h.
 """

@@ -1,14 +1,15 @@
 """A persistent bash on a pty inside the box, driven without ever parsing its prompt.
 
-Why not a prompt or a fixed sentinel: a command can print either. Here bash is not interactive. It runs a small
-driver that reads each command, null-terminated, from a pipe of its own, evaluates it with the pty as stdio, then reports the
-status on a second pipe and closes the output with a marker that holds a random nonce. Both pipes are closed
-for the command and its children while it runs, so that printing or writing to descriptors can't forge a status. A syntax
-error, an unterminated quote or ``break`` ends inside ``eval``; ``exit`` and ``exec`` end the shell, whose
-status the in-box agent learns by ``waitpid``; the next command then gets a new shell.
+Why not a prompt or a fixed sentinel: a command can print either. Here bash is not interactive. It runs a
+small driver that reads each command, null-terminated, from a pipe of its own, evaluates it with the pty as
+stdio, then reports the status on a second pipe and closes the output with a marker that holds a random
+nonce. Both pipes are closed for the command and its children while it runs, so that printing or writing to
+descriptors can't forge a status. A syntax error, an unterminated quote or ``break`` ends inside ``eval``;
+``exit`` and ``exec`` end the shell, whose status the in-box agent learns by ``waitpid``; the next command
+then gets a new shell.
 
-The status is still reported by a shell that the commands control (they may redefine its builtins): checks use a fresh
-``exec`` instead.
+The status is still reported by a shell that the commands control (they may redefine its builtins): checks
+use a fresh ``exec`` instead.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from ise_gym.errors import WorkspaceError
 from ise_gym.workspace.base import WORKDIR, ExecResult
+from ise_gym.workspace.box.wire import Capped
 
 if TYPE_CHECKING:
     from ise_gym.workspace.remote import AgentWorkspace
@@ -39,36 +41,6 @@ done
 """
 _GRACE_S = 0.5
 _QUIET_S = 0.05
-
-
-class Tail:
-    """Bytes of one command at a fixed memory cost: head, tail, and how many were dropped between."""
-
-    def __init__(self, limit: int) -> None:
-        self._half = max(1, limit // 2)
-        self._head = bytearray()
-        self._tail = bytearray()
-        self.dropped = 0
-
-    def add(self, data: bytes) -> None:
-        """Append, dropping from the middle."""
-        room = self._half - len(self._head)
-        if room > 0:
-            self._head += data[:room]
-            data = data[room:]
-        self._tail += data
-        extra = len(self._tail) - self._half
-        if extra > 4 * self._half:
-            del self._tail[:extra]
-            self.dropped += extra
-
-    def take(self) -> bytes:
-        """Return what was kept."""
-        extra = len(self._tail) - self._half
-        if extra > 0:
-            del self._tail[:extra]
-            self.dropped += extra
-        return bytes(self._head + self._tail)
 
 
 class PtySession:
@@ -132,7 +104,7 @@ class PtySession:
         self._discard()
         # A command may have left the terminal in another mode.
         termios.tcsetattr(self._pty.child_fd, termios.TCSANOW, self._mode)
-        kept = Tail(limits.output_bytes)
+        kept = Capped(limits.output_bytes)
         marker = b"\x1e" + nonce.encode() + b"\x1e"
         frame = nonce.encode() + b"\0" + text + b"\0"
         outcome = self._pump(kept, marker, frame, deadline)
@@ -148,12 +120,12 @@ class PtySession:
             code = self._read_status(nonce)
         else:
             code, timed_out = self._shell_ended(kept, deadline)
-        output = kept.take()
+        output, dropped = kept.take()
         return ExecResult(
             output=output,
             exit_code=code,
             timed_out=timed_out,
-            dropped_bytes=kept.dropped,
+            dropped_bytes=dropped,
             seconds=time.monotonic() - started,
         )
 
@@ -174,7 +146,7 @@ class PtySession:
             return b""
         return bytes(data)
 
-    def _pump(self, kept: Tail, marker: bytes, frame: bytes, deadline: float) -> str:
+    def _pump(self, kept: Capped, marker: bytes, frame: bytes, deadline: float) -> str:
         """Send the command and collect output until the marker: "done", "timeout" or "ended"."""
         tty = self._pty.child_fd
         poll = select.poll()
@@ -237,10 +209,10 @@ class PtySession:
                 if name == nonce.encode() and value.isdigit():
                     return int(value)
 
-    def _interrupt(self, kept: Tail, marker: bytes) -> str:
+    def _interrupt(self, kept: Capped, marker: bytes) -> str:
         """Kill the command's processes; the shell itself only when it does not come back."""
         self._workspace.agent_call("kill", key=self._key, signal=9, keep_root=True)
-        outcome = self._pump(Tail(2), marker, b"", time.monotonic() + _GRACE_S)
+        outcome = self._pump(Capped(2), marker, b"", time.monotonic() + _GRACE_S)
         if outcome != "done":
             # A loop inside the shell: start over, in the directory where it stood.
             try:
@@ -249,7 +221,7 @@ class PtySession:
                 self._directory = WORKDIR
         return outcome
 
-    def _shell_ended(self, kept: Tail, deadline: float) -> tuple[int | None, bool]:
+    def _shell_ended(self, kept: Capped, deadline: float) -> tuple[int | None, bool]:
         """Wait for the shell, or for the program it became by ``exec``, while reading its output."""
         code: int | None = None
         timed_out = False

@@ -1,7 +1,8 @@
 """Saved trees: what a snapshot holds and how it is written and read back.
 
-Contents are kept once per SHA-256, whatever the number of files that share them; an index lists the entries. A
-restore is verified entry by entry, so that a snapshot that was damaged or tampered with is refused.
+Contents are kept once per SHA-256, whatever the number of files that share them; an index lists the
+entries. A restore is verified entry by entry, so that a snapshot that was damaged or tampered with is
+refused.
 """
 
 from __future__ import annotations

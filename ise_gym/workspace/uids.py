@@ -1,9 +1,9 @@
 """One unused host uid for each workspace, when the harness runs as root.
 
-Why: a box started by root is host root behind a mapping. It could read root's files wherever a mount lets it, and
-per-user limits do not bind it. Each box therefore runs as a uid that nobody else has: it owns nothing on the host and
-no other box's processes. The choice is guarded by a byte-range lock per uid in one shared file, so that
-parallel harnesses never share one; the kernel drops the locks of a killed process.
+Why: a box started by root is host root behind a mapping. It could read root's files wherever a mount lets
+it, and per-user limits do not bind it. Each box therefore runs as a uid that nobody else has: it owns
+nothing on the host and no other box's processes. The choice is guarded by a byte-range lock per uid in one
+shared file, so that parallel harnesses never share one; the kernel drops the locks of a killed process.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def uid_range(uid_map: str = "") -> tuple[int, int]:
     top = 0
     for line in text.splitlines():
         inside, _, length = (int(n) for n in line.split())
-        if inside <= _PREFERRED and _PREFERRED + _COUNT <= inside + length:
+        if inside <= _PREFERRED and inside + length >= _PREFERRED + _COUNT:
             return _PREFERRED, _COUNT
         top = max(top, inside + length)
     count = min(4096, max(0, top - 1001))

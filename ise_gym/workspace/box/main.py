@@ -1,0 +1,120 @@
+"""The agent's life: harden, take its configuration, serve until the host is gone."""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]
+import _socket
+import errno
+import os
+import resource
+import select
+import sys
+import time
+
+from ise_gym.workspace.box.trees import Trees
+from ise_gym.workspace.box.wire import Wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_SET_DUMPABLE, _SET_SUBREAPER, _SET_NO_NEW_PRIVS = 4, 36, 38
+
+
+class Agent(Trees):
+    """The event loop: requests from the host, output of jobs, deaths of children."""
+
+    def configure(self, config: dict[str, Any]) -> None:
+        """Take limits, environment and path mapping from the first frame."""
+        self.env = config["env"]
+        self.roots = config["roots"]
+        self.home_dir = config["cwd"]
+        self.output_cap = config["output_bytes"]
+        self.timeout = config["timeout_s"]
+        os.umask(0o022)
+        for name, value in config["rlimits"].items():
+            kind = getattr(resource, name)
+            hard = resource.getrlimit(kind)[1]
+            value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            resource.setrlimit(kind, (value, value))
+
+    def finish(self) -> None:
+        """The host is gone: take everything along."""
+        if self.me != 1:  # the end of PID 1 ends its namespace by itself
+            self.sweep(self.me, frozenset(), keep_root=True)
+        os._exit(0)
+
+    def serve(self) -> None:
+        """Wait for whatever comes next, for ever."""
+        channel = self.wire.sock.fileno()
+        self.poll.register(channel, select.POLLIN)
+        while True:
+            now = time.monotonic()
+            waits = [job.deadline for job in self.jobs.values() if job.deadline is not None]
+            waits += [until for job in self.jobs.values() for _, until in job.waiters]
+            pause = None if not waits else max(0, int((min(waits) - now) * 1000) + 1)
+            died = False
+            for fd, event in self.poll.poll(pause):
+                if fd == self.wake:
+                    died = True
+                elif fd == channel:
+                    for header, body in self.wire.frames():
+                        self.handle(header, body)
+                elif fd in self.owner:
+                    self.on_pipe(fd, event)
+            if died:
+                self.on_death()
+            self.on_clock()
+
+    def handle(self, header: dict[str, Any], body: bytes) -> None:
+        """Do one request; an error in it is an answer too."""
+        number = header["id"]
+        try:
+            answer = getattr(self, "op_" + header["op"])(header, body)
+            if answer is not None:
+                reply = answer[0]
+                reply["id"] = number
+                self.wire.send(reply, *answer[1:])
+        except OSError as error:
+            if error.errno is None:
+                raise
+            self.wire.send({"id": number, "errno": error.errno})
+        except ValueError:  # a null byte or a lone surrogate in a path
+            self.wire.send({"id": number, "errno": errno.EINVAL})
+        except Exception as error:  # a bug here must reach the host as one, not end the box silently
+            self.wire.send({"id": number, "bug": type(error).__name__ + ": " + str(error)})
+
+
+def harden() -> None:
+    """Close this process to its own user: no ptrace, no /proc/1/{environ,fd,mem}; adopt orphans everywhere."""
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    for option, value in ((_SET_DUMPABLE, 0), (_SET_SUBREAPER, 1), (_SET_NO_NEW_PRIVS, 1)):
+        if libc.prctl(option, value, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "prctl " + str(option))
+
+
+def main() -> None:
+    """Serve on the descriptor named by the first argument until the host closes it."""
+    number = int(sys.argv[1])
+    os.set_inheritable(number, False)
+    for name in _signal.valid_signals():
+        if name < 32 and name not in (_signal.SIGKILL, _signal.SIGSTOP, _signal.SIGCHLD):
+            _signal.signal(name, _signal.SIG_IGN)
+    harden()
+    agent = Agent(Wire(_socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, number)))
+    try:
+        configured = False
+        while not configured:
+            for header, _ in agent.wire.frames():
+                agent.configure(header)
+                agent.wire.send({"id": header["id"], "pid": agent.me})
+                configured = True
+        agent.serve()
+    except (EOFError, ConnectionError):
+        agent.finish()
+
+
+if __name__ == "__main__":
+    main()
