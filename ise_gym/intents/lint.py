@@ -1,0 +1,54 @@
+"""Finds what composed text gets wrong and people do not: the grammar check of every generated utterance."""
+
+from __future__ import annotations
+
+import re
+
+from ise_gym.intents.protected import MASK, mask
+
+_DOUBLED = re.compile(r"\b([^\W\d_]+(?:'[a-z]+)?)\s+\1\b(?!['’-])", re.IGNORECASE)
+_MAY_DOUBLE = frozenset("that had is hello no ha bye very so now there yes ok cha bora".split())
+_ARTICLE = re.compile(r"(?<![\w'’.-])(an?)\s+([^\W\d_][\w'’-]*)", re.IGNORECASE)
+_AFTER_A_NAME = frozenset("is are and or as in of at if on at it into".split())
+_VOWEL_AS_CONSONANT = re.compile(
+    r"(?i)(uni(?!n|m)|use|usu|usa|util|user|uk|us\b|u-|ubiq|uri|ura|eu|ewe|one|once|ou?ija)"
+)
+_SILENT_H = re.compile(r"(?i)(hour|honest|honou?r|heir)")
+_PLACEHOLDER = re.compile(r"\{\{|\}\}|(?<!\$)\{[A-Za-z_]\w*\}|<(?:given|family|name|city|port)>")
+_DOUBLE = re.compile(
+    r"[,;:]\s*[.,;:!?]|[.!?]\s*[,;:](?!\))|(?<!\.)\.\s?\.(?!\.)|[!?]{2,}|[!?]\s*\.(?!\.)|\.\s*[!?]"
+)
+_SPACED = re.compile(r"[^\s][ \t]+[,.;:!?](?=\s|$)")
+_CODE = re.compile(r"```.*?```|`[^`\n]+`|\"[^\"\n]+\"", re.DOTALL)
+
+
+def voice_problems(text: str) -> list[str]:
+    """Return what is wrong with an utterance; an empty list when nothing was found.
+
+    Looks for unfilled placeholders, doubled words, a/an, doubled punctuation and a space before punctuation.
+    Protected spans (paths, quotes, code, numbers) are not looked into.
+
+    >>> voice_problems("Put it in in a old folder..")
+    ["doubled word: 'in in'", "article: 'a old'", "double punctuation: '..'"]
+    """
+    problems = [f"placeholder: {m[0]!r}" for m in _PLACEHOLDER.finditer(_CODE.sub("X", text))]
+    masked = mask(text).text
+    for m in _DOUBLED.finditer(masked):
+        name = m[0][0].isupper() and m[0].split()[-1][0].isupper()
+        if m[1].lower() not in _MAY_DOUBLE and not name:
+            problems.append(f"doubled word: {m[0]!r}")
+    for m in _ARTICLE.finditer(masked):
+        article, word = m[1].lower(), m[2]
+        if m[1] == "A" and masked[: m.start()].rstrip()[-1:] not in ("", ".", "!", "?", ":", "\n"):
+            continue  # "column A looks wrong"
+        if word.lower() in _AFTER_A_NAME or (word.isupper() and len(word) > 1):
+            continue
+        vowel = word[0].lower() in "aeiouáéíóúàèäöüåøæî" or bool(_SILENT_H.match(word))
+        if _VOWEL_AS_CONSONANT.match(word):
+            vowel = False
+        if vowel != (article == "an"):
+            problems.append(f"article: {m[0]!r}")
+    plain = MASK.sub("X", masked)
+    problems += [f"double punctuation: {m[0]!r}" for m in _DOUBLE.finditer(plain) if m[0] != "…"]
+    problems += [f"space before punctuation: {m[0]!r}" for m in _SPACED.finditer(plain)]
+    return problems
