@@ -43,6 +43,8 @@ class LiveEpisode:
         self.over = False
         self.agent_s = 0.0
         self.broken = ""
+        self.usage: Mapping[str, int] = {}
+        self._own_fault = False
         self._env_info: dict[str, Any] = {}
         self._began = False
         self._started = time.time()
@@ -80,8 +82,13 @@ class LiveEpisode:
             self._end()
 
     def fail(self, part: str, error: Exception) -> None:
-        """End the episode as an infrastructure failure of ``part`` (workspace, agent, user)."""
-        self.broken = f"{part}: {type(error).__name__}: {error}"
+        """End the episode because ``part`` (workspace, agent, user) broke.
+
+        An infrastructure failure, unless the error says that the agent's model itself met a limit (its context
+        length): that truncates the episode, as any other budget does.
+        """
+        self._own_fault = part == "agent" and getattr(error, "infrastructure", True) is False
+        self.broken = f"{part}: {error}" if self._own_fault else f"{part}: {type(error).__name__}: {error}"
         self._end()
 
     def _end(self) -> None:
@@ -93,7 +100,9 @@ class LiveEpisode:
         episode = self.env.unwrapped.episode if self._began else None
         record = _record(episode, self.scenario, self.seed, agent, self._env_info)
         if self.broken:
-            record.outcome, record.reason = "infrastructure_error", self.broken
+            record.outcome = "truncated" if self._own_fault else "infrastructure_error"
+            record.reason = self.broken
+        record.counts.update({k: v for k, v in self.usage.items() if k.endswith("_tokens")})
         record.timings.agent_s = round(self.agent_s, 4)
         record.timings.total_s = round(self._seconds, 4)
         record.timings.started_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._started))
@@ -105,7 +114,8 @@ def play_episode(env: Any, agent: Agent, scenario: Scenario, seed: int) -> Traje
 
     Args:
         env: an ``ISE-OS-v0`` env (``gymnasium.make`` or the bare class).
-        agent: reset with the scenario first; then acts until the episode ends.
+        agent: reset with the scenario first; then acts until the episode ends. The token counts of an agent that
+            has ``usage`` go into the record's ``counts``.
         scenario: what is played.
         seed: any integer ≥ 0; equal scenario, seed and agent give an equal record apart from ``timings``.
 
@@ -124,6 +134,7 @@ def play_episode(env: Any, agent: Agent, scenario: Scenario, seed: int) -> Traje
             live.step(message)
     except AgentError as error:
         live.fail("agent", error)
+    live.usage = getattr(agent, "usage", {})
     return live.trajectory(about(agent))
 
 

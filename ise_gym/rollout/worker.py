@@ -74,8 +74,6 @@ class Player:
 def result_of(item: Item, trajectory: Trajectory) -> Result:
     """Condense a trajectory to what the driver needs: the line to store and figures to show."""
     guard = trajectory.user.get("guard") or {}
-    hits = guard.get("hits") or {}
-    usage = trajectory.agent.get("usage") or {}
     return Result(
         item=item,
         line=to_line(trajectory),
@@ -84,8 +82,8 @@ def result_of(item: Item, trajectory: Trajectory) -> Result:
         score=trajectory.score,
         user_turns=trajectory.counts.get("user_turns", 0),
         tool_calls=trajectory.counts.get("tool_calls", 0),
-        guard_hits=sum(hits.values()) if isinstance(hits, dict) else int(hits),
-        tokens=int(usage.get("total_tokens", 0)) if isinstance(usage, dict) else 0,
+        guard_hits=int(guard.get("drifted", 0)),
+        tokens=sum(n for name, n in trajectory.counts.items() if name.endswith("_tokens")),
         seconds=trajectory.timings.total_s,
     )
 

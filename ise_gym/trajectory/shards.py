@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import io
 import json
 import os
 import time
@@ -72,10 +73,13 @@ def _raw_lines(path: Path) -> Iterator[bytes]:
     try:
         with path.open("rb") as file:
             if path.name.endswith(".zst"):
-                for _, line in _frames(file, path):
-                    yield line
+                for _, content in _frames(file, path):
+                    yield from io.BytesIO(content)
             else:
-                yield from file
+                left = os.fstat(file.fileno()).st_size  # a file that grows meanwhile must come to an end
+                while left > 0 and (line := file.readline(left)):
+                    left -= len(line)
+                    yield line
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror}).") from error
 

@@ -7,7 +7,7 @@ Layout::
     DIR/failures/…               the same, of episodes that the infrastructure broke; kept apart
     DIR/torn/…                   half-written lines of killed writers, set aside
 
-Nothing but the manifest is ever rewritten, and that only once, by an atomic link. How lines are written,
+Nothing but the manifest of a store that is still empty is ever rewritten. How lines are written,
 locked and repaired: `ise_gym.trajectory.shards`.
 """
 
@@ -198,10 +198,13 @@ def _open_manifest(path: Path, run: Mapping[str, Any] | None, compression: Compr
         raise UserError(f"{path}: holds other files and no {MANIFEST}. Give an empty or a new folder.")
     try:
         path.mkdir(parents=True, exist_ok=True)
-        _create_once(path / MANIFEST, (json.dumps(wanted, indent=2, ensure_ascii=False) + "\n").encode())
+        _create_once(path / MANIFEST, wanted)
     except OSError as error:
         raise UserError(f"{path}: can't be written ({error.strerror}).") from error
     found = read_manifest(path)
+    if run is not None and found["run"] != wanted["run"] and not _has_records(path):
+        _replace(path / MANIFEST, wanted)  # an attempt that recorded nothing doesn't bind the folder
+        found = wanted
     if run is not None and found["run"] != wanted["run"]:
         raise UserError(
             f"{path} holds another run ({_differences(found['run'], wanted['run'])}). "
@@ -215,21 +218,35 @@ def _foreign(path: Path) -> Iterator[Path]:
     return (p for p in path.iterdir() if not p.name.startswith((".", MANIFEST)))
 
 
-def _create_once(path: Path, content: bytes) -> None:
-    """Put a file in place whole, unless it is there: of several racing processes the first wins."""
+def _has_records(path: Path) -> bool:
+    return any(p.stat().st_size for folder in ("shards", "failures") for p in shard_paths(path / folder))
+
+
+def _create_once(path: Path, manifest: Mapping[str, Any]) -> None:
+    """Put a manifest in place whole, unless there is one: of several racing processes the first wins."""
     if path.exists():
         return
-    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with draft.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    draft = _draft(path, manifest)
     try:
         os.link(draft, path)
     except FileExistsError:
         pass  # another writer was faster; what it wrote is checked by the caller
     finally:
         draft.unlink()
+
+
+def _replace(path: Path, manifest: Mapping[str, Any]) -> None:
+    _draft(path, manifest).replace(path)
+
+
+def _draft(path: Path, manifest: Mapping[str, Any]) -> Path:
+    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with draft.open("w", encoding="utf-8") as file:
+        json.dump(manifest, file, indent=2, ensure_ascii=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return draft
 
 
 def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

@@ -1,0 +1,121 @@
+"""``ise doctor``: what works on this machine, and what to do about what doesn't."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import platform
+from typing import Annotated, Any
+
+import typer
+
+OPTIONAL: dict[str, str] = {
+    "docker": "backend docker",
+    "openai": "agents and users behind an endpoint",
+    "torch": "training and local models",
+    "transformers": "training and local models",
+    "trl": "training",
+    "peft": "training",
+    "datasets": "training, TRL and Parquet exports",
+    "zstandard": "compressed stores",
+    "ray": "rollouts on a cluster",
+}
+"""Packages that only some commands need → what for."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(doctor)
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Check this machine: which sandboxes work, what they really enforce, which optional packages are there.
+
+    Exit code 0 when at least one isolating backend works, else 1.
+    """
+    report = examine()
+    if as_json:
+        typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
+    else:
+        _show(report)
+    if not any(b["ok"] and b["isolates"] for b in report["backends"].values()):
+        raise typer.Exit(1)
+
+
+def examine() -> dict[str, Any]:
+    """Return what `doctor` shows, as JSON."""
+    from ise_gym import __version__
+    from ise_gym.workspace import available_backends, self_check
+
+    backends: dict[str, Any] = {}
+    for name in available_backends():
+        check = self_check(name)
+        capabilities = check.capabilities
+        backends[name] = {
+            "ok": check.ok,
+            "isolates": name not in ("unsafe-local", "dummy"),
+            "message": check.message,
+            "enforced": dict(capabilities.enforced) if capabilities else {},
+            "notes": list(capabilities.notes) if capabilities else [],
+        }
+    return {
+        "ise_gym": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "user": "root" if os.geteuid() == 0 else "ordinary user",
+        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "backends": backends,
+        "packages": {name: importlib.util.find_spec(name) is not None for name in OPTIONAL},
+    }
+
+
+def _show(report: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    console.print(
+        f"ise_gym {report['ise_gym']}, Python {report['python']}, {report['system']}, "
+        f"{report['cpus']} CPUs, {report['user']}",
+        highlight=False,
+    )
+    table = Table(title="Workspace backends", title_justify="left")
+    for column in ("backend", "works", "self-check"):
+        table.add_column(column)
+    for name, backend in report["backends"].items():
+        kind = "" if backend["isolates"] else " (no isolation)"
+        mark = "[green]yes[/green]" if backend["ok"] else "[red]no[/red]"
+        table.add_row(name + kind, mark, _plain(backend["message"]))
+    console.print(table)
+    for name, backend in report["backends"].items():
+        if backend["ok"] and backend["isolates"]:
+            _show_capabilities(console, name, backend)
+    packages = Table(title="Optional packages", title_justify="left")
+    for column in ("package", "installed", "needed for"):
+        packages.add_column(column)
+    for name, there in report["packages"].items():
+        packages.add_row(name, "[green]yes[/green]" if there else "no", OPTIONAL[name])
+    console.print(packages)
+
+
+def _show_capabilities(console: Any, name: str, backend: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table(title=f"What {name} enforces here", title_justify="left")
+    table.add_column("limit")
+    table.add_column("enforced")
+    for limit, how in backend["enforced"].items():
+        word = {True: "[green]yes[/green]", False: "[yellow]no[/yellow]"}.get(how)
+        table.add_row(limit, word or _plain(str(how)))
+    console.print(table)
+    for note in backend["notes"]:
+        console.print(f"note: {note}", markup=False, highlight=False)
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

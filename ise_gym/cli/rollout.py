@@ -1,0 +1,193 @@
+"""``ise rollout``: play intents into a store of trajectories."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ise_gym.errors import UserError, nearest
+
+ENGINES = ("local", "ray")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(rollout)
+
+
+def rollout(
+    intents: Annotated[
+        Path, typer.Option(help="JSONL file of intents, or the folder that holds intents.jsonl.")
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Folder of the trajectory store; made when missing, else resumed.")
+    ],
+    agent: Annotated[
+        str, typer.Option(help="Who acts, e.g. expert, openai:MODEL, transformers:PATH.")
+    ] = "expert",
+    user: Annotated[str, typer.Option(help="User simulator: scripted, single-turn, naive, …")] = "scripted",
+    guard: Annotated[bool, typer.Option(help="Put the role guard around the simulator.")] = True,
+    backend: Annotated[str, typer.Option(help="Workspace backend: auto, bubblewrap, docker, …")] = "auto",
+    workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Worker processes.")] = 2,
+    episodes_per_worker: Annotated[
+        int, typer.Option(min=1, help="Episodes a worker plays at once; raise it for slow endpoints.")
+    ] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the run: of user and agent, not of the intents.")
+    ] = 0,
+    samples: Annotated[int, typer.Option(min=1, help="Episodes an intent, each with a seed of its own.")] = 1,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first so many intents.", show_default="all")
+    ] = None,
+    retries: Annotated[
+        int, typer.Option(min=0, help="How often an episode that the infrastructure broke is played again.")
+    ] = 2,
+    retry_failed: Annotated[
+        bool, typer.Option(help="On resume, play again what ended as an infrastructure failure.")
+    ] = True,
+    give_up_after: Annotated[
+        int, typer.Option(min=1, help="End the run after so many infrastructure failures in a row.")
+    ] = 20,
+    compress: Annotated[bool, typer.Option(help="Write zstd-compressed shards (a new store only).")] = False,
+    engine: Annotated[str, typer.Option(help="Where workers run: local or ray.")] = "local",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no tables.")] = False,
+) -> None:
+    """Play every intent and append the trajectories to a store.
+
+    Ctrl-C finishes what is running and stops; the same command again plays only what is missing. Records don't depend
+    on the number of workers. Exit code 0 when every episode is recorded, 1 when some stayed broken,
+    130 when interrupted.
+    """
+    from rich.console import Console
+
+    from ise_gym.rollout.engine import run
+    from ise_gym.rollout.plan import Plan, agent_factory, env_factory
+    from ise_gym.rollout.progress import RolloutProgress
+
+    check_names(agent, user, backend, engine)
+    file = intents / "intents.jsonl" if intents.is_dir() else intents
+    plan = Plan(
+        source=open_intents(file, limit),
+        make_agent=agent_factory(agent),
+        make_env=env_factory(backend=backend, user=user, guard=guard),
+        seed=seed,
+        samples=samples,
+        slots=episodes_per_worker,
+    )
+    console = Console(stderr=True, quiet=quiet)
+    options: dict[str, Any] = {}
+    if engine == "ray":
+        from ise_gym.rollout.ray_pool import RayPool
+
+        options["make_pool"] = RayPool
+    with RolloutProgress(console) as progress:
+        status = run(
+            plan,
+            out,
+            describe={
+                "intents": hashlib.sha256(file.read_bytes()).hexdigest(),
+                "agent": agent,
+                "user": user,
+                "guard": guard,
+                "backend": backend,
+                "seed": seed,
+                "samples": samples,
+            },
+            workers=workers,
+            retries=retries,
+            retry_failed=retry_failed,
+            give_up_after=give_up_after,
+            compression="zstd" if compress else "none",
+            on_progress=progress,
+            **options,
+        )
+    if not quiet:
+        _conclude(console, out, status)
+    if status.interrupted:
+        raise typer.Exit(130)
+    if status.broken:
+        raise typer.Exit(1)
+
+
+def check_names(agent: str, user: str, backend: str, engine: str = "local") -> None:
+    """Refuse unknown names before any worker starts."""
+    from ise_gym.agents import AGENTS
+    from ise_gym.simulator import make_user
+    from ise_gym.workspace import available_backends
+
+    known = ("auto", *available_backends())
+    if backend not in known:
+        raise UserError(
+            f"unknown workspace backend '{backend}'; known: {', '.join(known)}.{nearest(backend, known)}"
+        )
+    if engine not in ENGINES:
+        raise UserError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}.{nearest(engine, ENGINES)}")
+    if (kind := agent.partition(":")[0]) not in AGENTS:
+        raise UserError(
+            f"unknown agent '{agent}'; known: {'; '.join(AGENTS.values())}.{nearest(kind, AGENTS)}"
+        )
+    make_user(user)
+
+
+def open_intents(file: Path, limit: int | None) -> Any:
+    """Open an intents file; with a limit only its first scenarios exist."""
+    from ise_gym.intents.source import IntentFileSource
+
+    source = IntentFileSource(file)
+    return source if limit is None else First(source, limit)
+
+
+@dataclasses.dataclass(frozen=True)
+class First:
+    """The first ``count`` scenarios of a source."""
+
+    source: Any
+    count: int
+
+    @property
+    def name(self) -> str:
+        """The inner source's."""
+        return str(self.source.name)
+
+    def ids(self) -> list[str]:
+        """Ids of the scenarios that are left."""
+        from ise_gym.rollout.engine import scenario_ids
+
+        return list(scenario_ids(self.source))[: self.count]
+
+    def scenario(self, seed: int) -> Any:
+        """The inner source's scenario."""
+        return self.source.scenario(seed)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self.scenario(n) for n in range(len(self.ids())))
+
+
+def _conclude(console: Any, out: Path, status: Any) -> None:
+    from rich.console import Console
+
+    from ise_gym.trajectory.stats import store_stats
+    from ise_gym.trajectory.tables import outcome_table, shape_table
+
+    if status.torn:
+        console.print(f"{status.torn} half-written record(s) of an earlier run set aside in {out}/torn.")
+    if status.already:
+        console.print(f"{status.already} of {status.total} episodes were in the store already.")
+    if status.interrupted:
+        console.print(
+            f"Interrupted: {status.missing} episodes are missing. Run the same command again to resume."
+        )
+    elif status.broken:
+        console.print(
+            f"{status.broken} episodes were broken by the infrastructure ({out}/failures). "
+            "Run the same command again to play them once more."
+        )
+    summary = store_stats(out)
+    tables = Console(quiet=console.quiet)
+    tables.print(outcome_table(summary))
+    tables.print(shape_table(summary))

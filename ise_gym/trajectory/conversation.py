@@ -1,0 +1,120 @@
+"""One episode as a conversation in the terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.text import Text
+
+from ise_gym.errors import UserError
+from ise_gym.trajectory.record import Trajectory
+from ise_gym.trajectory.stats import read_all
+
+LINES_SHOWN = 30
+"""Lines of one tool result, argument or system prompt that are shown unless all is asked for."""
+
+_COLOURS = {"system": "bright_black", "user": "cyan", "assistant": "green", "tool": "yellow"}
+
+
+def find_episode(store: str | Path, which: str) -> Trajectory:
+    """Return the episode whose id is, or begins with, ``which``; or the n-th when it is a small number.
+
+    Raises:
+        UserError: none or several match.
+    """
+    number = int(which) if which.isdigit() and len(which) < 8 else 0
+    found = []
+    for position, trajectory in enumerate(read_all(store), start=1):
+        if position == number or trajectory.episode_id == which:
+            return trajectory
+        if trajectory.episode_id.startswith(which):
+            found.append(trajectory)
+        if len(found) > 1:
+            ids = ", ".join(t.episode_id for t in found)
+            raise UserError(f"{store}: several episodes begin with '{which}': {ids}, … Give more of the id.")
+    if not found:
+        raise UserError(f"{store}: no episode '{which}'. `ise show DIR 1` shows the first one.")
+    return found[0]
+
+
+def print_conversation(trajectory: Trajectory, console: Console, *, full: bool = False) -> None:
+    """Print every turn, call and result; nothing in a message is read as markup or passed to the terminal raw."""
+    console.print(_header(trajectory))
+    steps = {step.message: step for step in trajectory.steps}
+    for position, message in enumerate(trajectory.messages):
+        console.print(_message(message, full))
+        if (step := steps.get(position)) and step.reward:
+            console.print(Text(f"  reward {step.reward:+.3f}, score {step.score:.3f}", style="magenta"))
+    console.print(_verdict(trajectory))
+
+
+def _header(trajectory: Trajectory) -> Panel:
+    persona = trajectory.persona
+    text = Text()
+    text.append(f"{trajectory.episode_id}\n", style="bold")
+    text.append(f"{persona.get('name', '')}, {persona.get('role', '')}, {persona.get('industry', '')}\n")
+    text.append(
+        f"{', '.join(trajectory.domains)} · {trajectory.complexity} · {', '.join(trajectory.tasks)}\n"
+    )
+    text.append(f"agent {trajectory.agent.get('name', '?')} · user {trajectory.user.get('name', '?')}")
+    return Panel(text, title="episode", title_align="left")
+
+
+def _message(message: Mapping[str, Any], full: bool) -> Padding:
+    role = message["role"]
+    text = Text()
+    label = role
+    if role == "tool":
+        code = message.get("exit_code")
+        label += f" {message.get('name', '')}" + (f" · exit {code}" if code is not None else "")
+        label += " · FAILED" if message.get("success") is False else ""
+    text.append(label + "\n", style=f"bold {'red' if message.get('success') is False else _COLOURS[role]}")
+    if reasoning := message.get("reasoning_content"):
+        text.append(_shown(reasoning, full) + "\n", style="italic bright_black")
+    if message["content"]:
+        text.append(_shown(message["content"], full or role in ("user", "assistant")) + "\n")
+    for call in message.get("tool_calls") or ():
+        text.append(f"→ {call['function']['name']} ", style="bold yellow")
+        text.append(_shown(_arguments(call["function"]["arguments"]), full) + "\n")
+    return Padding(text, (0, 0, 0, 4 if role == "tool" else 0))
+
+
+def _arguments(text: str) -> str:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    if not isinstance(value, dict):
+        return text
+    lines = [
+        f"{k}: {v if isinstance(v, str) else json.dumps(v, ensure_ascii=False)}" for k, v in value.items()
+    ]
+    return lines[0] if len(lines) == 1 else "\n" + "\n".join(f"    {line}" for line in lines)
+
+
+def _shown(text: str, full: bool) -> str:
+    clean = "".join(c if c in "\n\t" or c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    lines = clean.split("\n")
+    if full or len(lines) <= LINES_SHOWN:
+        return clean
+    half = LINES_SHOWN // 2
+    return "\n".join(
+        [*lines[:half], f"… {len(lines) - 2 * half} lines left out (--full shows them) …", *lines[-half:]]
+    )
+
+
+def _verdict(trajectory: Trajectory) -> Panel:
+    text = Text()
+    for name, held in trajectory.subgoals.items():
+        text.append("✔ " if held else "✘ ", style="green" if held else "red")
+        text.append(name + "\n")
+    text.append(f"score {trajectory.score:.3f}")
+    if trajectory.reason:
+        text.append(f" · {trajectory.reason}")
+    return Panel(text, title=trajectory.outcome, title_align="left")

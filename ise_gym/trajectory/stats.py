@@ -1,0 +1,328 @@
+"""Statistics of many trajectories, read one at a time: the figures of the paper, and what it left out.
+
+What each figure counts is defined here and repeated in ``docs/trajectories.md``; figures that are set beside
+ISETrace's are counted the way ISETrace's are (the system message is not a message).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from ise_gym.trajectory.record import Trajectory, content_hash
+from ise_gym.trajectory.store import read_trajectories
+
+ISETRACE: Mapping[str, float] = {
+    "episodes": 23_132,
+    "user_turns": 8.12,
+    "messages": 68.24,
+    "tool_calls": 29.26,
+    "distinct_tools": 4.69,
+    "share_6_to_10": 0.911,
+    "max_user_turns": 23,
+    "max_messages": 565,
+}
+"""The released corpus' figures. Source: arXiv 2606.11520 (means a trajectory)."""
+
+SHAPE = ("user_turns", "messages", "tool_calls", "distinct_tools")
+PAIRS_SHOWN = 20
+
+
+def wilson(passed: int, total: int, z: float = 1.959963984540054) -> tuple[float, float]:
+    """Return Wilson's score interval of a proportion, 95 % unless ``z`` says otherwise.
+
+    Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 1927.
+
+    >>> [round(x, 3) for x in wilson(43, 114)]
+    [0.294, 0.469]
+    >>> wilson(0, 0)
+    (0.0, 1.0)
+    """
+    if total == 0:
+        return 0.0, 1.0
+    rate, square = passed / total, z * z
+    centre = rate + square / (2 * total)
+    half = z * math.sqrt(rate * (1 - rate) / total + square / (4 * total * total))
+    scale = 1 + square / total
+    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+
+
+@dataclass(frozen=True)
+class Recoveries:
+    """Failed calls of one episode and what became of them, see `recoveries`."""
+
+    failed: int
+    recovered: int
+    verified: int
+
+
+@dataclass
+class _Turn:
+    """The agent's work between two user messages, which is work on one goal."""
+
+    calls: list[tuple[str, bool]] = field(default_factory=list)  # (tool, succeeded) in order
+    progress: list[int] = field(default_factory=list)  # len(calls) at each step that earned a reward
+
+
+def recoveries(trajectory: Trajectory) -> Recoveries:
+    """Count failed calls that were followed by a success on the same goal.
+
+    A goal is what one user message asks for, so it lasts until the next user message. A call *failed* when its
+    tool message has ``success`` false. The failure is *recovered* when a later call of the same tool
+    succeeds within the goal, and *verified* when, besides, the agent earned a reward after that
+    success and within the goal: a sub-goal was checked and holds. Records without rewards
+    (imported ones) have no verified recoveries.
+    """
+    failed = recovered = verified = 0
+    for turn in _turns(trajectory):
+        for position, (tool, ok) in enumerate(turn.calls):
+            if ok:
+                continue
+            failed += 1
+            later = [n for n, (t, good) in enumerate(turn.calls) if n > position and t == tool and good]
+            if later:
+                recovered += 1
+                verified += any(done > later[0] for done in turn.progress)
+    return Recoveries(failed, recovered, verified)
+
+
+def _turns(trajectory: Trajectory) -> Iterator[_Turn]:
+    rewards = {step.message: step.reward for step in trajectory.steps}
+    turn, names = _Turn(), {}
+    for position, message in enumerate(trajectory.messages):
+        match message["role"]:
+            case "user":
+                yield turn
+                turn = _Turn()
+            case "assistant":
+                for call in message.get("tool_calls") or ():
+                    names[call["id"]] = call["function"]["name"]
+                if rewards.get(position, 0.0) > 0:
+                    answers = len(
+                        message.get("tool_calls") or ()
+                    )  # the step's own calls come after its message
+                    turn.progress.append(len(turn.calls) + answers)
+            case "tool":
+                name = message.get("name") or names.get(message.get("tool_call_id"), "")
+                turn.calls.append((name, message.get("success") is not False))
+    yield turn
+
+
+class Distribution:
+    """Counts of small integers: exact mean, quantiles and histogram in little memory."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[int] = Counter()
+
+    def add(self, value: int) -> None:
+        """Count one value."""
+        self.counts[value] += 1
+
+    def summary(self) -> dict[str, Any]:
+        """Return mean, standard deviation, quantiles, extremes and the histogram (value → count)."""
+        total = self.counts.total()
+        if not total:
+            return {
+                "mean": None,
+                "sd": None,
+                "min": None,
+                "median": None,
+                "p90": None,
+                "max": None,
+                "histogram": {},
+            }
+        mean = sum(v * n for v, n in self.counts.items()) / total
+        variance = sum(n * (v - mean) ** 2 for v, n in self.counts.items()) / max(total - 1, 1)
+        return {
+            "mean": mean,
+            "sd": math.sqrt(variance),
+            "min": min(self.counts),
+            "median": self._quantile(0.5),
+            "p90": self._quantile(0.9),
+            "max": max(self.counts),
+            "histogram": {str(v): self.counts[v] for v in sorted(self.counts)},
+        }
+
+    def _quantile(self, q: float) -> int:
+        """Smallest value that at least the fraction ``q`` of all values doesn't exceed."""
+        need, seen = q * self.counts.total(), 0
+        for value in sorted(self.counts):
+            seen += self.counts[value]
+            if seen >= need:
+                return value
+        return max(self.counts)
+
+
+class Stats:
+    """Streaming statistics: `add` each trajectory, then read `summary`.
+
+    Memory grows with the number of different tools, tasks and values, not with the number of episodes.
+    """
+
+    def __init__(self) -> None:
+        self.episodes = 0
+        self._outcomes: Counter[str] = Counter()
+        self._shape = {name: Distribution() for name in SHAPE}
+        self._tool_use: Counter[str] = Counter()
+        self._tool_calls: Counter[str] = Counter()
+        self._tool_failures: Counter[str] = Counter()
+        self._pairs: Counter[tuple[str, str]] = Counter()
+        self._groups: dict[str, dict[str, Counter[str]]] = {"domains": {}, "tasks": {}, "complexity": {}}
+        self._recovery: Counter[str] = Counter()
+        self._exit_codes = 0
+        self._subgoals: Counter[bool] = Counter()
+        self._guard: Counter[str] = Counter()
+        self._broken: Counter[str] = Counter()
+        self._seconds: Counter[str] = Counter()
+        self._score = 0.0
+        self._digest = 0
+
+    def add(self, trajectory: Trajectory) -> None:
+        """Count one episode; infrastructure failures are counted apart from everything else."""
+        if trajectory.outcome == "infrastructure_error":
+            self._broken[trajectory.reason.partition(":")[0] or "unknown"] += 1
+            return
+        self.episodes += 1
+        self._digest = (self._digest + int(content_hash(trajectory), 16)) % (1 << 256)
+        self._outcomes[trajectory.outcome] += 1
+        self._score += trajectory.score
+        self._subgoals.update(trajectory.subgoals.values())
+        self._count_shape(trajectory)
+        self._count_recoveries(recoveries(trajectory))
+        self._group("domains", trajectory.domains, trajectory.outcome)
+        self._group("tasks", trajectory.tasks, trajectory.outcome)
+        self._group("complexity", [trajectory.complexity or "unknown"], trajectory.outcome)
+        self._guard.update(_numbers(trajectory.user.get("guard")))
+        for part in ("total_s", "agent_s", "tools_s", "user_s", "checks_s", "reset_s"):
+            self._seconds[part] += getattr(trajectory.timings, part)
+
+    def _count_shape(self, trajectory: Trajectory) -> None:
+        roles = Counter(m["role"] for m in trajectory.messages)
+        calls = tool_calls_made(trajectory)
+        used = sorted({tool for tool, _ in calls})
+        figures = {
+            "user_turns": roles["user"],
+            "messages": len(trajectory.messages) - roles["system"],
+            "tool_calls": len(calls),
+            "distinct_tools": len(used),
+        }
+        for name, value in figures.items():
+            self._shape[name].add(value)
+        self._tool_use.update(used)
+        self._tool_calls.update(tool for tool, _ in calls)
+        self._tool_failures.update(tool for tool, ok in calls if not ok)
+        self._pairs.update(combinations(used, 2))
+        self._exit_codes += sum(1 for m in trajectory.messages if m.get("exit_code") is not None)
+
+    def _count_recoveries(self, found: Recoveries) -> None:
+        self._recovery["failed_calls"] += found.failed
+        self._recovery["recovered_calls"] += found.recovered
+        self._recovery["verified_calls"] += found.verified
+        self._recovery["episodes_with_failure"] += found.failed > 0
+        self._recovery["episodes_with_recovery"] += found.recovered > 0
+        self._recovery["episodes_with_verified_recovery"] += found.verified > 0
+
+    def _group(self, kind: str, names: Sequence[str], outcome: str) -> None:
+        for name in names:
+            self._groups[kind].setdefault(name, Counter())[outcome] += 1
+
+    def summary(self) -> dict[str, Any]:
+        """Return all figures as JSON."""
+        n, passed = self.episodes, self._outcomes["passed"]
+        low, high = wilson(passed, n)
+        turns = self._shape["user_turns"].counts
+        recovery = {name: int(count) for name, count in self._recovery.items()}
+        return {
+            "episodes": n,
+            "outcomes": dict(sorted(self._outcomes.items())),
+            "infrastructure_errors": dict(sorted(self._broken.items())),
+            "pass_rate": {
+                "passed": passed,
+                "total": n,
+                "rate": passed / n if n else None,
+                "low": low,
+                "high": high,
+            },
+            "mean_score": self._score / n if n else None,
+            "subgoals": {"total": self._subgoals.total(), "held": self._subgoals[True]},
+            "shape": {name: d.summary() for name, d in self._shape.items()},
+            "share_6_to_10_user_turns": sum(turns[v] for v in range(6, 11)) / n if n else None,
+            "tools": {
+                tool: {
+                    "trajectories": used,
+                    "share": used / n,
+                    "calls": self._tool_calls[tool],
+                    "failed": self._tool_failures[tool],
+                }
+                for tool, used in sorted(self._tool_use.items(), key=lambda item: (-item[1], item[0]))
+            },
+            "tool_pairs": [[a, b, count] for (a, b), count in _most(self._pairs, PAIRS_SHOWN)],
+            "tool_messages_with_exit_code": self._exit_codes,
+            "failure_recovery": {
+                **recovery,
+                "share": recovery.get("episodes_with_recovery", 0) / n if n else None,
+            },
+            **{kind: _by_outcome(groups) for kind, groups in self._groups.items()},
+            "guard": dict(sorted(self._guard.items())),
+            "seconds_an_episode": {part: total / n for part, total in self._seconds.items()} if n else {},
+            "content_sha256": f"{self._digest:064x}",
+        }
+
+
+def store_stats(path: str | Path) -> dict[str, Any]:
+    """Return the statistics of a store folder or a JSONL file, in constant memory.
+
+    ``content_sha256`` is equal for two stores that hold the same episodes, in whatever order, timings aside.
+
+    Raises:
+        UserError: not a store, or a bad line (named).
+    """
+    stats = Stats()
+    for trajectory in read_all(path):
+        stats.add(trajectory)
+    return stats.summary()
+
+
+def read_all(path: str | Path) -> Iterator[Trajectory]:
+    """Stream the episodes of a store and then those that the infrastructure broke and nobody replaced."""
+    done = set()
+    for trajectory in read_trajectories(path):
+        done.add(trajectory.episode_id)
+        yield trajectory
+    if Path(path).is_dir():
+        last = {t.episode_id: t for t in read_trajectories(path, failures=True) if t.episode_id not in done}
+        yield from last.values()
+
+
+def tool_calls_made(trajectory: Trajectory) -> list[tuple[str, bool]]:
+    """Return (tool, succeeded) of every call an assistant message makes; one without an answer did not succeed."""
+    answers = {
+        m.get("tool_call_id"): m.get("success") is not False
+        for m in trajectory.messages
+        if m["role"] == "tool"
+    }
+    return [
+        (call["function"]["name"], answers.get(call["id"], False))
+        for m in trajectory.messages
+        for call in m.get("tool_calls") or ()
+    ]
+
+
+def _numbers(value: Any) -> dict[str, int]:
+    if not isinstance(value, Mapping):
+        return {}
+    return {str(k): int(v) for k, v in value.items() if isinstance(v, int)}
+
+
+def _most(counter: Counter[tuple[str, str]], count: int) -> Iterable[tuple[tuple[str, str], int]]:
+    return sorted(counter.items(), key=lambda item: (-item[1], item[0]))[:count]
+
+
+def _by_outcome(groups: Mapping[str, Counter[str]]) -> dict[str, dict[str, int]]:
+    ordered = sorted(groups.items(), key=lambda item: (-item[1].total(), item[0]))
+    return {name: {"episodes": c.total(), "passed": c["passed"]} for name, c in ordered}
