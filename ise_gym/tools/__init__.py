@@ -9,14 +9,32 @@ from collections.abc import Iterable
 
 from ise_gym.errors import UserError, nearest
 from ise_gym.messages import ToolSchema
+from ise_gym.tools.apply_patch import APPLY_PATCH
 from ise_gym.tools.base import Tool
 from ise_gym.tools.edit import EDIT
 from ise_gym.tools.files import READ, WRITE
+from ise_gym.tools.memory import MEMORY_GET, MEMORY_SEARCH
+from ise_gym.tools.plan import UPDATE_PLAN
 from ise_gym.tools.process import PROCESS
 from ise_gym.tools.schema import schema_hash
+from ise_gym.tools.session import SESSION_STATUS
 from ise_gym.tools.shell import EXEC
 
-TOOLS: dict[str, Tool] = {tool.name: tool for tool in (EXEC, READ, WRITE, EDIT, PROCESS)}
+TOOLS: dict[str, Tool] = {
+    tool.name: tool
+    for tool in (
+        EXEC,
+        READ,
+        WRITE,
+        EDIT,
+        PROCESS,
+        APPLY_PATCH,
+        UPDATE_PLAN,
+        MEMORY_SEARCH,
+        MEMORY_GET,
+        SESSION_STATUS,
+    )
+}
 """Every tool there is, by name."""
 
 

@@ -17,6 +17,7 @@ from ise_gym.tools import get_tools
 from ise_gym.tools.base import ToolContext, ToolOutcome
 from ise_gym.tools.output import failure
 from ise_gym.tools.schema import argument_problems
+from ise_gym.tools.session import count_call
 from ise_gym.workspace.base import Workspace
 
 
@@ -63,6 +64,11 @@ class Toolbox:
 
     def outcome(self, name: str, arguments: str) -> ToolOutcome:
         """Run a tool by name with arguments as JSON text; `call` without the message around it."""
+        outcome = self._outcome(name, arguments)
+        count_call(self._context, name if name in self._tools else "unknown", outcome.success)
+        return outcome
+
+    def _outcome(self, name: str, arguments: str) -> ToolOutcome:
         if name == INVALID_TOOL_CALL and arguments.startswith(CALL_OPEN):
             return failure(
                 f"The tool call could not be read: {explain_invalid(arguments)}. Write "

@@ -39,32 +39,34 @@ _SIGNATURES = (
 
 def read(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
     """Show a file from line ``offset`` (1-based), at most ``limit`` lines."""
-    path = arguments["path"]
+    limit = int(arguments.get("limit", READ_LINES))
+    return show_lines(context.workspace, "read", arguments["path"], int(arguments.get("offset", 1)), limit)
+
+
+def show_lines(workspace: Workspace, action: str, path: str, first: int, limit: int) -> ToolOutcome:
+    """Show at most ``limit`` lines of a file from line ``first``; ``action`` is the tool's name, for errors."""
     if problem := path_problem(path):
-        return failure(f"read: {problem}", "bad_arguments")
-    offset = int(arguments.get("offset", 1))
-    limit = min(int(arguments.get("limit", READ_LINES)), READ_LINES)
+        return failure(f"{action}: {problem}", "bad_arguments")
+    window = _Window(action, first, min(limit, READ_LINES))
     try:
-        start = context.workspace.read(in_box_path(path), 0, _SNIFF)
-        if note := _binary_note(start):
-            size = _size(context.workspace, path)
+        if note := _binary_note(workspace.read(in_box_path(path), 0, _SNIFF)):
+            size = _size(workspace, path)
             return ToolOutcome(f"[{path}: {note}, {size} bytes; not text, so not shown]", success=True)
-        window = _Window(offset, limit)
-        for chunk in _chunks(context.workspace, path):
+        for chunk in _chunks(workspace, path):
             if not window.feed(chunk):
                 break
         else:
             window.close()
     except OSError as error:
-        return os_failure("read", path, error)
+        return os_failure(action, path, error)
     return window.outcome(path)
 
 
 class _Window:
     """Collects the wanted lines, then only counts."""
 
-    def __init__(self, first: int, limit: int) -> None:
-        self.first, self.limit = first, limit
+    def __init__(self, action: str, first: int, limit: int) -> None:
+        self.action, self.first, self.limit = action, first, limit
         self.shown: list[bytes] = []
         self.shown_bytes = 0
         self.ended = 0  # lines that ended with a newline
@@ -122,7 +124,7 @@ class _Window:
             return ToolOutcome("(empty file)", success=True)
         if not self.shown:
             return failure(
-                f"read: {path}: offset {self.first} is beyond the end of the file ({self.ended} lines)",
+                f"{self.action}: {path}: line {self.first} is beyond the end of the file ({self.ended} lines)",
                 "beyond_end",
             )
         last = self.first + len(self.shown) - 1

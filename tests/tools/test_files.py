@@ -44,7 +44,7 @@ def test_window_and_how_to_go_on(call, workspace):
     assert call("read", path="n.txt", offset=10)["content"] == "line 10\n"
     beyond = call("read", path="n.txt", offset=11)
     assert beyond["success"] is False
-    assert beyond["content"] == "read: n.txt: offset 11 is beyond the end of the file (10 lines)"
+    assert beyond["content"] == "read: n.txt: line 11 is beyond the end of the file (10 lines)"
 
 
 def test_line_limit(call, workspace):

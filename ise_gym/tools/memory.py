@@ -1,0 +1,158 @@
+"""`memory_search` and `memory_get`: what the agent noted in MEMORY.md and memory/*.md of its workspace.
+
+Search is by words (BM25), so it works without an embedder; that nothing matches is an answer, not a failure.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ise_gym.tools.base import Tool, ToolContext, ToolOutcome
+from ise_gym.tools.files import READ_LINES, show_lines
+from ise_gym.tools.output import failure, in_box_path, os_failure
+from ise_gym.tools.ranking import bm25
+from ise_gym.tools.schema import function_tool
+from ise_gym.workspace.base import WORKDIR, Workspace
+
+MEMORY_FILE, MEMORY_FOLDER = "MEMORY.md", "memory"
+MAX_RESULTS = 6
+PASSAGE_LINES = 20
+_SNIPPET = 700
+_FILE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Passage:
+    """Some consecutive lines of a memory file; ``first`` and ``last`` are 1-based."""
+
+    path: str
+    first: int
+    last: int
+    text: str
+
+
+def passages(path: str, text: str) -> Iterator[Passage]:
+    """Cut a note at headings, blank lines and every `PASSAGE_LINES` lines.
+
+    >>> [(p.first, p.last, p.text) for p in passages("MEMORY.md", "# Ports\\nweb 80\\n\\n# People\\nAda")]
+    [(1, 2, '# Ports\\nweb 80'), (4, 5, '# People\\nAda')]
+    """
+    block: list[str] = []
+    first = 1
+    for number, line in enumerate(text.split("\n"), 1):
+        ends = not line.strip() or line.startswith("#") or len(block) >= PASSAGE_LINES
+        if block and ends:
+            yield Passage(path, first, number - 1, "\n".join(block))
+            block = []
+        if line.strip():
+            if not block:
+                first = number
+            block.append(line)
+    if block:
+        yield Passage(path, first, first + len(block) - 1, "\n".join(block))
+
+
+def memory_files(workspace: Workspace) -> list[str]:
+    """Return the memory files there are, relative to the workspace, sorted; links are not followed."""
+    found = []
+    stat = workspace.stat(MEMORY_FILE)
+    if stat is not None and stat.kind == "file":
+        found.append(MEMORY_FILE)
+    folders = [MEMORY_FOLDER]
+    while folders:
+        folder = folders.pop()
+        stat = workspace.stat(folder)
+        if stat is None or stat.kind != "dir":
+            continue
+        for entry in workspace.list(folder):
+            path = posixpath.join(folder, posixpath.basename(entry.path))
+            if entry.kind == "dir":
+                folders.append(path)
+            elif entry.kind == "file" and path.endswith(".md"):
+                found.append(path)
+    return sorted(found)
+
+
+def search(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
+    """Return the best passages for a query, best first."""
+    query = arguments["query"]
+    most = int(arguments.get("maxResults", MAX_RESULTS))
+    least = arguments.get("minScore", 0.0)
+    if not query.strip():
+        return failure("memory_search: the query is empty", "bad_arguments")
+    found: list[Passage] = []
+    path = MEMORY_FOLDER
+    try:
+        files = memory_files(context.workspace)
+        for path in files:
+            text = context.workspace.read(path, 0, _FILE_BYTES).decode("utf-8", "replace")
+            found += passages(path, text)
+    except OSError as error:
+        return os_failure("memory_search", path, error)
+    if not files:
+        return ToolOutcome(
+            f"There is no memory yet: neither {MEMORY_FILE} nor {MEMORY_FOLDER}/*.md", success=True
+        )
+    # s / (1 + s) keeps the order and gives minScore a scale from 0 to 1
+    scores = [score / (1 + score) for score in bm25(query, [passage.text for passage in found])]
+    hits = [(score, passage) for score, passage in zip(scores, found, strict=True) if score > 0]
+    hits = [(score, passage) for score, passage in hits if score >= least]
+    if not hits:
+        plural = "file" if len(files) == 1 else "files"
+        return ToolOutcome(f"No match in {len(files)} memory {plural}", success=True)
+    hits.sort(key=lambda hit: (-hit[0], hit[1].path, hit[1].first))
+    blocks = [
+        f"{p.path}:{p.first}-{p.last} (score {score:.2f})\n{_snippet(p.text)}" for score, p in hits[:most]
+    ]
+    if len(hits) > most:
+        blocks.append(f"[{len(hits) - most} weaker matches not shown]")
+    return ToolOutcome("\n\n".join(blocks), success=True)
+
+
+def _snippet(text: str) -> str:
+    return text if len(text) <= _SNIPPET else text[:_SNIPPET] + "…"
+
+
+def get(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
+    """Show lines of a memory file."""
+    path = posixpath.relpath(posixpath.normpath(in_box_path(arguments["path"])), WORKDIR)
+    inside = path == MEMORY_FILE or (path.startswith(f"{MEMORY_FOLDER}/") and path.endswith(".md"))
+    if not inside:
+        return failure(
+            f"memory_get: '{arguments['path']}' is no memory file ({MEMORY_FILE} or {MEMORY_FOLDER}/*.md); use read",
+            "bad_arguments",
+        )
+    limit = int(arguments.get("lines", READ_LINES))
+    return show_lines(context.workspace, "memory_get", path, int(arguments.get("from", 1)), limit)
+
+
+MEMORY_SEARCH = Tool(
+    function_tool(
+        "memory_search",
+        f"Search your notes ({MEMORY_FILE}, {MEMORY_FOLDER}/*.md) by words.",
+        {
+            "query": {"type": "string"},
+            "maxResults": {"type": "integer", "minimum": 1},
+            "minScore": {"type": "number", "minimum": 0, "maximum": 1},
+        },
+        ["query"],
+    ),
+    search,
+)
+
+MEMORY_GET = Tool(
+    function_tool(
+        "memory_get",
+        "Show lines of a note found by memory_search.",
+        {
+            "path": {"type": "string"},
+            "from": {"type": "integer", "minimum": 1, "description": "First line"},
+            "lines": {"type": "integer", "minimum": 1, "description": "Number of lines"},
+        },
+        ["path"],
+    ),
+    get,
+)

@@ -1,0 +1,204 @@
+"""The ``*** Begin Patch`` format: parsing it, and applying a file's hunks to its text.
+
+Line numbers play no part in it; a hunk is placed by its context. Where that context stands in several places
+the patch is refused instead of guessing, since a wrong guess goes unnoticed.
+
+    *** Begin Patch
+    *** Add File: new.txt
+    +first line
+    *** Update File: app.py
+    *** Move to: main.py
+    @@ def main():
+     context
+    -removed
+    +added
+    *** Delete File: old.txt
+    *** End Patch
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+_BEGIN, _END = "*** Begin Patch", "*** End Patch"
+_ADD, _UPDATE, _DELETE = "*** Add File: ", "*** Update File: ", "*** Delete File: "
+_MOVE, _EOF = "*** Move to: ", "*** End of File"
+_UNIFIED = re.compile(r"@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@ ?(.*)")
+
+
+class PatchError(Exception):
+    """A patch that can't be read or doesn't fit; ``kind`` is bad_patch, no_match or many_matches."""
+
+    def __init__(self, message: str, kind: str = "bad_patch") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+@dataclass
+class Hunk:
+    """One change: lines marked ``" "`` (context), ``"-"`` or ``"+"``.
+
+    Attributes:
+        anchor: a line that stands before the place, "" for none.
+        lines: (mark, text) in order.
+        at_end: the hunk's lines are the last of the file.
+    """
+
+    anchor: str = ""
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    at_end: bool = False
+
+    @property
+    def old(self) -> list[str]:
+        """The lines that must stand in the file."""
+        return [text for mark, text in self.lines if mark != "+"]
+
+
+@dataclass
+class FileChange:
+    """What a patch does to one file: ``action`` is add, update or delete."""
+
+    action: str
+    path: str
+    move_to: str = ""
+    content: list[str] = field(default_factory=list)
+    hunks: list[Hunk] = field(default_factory=list)
+
+
+def parse_patch(text: str) -> list[FileChange]:
+    """Read a patch.
+
+    Raises:
+        PatchError: what is wrong, with the patch's line number.
+    """
+    lines = [line.removesuffix("\r") for line in text.strip().split("\n")]
+    if not lines or lines[0].strip() != _BEGIN:
+        raise PatchError(f"the first line must be '{_BEGIN}'")
+    if lines[-1].strip() != _END:
+        raise PatchError(f"the last line must be '{_END}'")
+    changes: list[FileChange] = []
+    for number, line in enumerate(lines[1:-1], 2):
+        if (started := _section(line)) is not None:
+            if not started.path:
+                raise PatchError(f"line {number}: the path is missing")
+            changes.append(started)
+        elif not changes:
+            if line.strip():
+                raise PatchError(f"line {number}: expected '{_ADD.strip()}', '{_UPDATE.strip()}' or …")
+        else:
+            _body_line(changes[-1], line, number)
+    if not changes:
+        raise PatchError("the patch changes no file")
+    for change in changes:
+        if change.action == "update" and not change.move_to and not any(h.lines for h in change.hunks):
+            raise PatchError(f"'{change.path}' is updated without any change")
+    return changes
+
+
+def _section(line: str) -> FileChange | None:
+    for prefix, action in ((_ADD, "add"), (_UPDATE, "update"), (_DELETE, "delete")):
+        if line.startswith(prefix.rstrip()):
+            return FileChange(action, line[len(prefix.rstrip()) :].strip())
+    return None
+
+
+def _body_line(change: FileChange, line: str, number: int) -> None:
+    if change.action == "add":
+        if not line.startswith("+"):
+            raise PatchError(f"line {number}: each line of a new file begins with '+'")
+        change.content.append(line[1:])
+    elif change.action == "delete":
+        if line.strip():
+            raise PatchError(f"line {number}: nothing may follow '{_DELETE.strip()}'")
+    elif line.startswith(_MOVE.rstrip()):
+        change.move_to = line[len(_MOVE.rstrip()) :].strip()
+        if change.hunks or not change.move_to:
+            raise PatchError(f"line {number}: '{_MOVE.strip()} PATH' stands right after '{_UPDATE.strip()}'")
+    elif line.startswith("@@"):
+        unified = _UNIFIED.fullmatch(line)
+        change.hunks.append(Hunk(anchor=unified[1] if unified else line[2:].removeprefix(" ")))
+    elif line.strip() == _EOF:
+        if not change.hunks:
+            raise PatchError(f"line {number}: '{_EOF}' stands after a hunk")
+        change.hunks[-1].at_end = True
+    else:
+        if not change.hunks:
+            change.hunks.append(Hunk())
+        mark, text = (line[0], line[1:]) if line else (" ", "")  # editors strip the blank of an empty line
+        if mark not in " +-":
+            raise PatchError(f"line {number}: a line of a change begins with ' ', '-' or '+'")
+        change.hunks[-1].lines.append((mark, text))
+
+
+def apply_hunks(text: str, hunks: Sequence[Hunk]) -> str:
+    """Apply hunks in order, each after the one before; untouched lines keep their bytes.
+
+    A hunk matches whole lines: exactly, else without regard to trailing blanks. New lines get the line end that
+    most lines of the file have.
+
+    Raises:
+        PatchError: a hunk or its anchor stands nowhere (no_match), or in several places without an
+            anchor to choose (many_matches).
+    """
+    # not splitlines: it also splits at form feeds and the like, which are no line ends here
+    lines = re.findall(r"[^\n]*\n|[^\n]+", text)
+    newline = "\r\n" if text.count("\r\n") * 2 > text.count("\n") else "\n"
+    bare = [line.removesuffix("\n").removesuffix("\r") for line in lines]
+    out: list[str] = []
+    done = 0
+    for number, hunk in enumerate(hunks, 1):
+        if not hunk.lines:
+            continue
+        start = _place(bare, hunk, done, f"hunk {number}" if len(hunks) > 1 else "the hunk")
+        out += lines[done:start]
+        position = start
+        for mark, new in hunk.lines:
+            if mark == "+":
+                out.append(new + newline)
+            else:
+                if mark == " ":
+                    out.append(lines[position])
+                position += 1
+        done = position
+    out += lines[done:]
+    for index, line in enumerate(out[:-1]):
+        if not line.endswith("\n"):  # a last line without its end, now followed by others
+            out[index] = line + newline
+    return "".join(out)
+
+
+def _place(bare: Sequence[str], hunk: Hunk, done: int, label: str) -> int:
+    """Return the index of the first line that a hunk is about."""
+    begin = done
+    if hunk.anchor:
+        anchors = [i for i in range(done, len(bare)) if bare[i] == hunk.anchor]
+        anchors = anchors or [i for i in range(done, len(bare)) if bare[i].strip() == hunk.anchor.strip()]
+        if not anchors:
+            raise PatchError(f"{label}: its @@ line was not found: {hunk.anchor!r}", "no_match")
+        # the anchor may be repeated as the first line of context
+        begin = anchors[0] if hunk.old and hunk.old[0].strip() == hunk.anchor.strip() else anchors[0] + 1
+    old = hunk.old
+    if not old:
+        return begin if hunk.anchor and not hunk.at_end else len(bare)
+    places = _matches(bare, old, begin, hunk.at_end)
+    if not places:
+        places = _matches(
+            [line.rstrip() for line in bare], [line.rstrip() for line in old], begin, hunk.at_end
+        )
+    if not places:
+        raise PatchError(f"{label} was not found in the file; its first line is {old[0]!r}", "no_match")
+    if len(places) > 1 and not hunk.anchor:
+        where = ", ".join(str(i + 1) for i in places[:5])
+        raise PatchError(
+            f"{label} fits {len(places)} places (lines {where}); add context or an @@ line", "many_matches"
+        )
+    return places[0]
+
+
+def _matches(lines: Sequence[str], old: Sequence[str], begin: int, at_end: bool) -> list[int]:
+    last = len(lines) - len(old)
+    return [
+        i for i in range(max(begin, last) if at_end else begin, last + 1) if lines[i : i + len(old)] == old
+    ]
