@@ -1,0 +1,193 @@
+"""The command line: ``python -m eval run | compare | report | suite``.
+
+A `UserError` becomes one line and exit code 2; a bug keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from eval import suites_cli
+from ise_gym.errors import UserError
+
+app = typer.Typer(
+    name="eval",
+    help="Play a benchmark through ISE-OS-v0, compare runs in pairs, report with intervals.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(suites_cli.app, name="suite")
+
+
+@app.callback()
+def _root() -> None:
+    """Play a benchmark through ISE-OS-v0, compare runs in pairs, report with intervals."""
+
+
+@app.command()
+def run(
+    suite: Annotated[str, typer.Option(help="Suite by name (builtin, demo-easy) or a YAML file.")],
+    agent: Annotated[str, typer.Option(help="Who acts: expert, lazy, openai:MODEL, transformers:DIR.")],
+    out: Annotated[Path, typer.Option(help="Run folder; the same command resumes it.")],
+    adapter: Annotated[
+        Path | None, typer.Option(help="LoRA adapter folder on top of transformers:DIR.", show_default="none")
+    ] = None,
+    agent_option: Annotated[
+        list[str] | None,
+        typer.Option("--agent-option", help="KEY=VALUE for the agent, such as base_url or temperature."),
+    ] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Trials a task.")] = 1,
+    workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Worker processes.")] = 1,
+    slots: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Episodes a worker plays at once.", show_default="16 for a local model, else 1"
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only so many tasks, spread over the suite.", show_default="all")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of user simulator and sampling, not of the tasks.")] = 0,
+    user: Annotated[str, typer.Option(help="User simulator.")] = "scripted",
+    backend: Annotated[str, typer.Option(help="Workspace backend: auto, bubblewrap, docker, …")] = "auto",
+    trained_on: Annotated[
+        list[Path] | None,
+        typer.Option(help="Store that the model was trained on; checked for tasks of the suite. Repeatable."),
+    ] = None,
+    allow_contaminated: Annotated[
+        bool, typer.Option("--allow-contaminated", help="Run although training and suite share tasks.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table.")] = False,
+) -> None:
+    """Play a suite and print pass@1 with its interval.
+
+    Exit code 0 when every trial has a verdict, 1 when some ended in an error, 130 when interrupted.
+    """
+    from eval.builtin import run_suite
+    from eval.tables import summary_table
+    from ise_gym.rollout.progress import RolloutProgress
+
+    options = parse_options(agent_option or [])
+    if adapter is not None:
+        options["adapter"] = str(adapter)
+    console = Console(stderr=True, quiet=quiet)
+    with RolloutProgress(console, title="eval") as progress:
+        summary = run_suite(
+            suite,
+            agent,
+            out,
+            agent_options=options,
+            trials=trials,
+            limit=limit,
+            seed=seed,
+            user=user,
+            backend=backend,
+            workers=workers,
+            slots=slots,
+            trained_on=trained_on or (),
+            allow_contaminated=allow_contaminated,
+            on_progress=progress,
+        )
+    if not quiet:
+        Console().print(summary_table(summary))
+    if not summary.complete:
+        raise typer.Exit(1)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders; the first is the baseline.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare runs of one suite, task by task.
+
+    Over the tasks that every run was judged on: pass@1 with its Wilson interval, the paired difference with its
+    bootstrap interval, the exact McNemar p-value. Beside it: the fixed task list, missing counted as not passed.
+    """
+    from eval.compare import compare as compare_runs
+
+    found = compare_runs(*runs)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        wide_console().print(found.table())
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, one line a trial.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
+) -> None:
+    """Report runs: by difficulty, by outcome, with every error counted."""
+    from eval import report as reports
+    from eval.run import load_run
+    from eval.summary import summarise
+    from eval.tables import summary_table
+
+    if as_json + as_csv + as_markdown > 1:
+        raise UserError("give one of --json, --csv and --markdown.")
+    loaded = [load_run(path) for path in runs]
+    if as_json:
+        print_json(reports.to_json(loaded))
+    elif as_csv:
+        sys.stdout.write(reports.to_csv(loaded))
+    elif as_markdown:
+        sys.stdout.write(reports.to_markdown(loaded))
+    else:
+        for one in loaded:
+            wide_console().print(summary_table(summarise(one)))
+
+
+def parse_options(pairs: list[str]) -> dict[str, Any]:
+    """Parse ``KEY=VALUE`` pairs; values that are JSON scalars (numbers, true, false, null) become those.
+
+    Raises:
+        UserError: a pair without ``=``.
+
+    >>> parse_options(["temperature=0.7", "base_url=http://localhost:8000/v1"])
+    {'temperature': 0.7, 'base_url': 'http://localhost:8000/v1'}
+    """
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not key or not equals:
+            raise UserError(f"--agent-option {pair!r}: write KEY=VALUE.")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        options[key] = text if isinstance(value, dict | list) else value
+    return options
+
+
+def print_json(value: Any) -> None:
+    """Print JSON to standard output."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def wide_console() -> Console:
+    """A console for tables; in a pipe it is wide enough not to break them."""
+    console = Console()
+    return console if console.is_terminal else Console(width=200)
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except UserError as error:
+        print(f"eval: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("eval: interrupted; the same command resumes", file=sys.stderr)
+        raise SystemExit(130) from None

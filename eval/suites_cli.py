@@ -1,0 +1,97 @@
+"""``python -m eval suite``: freeze a suite, look at one, check that the catalog still draws it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ise_gym.errors import UserError
+
+TIERS = ("easy", "medium", "hard")
+
+app = typer.Typer(help="Freeze suites of held-out tasks and check them.", no_args_is_help=True)
+
+
+@app.command()
+def freeze(
+    name: Annotated[str, typer.Argument(help="Name of the suite.")],
+    easy: Annotated[int, typer.Option(min=0, help="How many easy tasks.")] = 0,
+    medium: Annotated[int, typer.Option(min=0, help="How many medium tasks.")] = 0,
+    hard: Annotated[int, typer.Option(min=0, help="How many hard tasks.")] = 0,
+    tasks_per_intent: Annotated[
+        int | None,
+        typer.Option(min=1, help="Catalog tasks in one scenario.", show_default="as the catalog draws"),
+    ] = None,
+    domains: Annotated[list[str] | None, typer.Option(help="Only these domains. Repeatable.")] = None,
+    first_seed: Annotated[int, typer.Option(min=0, help="Where drawing begins.")] = 0,
+    description: Annotated[str, typer.Option(help="One line on what it is for.")] = "",
+    out: Annotated[
+        Path | None, typer.Option(help="File to write.", show_default="among the shipped suites")
+    ] = None,
+) -> None:
+    """Draw held-out scenarios, freeze them, and write the manifest."""
+    from eval.manifest import SUITES, save_suite
+    from eval.manifest import freeze as freeze_suite
+
+    wanted: list[tuple[str, dict[str, Any], int]] = []
+    for tier, count in zip(TIERS, (easy, medium, hard), strict=True):
+        options: dict[str, Any] = {"tier": tier}
+        if tasks_per_intent is not None:
+            options["tasks_per_intent"] = tasks_per_intent
+        if domains:
+            options["domains"] = list(domains)
+        if count:
+            wanted.append((tier, options, count))
+    if not wanted:
+        raise UserError("nothing to freeze: give --easy, --medium or --hard a number of tasks.")
+    manifest = freeze_suite(name, wanted, first_seed=first_seed, description=description)
+    file = out or SUITES / f"{name}.yaml"
+    save_suite(manifest, file)
+    Console().print(
+        f"{file}: {len(manifest.numbered())} tasks, sha256 {manifest.sha256()[:12]}", highlight=False
+    )
+
+
+@app.command()
+def check(
+    suite: Annotated[str, typer.Argument(help="Suite by name or file.")],
+    trained_on: Annotated[
+        list[Path] | None, typer.Option(help="Training store to look for the suite's tasks in. Repeatable.")
+    ] = None,
+) -> None:
+    """Draw every scenario of a suite again and compare; look for its tasks in training data."""
+    from eval.contamination import check_stores
+    from eval.manifest import SuiteSource, load_suite
+
+    manifest = load_suite(suite)
+    source = SuiteSource(manifest)
+    drawn = sum(1 for _ in source)
+    console = Console()
+    console.print(
+        f"{manifest.name}: {drawn} of {len(source.ids())} scenarios are as frozen.", highlight=False
+    )
+    if trained_on:
+        overlap = check_stores(manifest.fingerprints(), trained_on)
+        overlap.require_clean(manifest.name)
+        console.print(
+            f"{overlap.trajectories} training trajectories share no task instance with it"
+            + (f" ({overlap.without} of them carry no fingerprints)." if overlap.without else "."),
+            highlight=False,
+        )
+
+
+@app.command("list")
+def list_suites() -> None:
+    """List the shipped suites."""
+    from eval.manifest import SUITES, load_suite
+
+    table = Table("suite", "tasks", "by tier", "description")
+    for file in sorted(SUITES.glob("*.yaml")):
+        manifest = load_suite(str(file))
+        tiers = ", ".join(f"{len(part.entries)} {part.tier}" for part in manifest.parts)
+        table.add_row(manifest.name, str(len(manifest.numbered())), tiers, manifest.description)
+    Console().print(table)
