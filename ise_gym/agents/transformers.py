@@ -1,0 +1,361 @@
+"""A local model as agent: what was trained is what plays, with the chat template saved beside its weights.
+
+Many episodes are answered in one padded batch. The prompt that they share (system text and tool schemas) is run
+once a batch and its key-value cache handed to all rows, because in short episodes it is most of what is read.
+
+Nothing is cut silently: a conversation that leaves no room for an answer ends its turn with
+`CONTEXT_OVERFLOW` as the agent's words (in a batch the other conversations must go on), and
+`TransformersAgent.counts` says how many did.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ise_gym.errors import UserError
+from ise_gym.messages import Message, ToolSchema, assistant, sha256_of
+from ise_gym.parsing import parse_completion
+from ise_gym.scenario import Scenario
+
+CONTEXT_OVERFLOW = "I can't go on: this conversation is longer than my context."
+"""What the agent says when prompt and answer no longer fit; the episode goes on and is judged as it stands."""
+
+_WEIGHTS = ("*.safetensors", "*.bin")
+
+
+@dataclass
+class _Counters:
+    """What happened while playing, for `counts`."""
+
+    overflows: int = 0
+    cut_answers: int = 0
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where the weights are: a base (folder or hub name) and, for a LoRA run, the adapter's folder."""
+
+    base: str
+    adapter: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name that goes into trajectories: never an absolute path."""
+        return Path(self.adapter or self.base).name if _is_local(self.adapter or self.base) else self.base
+
+
+@dataclass
+class TransformersAgent:
+    """Plays with a `transformers` causal language model, one episode or many at a time.
+
+    Args:
+        path: a model folder, an adapter folder (its base is found through ``adapter_config.json``) or a hub name.
+        adapter: an adapter folder on top of ``path``.
+        max_new_tokens: longest answer; one that reaches it is taken as it is and counted.
+        temperature: 0 is greedy; else answers are sampled, seeded by `reset` or ``seed``.
+        top_p: nucleus of sampled answers.
+        device: "auto" takes a GPU when there is one.
+        dtype: of the weights in memory: "auto" (float32 on a CPU, as saved on a GPU) or a torch dtype's name.
+        batch_size: most conversations answered at once.
+        seed: of sampling when no `reset` is called (batched play).
+        threads: CPU threads for torch; 0 leaves its default.
+
+    Raises:
+        UserError: not a model, no chat template, or the packages are missing.
+    """
+
+    path: str | Path
+    adapter: str | Path | None = None
+    max_new_tokens: int = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    device: str = "auto"
+    dtype: str = "auto"
+    batch_size: int = 16
+    seed: int = 0
+    threads: int = 0
+    name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._torch = _import_torch()
+        self._source = resolve_model(self.path, self.adapter)
+        self.name = self._source.name
+        if self.threads:
+            self._torch.set_num_threads(self.threads)
+        self._device = self.device
+        if self.device == "auto":
+            self._device = "cuda" if self._torch.cuda.is_available() else "cpu"
+        self._tokenizer, self._model = _load(self._torch, self._source, self._device, self.dtype)
+        self._stop_ids = _stop_ids(self._tokenizer, self._model)
+        self._context = _context_length(self._model, self._tokenizer)
+        self._counters = _Counters()
+        self._prefix: tuple[list[int], Any] | None = None
+        self._generator_seed = self.seed
+        self._calls = 0
+        self._hashes = {
+            "weights": weights_hash(self._source),
+            "chat_template": sha256_of(self._tokenizer.chat_template),
+        }
+
+    def reset(self, scenario: Scenario, seed: int) -> None:
+        """Start an episode; the scenario is not looked at, the seed drives sampling."""
+        self._generator_seed = seed
+        self._calls = 0
+
+    def act(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> Message:
+        """Answer one conversation."""
+        return self.act_batch([(messages, tools)])[0]
+
+    def act_batch(
+        self, conversations: Sequence[tuple[Sequence[Message], Sequence[ToolSchema]]]
+    ) -> list[Message]:
+        """Answer many conversations, in order; batches are made of prompts of like length."""
+        prompts = [self._prompt_ids(messages, tools) for messages, tools in conversations]
+        answers: list[Message] = [assistant(CONTEXT_OVERFLOW)] * len(prompts)
+        fitting = [i for i, ids in enumerate(prompts) if len(ids) < self._context]
+        self._counters.overflows += len(prompts) - len(fitting)
+        fitting.sort(key=lambda i: len(prompts[i]))
+        for start in range(0, len(fitting), self.batch_size):
+            chosen = fitting[start : start + self.batch_size]
+            for index, text in zip(chosen, self._generate([prompts[i] for i in chosen]), strict=True):
+                answers[index] = parse_completion(text)
+        return answers
+
+    def describe(self) -> dict[str, Any]:
+        """Name, hashes and sampling: what an answer depends on, and nothing that changes while playing."""
+        return {
+            "name": self.name,
+            "kind": "transformers",
+            "weights_sha256": self._hashes["weights"],
+            "chat_template_sha256": self._hashes["chat_template"],
+            "max_new_tokens": self.max_new_tokens,
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "dtype": str(self._model.dtype).removeprefix("torch."),
+        }
+
+    def hashes(self) -> dict[str, str]:
+        """Return the SHA-256 of ``chat_template`` and ``weights``, for the trajectory's ``hashes``."""
+        return dict(self._hashes)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many turns overflowed the context and how many answers reached ``max_new_tokens``."""
+        return {"context_overflows": self._counters.overflows, "cut_answers": self._counters.cut_answers}
+
+    def close(self) -> None:
+        """Free the weights."""
+        self._prefix = None
+        del self._model
+        if self._device.startswith("cuda"):
+            self._torch.cuda.empty_cache()
+
+    def _prompt_ids(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> list[int]:
+        encoded = self._tokenizer.apply_chat_template(
+            list(messages), tools=list(tools) or None, add_generation_prompt=True, return_dict=True
+        )
+        return list(encoded["input_ids"])
+
+    def _generate(self, prompts: list[list[int]]) -> list[str]:
+        """Answer one batch: left-padded, on top of the cached shared prefix."""
+        torch = self._torch
+        pad = self._tokenizer.pad_token_id if self._tokenizer.pad_token_id is not None else self._stop_ids[0]
+        shared = _shared_prefix(prompts)
+        rest = [ids[shared:] for ids in prompts]
+        width = max(map(len, rest))
+        room = min(self.max_new_tokens, self._context - shared - width)
+        prefix = prompts[0][:shared]
+        rows = [prefix + [pad] * (width - len(ids)) + ids for ids in rest]
+        mask = [[1] * shared + [0] * (width - len(ids)) + [1] * len(ids) for ids in rest]
+        options: dict[str, Any] = {"do_sample": False}
+        if self.temperature > 0:
+            options = {"do_sample": True, "temperature": self.temperature, "top_p": self.top_p, "top_k": 0}
+            torch.manual_seed((self._generator_seed * 1_000_003 + self._calls) % 2**63)
+        self._calls += 1
+        with torch.inference_mode():
+            if shared:
+                options["past_key_values"] = self._prefix_cache(prefix, len(rows))
+            output = self._model.generate(
+                input_ids=torch.tensor(rows, device=self._device),
+                attention_mask=torch.tensor(mask, device=self._device),
+                max_new_tokens=max(1, room),
+                eos_token_id=self._stop_ids,
+                pad_token_id=pad,
+                **options,
+            )
+        texts = []
+        for ids in output[:, shared + width :].tolist():
+            end = next((i for i, token in enumerate(ids) if token in self._stop_ids), None)
+            if end is None:
+                self._counters.cut_answers += 1
+            texts.append(self._tokenizer.decode(ids[:end], skip_special_tokens=False))
+        return texts
+
+    def _prefix_cache(self, prefix: list[int], rows: int) -> Any:
+        """Return a fresh copy of the prefix's cache, repeated for every row of the batch."""
+        if self._prefix is None or self._prefix[0] != prefix:
+            ids = self._torch.tensor([prefix], device=self._device)
+            self._prefix = (prefix, self._model(input_ids=ids, use_cache=True).past_key_values)
+        cache = copy.deepcopy(self._prefix[1])
+        cache.batch_repeat_interleave(rows)
+        return cache
+
+
+def resolve_model(path: str | Path, adapter: str | Path | None = None) -> ModelSource:
+    """Find base and adapter from what a user gave.
+
+    Raises:
+        UserError: a folder that holds no model, or an adapter whose base cannot be found.
+    """
+    given = str(path)
+    if adapter is not None:
+        folder = Path(adapter)
+        if not (folder / "adapter_config.json").is_file():
+            raise UserError(
+                f"{adapter} is not an adapter: it has no adapter_config.json. Give a folder of training.sft."
+            )
+        return ModelSource(_checked_base(given), str(folder))
+    if (Path(given) / "adapter_config.json").is_file():
+        return ModelSource(_base_of_adapter(Path(given)), given)
+    return ModelSource(_checked_base(given))
+
+
+def weights_hash(source: ModelSource) -> str:
+    """SHA-256 over the config and weight files of base and adapter; a hub model counts by its name."""
+    digest = hashlib.sha256()
+    for place in (source.base, source.adapter):
+        if place is None:
+            continue
+        folder = Path(place)
+        if not folder.is_dir():
+            digest.update(place.encode())
+            continue
+        names = ["config.json", "adapter_config.json"]
+        files = [folder / name for name in names if (folder / name).is_file()]
+        for file in [*files, *sorted(f for pattern in _WEIGHTS for f in folder.glob(pattern))]:
+            # base_model_name_or_path says where the base lay, not what it was
+            digest.update(file.name.encode())
+            if file.name == "adapter_config.json":
+                settings = json.loads(file.read_text(encoding="utf-8"))
+                digest.update(
+                    sha256_of({k: v for k, v in settings.items() if k != "base_model_name_or_path"}).encode()
+                )
+            else:
+                with file.open("rb") as stream:
+                    digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _is_local(place: str) -> bool:
+    return Path(place).is_dir()
+
+
+def _checked_base(place: str) -> str:
+    folder = Path(place)
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise UserError(
+                f"{place} is not a model: it has neither config.json nor adapter_config.json. "
+                "Give the output folder of training.sft, a downloaded model, or a hub name."
+            )
+        return place
+    looks_like_path = (
+        folder.is_absolute() or place.startswith((".", "~")) or place.count("/") != 1 or folder.exists()
+    )
+    if looks_like_path and not _is_plain_hub_name(place):
+        raise UserError(
+            f"there is no model folder at {place}. Give an existing folder or a hub name (owner/name)."
+        )
+    return place
+
+
+def _is_plain_hub_name(place: str) -> bool:
+    return "/" not in place and not place.startswith((".", "~")) and not Path(place).exists()
+
+
+def _base_of_adapter(folder: Path) -> str:
+    """Read where the adapter's base is; a relative path counts from the adapter's folder, then from here."""
+    try:
+        settings: Mapping[str, Any] = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{folder}/adapter_config.json is not valid JSON: {error}") from error
+    base = str(settings.get("base_model_name_or_path") or "")
+    for candidate in (Path(os.path.normpath(folder / base)), Path(base)):
+        if base and (candidate / "config.json").is_file():
+            return str(candidate)
+    if not base or base.startswith((".", "/")):
+        raise UserError(
+            f"the base model of the adapter {folder} is not at {base or '(not recorded)'}. "
+            "Give the base as the model and this folder as the adapter."
+        )
+    return base
+
+
+def _import_torch() -> Any:
+    try:
+        import torch
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise UserError(f"a local model needs {error.name}: pip install 'ise-gym[train]'") from error
+    return torch
+
+
+def _load(torch: Any, source: ModelSource, device: str, dtype: str) -> tuple[Any, Any]:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    kind: Any = dtype
+    if dtype == "auto" and device == "cpu":
+        kind = torch.float32
+    elif dtype != "auto":
+        kind = getattr(torch, dtype, None)
+        if not isinstance(kind, torch.dtype):
+            raise UserError(f"{dtype!r} is no torch dtype; use auto, float32, bfloat16 or float16")
+    with_tokenizer = source.base
+    if source.adapter and (Path(source.adapter) / "tokenizer_config.json").is_file():
+        with_tokenizer = source.adapter
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(with_tokenizer, padding_side="left")
+        model = AutoModelForCausalLM.from_pretrained(source.base, dtype=kind)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"cannot load the model {source.base}: {reason}") from error
+    if not tokenizer.chat_template:
+        raise UserError(
+            f"the tokenizer of {with_tokenizer} has no chat template. "
+            "Models made by training.sft carry one; add a chat_template.jinja to the folder."
+        )
+    if source.adapter:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, source.adapter).merge_and_unload()
+    return tokenizer, model.to(device).eval()
+
+
+def _stop_ids(tokenizer: Any, model: Any) -> list[int]:
+    """End-of-turn tokens: the tokenizer's, the generation config's and Qwen's own."""
+    configured = model.generation_config.eos_token_id
+    found = [tokenizer.eos_token_id, *(configured if isinstance(configured, list) else [configured])]
+    vocabulary = tokenizer.get_vocab()
+    found += [vocabulary.get(token) for token in ("<|im_end|>", "<|endoftext|>")]
+    return sorted({token for token in found if token is not None})
+
+
+def _context_length(model: Any, tokenizer: Any) -> int:
+    lengths = [getattr(model.config, "max_position_embeddings", None), tokenizer.model_max_length]
+    return min(int(length) for length in lengths if length and length < 10**9)
+
+
+def _shared_prefix(prompts: Sequence[list[int]]) -> int:
+    """Length of what all prompts start with, leaving every row at least one token of its own."""
+    first, last = min(prompts), max(prompts)
+    limit = min(map(len, prompts)) - 1
+    length = 0
+    while length < limit and first[length] == last[length]:
+        length += 1
+    return length
