@@ -1,0 +1,47 @@
+"""Declarative checks on the final workspace: what a task file may say under ``checks`` (see ``docs/tasks.md``).
+
+Each check reads bytes out of the box and compares them on the harness side, so expected values never enter
+it and nothing in the box decides whether it passes. Every failure says what was found instead.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ise_gym.checks.base import BaseCheck
+from ise_gym.checks.command import CommandCheck
+from ise_gym.checks.content import CsvCheck, JsonCheck, JsonLinesCheck, TextCheck, YamlCheck
+from ise_gym.checks.files import AbsentCheck, ArchiveCheck, ExistsCheck, ModeCheck, TreeCheck, UnchangedCheck
+
+CHECKS: dict[str, type[BaseCheck]] = {
+    "exists": ExistsCheck,
+    "absent": AbsentCheck,
+    "unchanged": UnchangedCheck,
+    "mode": ModeCheck,
+    "text": TextCheck,
+    "json": JsonCheck,
+    "jsonl": JsonLinesCheck,
+    "yaml": YamlCheck,
+    "csv": CsvCheck,
+    "tree": TreeCheck,
+    "command": CommandCheck,
+    "archive": ArchiveCheck,
+}
+"""The checks by the name that a task file uses."""
+
+
+def build_check(kind: str, spec: Any) -> BaseCheck:
+    """Make a check from its name and its rendered mapping (or lone path).
+
+    Raises:
+        ValueError: unknown name or key, or a value of the wrong type.
+
+    >>> build_check("exists", "harbour/report.txt")
+    ExistsCheck(path='harbour/report.txt')
+    """
+    if kind not in CHECKS:
+        raise ValueError(f"no check is named '{kind}'")
+    return CHECKS[kind].from_spec(spec)
+
+
+__all__ = ["CHECKS", "BaseCheck", "build_check"]

@@ -1,0 +1,136 @@
+"""What all checks share: how they are made, and how they read the box without being flooded."""
+
+from __future__ import annotations
+
+import dataclasses
+import posixpath
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from ise_gym.errors import nearest
+from ise_gym.scenario import CheckResult
+from ise_gym.workspace.base import SeedFile, Workspace
+
+MAX_BYTES = 8 * 1024 * 1024
+"""The most that a check reads of one file; larger files fail with that reason."""
+
+PASSED = CheckResult(True)
+
+
+class Unreadable(Exception):
+    """A file can't be read as the check needs it; the message becomes the check's reason."""
+
+
+def failed(reason: str) -> CheckResult:
+    """Return a failure; long reasons are cut, so that a hostile file can't fill the log."""
+    return CheckResult(False, reason if len(reason) <= 400 else reason[:397] + "…")
+
+
+def shown(value: Any) -> str:
+    """Return a short printed form of a found value."""
+    text = repr(value)
+    return text if len(text) <= 120 else text[:117] + "…"
+
+
+@dataclasses.dataclass(frozen=True)
+class BaseCheck:
+    """A check of one path. Subclasses are frozen dataclasses whose fields are the keys of the task file."""
+
+    path: str
+    shorthand: ClassVar[bool] = False
+    """Whether a lone path may stand for the mapping."""
+
+    def __post_init__(self) -> None:
+        normal_path(self.path)
+
+    @classmethod
+    def require_keys(cls, spec: Any, where: str) -> None:
+        """Raise ValueError when the keys of an unrendered spec can't be right."""
+        if cls.shorthand and isinstance(spec, str):
+            return
+        if not isinstance(spec, Mapping):
+            raise ValueError(f"{where}: needs a mapping{' or a path' if cls.shorthand else ''}")
+        known = {field.name: field for field in dataclasses.fields(cls)}
+        for key in spec:
+            if key not in known:
+                raise ValueError(f"{where}: there is no key '{key}'.{nearest(str(key), known)}")
+        for name, field in known.items():
+            needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+            if needed and name not in spec:
+                raise ValueError(f"{where}: the key '{name}' is missing")
+
+    @classmethod
+    def from_spec(cls, spec: Any) -> Self:
+        """Make the check from its rendered spec."""
+        cls.require_keys(spec, "check")
+        return cls(spec) if isinstance(spec, str) else cls(**spec)
+
+    def run(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
+        """Look at the workspace; ``start`` maps paths to the files that the episode began with."""
+        try:
+            return self.look(workspace, start)
+        except Unreadable as problem:
+            return failed(str(problem))
+
+    def look(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
+        """Do the work of `run`; may raise `Unreadable`."""
+        raise NotImplementedError
+
+
+def normal_path(path: Any) -> str:
+    """Return a workspace-relative path without ``.`` and doubled slashes.
+
+    Raises:
+        ValueError: not a text, empty, absolute, or leading out of the workspace.
+    """
+    if not isinstance(path, str) or not path.strip():
+        raise ValueError(f"path {path!r} must be a text")
+    normal = posixpath.normpath(path)
+    if normal.startswith(("/", "..")):
+        raise ValueError(f"path {path!r} must lie inside the workspace")
+    return normal
+
+
+def read_bytes(workspace: Workspace, path: str, limit: int = MAX_BYTES) -> bytes:
+    """Read a whole regular file of at most ``limit`` bytes.
+
+    Raises:
+        Unreadable: missing, a folder, not permitted, too large, or otherwise unreadable.
+    """
+    try:
+        data = workspace.read(path, 0, limit + 1)
+    except FileNotFoundError:
+        raise Unreadable(f"{path} does not exist") from None
+    except IsADirectoryError:
+        raise Unreadable(f"{path} is a folder") from None
+    except OSError as error:
+        raise Unreadable(f"{path} can't be read: {error.strerror or error}") from None
+    if len(data) > limit:
+        raise Unreadable(f"{path} is larger than {limit} bytes")
+    return data
+
+
+def read_text(workspace: Workspace, path: str) -> str:
+    """Read a UTF-8 text; a byte-order mark is dropped and ``\\r\\n`` becomes ``\\n``.
+
+    Raises:
+        Unreadable: as `read_bytes`, or not UTF-8.
+    """
+    return plain(decode(read_bytes(workspace, path), path))
+
+
+def decode(data: bytes, what: str) -> str:
+    """Decode UTF-8 as it is.
+
+    Raises:
+        Unreadable: not UTF-8.
+    """
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"{what} is not UTF-8 text (byte {error.start})") from None
+
+
+def plain(text: str) -> str:
+    """Drop a byte-order mark and carriage returns at line ends: they are rarely what a task is about."""
+    return text.removeprefix("\ufeff").replace("\r\n", "\n")

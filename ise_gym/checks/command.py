@@ -1,0 +1,114 @@
+"""The check that runs something: for behaviour that no file shows, such as a program that must work.
+
+The process is fresh, its environment is the box's clean one, and a program named without a slash is looked
+up in the system's own folders, which the agent can't write. So neither PATH, aliases nor start-up files
+that the agent left behind decide what runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ise_gym.checks.base import PASSED, BaseCheck, Unreadable, decode, failed, normal_path, shown
+from ise_gym.checks.compare import TOLERANCE, difference
+from ise_gym.checks.content import ABSENT, parse_json, strings, text_problem
+from ise_gym.scenario import CheckResult
+from ise_gym.workspace.base import SeedFile, Workspace
+
+SYSTEM_FOLDERS = ("/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin")
+ENVIRONMENT = {
+    "PATH": ":".join(SYSTEM_FOLDERS),
+    "HOME": "/nonexistent",
+    "LC_ALL": "C.UTF-8",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONNOUSERSITE": "1",
+    "PYTHONHASHSEED": "0",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_PAGER": "cat",
+}
+"""Nothing of the agent's home is read, and looking leaves no trace in the workspace."""
+
+
+@dataclass(frozen=True)
+class CommandCheck(BaseCheck):
+    """Passes when a fresh process ends with the given exit code and its output (stdout) meets every given key."""
+
+    path: str = "."
+    argv: Any = ()
+    stdin: str = ""
+    exit_code: int = 0
+    equals: Any = ABSENT
+    contains: Any = ()
+    excludes: Any = ()
+    matches: Any = ()
+    json: Any = ABSENT
+    approx: Any = TOLERANCE
+    timeout: float = 30.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.argv, (list, tuple)) or not self.argv or not str(self.argv[0]):
+            raise ValueError("command needs argv: a list of the program and its arguments (no shell runs it)")
+        text_problem("", ABSENT, (), self.excludes)
+        strings(self.contains, "contains")
+        strings(self.matches, "matches")
+
+    @classmethod
+    def require_keys(cls, spec: Any, where: str) -> None:
+        """As `BaseCheck.require_keys`; ``argv`` is needed and ``path`` is the folder to run in."""
+        super().require_keys(spec, where)
+        if "argv" not in spec:
+            raise ValueError(f"{where}: the key 'argv' is missing")
+
+    def look(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
+        """See `BaseCheck.run`."""
+        argv = [str(item) for item in self.argv]
+        shown_command = shown(" ".join(argv))
+        argv[0] = _program(workspace, argv[0])
+        result = workspace.exec(
+            argv,
+            stdin=self.stdin.encode(),
+            cwd=f"/workspace/{normal_path(self.path)}",
+            env=ENVIRONMENT,
+            timeout=self.timeout,
+            merge=False,
+        )
+        if result.timed_out:
+            return failed(f"{shown_command} did not end within {self.timeout:g} s")
+        if result.exit_code != self.exit_code:
+            tail = result.stderr[-200:].decode("utf-8", "replace").strip() or result.output[-200:].decode(
+                "utf-8", "replace"
+            )
+            return failed(
+                f"{shown_command} ended with {result.exit_code} instead of {self.exit_code}: {tail}"
+            )
+        wants_output = self.equals is not ABSENT or self.json is not ABSENT
+        if result.dropped_bytes and (wants_output or self.contains or self.excludes or self.matches):
+            return failed(f"{shown_command} printed too much to be compared")
+        text = decode(result.output, f"the output of {shown_command}")
+        if problem := text_problem(text, self.equals, self.contains, self.excludes, self.matches):
+            return failed(f"the output of {shown_command} {problem}")
+        if self.json is not ABSENT:
+            found = parse_json(text, f"the output of {shown_command}")
+            if problem := difference(found, self.json, self.approx):
+                return failed(f"the output of {shown_command} {problem}")
+        return PASSED
+
+
+def _program(workspace: Workspace, name: str) -> str:
+    """Return the absolute path of a program; a name with a slash is one of the workspace's own files."""
+    if name.startswith("/"):
+        return name
+    if "/" in name:
+        return f"/workspace/{normal_path(name)}"
+    for folder in SYSTEM_FOLDERS:
+        try:
+            if workspace.stat(f"{folder}/{name}") is not None:
+                return f"{folder}/{name}"
+        except OSError:
+            continue
+    raise Unreadable(f"the box has no program named {name}")

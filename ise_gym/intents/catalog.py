@@ -1,0 +1,51 @@
+"""The whole catalog as one thing with one hash: tasks, personas, word lists, system prompt.
+
+An intents file says which catalog it was drawn from, so that rebuilding its scenarios from another one is
+noticed instead of silently giving other work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from ise_gym.intents.sampler import SAMPLER_VERSION
+from ise_gym.intents.taskfile import TaskSpec, load_tasks
+from ise_gym.messages import sha256_of
+from ise_gym.resources import os_world, read_text
+from ise_gym.scenario import Persona
+
+
+@lru_cache(maxsize=8)
+def tasks_of(folders: tuple[Path, ...] | None) -> dict[str, TaskSpec]:
+    """Load tasks once a process; None is the catalog's own folder."""
+    return load_tasks(folders)
+
+
+def personas() -> Sequence[Persona]:
+    """Return the catalog's personas."""
+    from ise_gym.intents.personas import load_personas
+
+    return load_personas()
+
+
+@lru_cache(maxsize=1)
+def system_prompt() -> str:
+    """Return the system prompt of every scenario of the catalog."""
+    return read_text("os/system_prompt.txt").strip()
+
+
+@lru_cache(maxsize=8)
+def catalog_hash(folders: tuple[Path, ...] | None = None) -> str:
+    """Return 16 hex digits over everything that a drawn scenario depends on."""
+    shared = [os_world() / "words.yaml", os_world() / "system_prompt.txt"]
+    shared += sorted((os_world() / "personas").rglob("*.yaml"))
+    texts = {str(path.relative_to(os_world())): _digest(path) for path in shared}
+    tasks = {name: task.digest for name, task in tasks_of(folders).items()}
+    return sha256_of([SAMPLER_VERSION, texts, tasks])[:16]
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

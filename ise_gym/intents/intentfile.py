@@ -1,0 +1,160 @@
+"""An intents file: one JSON line an intent, with what is needed to rebuild its scenario exactly.
+
+The checks and files of a scenario don't stand in the file; its seed and options do, and the hash of the
+catalog. A rebuilt scenario whose intent reads differently from the line is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ise_gym.errors import UserError
+from ise_gym.intents.drawn import Intent, IntentSource, fingerprints
+from ise_gym.messages import canonical_json, sha256_of
+from ise_gym.scenario import Complexity, Scenario
+
+
+class IntentLine(BaseModel):
+    """One line of an intents file. Keys that other tools add are kept out of the way, not refused."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    id: str
+    seed: int = Field(ge=0)
+    catalog: str
+    options: dict[str, Any]
+    natural_language_intent: str
+    complexity: Complexity
+    domains: list[str]
+    tasks: list[str]
+    persona: dict[str, Any]
+    requests: int
+    fingerprints: dict[str, str]
+
+
+def line_of(intent: Intent, source: IntentSource) -> IntentLine:
+    """Describe an intent of a source as a line."""
+    persona, plan = intent.blueprint.persona, intent.blueprint
+    return IntentLine(
+        id=intent.id,
+        seed=plan.seed,
+        catalog=source.catalog,
+        options=source.options.to_json(),
+        natural_language_intent=intent.text,
+        complexity=plan.complexity,
+        domains=list(plan.domains),
+        tasks=[instance.task for instance in intent.instances],
+        persona={
+            "name": persona.name,
+            "role": persona.role,
+            "industry": persona.industry,
+            "expertise": list(persona.expertise),
+            "experience_level": persona.experience_level,
+            "communication_style": persona.communication_style,
+            "work_context": persona.work_context,
+            "register": persona.register,
+        },
+        requests=len(intent.utterances),
+        fingerprints=fingerprints(intent),
+    )
+
+
+class IntentFileSource:
+    """The scenarios of an intents file, by their place in it (0 … n-1; larger seeds start over).
+
+    Args:
+        path: a JSONL file that ``ise intents generate`` wrote.
+
+    Raises:
+        UserError: unreadable, empty, or a bad line (with its number).
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._read()
+
+    def _read(self) -> None:
+        self._entries: list[tuple[int, str, int, str, str]] = []
+        self._options: dict[str, dict[str, Any]] = {}
+        self._sources: dict[str, IntentSource] = {}
+        seen: dict[str, int] = {}
+        try:
+            with self.path.open(encoding="utf-8") as file:
+                for number, text in enumerate(file, 1):
+                    if not text.strip():
+                        continue
+                    line = self._parse(number, text)
+                    if line.id in seen:
+                        raise UserError(
+                            f"{self.path}:{number}: the id {line.id} stands on line {seen[line.id]} too"
+                        )
+                    seen[line.id] = number
+                    key = canonical_json(line.options)
+                    self._options[key] = line.options
+                    digest = sha256_of(line.natural_language_intent)
+                    self._entries.append((number, line.id, line.seed, key, f"{line.catalog}:{digest}"))
+        except FileNotFoundError:
+            raise UserError(
+                f"{self.path}: no such intents file; write one with `ise intents generate`"
+            ) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{self.path}: can't be read as an intents file ({error})") from None
+        if not self._entries:
+            raise UserError(f"{self.path}: holds no intent; write some with `ise intents generate`")
+
+    def _parse(self, number: int, text: str) -> IntentLine:
+        try:
+            return IntentLine.model_validate(json.loads(text))
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"])) or "the line"
+            problem = f"{key}: {first['msg']}"
+        except ValueError as error:
+            problem = f"not JSON ({error})"
+        raise UserError(f"{self.path}:{number}: not an intent: {problem}; mend or delete the line")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle without opened catalogs: each worker opens its own."""
+        return {**self.__dict__, "_sources": {}}
+
+    @property
+    def name(self) -> str:
+        """The file's name without ending."""
+        return self.path.stem
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def ids(self) -> list[str]:
+        """Return the ids in order, without building scenarios."""
+        return [entry[1] for entry in self._entries]
+
+    def scenario(self, seed: int) -> Scenario:
+        """Rebuild the scenario at a place of the file.
+
+        Raises:
+            UserError: the catalog no longer draws what the line says.
+        """
+        number, id_, own_seed, key, mark = self._entries[seed % len(self._entries)]
+        if key not in self._sources:
+            try:
+                self._sources[key] = IntentSource(**self._options[key])
+            except TypeError as error:
+                raise UserError(f"{self.path}:{number}: options don't fit this version: {error}") from None
+        source = self._sources[key]
+        scenario = source.scenario(own_seed)
+        if (scenario.id, mark.partition(":")[2]) != (id_, sha256_of(scenario.intent)):
+            raise UserError(
+                f"{self.path}:{number}: {id_} was drawn from catalog {mark.partition(':')[0]}, and the present one "
+                f"({source.catalog}) draws something else for its seed; generate the file again"
+            )
+        return scenario
+
+    def __iter__(self) -> Iterator[Scenario]:
+        """Iterate over the file once."""
+        return (self.scenario(index) for index in range(len(self)))

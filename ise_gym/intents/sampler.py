@@ -1,0 +1,237 @@
+"""Draws the plan of an intent, I = P × 2^D × T* × C: who asks, in which domains, for which tasks, how complex.
+
+Source: ISE, arXiv 2606.11520: complexity prior 10/40/50, two or three domains, three to six tasks. Every axis
+is dealt evenly (`ise_gym.intents.axes`), and the plan of a seed doesn't depend on any other seed.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from ise_gym.errors import UserError, nearest
+from ise_gym.intents.axes import deal, subsets
+from ise_gym.intents.draw import derive_seed, load_words
+from ise_gym.intents.taskfile import REGISTERS, TaskSpec, Tier
+from ise_gym.scenario import Complexity, Persona
+
+SAMPLER_VERSION = 1
+"""Part of every derived seed: raise it when the same seed would draw something else."""
+
+COMPLEXITIES: tuple[Complexity, ...] = ("simple",) + ("medium",) * 4 + ("complex",) * 5
+"""One block of the complexity axis: the paper's prior of 10, 40 and 50 per cent."""
+
+DEFAULT_TASKS = (3, 6)
+USER_TURNS: Mapping[Complexity, tuple[int, int]] = {"simple": (5, 6), "medium": (6, 8), "complex": (8, 10)}
+"""How many requests an intent of full size aims at; follow-ups are chosen to come near it."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which part of the space is drawn from; everything is allowed by default. JSON-able through `to_json`.
+
+    Attributes:
+        split: "train" and "eval" never share a task instance; "" draws from both.
+        domains, tasks, tier, registers: only these.
+        tasks_per_intent: (least, most); least goes with simple intents, most with complex ones.
+    """
+
+    split: str = ""
+    domains: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    tier: tuple[str, ...] = ()
+    tasks_per_intent: tuple[int, int] = DEFAULT_TASKS
+    registers: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """Return what differs from the defaults."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        default = Options()
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in plain.items()
+            if value != getattr(default, name)
+        }
+
+
+@dataclass(frozen=True)
+class Pick:
+    """One task of an intent: ``asked`` names the follow-ups that are made; None leaves them to their chance."""
+
+    task: TaskSpec
+    label: str
+    root: str
+    seed: int
+    asked: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """The plan of one intent: a point of P × 2^D × T* × C, with seeds for all that is drawn from it."""
+
+    seed: int
+    persona: Persona
+    complexity: Complexity
+    domains: tuple[str, ...]
+    picks: tuple[Pick, ...]
+    voice_seed: int
+
+
+class Sampler:
+    """Draws blueprints from tasks and personas.
+
+    Args:
+        tasks: the catalog's tasks.
+        personas: who may ask.
+        options: what is allowed.
+
+    Raises:
+        UserError: an option names nothing known, or nothing is left to draw from.
+    """
+
+    def __init__(
+        self, tasks: Mapping[str, TaskSpec], personas: Sequence[Persona], options: Options | None = None
+    ) -> None:
+        self.options = options or Options()
+        self.tasks = _allowed_tasks(tasks, self.options)
+        self.personas = _allowed_personas(personas, self.options)
+        self.by_domain: dict[str, list[TaskSpec]] = defaultdict(list)
+        for task in self.tasks:
+            self.by_domain[task.domain].append(task)
+        self.domains = tuple(sorted(self.by_domain))
+
+    def blueprint(self, seed: int) -> Blueprint:
+        """Return the plan of a seed (≥ 0), always the same."""
+        key = (SAMPLER_VERSION, self.options.split)
+        persona = self.personas[deal(len(self.personas), seed, *key, "persona")[0]]
+        complexity = COMPLEXITIES[deal(len(COMPLEXITIES), seed, *key, "complexity")[0]]
+        rng = random.Random(derive_seed(*key, "plan", seed))
+        count = rng.randint(*self._task_range(complexity))
+        domains = self._domains(seed, count, key)
+        chosen = self._tasks(seed, count, domains, rng, key)
+        asked = self._follow_ups(chosen, complexity, rng)
+        folders = load_words().folders
+        places = deal(len(folders), derive_seed(*key, "roots", seed), "roots", count=len(chosen))
+        picks = []
+        for position, task in enumerate(chosen):
+            earlier = sum(other is task for other in chosen[:position])
+            label = f"{task.name}#{earlier + 1}" if earlier else task.name
+            picks.append(
+                Pick(task, label, folders[places[position]], derive_seed(*key, seed, label), asked[position])
+            )
+        return Blueprint(seed, persona, complexity, domains, tuple(picks), derive_seed(*key, "voice", seed))
+
+    def _task_range(self, complexity: Complexity) -> tuple[int, int]:
+        """Return how many tasks an intent may have: of 3–6, simple takes 3, medium 3–5, complex 4–6."""
+        least, most = self.options.tasks_per_intent
+        if complexity == "simple":
+            return least, least
+        if complexity == "medium":
+            return least, max(least, most - 1)
+        return min(least + 1, most), most
+
+    def _domains(self, seed: int, count: int, key: tuple[object, ...]) -> tuple[str, ...]:
+        """Return two or three domains (fewer only where there are fewer, or a single task)."""
+        wanted = (2, 3)[deal(2, seed, *key, "domain count")[0]]
+        size = min(wanted, count, len(self.domains))
+        sets = subsets(self.domains, size)
+        return sets[deal(len(sets), seed // 2 if size > 1 else seed, *key, "domains", size)[0]]
+
+    def _tasks(
+        self, seed: int, count: int, domains: Sequence[str], rng: random.Random, key: tuple[object, ...]
+    ) -> list[TaskSpec]:
+        """Return the tasks: each domain at least once, no task twice while others are left."""
+        shares = [1] * len(domains)
+        for _ in range(count - len(domains)):
+            room = [i for i, name in enumerate(domains) if shares[i] < len(self.by_domain[name])]
+            shares[rng.choice(room or range(len(domains)))] += 1
+        chosen: list[TaskSpec] = []
+        for name, share in zip(domains, shares, strict=True):
+            own = self.by_domain[name]
+            dealt = deal(len(own), seed, *key, "tasks", name, count=share)
+            chosen.extend(own[dealt[i % len(dealt)]] for i in range(share))
+        rng.shuffle(chosen)
+        return chosen
+
+    def _follow_ups(
+        self, chosen: Sequence[TaskSpec], complexity: Complexity, rng: random.Random
+    ) -> list[tuple[str, ...] | None]:
+        """Choose follow-ups so that intents of full size have a length that fits their complexity.
+
+        Smaller intents leave each follow-up to its own chance.
+        """
+        if len(chosen) < DEFAULT_TASKS[0]:
+            return [None] * len(chosen)
+        required = sum(request.chance == 1 for task in chosen for request in task.model.requests)
+        wanted = rng.randint(*USER_TURNS[complexity]) - required
+        ranked = sorted(
+            (rng.random() ** (1 / request.chance), position, request.name)
+            for position, task in enumerate(chosen)
+            for request in task.model.requests
+            if request.chance < 1
+        )
+        taken = ranked[len(ranked) - max(0, wanted) :] if wanted > 0 else []
+        return [tuple(name for _, at, name in taken if at == position) for position in range(len(chosen))]
+
+    def space(self) -> int:
+        """Count the points of P × 2^D × T* × C, before any parameter is drawn (an exact whole number)."""
+        total = 0
+        for complexity in get_args(Complexity):
+            least, most = self._task_range(complexity)
+            for count in range(least, most + 1):
+                for size in {min(wanted, count, len(self.domains)) for wanted in (2, 3)}:
+                    sizes = [[len(self.by_domain[n]) for n in names] for names in subsets(self.domains, size)]
+                    total += sum(_spread(own, count) for own in sizes)
+        return total * len(self.personas)
+
+
+def _spread(sizes: Sequence[int], count: int) -> int:
+    """Count the ways to take ``count`` tasks of some domains, at least one of each."""
+    ways = [1] + [0] * count
+    for size in sizes:
+        ways = [
+            sum(ways[total - own] * math.comb(size, own) for own in range(1, min(size, total) + 1))
+            for total in range(count + 1)
+        ]
+    return ways[count]
+
+
+def _allowed_tasks(tasks: Mapping[str, TaskSpec], options: Options) -> list[TaskSpec]:
+    domains = {task.domain for task in tasks.values()}
+    for what, given, known in (
+        ("domain", options.domains, domains),
+        ("task", options.tasks, set(tasks)),
+        ("tier", options.tier, set(get_args(Tier))),
+    ):
+        for name in given:
+            if name not in known:
+                raise UserError(
+                    f"no {what} is named '{name}'.{nearest(name, known)} Known: {', '.join(sorted(known)[:20])}"
+                )
+    least, most = options.tasks_per_intent
+    if not 1 <= least <= most:
+        raise UserError(f"tasks_per_intent is ({least}, {most}); it needs 1 ≤ least ≤ most")
+    allowed = [
+        task
+        for task in tasks.values()
+        if (not options.domains or task.domain in options.domains)
+        and (not options.tasks or task.name in options.tasks)
+        and (not options.tier or task.model.tier in options.tier)
+    ]
+    if not allowed:
+        raise UserError(f"no task fits {options.to_json()}; allow more domains, tasks or tiers")
+    return allowed
+
+
+def _allowed_personas(personas: Sequence[Persona], options: Options) -> Sequence[Persona]:
+    for name in options.registers:
+        if name not in REGISTERS:
+            raise UserError(f"no register is named '{name}'.{nearest(name, REGISTERS)}")
+    allowed = [p for p in personas if not options.registers or p.register in options.registers]
+    if not allowed:
+        raise UserError(f"no persona speaks in {', '.join(options.registers)}")
+    return allowed
