@@ -62,7 +62,8 @@ def current_assignment(scenario: Scenario, messages: Sequence[Message]) -> Assig
 def _about(
     requests: Sequence[Request], text: str, now: tuple[int, ...], asked: dict[int, int]
 ) -> tuple[int, ...]:
-    found = [i for i, request in enumerate(requests) if request.text and request.text in text]
+    # the first letter may change its case behind a connective ("next up: could you …")
+    found = [i for i, request in enumerate(requests) if request.text and request.text[1:] in text]
     # a request whose text is part of a longer one that was found is not meant
     longest = [
         i

@@ -13,7 +13,10 @@ from typing import Any
 
 from ise_gym.scenario import Request, Scenario
 from ise_gym.simulator.base import UserTurn, UserView
-from ise_gym.simulator.phrases import phrase
+from ise_gym.simulator.phrases import lead_in, phrase
+
+CONNECTIVE_RATE = 0.4
+"""How often a new request gets a connective ("next up: …") before it."""
 
 _QUESTION = re.compile(r"\?\s*[\"')\]]*\s*$")
 _REFUSAL = re.compile(
@@ -33,6 +36,7 @@ class _State:
 
     index: int = 0
     misses: int = 0
+    said: tuple[str, ...] = ()
 
 
 class ScriptedUser:
@@ -90,8 +94,11 @@ class ScriptedUser:
         return self._scenario.requests[self._state.index]
 
     def _say(self, kind: str, **slots: str) -> str:
+        """Return a line that this user has not said yet, as far as there are enough."""
         assert self._scenario is not None
-        return phrase(kind, self._scenario.persona, self._rng, **slots)
+        line = phrase(kind, self._scenario.persona, self._rng, avoid=self._state.said, **slots)
+        self._state = replace(self._state, said=(*self._state.said, line))
+        return line
 
     def _accept(self, request: Request) -> UserTurn:
         assert self._scenario is not None
@@ -100,7 +107,10 @@ class ScriptedUser:
             return UserTurn(text=self._say("done"), request=request.name, done=True)
         self._state = replace(self._state, index=following, misses=0)
         upcoming = self._scenario.requests[following]
-        return UserTurn(text=f"{self._say('accept')} {upcoming.text}", request=upcoming.name)
+        asked = upcoming.text
+        if self._rng.random() < CONNECTIVE_RATE:
+            asked = lead_in(asked, self._scenario.persona, self._rng, avoid=self._state.said)
+        return UserTurn(text=f"{self._say('accept')} {asked}", request=upcoming.name)
 
     def _react(self, words: str, view: UserView, request: Request) -> str:
         missing = view.evidence.failed[0]
@@ -113,5 +123,5 @@ class ScriptedUser:
         if self._state.misses > 1:
             return self._say("nudge_again", missing=missing)
         if view.evidence.failed_commands:
-            return self._say("failure_seen", missing=missing)
+            return f"{self._say('failure_seen')} {self._say('nudge', missing=missing)}"
         return self._say("nudge", missing=missing)
