@@ -59,17 +59,17 @@ class LocalBox(Box):
             raise
 
     def kill(self) -> None:
-        """Close the channel: the agent then kills all its descendants and ends."""
-        self.channel.close()
-
-    def dispose(self) -> None:
-        """Wait for the agent and delete the folders."""
+        """Close the channel: the agent then kills all its descendants and ends; wait for it."""
         self.channel.close()
         try:
             self._process.wait(10.0)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(10.0)
+
+    def dispose(self) -> None:
+        """Delete the folders."""
+        self.kill()
         if self._root.exists():
             for folder, names, _ in os.walk(self._root):
                 for name in names:

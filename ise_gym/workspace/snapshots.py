@@ -26,7 +26,10 @@ _FIFO = "fifo"
 
 @dataclass(frozen=True)
 class Entry:
-    """One file, folder, link or fifo: ``value`` is the SHA-256, the link target or ``fifo``."""
+    """One file, folder, link or fifo: ``value`` is the SHA-256, the link target or ``fifo``.
+
+    ``stable`` is the hash that counts for digests where the content holds clocks (git's index), else empty.
+    """
 
     path: str
     kind: str
@@ -35,6 +38,7 @@ class Entry:
     value: str
     mtime_ns: int
     inode: int
+    stable: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,8 @@ class Tree:
         """Read an agent's answer; WorkspaceError when it is not one."""
         try:
             entries = tuple(
-                Entry(str(p), str(k), int(m), int(s), str(v), int(t), int(i)) for p, k, m, s, v, t, i in rows
+                Entry(str(p), str(k), int(m), int(s), str(v), int(t), int(i), str(c))
+                for p, k, m, s, v, t, i, c in rows
             )
             return cls(root, int(top[0]), int(top[1]), entries)
         except (ValueError, TypeError, IndexError) as error:
@@ -59,7 +64,7 @@ class Tree:
 
     def manifest(self) -> Manifest:
         """Drop clocks and inodes."""
-        return Manifest({e.path: (e.kind, e.mode, e.size, e.value) for e in self.entries})
+        return Manifest({e.path: (e.kind, e.mode, e.size, e.stable or e.value) for e in self.entries})
 
 
 def save(trees: Sequence[Tree], fetch: Callable[[Sequence[str], int], Sequence[bytes]]) -> Snapshot:

@@ -5,7 +5,7 @@ the descriptor that was opened and not on the name.
 """
 
 # pathlib would double the start-up time of a box.
-# ruff: noqa: PTH101, PTH103, PTH108, PTH112, PTH115, PTH116, PTH120, PTH123, PTH208, PTH211
+# ruff: noqa: PTH103, PTH108, PTH112, PTH115, PTH116, PTH120, PTH208
 from __future__ import annotations
 
 import errno
@@ -62,6 +62,8 @@ class Files(Processes):
             while not os.path.lexists(at):
                 made.append(at)
                 at = os.path.dirname(at)
+            if not os.path.isdir(at):
+                raise OSError(errno.ENOTDIR, "a file is in the way")
             os.makedirs(parent, 0o755, exist_ok=True)
         try:
             fd = self.open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)

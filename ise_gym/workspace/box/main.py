@@ -11,6 +11,7 @@ import select
 import sys
 import time
 
+from ise_gym.workspace.box.sweep import Family, kill_family
 from ise_gym.workspace.box.trees import Trees
 from ise_gym.workspace.box.wire import Wire
 
@@ -41,7 +42,7 @@ class Agent(Trees):
     def finish(self) -> None:
         """The host is gone: take everything along."""
         if self.me != 1:  # the end of PID 1 ends its namespace by itself
-            self.sweep(self.me, frozenset(), keep_root=True)
+            kill_family(Family(self.me, self.me, frozenset(), set(), keep_root=False), self.reap)
         os._exit(0)
 
     def serve(self) -> None:

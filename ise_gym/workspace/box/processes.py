@@ -6,7 +6,7 @@ are not waited for, but keep a reader, so that they don't die of SIGPIPE.
 """
 
 # pathlib would double the start-up time of a box.
-# ruff: noqa: PTH101, PTH103, PTH108, PTH112, PTH115, PTH116, PTH120, PTH123, PTH208, PTH211
+# ruff: noqa: PTH112, PTH115
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]

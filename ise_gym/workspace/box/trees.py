@@ -1,11 +1,12 @@
 """Whole trees: hashed for a manifest, read for a snapshot, written by a seed or a restore."""
 
 # pathlib would double the start-up time of a box.
-# ruff: noqa: PTH101, PTH103, PTH108, PTH112, PTH115, PTH116, PTH120, PTH123, PTH208, PTH211
+# ruff: noqa: PTH101, PTH103, PTH116, PTH120, PTH208, PTH211
 from __future__ import annotations
 
 import os
 import stat
+import struct
 
 from ise_gym.workspace.box.files import Files
 from ise_gym.workspace.box.wire import dumps
@@ -26,6 +27,30 @@ def new_sha256() -> Any:
 
         return sha256()
     return openssl_sha256()
+
+
+def stable_index(data: bytes) -> bytes | None:
+    """Return what a git index says apart from clocks, inodes and owners; None for an unknown layout.
+
+    git caches each file's stat data in its index, so equal histories have unequal indexes. Kept are mode, object id,
+    flags and name of each entry (gitformat-index, versions 2 and 3).
+    """
+    version, count = struct.unpack_from("!II", data, 4)
+    if version not in (2, 3):
+        return None
+    kept, at = [data[4:12]], 12
+    for _ in range(count):
+        flags_end = at + 62
+        if len(data) < flags_end:
+            return None
+        extended = version == 3 and data[at + 60] & 0x40
+        name_at = flags_end + (2 if extended else 0)
+        name_end = data.find(b"\0", name_at)
+        if name_end < 0:
+            return None
+        kept += [data[at + 24 : at + 28], data[at + 40 : name_end], b"\0"]
+        at += (name_end - at + 8) & ~7
+    return b"".join(kept)
 
 
 class _Opened:
@@ -55,7 +80,10 @@ class Trees(Files):
     """The part of the agent that handles trees."""
 
     def op_tree(self, header: dict[str, Any], body: bytes) -> Answer:
-        """Describe all under ``root``: [path, kind, mode, size, hash or target, mtime_ns, inode key or 0]."""
+        """Describe all under ``root``: [path, kind, mode, size, hash or target, mtime_ns, inode or 0, stable].
+
+        ``stable`` is the hash without clocks of files that record them, else empty: see `stable_index`.
+        """
         root = self.in_box(header["root"])
         budget = [header["budget"]]
         entries: list[tuple[Any, ...]] = []
@@ -86,15 +114,29 @@ class Trees(Files):
                         value = hashed(full, info)
                 except FileNotFoundError:
                     continue  # removed by a background process since the listing
+                stable = ""
+                if name == "index" and kind == "file" and value != "unhashed":
+                    stable = self.stable_hash(full, info)
                 if kind == "other" and stat.S_ISFIFO(info.st_mode):
                     value = "fifo"
                 link = info.st_ino if kind == "file" and info.st_nlink > 1 else 0
-                entries.append((path, kind, mode, size, value, info.st_mtime_ns, link))
+                entries.append((path, kind, mode, size, value, info.st_mtime_ns, link, stable))
                 if kind == "dir":
                     stack.append((path + "/", full))
         root_info = os.stat(root)
         top = [stat.S_IMODE(root_info.st_mode), root_info.st_mtime_ns]
         return {"top": top}, dumps(entries).encode("ascii")
+
+    def stable_hash(self, path: str, info: os.stat_result) -> str:
+        """Hash a git index without its clocks; empty for any other file."""
+        with self.readable(path, info) as fd:
+            data = os.read(fd, 4) == b"DIRC" and os.pread(fd, info.st_size, 0)
+        plain = stable_index(data) if data else None
+        if plain is None:
+            return ""
+        digest = new_sha256()
+        digest.update(plain)
+        return str(digest.hexdigest())
 
     def names(self, folder: str) -> list[str]:
         """List a folder of our own even when its mode forbids it, as the owner may."""
@@ -161,7 +203,9 @@ class Trees(Files):
             elif kind == "link":
                 os.link(self.in_box(value), full)
             elif kind == "other":
-                os.mkfifo(full, mode)
+                os.mkfifo(full)
+                os.chmod(full, mode)
+                os.utime(full, ns=(mtime, mtime))
             else:
                 data = body[at : at + size]
                 at += size

@@ -7,7 +7,7 @@ SCM_RIGHTS.
 """
 
 # pathlib would double the start-up time of a box.
-# ruff: noqa: PTH101, PTH103, PTH108, PTH112, PTH115, PTH116, PTH120, PTH123, PTH208, PTH211
+# ruff: noqa: PTH208
 from __future__ import annotations
 
 import _socket
