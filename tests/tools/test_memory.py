@@ -1,11 +1,12 @@
 import pytest
-from conftest import Caller
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ise_gym.tools.dispatch import Toolbox
 from ise_gym.tools.memory import passages
 from ise_gym.tools.ranking import bm25, words
+
+from .conftest import Caller
 
 
 @pytest.fixture

@@ -1,12 +1,13 @@
 import difflib
 
 import pytest
-from conftest import Caller
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ise_gym.tools.dispatch import Toolbox
 from ise_gym.tools.patch import Hunk, PatchError, apply_hunks, parse_patch
+
+from .conftest import Caller
 
 
 @pytest.fixture

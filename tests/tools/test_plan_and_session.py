@@ -1,7 +1,8 @@
 import pytest
-from conftest import Caller
 
 from ise_gym.tools.dispatch import Toolbox
+
+from .conftest import Caller
 
 
 @pytest.fixture
