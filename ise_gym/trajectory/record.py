@@ -17,9 +17,10 @@ from ise_gym.messages import sha256_of
 
 SCHEMA_VERSION = 1
 
-Outcome = Literal["passed", "failed", "truncated", "infrastructure_error"]
+Outcome = Literal["passed", "failed", "truncated", "infrastructure_error", "unverified"]
 """passed: the user left satisfied and every sub-goal holds. failed: the user left and one does not.
-truncated: a budget ran out. infrastructure_error: the sandbox or a model endpoint broke, not the agent."""
+truncated: a budget ran out. infrastructure_error: the sandbox or a model endpoint broke, not the agent.
+unverified: imported from a format without checks; never the outcome of an episode that was played here."""
 
 
 class Step(BaseModel):

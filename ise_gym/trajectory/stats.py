@@ -234,7 +234,8 @@ class Stats:
     def summary(self) -> dict[str, Any]:
         """Return all figures as JSON."""
         n, passed = self.episodes, self._outcomes["passed"]
-        low, high = wilson(passed, n)
+        judged = n - self._outcomes["unverified"]
+        low, high = wilson(passed, judged)
         turns = self._shape["user_turns"].counts
         recovery = {name: int(count) for name, count in self._recovery.items()}
         return {
@@ -243,8 +244,8 @@ class Stats:
             "infrastructure_errors": dict(sorted(self._broken.items())),
             "pass_rate": {
                 "passed": passed,
-                "total": n,
-                "rate": passed / n if n else None,
+                "total": judged,
+                "rate": passed / judged if judged else None,
                 "low": low,
                 "high": high,
             },

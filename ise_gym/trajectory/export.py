@@ -1,0 +1,148 @@
+"""Trajectories in other people's formats.
+
+- ``isetrace``: the released ISETrace record. What that format has no place for goes into
+  ``metadata.ise_gym``, so that `ise_gym.trajectory.importer` gives back the very same trajectory.
+- ``openai``: ``{"messages", "tools"}`` with the keys that the chat-completions API knows and no others.
+- ``trl``: the same with reasoning kept, as TRL's trainers take it (``arguments`` stay JSON strings, so that Arrow
+  can't pad them with nulls).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ise_gym.errors import UserError
+from ise_gym.trajectory.record import Trajectory
+from ise_gym.trajectory.store import read_trajectories
+
+_NAMESPACE = uuid.UUID("6e1f0f9c-51bd-5a53-9d0c-2b6a3a3f7c11")
+"""Of the session ids made from episode ids; an arbitrary constant."""
+
+OPENAI_KEYS: Mapping[str, tuple[str, ...]] = {
+    "system": ("role", "content"),
+    "user": ("role", "content"),
+    "assistant": ("role", "content", "tool_calls"),
+    "tool": ("role", "tool_call_id", "content"),
+}
+"""Role → keys of a message that the chat-completions API accepts."""
+
+
+def to_isetrace(trajectory: Trajectory) -> dict[str, Any]:
+    """Return the ISETrace record of an episode.
+
+    The system message, absent in that format, moves into ``metadata.ise_gym`` with everything else that it lacks.
+    ``total_steps`` counts assistant messages. ``exit_code`` stays on tool messages, and ``success`` is the truth.
+    """
+    messages = [dict(m) for m in trajectory.messages]
+    systems = {str(n): m for n, m in enumerate(messages) if m["role"] == "system"}
+    rest = trajectory.model_dump(exclude={"messages", "tools", "intent", "persona"})
+    said = [m["content"] for m in messages if m["role"] == "assistant" and m["content"]]
+    return {
+        "status": "completed" if trajectory.outcome in ("passed", "failed") else trajectory.outcome,
+        "session_id": str(uuid.uuid5(_NAMESPACE, trajectory.episode_id)),
+        "intent": trajectory.intent,
+        "intent_id": trajectory.scenario_id,
+        "total_steps": sum(m["role"] == "assistant" for m in messages),
+        "enable_thinking": any(m.get("reasoning_content") for m in messages),
+        "messages": [m for m in messages if m["role"] != "system"],
+        "tools": trajectory.tools,
+        "skills": [],
+        "final_output": said[-1] if said else "",
+        "metadata": {
+            "persona": trajectory.persona,
+            "domains": _domains(trajectory),
+            "ise_gym": {**rest, "system_messages": systems},
+        },
+    }
+
+
+def to_openai(trajectory: Trajectory) -> dict[str, Any]:
+    """Return ``{"messages", "tools"}`` with only the keys that the chat-completions API knows."""
+    messages = [
+        {key: value for key, value in m.items() if key in OPENAI_KEYS[m["role"]]} for m in trajectory.messages
+    ]
+    return {"messages": messages, "tools": trajectory.tools}
+
+
+def to_trl(trajectory: Trajectory) -> dict[str, Any]:
+    """Return one row for TRL: as `to_openai`, with tool names and reasoning kept."""
+    keep = {"role", "content", "tool_calls", "tool_call_id", "name", "reasoning_content"}
+    messages = [{key: value for key, value in m.items() if key in keep} for m in trajectory.messages]
+    return {"messages": messages, "tools": trajectory.tools}
+
+
+FORMATS: Mapping[str, Callable[[Trajectory], dict[str, Any]]] = {
+    "isetrace": to_isetrace,
+    "openai": to_openai,
+    "trl": to_trl,
+}
+
+
+def trl_rows(trajectories: Iterable[Trajectory]) -> Iterator[dict[str, Any]]:
+    """Yield one TRL row a trajectory.
+
+    For a `datasets.Dataset`: ``Dataset.from_list(list(trl_rows(…)), on_mixed_types="use_json")``.
+    """
+    return map(to_trl, trajectories)
+
+
+def export_file(store: str | Path, format: str, out: str | Path, *, passed_only: bool = False) -> int:
+    """Write a store's episodes in another format, one JSON object a line; whole or not at all.
+
+    Args:
+        store: a store folder or a JSONL file of trajectories; infrastructure failures are not exported.
+        format: a key of `FORMATS`.
+        out: the file; replaced when it exists.
+        passed_only: leave out episodes that did not pass.
+
+    Returns:
+        How many episodes were written.
+
+    Raises:
+        UserError: a bad store or an unwritable file.
+    """
+    target, convert, count = Path(out), FORMATS[format], 0
+    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with draft.open("wb") as file:
+            for trajectory in read_trajectories(store):
+                if passed_only and trajectory.outcome != "passed":
+                    continue
+                file.write(dump(convert(trajectory)))
+                count += 1
+        draft.replace(target)
+    except OSError as error:
+        raise UserError(f"{target}: can't be written ({error.strerror}).") from error
+    finally:
+        draft.unlink(missing_ok=True)
+    return count
+
+
+def dump(value: Any) -> bytes:
+    """Dump to a line of JSON; lone surrogates, which UTF-8 can't carry, are escaped."""
+    try:
+        return json.dumps(value, ensure_ascii=False).encode() + b"\n"
+    except UnicodeEncodeError:
+        return json.dumps(value, ensure_ascii=True).encode() + b"\n"
+
+
+def _domains(trajectory: Trajectory) -> list[dict[str, Any]]:
+    """Domains with their tasks, by name; the catalog's descriptions are not part of a trajectory."""
+    return [
+        {
+            "name": domain,
+            "description": "",
+            "selected_tasks": [
+                {"name": task, "description": ""}
+                for task in trajectory.tasks
+                if task.split("/")[0] == domain or len(trajectory.domains) == 1
+            ],
+        }
+        for domain in trajectory.domains
+    ]
