@@ -20,11 +20,20 @@ def _alternatives(phrases: tuple[str, ...]) -> re.Pattern[str]:
 
 @dataclass(frozen=True)
 class Words:
-    """Vocabulary of the rewritings: ``verbs`` start requests; ``plain`` words are never names."""
+    """Vocabulary of the rewritings.
+
+    Attributes:
+        verbs: they start requests.
+        plain: words that are never names; ``commands`` always are.
+        naming: words beside which any word may be a name.
+        short, long: contractions and back; ``trade``, ``everyday``: jargon and back.
+        patterns: one expression for the keys of each table.
+    """
 
     verbs: frozenset[str]
     plain: frozenset[str]
     naming: frozenset[str]
+    commands: frozenset[str]
     short: dict[str, str]
     long: dict[str, str]
     trade: dict[str, str]
@@ -69,11 +78,12 @@ class Words:
         return self.patterns["everyday" if to_trade else "trade"].sub(replace, line)
 
     def recase(self, body: str, *, upper: bool) -> str:
-        """Change the case of plain words at the starts of sentences; names and unknown words stay."""
+        """Change the case at the starts of sentences: down only for plain words, up for all but commands."""
 
         def replace(m: re.Match[str]) -> str:
             word = m[2]
-            if word.lower() not in self.plain or (len(word) > 1 and word.isupper()):
+            known = word.lower() in self.plain
+            if not known and not (upper and len(word) > 1 and word.islower() and word not in self.commands):
                 return m[0]
             first = word[0].upper() if upper else word[0].lower()
             return m[1] + first + word[1:]
@@ -103,6 +113,7 @@ def words() -> Words:
         verbs=verbs,
         plain=verbs | frozenset(lists.starts.split()),
         naming=frozenset(habits.naming.split()),
+        commands=frozenset(lists.commands.split()),
         short=short,
         long=long,
         trade=trade,

@@ -7,9 +7,11 @@ import re
 from ise_gym.intents.protected import MASK, mask
 
 _DOUBLED = re.compile(r"\b([^\W\d_]+(?:'[a-z]+)?)\s+\1\b(?!['’-])", re.IGNORECASE)
-_MAY_DOUBLE = frozenset("that had is hello no ha bye very so now there yes ok cha bora".split())
+_MAY_DOUBLE = frozenset(
+    {"that", "had", "is", "hello", "no", "ha", "bye", "very", "so", "now", "there", "yes", "ok"}
+)
 _ARTICLE = re.compile(r"(?<![\w'’.-])(an?)\s+([^\W\d_][\w'’-]*)", re.IGNORECASE)
-_AFTER_A_NAME = frozenset("is are and or as in of at if on at it into".split())
+_AFTER_A_NAME = frozenset({"is", "are", "and", "or", "as", "in", "of", "at", "if", "on", "it", "into"})
 _VOWEL_AS_CONSONANT = re.compile(
     r"(?i)(uni(?!n|m)|use|usu|usa|util|user|uk|us\b|u-|ubiq|uri|ura|eu|ewe|one|once|ou?ija)"
 )

@@ -56,11 +56,16 @@ class Names(_Strict):
 
 
 class Role(_Strict):
-    """One role: the range of levels it has, what it does (base form), what it knows."""
+    """One role: the range of levels it has, what it does (base form), what it knows.
+
+    ``at`` and ``amid`` replace the industry's settings and situations where those would not fit.
+    """
 
     levels: Annotated[str, StringConstraints(pattern=r"^[a-z]+-[a-z]+$")]
     does: Text
     knows: tuple[Text, ...] = Field(min_length=2)
+    at: tuple[Text, ...] = ()
+    amid: tuple[Text, ...] = ()
 
 
 class Industry(_Strict):
@@ -137,6 +142,7 @@ class WordLists(_Strict):
 
     verbs: Text
     starts: Text
+    commands: Text
 
 
 def read_yaml(path: Path) -> Any:

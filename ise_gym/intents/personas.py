@@ -68,8 +68,11 @@ class PersonaCatalog:
         self.families = {file.stem: validated(file, Family) for file in files}
         styles = validated(folder / "styles.yaml", Styles)
         self.defaults = styles.defaults
-        self.styles = [(r, name, style) for r, named in styles.styles.items() for name, style in named.items()]
+        self.styles = [
+            (r, name, style) for r, named in styles.styles.items() for name, style in named.items()
+        ]
         self.levels = self.catalog.levels
+        self._fits: dict[tuple[str, int, str], list[str]] = {}
         self._check()
 
     def _check(self) -> None:
@@ -81,7 +84,9 @@ class PersonaCatalog:
                     key = f"industries.{industry}.roles.{role}"
                     self._range(entry.levels, f"{file}: {key}.levels")
                     if role in seen:
-                        raise UserError(f"{file}: {key}: the role is already in {seen[role]}; role names are unique")
+                        raise UserError(
+                            f"{file}: {key}: the role is already in {seen[role]}; role names are unique"
+                        )
                     seen[role] = industry
         for register, name, style in self.styles:
             where = f"{self.folder / 'styles.yaml'}: styles.{register}.{name}"
@@ -89,11 +94,15 @@ class PersonaCatalog:
                 self._range(style.levels, f"{where}.levels")
             for family in style.families:
                 if family not in self.families:
-                    raise UserError(f"{where}.families: no family {family!r}.{nearest(family, self.families)}")
+                    raise UserError(
+                        f"{where}.families: no family {family!r}.{nearest(family, self.families)}"
+                    )
             for trait, bank in _BANKS.items():
                 habit, known = getattr(style, trait), getattr(self.habits, bank)
                 if habit and habit not in known:
-                    raise UserError(f"{where}.{trait}: habits.yaml has no {bank} {habit!r}.{nearest(habit, known)}")
+                    raise UserError(
+                        f"{where}.{trait}: habits.yaml has no {bank} {habit!r}.{nearest(habit, known)}"
+                    )
 
     def _range(self, text: str, where: str) -> tuple[int, int]:
         low, high = text.split("-")
@@ -136,7 +145,9 @@ class PersonaCatalog:
                 style = self._style(family, level, register, used, rng)
                 used[style] += 1
                 person = self._person(rng, place, taken)
-                yield self._persona(person, place, industry, role, entry, level, register, style, voices[style], rng)
+                yield self._persona(
+                    person, place, industry, role, entry, level, register, style, voices[style], rng
+                )
 
     def _register(self, family: str, level: str, turn: int, rng: random.Random) -> Register:
         weights = Counter(self.families[family].registers)
@@ -147,11 +158,7 @@ class PersonaCatalog:
 
     def _style(self, family: str, level: str, register: str, used: Counter[str], rng: random.Random) -> str:
         rank = self.levels.index(level)
-        fitting = []
-        for owner, name, style in self.styles:
-            low, high = self._range(style.levels, name) if style.levels else (0, len(self.levels) - 1)
-            if owner == register and low <= rank <= high and (not style.families or family in style.families):
-                fitting.append(name)
+        fitting = self._fitting(family, rank, register)
         if not fitting:
             raise UserError(
                 f"{self.folder / 'styles.yaml'}: styles.{register} has no style for level {level!r} "
@@ -159,6 +166,20 @@ class PersonaCatalog:
             )
         least = min(used[n] for n in fitting)
         return rng.choice([n for n in fitting if used[n] <= least + 1])
+
+    def _fitting(self, family: str, rank: int, register: str) -> list[str]:
+        key = (family, rank, register)
+        if key not in self._fits:
+            self._fits[key] = []
+            for owner, name, style in self.styles:
+                low, high = self._range(style.levels, name) if style.levels else (0, len(self.levels) - 1)
+                if (
+                    owner == register
+                    and low <= rank <= high
+                    and (not style.families or family in style.families)
+                ):
+                    self._fits[key].append(name)
+        return self._fits[key]
 
     def _person(self, rng: random.Random, place: Industry, taken: set[str]) -> tuple[str, str, str, Locale]:
         """Draw a person not yet taken: full name, given name, family name, locale."""
@@ -189,13 +210,14 @@ class PersonaCatalog:
         rng: random.Random,
     ) -> Persona:
         name, given, family, home = person
-        setting = rng.choice([s for s in place.settings if "<port>" not in s or home.ports])
+        settings = entry.at or place.settings
+        setting = rng.choice([s for s in settings if "<port>" not in s or home.ports] or settings)
         lives = home
-        if rng.randrange(self.catalog.moved_one_in) == 0:
+        if rng.randrange(self.catalog.moved_one_in) == 0 or ("<port>" in setting and not home.ports):
             lives = rng.choice([loc for loc in self.locales if loc.ports or "<port>" not in setting])
         city = rng.choice(lives.ports if "<port>" in setting else lives.cities + lives.ports)
         where = setting.replace("<city>", city).replace("<port>", city)
-        situation = rng.choice(place.situations)
+        situation = rng.choice(entry.amid or place.situations)
         return Persona(
             name=name,
             role=role,

@@ -9,31 +9,25 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ise_gym.intents.habits import Words, words
 from ise_gym.intents.lint import voice_problems
-from ise_gym.intents.protected import MASK, mask, protected_spans
+from ise_gym.intents.protected import MASK, Masked, mask, protected_spans
+from ise_gym.intents.rewriting import (
+    lowered_start,
+    manners,
+    raised_start,
+    rhythm,
+    same_word,
+    shown_habit,
+    soften,
+)
 from ise_gym.scenario import Persona
 
-__all__ = ["introduce", "protected_spans", "speak", "surface", "voice_problems"]
+__all__ = ["introduce", "join", "protected_spans", "speak", "surface", "voice_problems"]
 
-_SENTENCE = re.compile(r"(?<=[.!?])\s+")
-_ABBREVIATION = re.compile(
-    r"(?:\b(?:Dr|Mr|Mrs|Ms|Prof|St|No|Nr|vs|approx|incl|etc|resp|cf|max|min)|\b[A-Z])\.$"
-)
-_WORD = re.compile(r"[^\W\d_]+(?:['’][a-z]+)?")
-_LEAD = re.compile(r"^\W*?([^\W\d_]+(?:['’][a-z]+)?)")
-_ASK = re.compile(
-    r"^(?:could|can|would|will) you (?:please |kindly |maybe |possibly )?(?=([a-z][\w-]*))", re.IGNORECASE
-)
-_PLEASE = re.compile(r"^(?:please|kindly) (?=([a-z][\w-]*))", re.IGNORECASE)
-_POLITE_ALREADY = re.compile(
-    r"\b(?:please|pls|plz|kindly|could you|can you|would you|would it be|i'd like|i would like|thank|grateful|appreciate"
-    r"|mind|need you|want you|can i|could i|may i)\b",
-    re.IGNORECASE,
-)
 _LIST_LINE = re.compile(r"^\s*(?:[-*•>|]|\d+[.)]|\s{2,})")
 _I = re.compile(r"(?<![\w'’])I(?=$|[\s,.;:!?]|['’](?:m|ve|ll|d)\b)")
 _LOWER_I = re.compile(r"(?<![\w'’.])i(?=$|[\s,;!?]|['’](?:m|ve|ll|d)\b)")
@@ -60,30 +54,65 @@ def speak(
     prose = [bool(line.strip()) and not _LIST_LINE.match(line) for line in lines]
     technical = rng.random() < 0.7
     for i, line in enumerate(lines):
-        if prose[i]:
-            lines[i] = _wording(line, voice, vocabulary, technical)
+        if prose[i] and technical:
+            lines[i] = _jargon(line, voice, vocabulary)
     if prose[0] and lines[0]:
-        lines[0] = _manners(lines[0], voice, vocabulary, rng)
-        lines[0] = _rhythm(lines[0], voice, vocabulary, rng)
-        lines[0] = _soften(lines[0], voice, vocabulary, rng, single=len(lines) == 1)
+        lines[0] = manners(lines[0], voice, vocabulary, rng)
+        lines[0] = rhythm(lines[0], voice, vocabulary, rng)
+        lines[0] = soften(lines[0], voice, vocabulary, rng, single=len(lines) == 1)
     body = "\n".join(lines)
     if opening:
         body = _greet(body, persona, vocabulary, rng)
     body = _sign(body, persona, rng, opening=opening, closing=closing, prose=prose[-1])
-    return masked.unmask(_surface(body, voice, vocabulary, rng))
+    return masked.unmask(_surface(_contractions(body, voice, vocabulary), voice, vocabulary, rng))
 
 
-def surface(text: str, persona: Persona, rng: random.Random, keep: Sequence[str] = ()) -> str:
-    """Return ``text`` with only the persona's spelling habits (case, final stop, emoji); ``keep`` are words to protect."""
+def surface(
+    text: str,
+    persona: Persona,
+    rng: random.Random,
+    *,
+    slots: Mapping[str, str] | None = None,
+    ends: bool = True,
+    emoji: bool = True,
+) -> str:
+    """Return ``text`` with only the persona's spelling habits: contractions, case, final stop, emoji.
+
+    Args:
+        text: a line; may hold ``{name}`` slots.
+        persona: whose habits apply.
+        rng: the only source of chance.
+        slots: what the slots hold; it is not looked into, so it comes out unchanged.
+        ends: the message ends here; False keeps the final stop, because more follows.
+        emoji: an emoji may follow.
+    """
     masked = mask(text)
-    body = masked.text
-    spans = list(masked.spans)
-    for word in sorted({k for k in keep if k}, key=len, reverse=True):
-        if word in body:
-            spans.append(word)
-            body = body.replace(word, chr(0xF0000 + len(spans) - 1))
-    out = _surface(body, persona.voice, words(), rng)
-    return type(masked)(out, tuple(spans)).unmask(out)
+    filled = {f"{{{name}}}": value for name, value in (slots or {}).items()}
+    spans = tuple(filled.get(span, span) for span in masked.spans)
+    voice = persona.voice if ends else {**persona.voice, "stop": "keep"}
+    body = _contractions(masked.text, voice, words())
+    return Masked(body, spans).unmask(
+        _surface(body, voice if emoji else {**voice, "emoji": None}, words(), rng)
+    )
+
+
+def join(lead: str, text: str, persona: Persona) -> str:
+    """Return two pieces as one utterance: after a comma or colon the second goes on in lower case, if it may.
+
+    >>> join("Next up:", "Merge the files.", Persona("", "", ""))
+    'Next up: merge the files.'
+    """
+    lowered = run_on(text) if lead.endswith((",", ":")) else text
+    if lowered is None:
+        return f"{lead[:-1]}: {text}"
+    return f"{lead} {lowered}"
+
+
+def run_on(text: str) -> str | None:
+    """Return ``text`` as it goes on after a comma or colon; None when its first word may be a name."""
+    masked = mask(text)
+    lowered = lowered_start(masked.text, words())
+    return None if lowered is None else masked.unmask(lowered)
 
 
 def introduce(persona: Persona, rng: random.Random) -> str:
@@ -116,178 +145,19 @@ def introduce(persona: Persona, rng: random.Random) -> str:
     }[register]
     form = rng.choice(forms)
     text = form.format(about=about, situation=situation, Situation=situation[:1].upper() + situation[1:])
-    names = [persona.voice.get("place", ""), persona.industry]
-    return surface(text, persona, rng, [n for n in names if n])
+    return surface(text, persona, rng)
 
 
-def _split(line: str) -> list[str]:
-    """Split a line into sentences, keeping abbreviations whole."""
-    parts: list[str] = []
-    for part in _SENTENCE.split(line.strip()):
-        if parts and _ABBREVIATION.search(parts[-1]):
-            parts[-1] += " " + part
-        else:
-            parts.append(part)
-    return parts
+def _jargon(line: str, voice: Mapping[str, Any], vocabulary: Words) -> str:
+    jargon = voice.get("jargon", "mid")
+    return line if jargon == "mid" else vocabulary.translate(line, to_trade=jargon == "high")
 
 
-def _first(text: str) -> str:
-    found = _LEAD.match(text)
-    return found[1].lower() if found and not MASK.match(text) else ""
-
-
-def _lower(text: str, vocabulary: Words) -> str | None:
-    """Return the text with its first word in lower case, or None when that word may be a name."""
-    found = _LEAD.match(text)
-    if not text or MASK.match(text) or not found:
-        return text if text and MASK.match(text) else None
-    if found[1] in ("I", "I'm", "I've", "I'd", "I'll") or found[1].islower():
-        return text
-    if found[1].lower() not in vocabulary.plain:
-        return None
-    at = found.start(1)
-    return text[:at] + text[at].lower() + text[at + 1 :]
-
-
-def _upper(text: str) -> str:
-    found = _LEAD.match(text)
-    if not found or MASK.match(text):
-        return text
-    at = found.start(1)
-    return text[:at] + text[at].upper() + text[at + 1 :]
-
-
-def _wording(line: str, voice: Mapping[str, Any], vocabulary: Words, technical: bool) -> str:
-    """Contractions and jargon."""
+def _contractions(body: str, voice: Mapping[str, Any], vocabulary: Words) -> str:
     contract = voice.get("contract", "keep")
     if contract == "always":
-        line = vocabulary.contract(line)
-    elif contract == "never":
-        line = vocabulary.expand(line)
-    jargon = voice.get("jargon", "mid")
-    if technical and jargon != "mid":
-        line = vocabulary.translate(line, to_trade=jargon == "high")
-    return line
-
-
-def _manners(line: str, voice: Mapping[str, Any], vocabulary: Words, rng: random.Random) -> str:
-    """Turn orders into requests or requests into orders, where the first sentence is plainly one of them."""
-    polite = voice.get("polite", "plain")
-    sentences = _split(line)
-    head = sentences[0]
-    roll, pick = rng.random(), rng.random()
-    if polite == "blunt" and roll < 0.8:
-        asked = _ASK.match(head) or _PLEASE.match(head)
-        question = head.endswith("?")
-        if (
-            asked
-            and asked[1].lower() in vocabulary.verbs
-            and question == bool(_ASK.match(head))
-            and not re.search(r"[?]|\bor\b", head[:-1])
-        ):
-            head = _upper(head[asked.end() :]) if head[:1].isupper() else head[asked.end() :]
-            sentences[0] = re.sub(r",? (?:please|pls|plz)(?=[?.]?$)", "", head.removesuffix("?")).rstrip() + (
-                "." if question else ""
-            )
-    elif polite in ("polite", "courtly") and roll < 0.65:
-        lowered = _lower(head, vocabulary)
-        single = not re.search(r"[:;?!\n]", head)
-        if lowered and _first(head) in vocabulary.verbs and single and not _POLITE_ALREADY.search(line):
-            bare = lowered.removesuffix(".")
-            forms = (
-                ["Please {}.", "Could you {}?", "Please {}."]
-                if polite == "polite"
-                else [
-                    "Would you kindly {}?",
-                    "Kindly {}.",
-                    "I should be grateful if you would {}.",
-                    "May I ask you to {}?",
-                ]
-            )
-            sentences[0] = forms[int(pick * len(forms))].replace("{}", bare)
-    return " ".join(sentences)
-
-
-def _rhythm(line: str, voice: Mapping[str, Any], vocabulary: Words, rng: random.Random) -> str:
-    """Cut long sentences in two, or join short ones."""
-    length = voice.get("length", "medium")
-    roll = rng.random()
-    if length == "short" and roll < 0.8:
-        out = []
-        for sentence in _split(line):
-            cut = re.search(r"(?:;|, and then|, then|; then) (?=([a-z][\w-]*))", sentence)
-            starts = _first(sentence) in vocabulary.verbs | {"please"}
-            if (
-                cut
-                and cut[1] in vocabulary.verbs
-                and starts
-                and "(" not in sentence
-                and not sentence.endswith("?")
-            ):
-                sentence = f"{sentence[: cut.start()]}. Then {sentence[cut.end() :]}"
-            out.append(sentence)
-        return " ".join(out)
-    if length == "long" and roll < 0.6:
-        sentences = _split(line)
-        for i in range(len(sentences) - 1):
-            one, two = sentences[i], sentences[i + 1]
-            lowered = _lower(two, vocabulary)
-            imperative = _first(one) in vocabulary.verbs and _first(two) in vocabulary.verbs
-            if imperative and lowered and one.endswith(".") and not re.search(r"[:;?(]| and ", one + lowered):
-                sentences[i : i + 2] = [f"{one[:-1]}, and {lowered}"]
-                break
-        return " ".join(sentences)
-    return line
-
-
-def _habit(
-    voice: Mapping[str, Any], name: str, rng: random.Random, scale: float = 1.0
-) -> Mapping[str, Any] | None:
-    """Return the habit if the persona has it and it shows this time (one draw either way, so that draws stay aligned)."""
-    roll = rng.random()
-    habit = voice.get(name)
-    return habit if habit and roll < habit["chance"] * scale else None
-
-
-def _soften(
-    line: str, voice: Mapping[str, Any], vocabulary: Words, rng: random.Random, *, single: bool
-) -> str:
-    """Add a filler or a hedge: never both."""
-    filler, hedge = _habit(voice, "fill", rng), _habit(voice, "hedge", rng)
-    pick, choice = rng.random(), rng.random()
-    if hedge and not re.search(r"\bif\b|\bwhen you\b|no rush|sorry", line, re.IGNORECASE):
-        kind = "before" if pick < 0.3 else "after" if pick < 0.7 else "alone"
-        forms = hedge[kind]
-        form = forms[int(choice * len(forms))]
-        sentences = _split(line)
-        asks = (
-            bool(_ASK.match(sentences[0]) or _PLEASE.match(sentences[0])) or _first(line) in vocabulary.verbs
-        )
-        if kind == "before" and asks and (lowered := _lower(line, vocabulary)):
-            return _upper(f"{form} {lowered}") if line[:1].isupper() else f"{form} {lowered}"
-        if (
-            kind == "after"
-            and asks
-            and len(sentences[0].split()) < 30
-            and re.search(r"[\w" + MASK.pattern[1:-1] + r"][.?]$", sentences[0])
-        ):
-            if ":" not in sentences[0]:
-                end = sentences[0][-1]
-                sentences[0] = sentences[0][:-1] + form + end
-                return " ".join(sentences)
-        if single and kind == "alone" and line[-1] in ".?!":
-            return f"{line} {_upper(form)}" + ("" if form[-1] in ".!" else ".")
-        return line
-    if filler and (lowered := _lower(line, vocabulary)):
-        form = filler["forms"][int(choice * len(filler["forms"]))]
-        if not _same_word(form, lowered):
-            return _upper(f"{form} {lowered}") if line[:1].isupper() else f"{form} {lowered}"
-    return line
-
-
-def _same_word(before: str, after: str) -> bool:
-    tail, head = _WORD.findall(before.lower()), _WORD.findall(after.lower()[:40])
-    return bool(tail and head and (tail[-1] == head[0] or tail[0] == head[0]))
+        return vocabulary.contract(body)
+    return vocabulary.expand(body) if contract == "never" else body
 
 
 def _name(form: str, persona: Persona) -> str:
@@ -297,7 +167,7 @@ def _name(form: str, persona: Persona) -> str:
 
 
 def _greet(body: str, persona: Persona, vocabulary: Words, rng: random.Random) -> str:
-    habit = _habit(persona.voice, "greet", rng)
+    habit = shown_habit(persona.voice, "greet", rng)
     pick = rng.random()
     if not habit or re.match(
         r"(?:hi|hey|hello|good (?:morning|day|afternoon|evening)|dear|morning)\b", body, re.IGNORECASE
@@ -305,20 +175,20 @@ def _greet(body: str, persona: Persona, vocabulary: Words, rng: random.Random) -
         return body
     form = _name(habit["forms"][int(pick * len(habit["forms"]))], persona)
     if form.endswith("\n\n"):
-        return form + _upper(body)
+        return form + raised_start(body)
     if form.endswith(","):
-        lowered = _lower(body, vocabulary)
-        if lowered is None or _same_word(form, lowered):
-            return f"{form[:-1]}! {_upper(body)}"
+        lowered = lowered_start(body, vocabulary)
+        if lowered is None or same_word(form, lowered):
+            return f"{form[:-1]}! {raised_start(body)}"
         return f"{form} {lowered}"
-    return f"{form} {_upper(body)}"
+    return f"{form} {raised_start(body)}"
 
 
 def _sign(
     body: str, persona: Persona, rng: random.Random, *, opening: bool, closing: bool, prose: bool
 ) -> str:
     scale = 1.4 if closing else 0.45 if opening else 0.0
-    habit = _habit(persona.voice, "sign", rng, scale)
+    habit = shown_habit(persona.voice, "sign", rng, scale)
     pick = rng.random()
     if not habit:
         return body
@@ -332,7 +202,7 @@ def _sign(
     if body[-1] not in ".!?…":
         body += "."
     if persona.voice.get("case") == "sentence":
-        form = _upper(form)
+        form = raised_start(form)
     return f"{body} {form}"
 
 
@@ -340,7 +210,7 @@ def _surface(body: str, voice: Mapping[str, Any], vocabulary: Words, rng: random
     """Case, final stop and emoji."""
     case, stop = voice.get("case", "keep"), voice.get("stop", "keep")
     exclaims, pick = rng.random() < 0.6, rng.random()
-    emoji = _habit(voice, "emoji", rng)
+    emoji = shown_habit(voice, "emoji", rng)
     if case == "lower":
         body = _I.sub("i", body)
         body = vocabulary.recase(body, upper=False)
