@@ -65,6 +65,7 @@ def rollout(
     """
     from rich.console import Console
 
+    from ise_gym.intents.catalog import catalog_hash
     from ise_gym.rollout.engine import run
     from ise_gym.rollout.plan import Plan, agent_factory, env_factory
     from ise_gym.rollout.progress import RolloutProgress
@@ -91,6 +92,7 @@ def rollout(
             out,
             describe={
                 "intents": hashlib.sha256(file.read_bytes()).hexdigest(),
+                "catalog": catalog_hash(),
                 "agent": agent,
                 "user": user,
                 "guard": guard,
