@@ -30,7 +30,10 @@ __all__ = ["introduce", "join", "protected_spans", "speak", "surface", "voice_pr
 
 _LIST_LINE = re.compile(r"^\s*(?:[-*•>|]|\d+[.)]|\s{2,})")
 _I = re.compile(r"(?<![\w'’])I(?=$|[\s,.;:!?]|['’](?:m|ve|ll|d)\b)")
-_LOWER_I = re.compile(r"(?<![\w'’.])i(?=$|[\s,;!?]|['’](?:m|ve|ll|d)\b)")
+_LOWER_I = re.compile(
+    r"(?<![\w'’.-])i(?=['’](?:m|ve|ll|d)\b| (?:am|also|asked|can|can't|could|did|didn't|do|don't|get|got|guess|had|have"
+    r"|just|know|like|mean|need|only|really|said|saw|see|should|still|think|tried|want|was|will|would)\b)"
+)
 
 
 def speak(
@@ -50,6 +53,8 @@ def speak(
     """
     voice, vocabulary = persona.voice, words()
     masked = mask(text.strip())
+    if not masked.text:
+        return ""
     lines = masked.text.split("\n")
     prose = [bool(line.strip()) and not _LIST_LINE.match(line) for line in lines]
     technical = rng.random() < 0.7
@@ -206,13 +211,23 @@ def _sign(
     return f"{body} {form}"
 
 
+def _lower_pronoun(body: str, vocabulary: Words) -> str:
+    """Write "i" for "I", except where a word before it says that it is a name ("column I")."""
+
+    def replace(m: re.Match[str]) -> str:
+        before = re.search(r"([A-Za-z]+) $", body[max(0, m.start() - 20) : m.start()])
+        return "I" if before and before[1].lower() in vocabulary.naming else "i"
+
+    return _I.sub(replace, body)
+
+
 def _surface(body: str, voice: Mapping[str, Any], vocabulary: Words, rng: random.Random) -> str:
     """Case, final stop and emoji."""
     case, stop = voice.get("case", "keep"), voice.get("stop", "keep")
     exclaims, pick = rng.random() < 0.6, rng.random()
     emoji = shown_habit(voice, "emoji", rng)
     if case == "lower":
-        body = _I.sub("i", body)
+        body = _lower_pronoun(body, vocabulary)
         body = vocabulary.recase(body, upper=False)
     elif case == "sentence":
         body = _LOWER_I.sub("I", body)
