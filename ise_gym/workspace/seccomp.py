@@ -91,6 +91,17 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {
     "lookup_dcookie": (212, 18),
     "uselib": (134, None),
 }
+# name: (x86_64, aarch64, index of the pid argument). Same-user calls that non-dumpability does not stop: without this
+# a command could set the agent's descriptor limit to zero, or starve it.
+_NOT_ON_PID_1: dict[str, tuple[int, int, int]] = {
+    "prlimit64": (302, 261, 0),
+    "sched_setaffinity": (203, 122, 0),
+    "sched_setscheduler": (144, 119, 0),
+    "sched_setparam": (142, 118, 0),
+    "sched_setattr": (314, 274, 0),
+    "setpriority": (141, 140, 1),
+    "ioprio_set": (251, 30, 1),
+}
 _CLONE = (56, 220)
 _CLONE3 = (435, 435)
 _SOCKET = (41, 198)
@@ -144,6 +155,12 @@ def build_filter(machine: str = "") -> bytes:
         if number is not None:
             program.unless_equal_skip(number, 1)
             program.refuse()
+    for x86, arm, argument in _NOT_ON_PID_1.values():
+        program.unless_equal_skip((x86, arm)[column], 4)
+        program.load(_ARGS + 8 * argument)
+        program.unless_equal_skip(1, 1)
+        program.refuse()
+        program.load(_NR)
     # clone3 passes its flags in memory, out of a filter's sight; libc falls back to clone.
     program.unless_equal_skip(_CLONE3[column], 1)
     program.refuse(errno.ENOSYS)

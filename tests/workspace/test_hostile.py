@@ -114,6 +114,7 @@ HOSTILE: list[tuple[str, object, object]] = [
         0,
         b"survived\n",
     ),
+    ("suspend", ANY, ANY),
     ("logout", ANY, ANY),
 ]
 
@@ -125,12 +126,12 @@ ENDLESS = [
     "yes > /dev/null",
     "tail -f /dev/null",
     "python3 -c 'while True: pass'",
-    "python3 -c 'import signal,time\nfor s in range(1,32):\n  try: signal.signal(s, signal.SIG_IGN)\n  except OSError: pass\n"
+    "python3 -c 'import signal,time\nfor s in range(1,32):\n  try: signal.signal(s, signal.SIG_IGN)\n"
+    "  except OSError: pass\n"
     "time.sleep(1000)'",
     "trap '' INT TERM HUP; while :; do sleep 1; done",
     "kill -STOP $$",
     "set -n",
-    "suspend",
     "(trap '' TERM; setsid sleep 1000) | cat",
 ]
 
