@@ -39,14 +39,15 @@ class Entry(_Strict):
 
 
 class Part(_Strict):
-    """Tasks that are drawn with the same options.
+    """Entries that are drawn with the same options.
 
     Attributes:
-        tier: difficulty, as results are grouped by.
-        options: keyword arguments of `ise_gym.intents.source.IntentSource`, besides ``split``.
+        labels: what results are grouped by (tier, domain).
+        options: keyword arguments of `ise_gym.intents.source.IntentSource`, besides ``split``. They name the
+            catalog tasks, so that what is frozen doesn't change when other tasks are added.
     """
 
-    tier: str
+    labels: dict[str, str] = Field(default_factory=dict)
     options: dict[str, Any] = Field(default_factory=dict)
     entries: list[Entry] = Field(min_length=1)
 
@@ -100,7 +101,7 @@ def save_suite(manifest: Manifest, file: Path) -> None:
     """Write a manifest, one line an entry, so that a change shows as the lines that it touches."""
     lines = [f"name: {_flow(manifest.name)}", f"description: {_flow(manifest.description)}", "parts:"]
     for part in manifest.parts:
-        lines += [f"- tier: {_flow(part.tier)}", f"  options: {_flow(part.options)}", "  entries:"]
+        lines += [f"- labels: {_flow(part.labels)}", f"  options: {_flow(part.options)}", "  entries:"]
         lines += [f"  - {_flow(entry.model_dump())}" for entry in part.entries]
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -203,21 +204,24 @@ class SuiteSource:
 
     def tasks(self) -> list[TaskEntry]:
         """The fixed list of a run: ids and labels."""
-        return [TaskEntry(id=entry.id, labels={"tier": part.tier}) for part, entry in self._chosen]
+        return [TaskEntry(id=entry.id, labels=part.labels) for part, entry in self._chosen]
 
 
-def freeze(
-    name: str,
-    wanted: Sequence[tuple[str, Mapping[str, Any], int]],
-    *,
-    first_seed: int = 0,
-    description: str = "",
-) -> Manifest:
+@dataclass(frozen=True)
+class Wanted:
+    """A part to be drawn: its labels, the options of its source, and how many entries."""
+
+    labels: Mapping[str, str]
+    options: Mapping[str, Any]
+    count: int
+
+
+def freeze(name: str, wanted: Sequence[Wanted], *, first_seed: int = 0, description: str = "") -> Manifest:
     """Draw a suite and freeze it.
 
     Args:
         name: of the suite.
-        wanted: (tier, options of the source, number of tasks) a part.
+        wanted: its parts.
         first_seed: where drawing begins; scenarios whose task instances are in the suite already are skipped.
         description: one line on what it is for.
 
@@ -225,28 +229,29 @@ def freeze(
         UserError: the catalog doesn't hold enough different held-out instances.
     """
     seen: set[str] = set()
+    ids: set[str] = set()
     parts = []
-    for tier, options, count in wanted:
+    for part in wanted:
         entries: list[Entry] = []
-        source = open_source(options)
-        for seed in range(first_seed, first_seed + 50 * count + 50):
-            if len(entries) == count:
-                break
+        source = open_source(part.options)
+        seed = first_seed
+        while len(entries) < part.count:
+            if seed > first_seed + 50 * part.count + 50:
+                raise UserError(
+                    f"only {len(entries)} of {part.count} different scenarios could be drawn with "
+                    f"{dict(part.options)}; ask for fewer."
+                )
             scenario = source.scenario(seed)
             prints = instance_fingerprints(scenario)
             if scenario.split != HELD_OUT:
                 raise UserError(f"scenario {scenario.id} is not held out (its split is {scenario.split!r}).")
-            if not seen.isdisjoint(prints):
-                continue
-            seen.update(prints)
-            entries.append(
-                Entry(seed=seed, id=scenario.id, sha256=scenario_sha256(scenario), instances=prints)
-            )
-        if len(entries) < count:
-            raise UserError(
-                f"only {len(entries)} of {count} different {tier} tasks could be drawn; ask for fewer."
-            )
-        parts.append(Part(tier=tier, options=dict(options), entries=entries))
+            if seen.isdisjoint(prints) and scenario.id not in ids:
+                seen.update(prints)
+                ids.add(scenario.id)
+                entry = Entry(seed=seed, id=scenario.id, sha256=scenario_sha256(scenario), instances=prints)
+                entries.append(entry)
+            seed += 1
+        parts.append(Part(labels=dict(part.labels), options=dict(part.options), entries=entries))
     return Manifest(name=name, description=description, parts=parts)
 
 

@@ -12,7 +12,7 @@ from eval import manifest as manifests
 from eval.builtin import run_suite
 from eval.compare import compare
 from eval.contamination import check_stores
-from eval.manifest import Manifest, SuiteSource, freeze, load_suite, save_suite
+from eval.manifest import Manifest, SuiteSource, Wanted, freeze, load_suite, save_suite
 from eval.run import load_run
 from ise_gym.agents import make_agent
 from ise_gym.errors import AgentError, UserError
@@ -26,9 +26,13 @@ def made_catalog(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manifests, "open_source", open_made)
 
 
+def wanted(count: int, tier: str = "easy", **options: Any) -> Wanted:
+    return Wanted({"tier": tier}, {"tier": tier, **options}, count)
+
+
 @pytest.fixture
 def suite() -> Manifest:
-    return freeze("made", [("easy", {"tier": "easy"}, 4), ("hard", {"tier": "hard"}, 2)])
+    return freeze("made", [wanted(4), wanted(2, tier="hard")])
 
 
 class Forgetful:
@@ -107,15 +111,15 @@ def test_a_suite_is_written_and_read_back(tmp_path: Path, suite: Manifest) -> No
 
 
 def test_the_same_instance_is_never_taken_twice() -> None:
-    made = freeze("made", [("easy", {"tier": "easy", "different": 5}, 5)], first_seed=3)
+    made = freeze("made", [wanted(5, different=5)], first_seed=3)
     assert sorted(entry.seed % 5 for _, entry in made.numbered()) == [0, 1, 2, 3, 4]
     with pytest.raises(UserError, match="only 5 of 6"):
-        freeze("made", [("easy", {"tier": "easy", "different": 5}, 6)])
+        freeze("made", [wanted(6, different=5)])
 
 
 def test_what_is_not_held_out_is_not_frozen() -> None:
     with pytest.raises(UserError, match="not held out"):
-        freeze("made", [("easy", {"tier": "easy", "split": "train"}, 1)])
+        freeze("made", [wanted(1, split="train")])
 
 
 def test_a_catalog_that_changed_is_noticed(
@@ -144,7 +148,7 @@ def test_unknown_suites_are_named_with_the_nearest(
     assert load_suite("demo-easy") == suite
     with pytest.raises(UserError, match="Did you mean 'demo-easy'"):
         load_suite("demo-esy")
-    (tmp_path / "bad.yaml").write_text("name: x\nparts: [{tier: easy, entries: [{seed: -1}]}]\n")
+    (tmp_path / "bad.yaml").write_text("name: x\nparts: [{entries: [{seed: -1}]}]\n")
     with pytest.raises(UserError, match=r"not a suite: parts.0.entries.0"):
         load_suite("bad")
     (tmp_path / "worse.yaml").write_text("a: [\n")
@@ -230,7 +234,7 @@ def test_contamination(suite: Manifest, tmp_path: Path) -> None:
 
 
 def test_clean_training_data_is_recorded(suite: Manifest, tmp_path: Path) -> None:
-    other = freeze("other", [("easy", {"tier": "easy"}, 3)], first_seed=100)
+    other = freeze("other", [wanted(3)], first_seed=100)
     play(other, make_agent("expert"), tmp_path / "train")
     unmarked = next(read_trajectories(tmp_path / "train" / "trajectories")).model_copy(
         update={"metadata": {}}

@@ -1,0 +1,144 @@
+"""HTTP without ports: an httpx transport that hands requests to ASGI apps in this process.
+
+A mock service as a subprocess costs most of a task's time and can clash with a stale one on its port. Here every
+client of a worker process is routed by port number to an app object of the present task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import httpx
+
+App = Any
+LOCAL = ("localhost", "127.0.0.1", "0.0.0.0")
+_HOOK = "_init_transport"
+"""Where an httpx client makes its transport; there is no public place that reaches clients made by other code."""
+
+
+class Router:
+    """Port → app; requests to other ports go to the network as ever."""
+
+    def __init__(self) -> None:
+        self._apps: dict[int, tuple[App, Callable[[], AbstractContextManager[None]]]] = {}
+        self._loop = asyncio.new_event_loop()
+
+    def add(
+        self, port: int, app: App, around: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
+        """Serve an app under a port; ``around`` wraps every request (its environment variables).
+
+        Raises:
+            ValueError: the port is taken.
+        """
+        if port in self._apps:
+            raise ValueError(f"two services of one task have the port {port}")
+        self._apps[port] = (app, around)
+
+    def remove(self, port: int) -> None:
+        """Stop serving a port."""
+        del self._apps[port]
+
+    def serves(self, url: httpx.URL) -> bool:
+        """Whether a request to this address is answered here."""
+        return url.host in LOCAL and url.port in self._apps
+
+    def handle(self, request: httpx.Request) -> httpx.Response:
+        """Answer a request with the app on its port."""
+        app, around = self._apps[request.url.port or 80]
+        with around():
+            return self._loop.run_until_complete(_call(app, request))
+
+    def close(self) -> None:
+        """Free the event loop."""
+        self._loop.close()
+
+
+class RoutedTransport(httpx.BaseTransport):
+    """The transport of every client in a worker: the router first, the network else.
+
+    The network's transport is only made when it is needed: it reads all certificates, which takes longer than most
+    requests here.
+    """
+
+    def __init__(self, router: Router, make_network: Callable[[], httpx.BaseTransport]) -> None:
+        self._router, self._make_network = router, make_network
+        self._network: httpx.BaseTransport | None = None
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer one request."""
+        if self._router.serves(request.url):
+            return self._router.handle(request)
+        if self._network is None:
+            self._network = self._make_network()
+        return self._network.handle_request(request)
+
+    def close(self) -> None:
+        """Close the connections to the network."""
+        if self._network is not None:
+            self._network.close()
+
+
+@contextmanager
+def routed_clients(router: Router) -> Iterator[None]:
+    """Route every httpx client that is made inside; code that makes its own clients needs no change."""
+    original = httpx.Client._init_transport
+
+    def with_router(client: httpx.Client, *args: Any, **kwargs: Any) -> httpx.BaseTransport:
+        return RoutedTransport(router, lambda: original(client, *args, **kwargs))
+
+    setattr(httpx.Client, _HOOK, with_router)
+    try:
+        yield
+    finally:
+        setattr(httpx.Client, _HOOK, original)
+
+
+async def _call(app: App, request: httpx.Request) -> httpx.Response:
+    body = request.read()
+    url = request.url
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": request.method,
+        "scheme": url.scheme,
+        "path": url.path,
+        "raw_path": url.raw_path.partition(b"?")[0],
+        "query_string": url.query,
+        "root_path": "",
+        "headers": [(name.lower(), value) for name, value in request.headers.raw],
+        "server": (url.host, url.port),
+        "client": ("127.0.0.1", 0),
+    }
+    unread = [{"type": "http.request", "body": body, "more_body": False}]
+    answered = asyncio.Event()
+    status, headers, parts = 500, [(b"content-type", b"text/plain")], [b"Internal Server Error"]
+    started = False
+
+    async def receive() -> MutableMapping[str, Any]:
+        if unread:
+            return unread.pop()
+        await answered.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        nonlocal status, headers, started
+        if message["type"] == "http.response.start":
+            status, headers, started = message["status"], list(message.get("headers", [])), True
+            parts.clear()
+        elif message["type"] == "http.response.body":
+            parts.append(message.get("body", b""))
+            if not message.get("more_body"):
+                answered.set()
+
+    try:
+        await app(scope, receive, send)
+    except Exception:
+        # A web server logs this and answers 500; Starlette has usually sent that answer already.
+        if not started:
+            parts[:] = [b"Internal Server Error"]
+    return httpx.Response(status, headers=headers, content=b"".join(parts), request=request)

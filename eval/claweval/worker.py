@@ -1,0 +1,157 @@
+"""A process that plays trials of a checkout: its import path begins with the checkout, its output goes to a log.
+
+One task at a time. What went wrong comes back typed, so that the driver can tell the agent's failure from the
+judge's, a service's, or the benchmark's own.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from eval.claweval.judge import JudgeSpec
+
+
+@dataclass(frozen=True)
+class WorkerPlan:
+    """What a worker is started with; must pickle.
+
+    Attributes:
+        root: the checkout. ``traces``: folder of the conversations. ``log``: file of the benchmark's own output.
+        agent, agent_options: who acts.
+        judge: which judge; None for none.
+    """
+
+    root: Path
+    traces: Path
+    log: Path
+    agent: str
+    agent_options: dict[str, Any] = field(default_factory=dict)
+    judge: JudgeSpec | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One trial to play."""
+
+    task: str
+    folder: Path
+    trial: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of a job: ``kind`` is graded, agent, judge, service or benchmark; the latter four with a reason."""
+
+    job: Job
+    kind: str
+    graded: Any = None
+    reason: str = ""
+
+
+def main(connection: Connection, plan: WorkerPlan) -> None:
+    """Serve jobs until the pipe closes or None comes.
+
+    Messages to the driver: ``("ready", description of the agent)``, ``("answer", Answer)`` and
+    ``("error", is_user_error, text)``.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _log_output(plan.log)
+    try:
+        player = _Player(plan)
+    except Exception as error:
+        from ise_gym.errors import UserError
+
+        is_user = isinstance(error, UserError)
+        connection.send(("error", is_user, str(error) if is_user else traceback.format_exc()))
+        return
+    connection.send(("ready", player.description))
+    while True:
+        try:
+            job = connection.recv()
+        except EOFError:
+            os._exit(1)  # the driver is gone
+        if job is None:
+            break
+        connection.send(("answer", player.answer(job)))
+    player.close()
+
+
+class _Player:
+    def __init__(self, plan: WorkerPlan) -> None:
+        from eval.claweval.agents import make_claw_agent
+
+        # The agent first: it may hold relative paths, and the checkout becomes the working directory below.
+        self._agent = make_claw_agent(plan.agent, plan.agent_options)
+        self.description = {"name": self._agent.name, **self._agent.describe()}
+        sys.path.insert(0, str(plan.root / "src"))
+        os.chdir(plan.root)
+        from eval.claweval.asgi import Router, routed_clients
+        from eval.claweval.judge import make_client
+        from eval.claweval.upstream import Upstream
+
+        self._plan = plan
+        self._router = Router()
+        self._routing = routed_clients(self._router)
+        self._routing.__enter__()
+        _fast_yaml()
+        self._upstream = Upstream(plan.root)
+        self._judge = make_client(plan.judge) if plan.judge else None
+
+    def answer(self, job: Job) -> Answer:
+        from eval.claweval.judge import JudgeFailed
+        from eval.claweval.provider import AgentBroke
+        from eval.claweval.services import ServiceError
+        from eval.claweval.upstream import play
+
+        try:
+            found = play(
+                self._upstream,
+                self._router,
+                job.folder,
+                self._agent,
+                job.seed,
+                self._judge,
+                self._plan.traces,
+            )
+        except AgentBroke as error:
+            return Answer(job, "agent", reason=str(error))
+        except JudgeFailed as error:
+            return Answer(job, "judge", reason=str(error))
+        except ServiceError as error:
+            return Answer(job, "service", reason=str(error))
+        except Exception as error:
+            traceback.print_exc()
+            return Answer(job, "benchmark", reason=f"{type(error).__name__}: {error}"[:500])
+        return Answer(job, "graded", graded=found)
+
+    def close(self) -> None:
+        self._agent.close()
+        self._routing.__exit__(None, None, None)
+        self._router.close()
+
+
+def _fast_yaml() -> None:
+    """Let ``yaml.safe_load`` use the C loader: it reads the same, and the benchmark reads large files with it."""
+    import yaml
+
+    if hasattr(yaml, "CSafeLoader"):
+        yaml.SafeLoader = yaml.CSafeLoader  # type: ignore[misc,assignment]
+
+
+def _log_output(log: Path) -> None:
+    """Send everything that the benchmark prints to a file."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
