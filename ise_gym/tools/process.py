@@ -112,7 +112,7 @@ def _list(context: ToolContext) -> ToolOutcome:
 
 
 def _poll(context: ToolContext, process_id: str, arguments: Mapping[str, Any]) -> ToolOutcome:
-    wait = min(arguments.get("timeout", 0) / 1000, context.workspace.limits.command_timeout_s)
+    wait = min(arguments.get("timeout", 0), context.workspace.limits.command_timeout_s * 1000) / 1000
     record = registry(context).refresh(context.workspace, process_id, wait)
     text = record.take_unread()
     if record.running:

@@ -18,6 +18,8 @@ from ise_gym.tools.process import ENDED_GRACE_S, registry
 from ise_gym.tools.schema import function_tool
 from ise_gym.workspace.base import WORKDIR
 
+_LONGEST_S = 1_000_000
+
 
 def command_outcome(text: str, exit_code: int | None) -> ToolOutcome:
     """Build the outcome of a command that ended: its output, and its exit status when that is not 0."""
@@ -43,7 +45,7 @@ def run(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
     if "workdir" in arguments and (problem := _folder_problem(context, workdir)):
         return failure(f"exec: {arguments['workdir']}: {problem}", "not_found")
     limit = context.workspace.limits.command_timeout_s
-    timeout = min(float(arguments.get("timeout", limit)), limit)
+    timeout = float(min(arguments.get("timeout", limit), limit))  # in this order: any integer may come
     try:
         if arguments.get("background") or "yieldMs" in arguments:
             return _background(context, arguments, workdir, env)
@@ -85,17 +87,14 @@ def _background(
     launched = command
     if "timeout" in arguments:
         # the workspace has no deadline for background processes; `timeout` takes the process group with it
-        seconds = math.ceil(arguments["timeout"])
+        seconds = math.ceil(min(arguments["timeout"], _LONGEST_S))
         launched = f"exec timeout -s KILL {seconds} bash -c {shlex.quote(command)}"
     processes = registry(context)
     process_id = context.workspace.spawn(launched, cwd=workdir, env=env, pty=pty)
     record = processes.add(process_id, command, pty)
-    # background wins over yieldMs: it asks for no waiting at all
-    wait = 0.0 if arguments.get("background") else arguments["yieldMs"] / 1000
-    if wait:
-        processes.refresh(
-            context.workspace, process_id, min(wait, context.workspace.limits.command_timeout_s)
-        )
+    if not arguments.get("background"):  # which asks for no waiting at all, and so wins over yieldMs
+        longest = context.workspace.limits.command_timeout_s
+        processes.refresh(context.workspace, process_id, min(arguments["yieldMs"], longest * 1000) / 1000)
     text = record.take_unread()
     if not record.running:
         return command_outcome(text, record.exit_code)

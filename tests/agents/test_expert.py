@@ -156,3 +156,18 @@ def test_arguments_and_words_of_a_step(scenario):
     message = agent.act([user(GREET)], [])
     assert message == assistant(step.say, [{**tool_calls_of(message)[0]}])
     assert tool_calls_of(message)[0]["function"]["arguments"] == '{"command": "cat greet.txt"}'
+
+
+@pytest.mark.parametrize(
+    ("agent", "outcome", "score"),
+    [(ExpertAgent(), "passed", 1.0), (ExpertAgent(0.0), "failed", 0.0), (LazyAgent(), "failed", 0.0)],
+)
+def test_in_the_real_env(env, scenario, agent, outcome, score):
+    env.reset(seed=4, options={"scenario": scenario})
+    episode = env.unwrapped.episode
+    agent.reset(scenario, 4)
+    over = False
+    while not over:
+        _, _, terminated, truncated, info = env.step(agent.act(episode.messages, episode.tool_schemas))
+        over = terminated or truncated
+    assert (info["outcome"], info["score"]) == (outcome, score)

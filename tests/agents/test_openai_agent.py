@@ -223,3 +223,29 @@ def test_missing_package_names_the_extra(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without_openai)
     with pytest.raises(UserError, match=r"ise-gym\[llm\]"):
         OpenAIAgent("tiny", base_url="http://127.0.0.1:9")
+
+
+def test_an_episode_through_the_real_env(env, scenario):
+    script = [
+        reply("", [("write", '{"path": "greet.txt", "content": "héllo"}')]),
+        reply("", [("read", '{"path": ')]),
+        reply("It is written."),
+        reply("", [("exec", '{"command": "wc -l < data.txt > count.txt"}')]),
+        reply("I counted."),
+    ]
+    with serve(*script) as server:
+        agent = agent_at(server)
+        agent.reset(scenario, 0)
+        env.reset(seed=4, options={"scenario": scenario})
+        episode = env.unwrapped.episode
+        over = False
+        while not over:
+            _, _, terminated, truncated, info = env.step(agent.act(episode.messages, episode.tool_schemas))
+            over = terminated or truncated
+    assert info["outcome"] == "passed"
+    ids = [call["id"] for m in episode.messages for call in m.get("tool_calls", ())]
+    assert ids == ["call_1", "call_2", "call_3"]
+    last = server.bodies[-1]["messages"]
+    assert [m["role"] for m in last] == [m["role"] for m in episode.messages[: len(last)]]
+    assert all(set(m) <= {"role", "content", "tool_calls", "tool_call_id"} for m in last)
+    assert agent.usage["calls"] == 5

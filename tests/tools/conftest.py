@@ -41,3 +41,9 @@ class Caller:
 @pytest.fixture
 def call(workspace: Workspace) -> Caller:
     return Caller(Toolbox(DEFAULT_TOOLS, workspace))
+
+
+@pytest.fixture
+def idle_call(live_workspace: Workspace) -> Caller:
+    """For calls that never reach the workspace: saves its reset."""
+    return Caller(Toolbox(DEFAULT_TOOLS, live_workspace))

@@ -100,23 +100,23 @@ def test_a_call_is_answered_by_its_tool_message(call):
         ("process", '{"action": "pol"}', "'action' must be one of list, poll, "),
     ],
 )
-def test_a_wrong_call_comes_back_as_a_failed_tool_message(call, name, arguments, says):
-    message = call.toolbox.call(tool_call(name, arguments, "call_9"))
+def test_a_wrong_call_comes_back_as_a_failed_tool_message(idle_call, name, arguments, says):
+    message = idle_call.toolbox.call(tool_call(name, arguments, "call_9"))
     assert message["role"] == "tool" and message["tool_call_id"] == "call_9" and message["name"] == name
     assert message["success"] is False and message["exit_code"] is None
     assert says in message["content"]
     assert len(message["content"]) < 1000
 
 
-def test_many_problems_are_summed_up(call):
-    message = call("write", path="a", content="b", **{f"extra{n}": n for n in range(9)})
+def test_many_problems_are_summed_up(idle_call):
+    message = idle_call("write", path="a", content="b", **{f"extra{n}": n for n in range(9)})
     assert message["content"].count("unknown argument") == 5
     assert "and 4 more" in message["content"]
 
 
-def test_a_block_that_could_not_be_parsed_is_answered_with_the_reason(call):
+def test_a_block_that_could_not_be_parsed_is_answered_with_the_reason(idle_call):
     (broken,) = tool_calls_of(parse_completion('<tool_call>{"name": "exec"}</tool_call>'))
-    message = call.toolbox.call(broken)
+    message = idle_call.toolbox.call(broken)
     assert message["success"] is False
     assert "could not be read: it has no 'arguments'" in message["content"]
 

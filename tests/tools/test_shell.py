@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from ise_gym.tools.output import OUTPUT_BYTES, output_text
@@ -70,10 +72,10 @@ def test_timeout_is_said_and_kills(call, workspace):
     assert workspace.stat("late") is None
 
 
-def test_the_workspace_limit_caps_the_timeout(call, workspace):
-    assert workspace.limits.command_timeout_s == 3.0
-    message = call("exec", command="sleep 30", timeout=3600)
-    assert message["content"] == "(Command timed out after 3 s)"
+def test_the_workspace_limit_caps_the_timeout(call, workspace, monkeypatch):
+    monkeypatch.setattr(workspace, "limits", replace(workspace.limits, command_timeout_s=0.5))
+    for mode in ({}, {"timeout": 3600}, {"timeout": 10**400}):
+        assert call("exec", command="sleep 30", **mode)["content"] == "(Command timed out after 0.5 s)"
 
 
 @pytest.mark.parametrize(
@@ -88,10 +90,10 @@ def test_the_workspace_limit_caps_the_timeout(call, workspace):
         {"command": "true", "env": {"A": "\0"}},
     ],
 )
-def test_arguments_that_no_process_can_take(call, arguments):
-    message = call("exec", **arguments)
+def test_arguments_that_no_process_can_take(idle_call, arguments):
+    message = idle_call("exec", **arguments)
     assert message["success"] is False and message["content"].startswith("exec: ")
-    assert call.error("exec", **arguments) == "bad_arguments"
+    assert idle_call.error("exec", **arguments) == "bad_arguments"
 
 
 def test_long_output_keeps_head_and_tail(call):
