@@ -18,7 +18,7 @@ from ise_gym.scenario import Scenario
 from ise_gym.simulator.base import Evidence, UserSimulator, UserTurn, UserView
 from ise_gym.tools.dispatch import Toolbox
 from ise_gym.trajectory.record import Step, Timings
-from ise_gym.workspace.base import Manifest, Snapshot, Workspace
+from ise_gym.workspace.base import Manifest, Snapshot, Workspace, diff_manifests
 
 
 @dataclass
@@ -71,7 +71,7 @@ class Episode:
         self._failed_commands: list[tuple[str, int | None]] = []
         self._request = ""
         self._user_events: tuple[Mapping[str, Any], ...] = ()
-        self._seen = Manifest({})
+        self._seen = self._tree = Manifest({})  # at the user's last turn; as last looked at
         self._digest = ""
         self._clock = time.monotonic()
 
@@ -83,7 +83,8 @@ class Episode:
         self.workspace.reset()
         self.workspace.seed(self.scenario.files)
         self.toolbox.reset(self.workspace)
-        self._look()
+        self._seen = self._tree = self.workspace.manifest()
+        self._digest = self._seen.digest()
         self.timings.reset_s = time.monotonic() - begun
         with _Timer(self.timings, "user_s"):
             turn = self.simulator.reset(self.scenario, self.seed)
@@ -93,7 +94,7 @@ class Episode:
 
     def act(self, message: Message) -> Transition:
         """Play one assistant message: run its tool calls, or end the agent's turn and let the user answer."""
-        if self.outcome:
+        if self.over:
             raise RuntimeError(f"the episode is over ({self.outcome}); call reset() first")
         begun = time.monotonic()
         before = self._board.score
@@ -126,6 +127,11 @@ class Episode:
         self.outcome, self.reason = "infrastructure_error", reason
 
     # -- looking ---------------------------------------------------------------------------------
+
+    @property
+    def over(self) -> bool:
+        """True once the episode has an outcome."""
+        return bool(self.outcome)
 
     @property
     def score(self) -> float:
@@ -186,6 +192,7 @@ class Episode:
             "request": self._request,
             "user_events": self._user_events,
             "seen": self._seen,
+            "tree": self._tree,
             "digest": self._digest,
             "timings": self.timings,
         }
@@ -215,7 +222,7 @@ class Episode:
         episode._failed_commands = state["failed_commands"]
         episode._request = state["request"]
         episode._user_events = state["user_events"]
-        episode._seen, episode._digest = state["seen"], state["digest"]
+        episode._seen, episode._tree, episode._digest = state["seen"], state["tree"], state["digest"]
         return episode
 
     # -- inside ----------------------------------------------------------------------------------
@@ -273,11 +280,13 @@ class Episode:
 
     def _verify(self) -> None:
         with _Timer(self.timings, "checks_s"):
-            self._board.verify(self.workspace)
+            self._tree = self.workspace.manifest()
+            self._digest = self._tree.digest()
+            self._board.verify(self.workspace, self._tree)
 
     def _settle(self) -> None:
-        """When the episode has ended, look once more at every sub-goal and name the outcome."""
-        if not self.outcome:
+        """When the episode has ended, look once more at the sub-goals and name the outcome."""
+        if not self.over:
             return
         self._verify()
         if self.outcome != "truncated":
@@ -285,7 +294,7 @@ class Episode:
 
     def _spend_budget(self) -> None:
         budget = self.scenario.budget
-        if self.outcome:
+        if self.over:
             return
         if self.counts["messages"] >= budget.messages:
             self._truncate("messages")
@@ -308,15 +317,11 @@ class Episode:
         return tuple(flipped)
 
     def _evidence(self) -> Evidence:
-        seen = self._seen
-        self._look()
+        diff = diff_manifests(self._seen, self._tree)
+        self._seen = self._tree
         passed, failed = self._board.open_goals(self._request)
         commands, self._failed_commands = tuple(self._failed_commands), []
-        return Evidence(self.workspace.diff(seen), commands, passed, failed)
-
-    def _look(self) -> None:
-        self._seen = self.workspace.manifest()
-        self._digest = self._seen.digest()
+        return Evidence(diff, commands, passed, failed)
 
 
 class _Timer:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ise_gym.scenario import Request, Scenario, SubGoal
-from ise_gym.workspace.base import SeedFile, Workspace
+from ise_gym.workspace.base import Manifest, SeedFile, Workspace
 
 
 @dataclass
@@ -35,6 +35,7 @@ class GoalBoard:
                 for request in self.scenario.requests
                 for goal in request.subgoals
             }
+        self._verified_at: dict[str, str] = {}
         self._start: Mapping[str, SeedFile] = {file.path: file for file in self.scenario.files}
 
     def reach(self, request_name: str) -> None:
@@ -52,11 +53,21 @@ class GoalBoard:
                     self._drop(old)
         self.reached = upto
 
-    def verify(self, workspace: Workspace) -> None:
-        """Run the checks of every request made so far, but for frozen ones."""
+    def verify(self, workspace: Workspace, tree: Manifest) -> None:
+        """Run the checks of every request made so far, but for frozen ones and those whose folder is unchanged.
+
+        Args:
+            workspace: where the checks look.
+            tree: its present manifest.
+        """
         for request in self.scenario.requests[: self.reached]:
             if request.name in self.frozen:
                 continue
+            if request.folder:
+                digest = tree.below(request.folder).digest()
+                if self._verified_at.get(request.name) == digest:
+                    continue
+                self._verified_at[request.name] = digest
             for goal in request.subgoals:
                 key = goal_key(request, goal)
                 if key in self.verdicts:

@@ -75,6 +75,8 @@ class Request:
         reply: the expert's closing words to the user.
         supersedes: earlier requests whose sub-goals this one changes; they keep the verdict they had.
         facts: words the user may use when asking again (paths, names, figures of this request).
+        folder: its checks depend on nothing outside this folder (relative to the workspace), so an unchanged
+            folder keeps its verdict; "" when that is not known.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Request:
     reply: str = ""
     supersedes: tuple[str, ...] = ()
     facts: tuple[str, ...] = ()
+    folder: str = ""
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,10 @@ class Scenario:
 class ScenarioSource(Protocol):
     """Scenarios, indexable by seed: ``source.scenario(seed)`` is always the same for the same seed."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Short name of the source and its options."""
+        ...
 
     def scenario(self, seed: int) -> Scenario:
         """Return the scenario of a seed (any integer ≥ 0)."""

@@ -59,7 +59,9 @@ def make_scenario(**changes: object) -> Scenario:
                 text="Could you put the number of lines of data.txt into count.txt?",
                 task="test/files",
                 subgoals=(SubGoal("count.txt holds the number of lines", (FileHolds("count.txt", "3"),)),),
-                plan=(PlanStep(tool="exec", arguments={"command": "wc -l < data.txt > count.txt"}, key=True),),
+                plan=(
+                    PlanStep(tool="exec", arguments={"command": "wc -l < data.txt > count.txt"}, key=True),
+                ),
                 reply="I counted the lines; count.txt holds the figure.",
                 facts=("count.txt",),
             ),

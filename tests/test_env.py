@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import gymnasium as gym
 import pytest
@@ -128,7 +129,12 @@ def test_same_seed_same_episode():
 
 @pytest.mark.parametrize(
     "action",
-    ["text", {"role": "user", "content": "x"}, {"role": "assistant"}, {"role": "assistant", "content": "", "tool_calls": [{}]}],
+    [
+        "text",
+        {"role": "user", "content": "x"},
+        {"role": "assistant"},
+        {"role": "assistant", "content": "", "tool_calls": [{}]},
+    ],
 )
 def test_what_is_not_an_assistant_message_is_refused(env, scenario, action):
     env.reset(seed=1, options={"scenario": scenario})
@@ -158,7 +164,9 @@ def test_fork_and_restore_continue_alike(env, scenario):
     saved = env.unwrapped.snapshot()
     forks = env.unwrapped.fork(3)
     try:
-        action = assistant("", [tool_call("exec", {"command": "cat greet.txt; wc -l < data.txt > count.txt"})])
+        action = assistant(
+            "", [tool_call("exec", {"command": "cat greet.txt; wc -l < data.txt > count.txt"})]
+        )
         continued = [made.step(action) for made in (*forks, env.unwrapped)]
         assert all(data_equivalence(continued[0], one, exact=True) for one in continued)
         ended = [made.step(assistant("Counted.")) for made in forks]
@@ -191,9 +199,5 @@ def test_render(scenario):
 
 
 def _children_of(pid: int) -> list[int]:
-    with open(f"/proc/{pid}/task/{pid}/children") as main:
-        children = main.read().split()
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/children") as file:
-            children += file.read().split()
-    return [int(c) for c in dict.fromkeys(children)]
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]

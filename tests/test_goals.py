@@ -28,11 +28,11 @@ def test_superseded_goals_keep_their_verdict(workspace):
     board = GoalBoard(make_scenario(requests=_requests()))
     board.reach("a")
     workspace.write("x", b"1")
-    board.verify(workspace)
+    board.verify(workspace, workspace.manifest())
     assert board.score == 0.5
     board.reach("b")
     workspace.write("x", b"2")
-    board.verify(workspace)
+    board.verify(workspace, workspace.manifest())
     assert board.score == 1.0 and board.open_goals("b") == (("x holds 2",), ())
 
 
@@ -40,7 +40,7 @@ def test_goals_superseded_within_one_turn_are_dropped(workspace):
     board = GoalBoard(make_scenario(requests=_requests()))
     board.reach("b")
     workspace.write("x", b"2")
-    board.verify(workspace)
+    board.verify(workspace, workspace.manifest())
     assert board.verdicts == {"b: x holds 2": True} and board.score == 1.0
 
 
@@ -48,6 +48,32 @@ def test_goals_not_asked_for_yet_do_not_pass(workspace):
     board = GoalBoard(make_scenario(requests=_requests()))
     board.reach("a")
     workspace.write("x", b"2")
-    board.verify(workspace)
+    board.verify(workspace, workspace.manifest())
     assert board.score == 0.0
     assert board.reasons["a: x holds 1"].startswith("x holds")
+
+
+def test_an_unchanged_folder_keeps_its_verdict_and_a_changed_one_loses_it(workspace):
+    looked = []
+
+    class Counting(FileHolds):
+        def run(self, box, start):
+            looked.append(self.path)
+            return super().run(box, start)
+
+    requests = tuple(
+        Request(
+            name, name, subgoals=(SubGoal(f"{name} holds 1", (Counting(f"{name}/x", "1"),)),), folder=name
+        )
+        for name in ("a", "b")
+    )
+    board = GoalBoard(make_scenario(requests=requests))
+    board.reach("b")
+    workspace.write("a/x", b"1")
+    board.verify(workspace, workspace.manifest())
+    workspace.write("b/x", b"1")
+    board.verify(workspace, workspace.manifest())
+    assert looked == ["a/x", "b/x", "b/x"] and board.score == 1.0
+    workspace.write("a/x", b"2")
+    board.verify(workspace, workspace.manifest())
+    assert board.score == 0.5

@@ -46,7 +46,9 @@ def test_malformed_messages_are_named(bad):
 
 def test_a_user_message_is_no_action():
     assert user("hi") not in AssistantMessageSpace(TOOLS)
-    assert assistant("", [tool_call("exec", "{broken")]) in AssistantMessageSpace(TOOLS), "bad JSON is for the env to answer"
+    assert assistant("", [tool_call("exec", "{broken")]) in AssistantMessageSpace(TOOLS), (
+        "bad JSON is for the env to answer"
+    )
 
 
 def test_equality_follows_the_tools():

@@ -20,7 +20,10 @@ def _vector(mode, extra, n=2, **kwargs):
 
 @pytest.mark.parametrize(("mode", "extra"), MODES)
 def test_steps_equal_those_of_single_envs(mode, extra):
-    actions = [assistant("", [tool_call("exec", {"command": "echo 'naïve — 日本語 🙂'"})]), assistant("Done.")]
+    actions = [
+        assistant("", [tool_call("exec", {"command": "echo 'naïve — 日本語 🙂'"})]),
+        assistant("Done."),
+    ]
     vector = _vector(mode, extra)
     got = [vector.reset(seed=40)[0]]
     for action in actions:

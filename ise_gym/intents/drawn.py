@@ -126,6 +126,7 @@ class IntentSource:
                         reply=request.reply,
                         supersedes=request.supersedes,
                         facts=facts_of(instance, text),
+                        folder=instance.root,
                     )
                 )
         return Scenario(

@@ -104,6 +104,13 @@ class Manifest:
 
         return sha256_of([[path, *entry] for path, entry in sorted(self.entries.items())])
 
+    def below(self, folder: str) -> Manifest:
+        """Return the part below a folder (all of it for "")."""
+        if not folder:
+            return self
+        inside = folder.rstrip("/") + "/"
+        return Manifest({p: e for p, e in self.entries.items() if p == folder or p.startswith(inside)})
+
 
 @dataclass(frozen=True)
 class Diff:
