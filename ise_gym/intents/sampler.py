@@ -174,7 +174,7 @@ class Sampler:
             for request in task.model.requests
             if request.chance < 1
         )
-        taken = ranked[len(ranked) - max(0, wanted) :] if wanted > 0 else []
+        taken = ranked[::-1][: max(0, wanted)]
         return [tuple(name for _, at, name in taken if at == position) for position in range(len(chosen))]
 
     def space(self) -> int:

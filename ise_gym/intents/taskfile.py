@@ -31,13 +31,15 @@ from ise_gym.scenario import DEFAULT_TOOLS, Register
 REGISTERS: tuple[Register, ...] = get_args(Register)
 WordKind = Literal["noun", "adjective", "verb", "city", "company", "product"]
 Tier = Literal["easy", "medium", "hard"]
-_RESERVED = {"root", "index", "range", "dict", "namespace", "zip", "loop", "self"}
+_RESERVED = ("root", "range", "dict", "namespace", "zip", "loop", "self")
 _STEP_KEYS = ("say", "key", "fails")
 
 
 def _identifier(name: str) -> str:
     if not name.isidentifier() or name in _RESERVED:
-        raise ValueError(f"'{name}' can't be a name: letters, digits and _ only, and none of {_RESERVED}")
+        raise ValueError(
+            f"'{name}' can't be a name: it needs letters, digits and _ only, and not one of {', '.join(_RESERVED)}"
+        )
     return name
 
 
@@ -211,24 +213,23 @@ PlanItem = Annotated[
 """A step of a plan, or a mistake block; told apart by the key, so that errors speak of the right one."""
 
 
+def _known_check(check: dict[str, Any]) -> dict[str, Any]:
+    from ise_gym.checks import CHECKS
+
+    if len(check) != 1:
+        raise ValueError(f"one check an item, not {', '.join(check) or 'none'}")
+    kind, spec = next(iter(check.items()))
+    if kind not in CHECKS:
+        raise ValueError(f"no check is named '{kind}'.{nearest(kind, CHECKS)}")
+    CHECKS[kind].require_keys(spec, kind)
+    return check
+
+
 class SubGoalModel(_Model):
     """One verifiable piece of a request."""
 
     name: str
-    checks: list[dict[str, Any]] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _known_checks(self) -> SubGoalModel:
-        from ise_gym.checks import CHECKS
-
-        for index, check in enumerate(self.checks):
-            if len(check) != 1:
-                raise ValueError(f"checks.{index}: one check an item, not {', '.join(check) or 'none'}")
-            kind, spec = next(iter(check.items()))
-            if kind not in CHECKS:
-                raise ValueError(f"checks.{index}: no check is named '{kind}'.{nearest(kind, CHECKS)}")
-            CHECKS[kind].require_keys(spec, f"checks.{index}.{kind}")
-        return self
+    checks: list[Annotated[dict[str, Any], AfterValidator(_known_check)]] = Field(min_length=1)
 
 
 class RequestModel(_Model):

@@ -90,7 +90,7 @@ def native(value: Any) -> Any:
         return [native(item) for item in items]
     if isinstance(value, jinja2.Undefined):
         str(value)
-    if hasattr(value, "__iter__"):
+    if hasattr(value, "__iter__") and not isinstance(value, type):
         return [native(item) for item in value]
     raise TypeError(f"a template gave a {type(value).__name__}, which is no data")
 
