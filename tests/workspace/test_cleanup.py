@@ -1,0 +1,185 @@
+"""Nothing of a box outlives its workspace or its harness, however that ends."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ise_gym.workspace import Limits, open_workspace, self_check
+
+HARNESS = """
+import os, sys, threading, time
+sys.path.insert(0, {root!r})
+from ise_gym.workspace import open_workspace
+box = open_workspace("bubblewrap")
+def work():
+    box.exec(["/bin/bash", "-c", "(setsid setsid sleep {tag} &); sleep {tag} & echo ok"])
+    box.session().run("sleep {tag} &")
+    box.spawn("sleep {tag}")
+    {extra}
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+print("ready", flush=True)
+time.sleep(60)
+"""
+ROOT = str(Path(__file__).resolve().parents[2])
+
+
+def matching(tag: str) -> list[int]:
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if tag.encode() in words:
+                found.append(int(folder.name))
+    return found
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return condition()
+
+
+@pytest.fixture(autouse=True)
+def _needs_bubblewrap() -> None:
+    check = self_check("bubblewrap")
+    if not check.ok:
+        pytest.skip(check.message)
+
+
+def children_of(pid: int) -> set[int]:
+    """All descendants of a process, as the host sees them."""
+    parents: dict[int, int] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                parents[int(folder.name)] = int((folder / "stat").read_bytes().rpartition(b")")[2].split()[1])
+            except OSError:
+                continue
+    found = {pid}
+    while True:
+        more = {child for child, parent in parents.items() if parent in found} - found
+        if not more:
+            return found - {pid}
+        found |= more
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=["KILL", "TERM", "INT"]
+)
+@pytest.mark.parametrize("extra", ["pass", "box.reset(); box.spawn('sleep {tag}')"], ids=["fresh", "reset"])
+def test_everything_dies_with_the_harness(number: int, extra: str) -> None:
+    tag = f"7777.{secrets.randbelow(10**9)}"
+    code = HARNESS.format(root=ROOT, tag=tag, extra=extra.format(tag=tag))
+    harness = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    try:
+        assert harness.stdout is not None and harness.stdout.readline() == b"ready\n"
+        assert matching(tag)
+        family = children_of(harness.pid)
+        harness.send_signal(number)
+        harness.wait(10)
+        assert wait_for(lambda: not matching(tag))
+        assert wait_for(
+            lambda: not any(Path(f"/proc/{pid}/cmdline").exists() and _alive(pid) for pid in family)
+        )
+    finally:
+        harness.kill()
+        harness.wait()
+        assert harness.stdout is not None
+        harness.stdout.close()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()[0] not in (
+            b"Z",
+            b"X",
+        )
+    except OSError:
+        return False
+
+
+def test_close_ends_everything_and_gives_back_every_descriptor() -> None:
+    open_workspace("bubblewrap").close()
+    before_fds, before_threads = len(os.listdir("/proc/self/fd")), threading.active_count()  # noqa: PTH208
+    before = children_of(os.getpid())
+    tag = f"7778.{secrets.randbelow(10**9)}"
+    for _ in range(3):
+        box = open_workspace("bubblewrap", Limits(disk_mb=16))
+        box.spawn(f"sleep {tag}")
+        shell = box.session()
+        shell.run(f"sleep {tag} &")
+        box.reset()
+        box.session().run("true")
+        box.fork().close()
+        box.close()
+    assert not matching(tag)
+    assert wait_for(lambda: children_of(os.getpid()) <= before)
+    assert wait_for(lambda: len(os.listdir("/proc/self/fd")) == before_fds)  # noqa: PTH208
+    assert threading.active_count() <= before_threads
+
+
+def test_no_control_group_is_left() -> None:
+    box = open_workspace("bubblewrap")
+    box.reset()
+    box.close()
+    mine = f"ise-gym-{os.getpid()}-"
+    root = Path("/sys/fs/cgroup")
+
+    def left() -> list[Path]:
+        return [path for path in root.glob(f"*/**/{mine}*") if path.is_dir()] if root.exists() else []
+
+    live = {path for path in left() if (path / "cgroup.procs").read_text().strip()}
+    assert wait_for(lambda: set(left()) <= live)
+
+
+def test_a_box_outlives_the_thread_that_asked_for_it() -> None:
+    made = []
+    thread = threading.Thread(target=lambda: made.append(open_workspace("bubblewrap")))
+    thread.start()
+    thread.join()
+    time.sleep(0.3)
+    try:
+        assert made[0].exec(["echo", "alive"]).output == b"alive\n"
+    finally:
+        made[0].close()
+
+
+def test_forked_processes_open_their_own_workspaces() -> None:
+    box = open_workspace("bubblewrap")
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:  # the child: report and leave without running the parent's clean-up
+        code = 1
+        try:
+            own = open_workspace("bubblewrap")
+            os.write(writer, own.exec(["/bin/bash", "-c", "echo child"]).output)
+            own.close()
+            code = 0
+        finally:
+            os._exit(code)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        assert pipe.read() == b"child\n"
+    assert os.waitpid(pid, 0)[1] == 0
+    assert box.exec(["echo", "parent"]).output == b"parent\n"
+    box.close()
