@@ -111,6 +111,7 @@ reasonings = st.none() | plain.filter(lambda t: t and "think>" not in t)
 messages = st.builds(assistant, plain, st.lists(calls, max_size=3), reasonings)
 
 
+@settings(deadline=None)
 @given(messages)
 def test_rendering_is_undone_by_parsing(message):
     assert parse_completion(render_completion(message)) == message
@@ -137,7 +138,7 @@ fragments = st.sampled_from(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(st.lists(fragments | st.text(max_size=4), max_size=12).map("".join))
 def test_any_text_parses_and_its_message_survives_a_round_trip(text):
     message = parse_completion(text)

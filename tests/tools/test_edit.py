@@ -111,6 +111,7 @@ def test_mode_stays(call, workspace):
 alphabet = st.text(alphabet="ab\n\r", max_size=12)
 
 
+@settings(deadline=None)
 @given(alphabet, alphabet, alphabet, st.text(alphabet="xyz\n", max_size=5))
 def test_one_edit_equals_replacing_the_unique_place(before, old, after, new):
     text = before + old + after
@@ -125,6 +126,7 @@ def test_one_edit_equals_replacing_the_unique_place(before, old, after, new):
         assert caught.value.kind == "many_matches"
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(alphabet="ab ", max_size=4), min_size=1, max_size=8), st.data())
 def test_crlf_text_edits_like_its_lf_twin(lines, data):
     twin = "\n".join(lines) + "\n"
@@ -142,7 +144,7 @@ def test_crlf_text_edits_like_its_lf_twin(lines, data):
         assert apply_edits(crlf, edit) == (expected.replace("\n", "\r\n"), where)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from("abcdefgh"), st.text(alphabet="XY", max_size=3)), max_size=8),
     st.data(),

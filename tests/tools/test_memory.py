@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ise_gym.tools.dispatch import Toolbox
@@ -100,6 +100,7 @@ def test_get_refuses(call, notes, arguments, says):
     assert message["success"] is False and says in message["content"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["", "# head", "words here", "  ", "more"]), max_size=60))
 def test_passages_cover_every_line_that_says_something(lines):
     found = list(passages("m.md", "\n".join(lines)))
@@ -110,6 +111,7 @@ def test_passages_cover_every_line_that_says_something(lines):
         assert passage.last - passage.first < 20
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20), st.lists(st.text(max_size=40), max_size=6))
 def test_a_score_is_positive_exactly_where_a_word_is_shared(query, texts):
     for score, text in zip(bm25(query, texts), texts, strict=True):

@@ -157,7 +157,7 @@ def hunks_between(old, new, context):
 new_lines = st.text(alphabet="xyz +-@*", max_size=4)
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_a_patch_between_two_texts_turns_one_into_the_other(data):
     old = [
@@ -176,6 +176,7 @@ def test_a_patch_between_two_texts_turns_one_into_the_other(data):
     assert apply(text, *(line for hunk in hunks for line in hunk)) == expected
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="*@ +-abc\n", max_size=60))
 def test_any_text_is_parsed_or_refused(text):
     for candidate in (text, patch(text), patch("*** Update File: f", text)):
