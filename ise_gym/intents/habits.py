@@ -9,7 +9,7 @@ from functools import lru_cache
 from ise_gym.intents.persona_data import Habits, load_habits, load_words
 from ise_gym.intents.protected import MASK
 
-_START = re.compile(r"(^|[.!?]\s+|\n)([^\W\d_]+(?:['’][a-z]+)?)(?![\w-])")
+_START = re.compile(r"(^|(?<![.!?])[.!?]\s+|\n)([^\W\d_]+(?:['’][a-z]+)?)(?![\w-])")
 _UNMARKED = MASK.pattern[1:-1]
 
 

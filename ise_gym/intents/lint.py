@@ -16,12 +16,12 @@ _VOWEL_AS_CONSONANT = re.compile(
     r"(?i)(uni(?!n|m)|use|usu|usa|util|user|uk|us\b|u-|ubiq|uri|ura|eu|ewe|one|once|ou?ija)"
 )
 _SILENT_H = re.compile(r"(?i)(hour|honest|honou?r|heir)")
-_PLACEHOLDER = re.compile(r"\{\{|\}\}|(?<!\$)\{[A-Za-z_]\w*\}|<(?:given|family|name|city|port)>")
+_PLACEHOLDER = re.compile(r"\{\{|\}\}|(?<!\$)\{[A-Za-z_]\w*\}|<(?:given|fullname|city|port)>")
 _DOUBLE = re.compile(
-    r"[,;:]\s*[.,;:!?]|[.!?]\s*[,;:](?!\))|(?<!\.)\.\s?\.(?!\.)|[!?]{2,}|[!?]\s*\.(?!\.)|\.\s*[!?]"
+    r"[,;:]\s*(?!\.\.)[.,;:!?]|[.!?]\s*[,;:](?!\))|(?<!\.)\.\s?\.(?!\.)|[!?]{2,}|[!?]\s*\.(?!\.)|\.\s*[!?]"
 )
 _SPACED = re.compile(r"[^\s][ \t]+[,.;:!?](?=\s|$)")
-_CODE = re.compile(r"```.*?```|`[^`\n]+`|\"[^\"\n]+\"", re.DOTALL)
+_CODE = re.compile(r"```.*?```|`[^`\n]+`|\"[^\"\n]+\"|(?<![\w'])'[^'\n]+'(?!\w)", re.DOTALL)
 
 
 def voice_problems(text: str) -> list[str]:
@@ -43,7 +43,7 @@ def voice_problems(text: str) -> list[str]:
         article, word = m[1].lower(), m[2]
         if m[1] == "A" and masked[: m.start()].rstrip()[-1:] not in ("", ".", "!", "?", ":", "\n"):
             continue  # "column A looks wrong"
-        if word.lower() in _AFTER_A_NAME or (word.isupper() and len(word) > 1):
+        if word.lower() in _AFTER_A_NAME or word[:2].isupper():
             continue
         vowel = word[0].lower() in "aeiouáéíóúàèäöüåøæî" or bool(_SILENT_H.match(word))
         if _VOWEL_AS_CONSONANT.match(word):

@@ -16,6 +16,7 @@ from ise_gym.scenario import Register
 _Model = TypeVar("_Model", bound=BaseModel)
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Form = Annotated[str, StringConstraints(min_length=1)]
+Introduction = Annotated[str, StringConstraints(pattern=r"^([^{}]|\{(about|situation|Situation|role)\})+$")]
 Chance = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -58,7 +59,8 @@ class Names(_Strict):
 class Role(_Strict):
     """One role: the range of levels it has, what it does (base form), what it knows.
 
-    ``at`` and ``amid`` replace the industry's settings and situations where those would not fit.
+    ``at`` and ``amid`` replace the industry's settings and situations where those would not fit; ``lands`` are the
+    locales where such work exists (everywhere without it).
     """
 
     levels: Annotated[str, StringConstraints(pattern=r"^[a-z]+-[a-z]+$")]
@@ -66,6 +68,7 @@ class Role(_Strict):
     knows: tuple[Text, ...] = Field(min_length=2)
     at: tuple[Text, ...] = ()
     amid: tuple[Text, ...] = ()
+    lands: tuple[Text, ...] = ()
 
 
 class Industry(_Strict):
@@ -132,6 +135,7 @@ class Habits(_Strict):
     hedges: dict[Text, Hedge]
     fillers: dict[Text, Habit]
     emoji: dict[Text, Habit]
+    introductions: dict[Register, tuple[Introduction, ...]]
     jargon: dict[Text, Text]
     naming: Text
     contractions: dict[Text, Text]

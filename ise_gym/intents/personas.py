@@ -77,12 +77,18 @@ class PersonaCatalog:
 
     def _check(self) -> None:
         seen: dict[str, str] = {}
+        keys = {locale.key for locale in self.locales}
         for family, data in self.families.items():
             file = self.folder / "industries" / f"{family}.yaml"
             for industry, content in data.industries.items():
                 for role, entry in content.roles.items():
                     key = f"industries.{industry}.roles.{role}"
                     self._range(entry.levels, f"{file}: {key}.levels")
+                    for land in entry.lands:
+                        if land not in keys:
+                            raise UserError(
+                                f"{file}: {key}.lands: names.yaml has no {land!r}.{nearest(land, keys)}"
+                            )
                     if role in seen:
                         raise UserError(
                             f"{file}: {key}: the role is already in {seen[role]}; role names are unique"
@@ -144,7 +150,7 @@ class PersonaCatalog:
                 register = self._register(family, level, turn, rng)
                 style = self._style(family, level, register, used, rng)
                 used[style] += 1
-                person = self._person(rng, place, taken)
+                person = self._person(rng, place, entry, taken)
                 yield self._persona(
                     person, place, industry, role, entry, level, register, style, voices[style], rng
                 )
@@ -181,10 +187,12 @@ class PersonaCatalog:
                     self._fits[key].append(name)
         return self._fits[key]
 
-    def _person(self, rng: random.Random, place: Industry, taken: set[str]) -> tuple[str, str, str, Locale]:
+    def _person(
+        self, rng: random.Random, place: Industry, entry: Role, taken: set[str]
+    ) -> tuple[str, str, str, Locale]:
         """Draw a person not yet taken: full name, given name, family name, locale."""
-        coastal = all("<port>" in s for s in place.settings)
-        locales = [loc for loc in self.locales if loc.ports or not coastal]
+        coastal = all("<port>" in s for s in entry.at or place.settings)
+        locales = self._lands(entry, coastal)
         for _ in range(500):
             locale = rng.choice(locales)
             people = rng.choice(locale.people)
@@ -195,6 +203,10 @@ class PersonaCatalog:
                 taken.add(name)
                 return name, given, family, locale
         raise UserError(f"{self.folder / 'names.yaml'}: too few names for so many personas; add names")
+
+    def _lands(self, entry: Role, coastal: bool) -> list[Locale]:
+        lands = [loc for loc in self.locales if not entry.lands or loc.key in entry.lands]
+        return [loc for loc in lands if loc.ports or not coastal]
 
     def _persona(
         self,
@@ -214,7 +226,7 @@ class PersonaCatalog:
         setting = rng.choice([s for s in settings if "<port>" not in s or home.ports] or settings)
         lives = home
         if rng.randrange(self.catalog.moved_one_in) == 0 or ("<port>" in setting and not home.ports):
-            lives = rng.choice([loc for loc in self.locales if loc.ports or "<port>" not in setting])
+            lives = rng.choice(self._lands(entry, coastal="<port>" in setting))
         city = rng.choice(lives.ports if "<port>" in setting else lives.cities + lives.ports)
         where = setting.replace("<city>", city).replace("<port>", city)
         situation = rng.choice(entry.amid or place.situations)

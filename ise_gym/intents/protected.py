@@ -32,6 +32,8 @@ def _shape(word: str) -> tuple[int, int]:
         start += 1
     while end > start:
         last = word[end - 1]
+        if word[start:end].endswith(".."):  # "sum=.." is a form to fill in, not the end of a sentence
+            break
         unopened = (last == ")" and "(" not in word[start:end]) or (
             last == "]" and "[" not in word[start:end]
         )

@@ -124,7 +124,8 @@ def rhythm(line: str, voice: Mapping[str, Any], vocabulary: Words, rng: random.R
                 and "(" not in sentence
                 and not sentence.endswith("?")
             ):
-                sentence = f"{sentence[: cut.start()]}. Then {sentence[cut.end() :]}"
+                link = "Then " if "then" in cut[0] else ""
+                sentence = f"{sentence[: cut.start()]}. {raised_start(link + sentence[cut.end() :])}"
             out.append(sentence)
         return " ".join(out)
     if length == "long" and roll < 0.6:

@@ -14,6 +14,7 @@ from typing import Any
 
 from ise_gym.intents.habits import Words, words
 from ise_gym.intents.lint import voice_problems
+from ise_gym.intents.persona_data import load_habits
 from ise_gym.intents.protected import MASK, Masked, mask, protected_spans
 from ise_gym.intents.rewriting import (
     lowered_start,
@@ -128,28 +129,10 @@ def introduce(persona: Persona, rng: random.Random) -> str:
     about, situation = persona.voice.get("about", ""), persona.voice.get("situation", "")
     if not about:
         return ""
-    register = persona.register
-    forms = {
-        "casual": [
-            "{about}, and {situation}.",
-            "{about}, so you know.",
-            "Bit of context: {about}.",
-            "{Situation}, fun times.",
-        ],
-        "collaborative": [
-            "{about}, and {situation}.",
-            "For context, {about}.",
-            "A little background: {situation}.",
-        ],
-        "analytical": ["Context: {about}; {situation}.", "Background: {about}.", "{about}."],
-        "formal": [
-            "{about}, and {situation}.",
-            "By way of background, {about}.",
-            "As you may know, {situation}.",
-        ],
-    }[register]
-    form = rng.choice(forms)
-    text = form.format(about=about, situation=situation, Situation=situation[:1].upper() + situation[1:])
+    form = rng.choice(load_habits().introductions[persona.register])
+    parts = {"about": about, "situation": situation, "role": persona.role}
+    parts["Situation"] = situation[:1].upper() + situation[1:]
+    text = re.sub(r"\{(\w+)\}", lambda m: str(parts[m[1]]), form)
     return surface(text, persona, rng)
 
 
@@ -168,7 +151,7 @@ def _contractions(body: str, voice: Mapping[str, Any], vocabulary: Words) -> str
 def _name(form: str, persona: Persona) -> str:
     voice = persona.voice
     given = voice.get("given") or persona.name.split(" ")[0]
-    return form.replace("<given>", given).replace("<name>", persona.name)
+    return form.replace("<given>", given).replace("<fullname>", persona.name)
 
 
 def _greet(body: str, persona: Persona, vocabulary: Words, rng: random.Random) -> str:

@@ -36,6 +36,12 @@ SLOTS: Mapping[str, frozenset[str]] = {
     "double_check": frozenset(),
 }
 _LEADING = frozenset({"accept", "next"})  # something follows: the final stop stays
+_LED_IN = re.compile(
+    r"(?:then|also|next|now|and|after|afterwards|finally|first|great|good|nice|perfect|lovely|thanks|thank you|thx"
+    r"|ta|one more|another|while|once|additionally|thereafter|furthermore|in addition|lastly|ok|okay|oh|ah|so"
+    r"|that looks|looks good|i see|as (?:a|the) next|with that|following)\b",
+    re.IGNORECASE,
+)
 _SLOT = re.compile(r"\{(\w+)\}")
 
 
@@ -124,7 +130,12 @@ def phrase(
 
 
 def lead_in(text: str, persona: Persona, rng: random.Random, *, avoid: Collection[str] = ()) -> str:
-    """Return the next request with a connective before it ("next up: can you …"), in proper case."""
+    """Return the next request with a connective before it ("next up: can you …"), in proper case.
+
+    A request that brings its own ("then …", "also …", "great, now …") is returned as it is: two would stutter.
+    """
+    if _LED_IN.match(text):
+        return text
     return join(phrase("next", persona, rng, avoid=avoid), text, persona)
 
 

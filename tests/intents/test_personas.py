@@ -97,6 +97,19 @@ def test_place_bound_work_lies_at_the_water() -> None:
     assert all(p.voice["place"] in ports for p in docks)
 
 
+def test_work_exists_where_it_is_done() -> None:
+    places = {loc.key: set(loc.cities + loc.ports) for loc in CATALOG.locales}
+    bound = {
+        role: set().union(*(places[land] for land in entry.lands))
+        for family in CATALOG.families.values()
+        for content in family.industries.values()
+        for role, entry in content.roles.items()
+        if entry.lands
+    }
+    assert len(bound) >= 15
+    assert all(p.voice["place"] in bound[p.role] for p in PERSONAS if p.role in bound)
+
+
 def test_stories_read_well() -> None:
     for p in PERSONAS:
         assert voice_problems(p.work_context) == [], p.work_context
@@ -172,6 +185,7 @@ MISTAKES = [
     ("habits.yaml", "chance: 0.7", "chance: 7", ["greetings.hey.chance", "less than or equal to 1"]),
     ("catalog.yaml", "personas_per_role: 2", "personas_per_role: 50", ["names.yaml", "too few names"]),
     ("catalog.yaml", "personas_per_role: 2", "personas_per_role: 0", ["personas_per_role"]),
+    ("industries/land.yaml", "lands: [br,", "lands: [bra,", ["Coffee Quality Grader.lands", "no 'bra'"]),
     ("names.yaml", "locales:", "locales: [", ["names.yaml", "not valid YAML"]),
 ]
 

@@ -158,6 +158,8 @@ POLITE = Persona("A B", "", "", voice={"polite": "polite"})
 FULL = Persona("A B", "", "", voice={"contract": "never"})
 SHORT = Persona("A B", "", "", voice={"contract": "always"})
 TRADE = Persona("A B", "", "", voice={"jargon": "high"})
+CHOPPED = Persona("A B", "", "", voice={"length": "short"})
+JOINED = Persona("A B", "", "", voice={"length": "long"})
 LOWER = Persona("A B", "", "", voice={"case": "lower", "stop": "drop"})
 UPPER = Persona("A B", "", "", voice={"case": "sentence"})
 CHANGES = [
@@ -173,6 +175,12 @@ CHANGES = [
         "I am sure it is not there. Write 'do not' to x.txt.",
         "I'm sure it isn't there. Write 'do not' to x.txt.",
     ),
+    (CHOPPED, "Sort a.csv; keep b.csv.", "Sort a.csv. Keep b.csv."),
+    (CHOPPED, "Sort a.csv, and then copy it.", "Sort a.csv. Then copy it."),
+    (CHOPPED, "If a.csv is there, sort it; then copy it.", "If a.csv is there, sort it; then copy it."),
+    (JOINED, "Sort a.csv. Copy it to b/.", "Sort a.csv, and copy it to b/."),
+    (JOINED, "Sort a.csv. Marta needs it.", "Sort a.csv. Marta needs it."),
+    (UPPER, "Two lines: last=.. and sum=..", "Two lines: last=.. and sum=.."),
     (TRADE, "Copy the folder to b/.", "Copy the directory to b/."),
     (TRADE, "Add a column called folder to x.csv.", "Add a column called folder to x.csv."),
     (
@@ -287,6 +295,8 @@ GOOD = [
     "Column a is wrong, and option A is too. He had had enough. Bye bye!",
     "Put e.g. 10 10 into x.txt... then stop :)",
     'Use ${HOME}, `{x}` and {"a": 1}. A European one-off is an honest mistake.',
+    "Each file carries an SPDX-Header; log 'done {name}' and two lines, subject: ... and author: ...",
+    "Two lines, last=.. and sum=.., then 01, 02.. within a day.",
     "Fix it (see a.py), please: it fails, i.e. exits with 1.",
 ]
 BAD = {
