@@ -193,6 +193,8 @@ class Episode:
             "user_events": self._user_events,
             "seen": self._seen,
             "tree": self._tree,
+            # processes end with their box: a saved record of one would be polled under a dead id
+            "tools": {name: value for name, value in self.toolbox.state.items() if name != "processes"},
             "digest": self._digest,
             "timings": self.timings,
         }
@@ -209,10 +211,10 @@ class Episode:
         cls, saved: EpisodeSnapshot, workspace: Workspace, toolbox: Toolbox, simulator: UserSimulator
     ) -> Episode:
         """Build the episode that `snapshot` saved, on a workspace of its own."""
-        workspace.restore(saved.workspace)
-        toolbox.reset(workspace)
-        simulator.set_state(copy.deepcopy(saved.user))
         state = copy.deepcopy(saved.state)
+        workspace.restore(saved.workspace)
+        toolbox.reset(workspace, state["tools"])
+        simulator.set_state(copy.deepcopy(saved.user))
         episode = cls(saved.scenario, workspace, toolbox, simulator, saved.seed)
         for name in ("messages", "steps", "outcome", "reason", "counts", "timings"):
             setattr(episode, name, state[name])

@@ -7,11 +7,16 @@ from dataclasses import dataclass
 
 import gymnasium as gym
 import pytest
+from hypothesis import settings
 
 import ise_gym  # noqa: F401
 from ise_gym.messages import assistant, tool_call
 from ise_gym.scenario import CheckResult, Persona, PlanStep, Request, Scenario, SubGoal
 from ise_gym.workspace.base import SeedFile, Workspace
+
+# A busy machine is no failure: hypothesis' 200 ms deadline would make it one.
+settings.register_profile("ise_gym", deadline=None)
+settings.load_profile("ise_gym")
 
 
 @dataclass(frozen=True)
