@@ -8,8 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from ise_gym.errors import UserError
-
 app = typer.Typer(help="List the tasks of the catalog, or prove that they are sound.", no_args_is_help=True)
 
 
@@ -56,6 +54,7 @@ def check(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from ise_gym.rollout.prove import Row, check_tasks
+    from ise_gym.trajectory.atomic import replacing
 
     console = Console(stderr=True)
     columns = (TextColumn("[bold]tasks"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
@@ -69,7 +68,8 @@ def check(
 
         report = check_tasks(names or [], seeds, workers, advance, backend=backend)
     if out is not None:
-        _write_json(out, report.to_json())
+        with replacing(out) as file:
+            file.write((json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n").encode())
     _show(report.to_json())
     if not report.ok:
         raise typer.Exit(1)
@@ -101,10 +101,3 @@ def _show(report: dict[str, Any]) -> None:
     table.add_section()
     table.add_row("all", str(report["tasks"]), str(report["tasks"] - report["failed"]), "", "")
     console.print(table)
-
-
-def _write_json(path: Path, value: Any) -> None:
-    try:
-        path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: can't be written ({error.strerror}).") from error

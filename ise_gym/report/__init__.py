@@ -1,1 +1,10 @@
-"""Pictures and pages made from what was recorded."""
+"""Pictures and the viewer: one HTML file that shows what was recorded, learned and measured.
+
+`write_report` makes it. The file needs no network and trusts nothing that it shows: transcripts are what models
+and programs wrote, so they reach the page as text only.
+"""
+
+from ise_gym.report.inputs import Comparison, PassRate
+from ise_gym.report.write import write_report
+
+__all__ = ["Comparison", "PassRate", "write_report"]

@@ -10,13 +10,12 @@
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ise_gym.errors import UserError
+from ise_gym.trajectory.atomic import replacing
 from ise_gym.trajectory.record import Trajectory
 from ise_gym.trajectory.store import read_trajectories
 
@@ -106,21 +105,13 @@ def export_file(store: str | Path, format: str, out: str | Path, *, passed_only:
     Raises:
         UserError: a bad store or an unwritable file.
     """
-    target, convert, count = Path(out), FORMATS[format], 0
-    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("wb") as file:
-            for trajectory in read_trajectories(store):
-                if passed_only and trajectory.outcome != "passed":
-                    continue
-                file.write(dump(convert(trajectory)))
-                count += 1
-        draft.replace(target)
-    except OSError as error:
-        raise UserError(f"{target}: can't be written ({error.strerror}).") from error
-    finally:
-        draft.unlink(missing_ok=True)
+    convert, count = FORMATS[format], 0
+    with replacing(out) as file:
+        for trajectory in read_trajectories(store):
+            if passed_only and trajectory.outcome != "passed":
+                continue
+            file.write(dump(convert(trajectory)))
+            count += 1
     return count
 
 

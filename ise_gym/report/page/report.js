@@ -1,0 +1,253 @@
+"use strict";
+// The episode browser. Everything that was recorded reaches the page through textContent only.
+(() => {
+  const $ = (id) => document.getElementById(id);
+  const lines = JSON.parse($("data").textContent);
+  const unpacked = new Map();
+  const LINES = 24;
+  let order = lines.map((_, n) => n);
+  let current = -1;
+
+  const el = (tag, kind, text) => {
+    const node = document.createElement(tag);
+    if (kind) node.className = kind;
+    if (text !== undefined && text !== null) node.textContent = text;
+    return node;
+  };
+  const add = (parent, ...children) => { parent.append(...children.filter(Boolean)); return parent; };
+
+  async function unpack(n) {
+    if (unpacked.has(n)) return unpacked.get(n);
+    const bytes = Uint8Array.from(atob($("e" + n).textContent), (c) => c.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const value = JSON.parse(await new Response(stream).text());
+    unpacked.set(n, value);
+    return value;
+  }
+
+  // ---- the list ----
+  const list = $("list");
+  const buttons = lines.map((line, n) => {
+    const button = el("button", line.outcome);
+    button.type = "button";
+    button.dataset.n = n;
+    add(button,
+      add(el("div", "who"), el("span", "", line.who || line.id), el("span", "badge " + line.outcome, line.outcome === "passed" ? "passed" : line.outcome.replace("_", " ") + " " + line.score.toFixed(2))),
+      el("div", "what", line.intent),
+      el("div", "meta", [line.store, line.complexity, line.turns + " turns", line.calls + " calls", line.failed ? line.failed + " failed" : "", line.drift ? "drift " + line.drift : ""].filter(Boolean).join(" · ")));
+    button.addEventListener("click", () => open(n, true));
+    return button;
+  });
+  const words = lines.map((l) => [l.id, l.who, l.intent, l.store, l.complexity, ...l.domains, ...l.tasks].join("\n").toLowerCase());
+  const deepWords = new Map();
+
+  let filterRun = 0;
+  async function filter() {
+    const run = ++filterRun;
+    const q = $("q").value.trim().toLowerCase();
+    const deep = $("f-deep").checked && q;
+    const want = (id) => ($(id) ? $(id).value : "");
+    const keep = [];
+    for (let n = 0; n < lines.length; n++) {
+      const l = lines[n];
+      if (want("f-outcome") && l.outcome !== want("f-outcome")) continue;
+      if (want("f-domain") && !l.domains.includes(want("f-domain"))) continue;
+      if (want("f-store") && l.store !== want("f-store")) continue;
+      if ($("f-failed").checked && !l.failed) continue;
+      if (q && !words[n].includes(q)) {
+        if (!deep) continue;
+        if (!deepWords.has(n)) {
+          deepWords.set(n, JSON.stringify((await unpack(n)).messages).toLowerCase());
+          unpacked.delete(n);
+          if (run !== filterRun) return;
+        }
+        if (!deepWords.get(n).includes(q) && !deepWords.get(n).includes(JSON.stringify(q).slice(1, -1))) continue;
+      }
+      keep.push(n);
+    }
+    if (run !== filterRun) return;
+    order = keep;
+    list.replaceChildren(...keep.map((n) => add(document.createElement("li"), buttons[n])));
+    $("count").textContent = keep.length === lines.length ? lines.length + " episodes" : keep.length + " of " + lines.length + " episodes";
+  }
+
+  // ---- one episode ----
+  async function open(n, focus) {
+    if (n < 0 || n >= lines.length) return;
+    if (current >= 0) buttons[current].removeAttribute("aria-current");
+    current = n;
+    buttons[n].setAttribute("aria-current", "true");
+    const top = buttons[n].offsetTop - list.offsetTop;
+    if (top < list.scrollTop || top + buttons[n].offsetHeight > list.scrollTop + list.clientHeight) list.scrollTop = top - list.clientHeight / 3;
+    if (focus) try { history.replaceState(null, "", "#episode=" + encodeURIComponent(lines[n].id)); } catch (error) { /* a sandboxed frame: no address to keep */ }
+    const pane = $("episode");
+    let data;
+    try {
+      data = await unpack(n);
+    } catch (error) {
+      pane.replaceChildren(el("p", "empty muted", "This browser can't unpack the episode (" + error.message + "). A current Chromium, Firefox or Safari can."));
+      return;
+    }
+    if (n !== current) return;
+    pane.replaceChildren(head(lines[n], data), turns(data), verdict(lines[n], data));
+    pane.dataset.episode = lines[n].id;
+    if (focus) { pane.focus({ preventScroll: true }); if (pane.getBoundingClientRect().top < 0) $("episodes").scrollIntoView(); }
+  }
+
+  function facts(pairs) {
+    const dl = el("dl", "facts");
+    for (const [name, value] of pairs) {
+      if (value === "" || value === undefined || value === null) continue;
+      add(dl, el("dt", "", name), el("dd", "", typeof value === "object" ? JSON.stringify(value) : String(value)));
+    }
+    return dl;
+  }
+
+  function fold(title, ...content) {
+    return add(el("details"), el("summary", "", title), ...content);
+  }
+
+  function goals(subgoals) {
+    const ul = el("ul", "goals");
+    for (const [name, held] of Object.entries(subgoals)) {
+      const li = add(el("li", held ? "yes" : "no", name), el("span", "sr", held ? " (holds)" : " (does not hold)"));
+      ul.append(li);
+    }
+    return ul;
+  }
+
+  function head(line, data) {
+    const p = data.persona;
+    const box = el("div");
+    const guard = data.user.guard || {};
+    add(box,
+      add(el("div", "ep-head"), el("h3", "", line.who || line.id), line.drift ? el("span", "badge warn", "role drift × " + line.drift) : null, el("span", "badge", "score " + line.score.toFixed(3)), el("span", "badge " + line.outcome, line.outcome.replace("_", " "))),
+      el("div", "ep-sub", [p.industry, p.experience_level, p.communication_style].filter(Boolean).join(" · ")),
+      el("div", "ep-sub", [line.id, line.complexity, line.domains.join(", "), line.tasks.join(", ")].filter(Boolean).join(" · ")));
+    if (data.intent) box.append(el("div", "intent", data.intent));
+    const names = Object.keys(data.subgoals);
+    if (names.length) add(box, el("h4", "", "Sub-goals: " + names.filter((k) => data.subgoals[k]).length + " of " + names.length + " hold"), goals(data.subgoals));
+    box.append(fold("About this episode", facts([
+      ["scenario", data.scenario_id], ["seed", data.seed], ["reason", data.reason],
+      ["agent", data.agent], ["user", data.user.name], ["role guard", Object.entries(guard).map(([k, v]) => k + " " + v).join(", ")],
+      ["environment", data.env], ["counts", data.counts], ["hashes", data.hashes], ["timings", data.timings], ["metadata", data.metadata],
+      ["tools offered", data.tools.map((t) => t.function && t.function.name).join(", ")],
+    ])));
+    return box;
+  }
+
+  function turns(data) {
+    const box = el("div", "turns");
+    const answers = new Map();
+    for (const m of data.messages) if (m.role === "tool") answers.set(m.tool_call_id, m);
+    const shown = new Set();
+    data.messages.forEach((m, position) => {
+      if (m.role === "tool") {
+        if (!shown.has(m.tool_call_id)) box.append(add(el("div", "turn tool"), call({ function: { name: m.name || "?", arguments: "" } }, m)));
+        return;
+      }
+      for (const c of m.tool_calls || []) if (answers.has(c.id)) shown.add(c.id);
+      box.append(turn(m, position, data.steps[position], answers));
+    });
+    return box;
+  }
+
+  function turn(m, position, step, answers) {
+    const node = el("div", "turn " + m.role);
+    const by = add(el("div", "by"), el("span", "", position + " · " + m.role));
+    if (step) {
+      if (step.reward) by.append(el("span", "reward", "reward " + (step.reward > 0 ? "+" : "") + step.reward.toFixed(3) + ", score " + step.score.toFixed(3)));
+      if (step.digest) { const d = el("span", "digest", "workspace " + step.digest.slice(0, 12)); d.title = "workspace digest " + step.digest; by.append(d); }
+    }
+    node.append(by);
+    if (m.role === "system") { node.append(fold("System prompt (" + m.content.length + " characters)", el("div", "bubble", m.content))); return node; }
+    if (m.reasoning_content) node.append(fold("Reasoning", el("div", "think", m.reasoning_content)));
+    if (m.content) node.append(el("div", "bubble", m.content));
+    for (const c of m.tool_calls || []) node.append(call(c, answers.get(c.id)));
+    return node;
+  }
+
+  function call(c, answer) {
+    const failed = !answer || answer.success === false;
+    const box = el("div", "call" + (failed ? " failed" : ""));
+    const header = add(el("div", "call-head"), el("code", "", c.function.name));
+    let badge = answer ? (failed ? "failed" : "ok") : "no answer";
+    if (answer && answer.exit_code !== null && answer.exit_code !== undefined) badge = (failed ? "failed · " : "") + "exit " + answer.exit_code;
+    header.append(el("span", "badge " + (failed ? "failed" : "ok"), badge));
+    box.append(header);
+    if (c.function.arguments) box.append(args(c.function.arguments));
+    if (answer) output(box, answer.content);
+    return box;
+  }
+
+  function args(text) {
+    const box = el("div", "args");
+    let value;
+    try { value = JSON.parse(text); } catch (error) { value = null; }
+    if (value === null || typeof value !== "object" || Array.isArray(value)) return add(box, el("pre", "", text));
+    const entries = Object.entries(value);
+    for (const [name, item] of entries) {
+      if (entries.length > 1 || name !== "command") box.append(el("div", "key", name));
+      box.append(el("pre", "", typeof item === "string" ? item : JSON.stringify(item, null, 2)));
+    }
+    return box;
+  }
+
+  function output(box, text) {
+    const rows = text.split("\n");
+    const pre = el("pre", "output", rows.length > LINES + 4 ? rows.slice(0, LINES).join("\n") : text || "(no output)");
+    box.append(pre);
+    if (rows.length <= LINES + 4) return;
+    const more = el("button", "more", "Show all " + rows.length + " lines");
+    more.type = "button";
+    more.addEventListener("click", () => { pre.textContent = text; more.remove(); });
+    box.append(more);
+  }
+
+  function verdict(line, data) {
+    return add(el("div", "verdict"), el("span", "badge " + line.outcome, line.outcome.replace("_", " ")), el("span", "muted", " " + (data.reason || "")));
+  }
+
+  // ---- keys, theme, address ----
+  function move(by) {
+    if (!order.length) return;
+    const at = order.indexOf(current);
+    const next = at < 0 ? (by > 0 ? 0 : order.length - 1) : Math.min(Math.max(at + by, 0), order.length - 1);
+    open(order[next], true);
+  }
+  function nextFailure() {
+    const all = [...$("episode").querySelectorAll(".call.failed")];
+    const next = all.find((node) => node.getBoundingClientRect().top > 90) || all[0];
+    if (next) next.scrollIntoView({ block: "start" });
+  }
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
+    if (event.key === "Escape" && typing) { event.target.blur(); return; }
+    if (typing) return;
+    if (event.key === "/") { event.preventDefault(); $("q").focus(); }
+    else if (event.key === "j") move(1);
+    else if (event.key === "k") move(-1);
+    else if (event.key === "f") nextFailure();
+    else if ((event.key === "ArrowDown" || event.key === "ArrowUp") && list.contains(event.target)) {
+      event.preventDefault();
+      const at = order.indexOf(Number(event.target.dataset.n)) + (event.key === "ArrowDown" ? 1 : -1);
+      if (at >= 0 && at < order.length) buttons[order[at]].focus();
+    }
+  });
+  let timer;
+  $("filters").addEventListener("submit", (event) => event.preventDefault());
+  $("filters").addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(filter, 120); });
+  const root = document.documentElement;
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const follow = () => { root.dataset.theme = dark.matches ? "dark" : "light"; };
+  follow();
+  dark.addEventListener("change", follow);
+  $("theme").addEventListener("click", () => { root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark"; });
+
+  filter();
+  const asked = new URLSearchParams(location.hash.slice(1)).get("episode");
+  const found = asked ? lines.findIndex((l) => l.id === asked) : -1;
+  if (lines.length) open(found >= 0 ? found : 0, false).then(() => { if (found >= 0) $("episodes").scrollIntoView(); });
+  document.documentElement.dataset.ready = "yes";
+})();

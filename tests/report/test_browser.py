@@ -1,0 +1,186 @@
+"""The report in a real browser: it renders, filters, opens episodes, and runs nothing that was recorded."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_samples import EVIL, fill, sample
+
+from ise_gym.report import write_report
+
+selenium = pytest.importorskip("selenium", reason="the report's browser tests need the selenium package")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+if not CHROMIUM or not DRIVER:
+    pytest.skip(
+        "NOT TESTED: the report in a browser, chromium and chromedriver are missing", allow_module_level=True
+    )
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--window-size=1400,1000",
+        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
+    ):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def visit(browser: Any) -> Callable[[Path, str], Any]:
+    def go(path: Path, fragment: str = "") -> Any:
+        browser.get("about:blank")
+        browser.get(f"file://{path}{fragment}")
+        wait(
+            browser,
+            "document.documentElement.dataset.ready === 'yes' && !!document.querySelector('#episode .turns')",
+        )
+        return browser
+
+    return go
+
+
+def wait(browser: Any, condition: str, seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if browser.execute_script(f"return !!({condition})"):
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"never true in the page: {condition}")
+
+
+def js(browser: Any, expression: str) -> Any:
+    return browser.execute_script(f"return {expression}")
+
+
+def test_an_episode_is_readable_and_filters_work(tmp_path: Path, visit: Callable[..., Any]) -> None:
+    store = fill(tmp_path / "s", [sample(n, "failed" if n == 3 else "passed", turns=4) for n in range(8)])
+    page = visit(write_report(tmp_path / "r.html", [store], title="My report"))
+    assert page.title == "My report" and not page.get_log("browser")
+    text = js(page, "document.getElementById('episode').innerText")
+    for words in (
+        "Person 0",
+        "request 0: plain words",
+        "exit 2",
+        "exit 0",
+        "reward +0.500",
+        "✔" * 0 + "second",
+    ):
+        assert words in text, words
+    assert js(page, "document.querySelectorAll('#episode .call.failed').length") == 2
+    assert js(page, "document.querySelectorAll('#episode .goals .yes').length") == 2
+    assert "line 59" not in text and "Show all 60 lines" in text
+    page.execute_script("document.querySelector('.more').click()")
+    assert "line 59 plain" in js(page, "document.getElementById('episode').innerText")
+
+    def matching(setup: str) -> int:
+        page.execute_script(
+            "for (const f of document.querySelectorAll('#filters input, #filters select'))"
+            " { if (f.type === 'checkbox') f.checked = false; else f.value = ''; }" + setup
+        )
+        page.execute_script("document.getElementById('filters').dispatchEvent(new Event('input'))")
+        time.sleep(0.3)
+        return int(js(page, "document.querySelectorAll('#list li').length"))
+
+    assert matching("") == 8
+    assert matching("document.getElementById('f-outcome').value = 'failed'") == 1
+    assert matching("document.getElementById('f-domain').value = 'code-runtime'") == 4
+    assert matching("document.getElementById('q').value = 'INTENT 5'") == 1
+    assert matching("document.getElementById('q').value = 'why plain'") == 0
+    deep = (
+        "document.getElementById('q').value = 'why plain'; document.getElementById('f-deep').checked = true"
+    )
+    assert matching(deep) == 8
+    assert matching("document.getElementById('f-failed').checked = true") == 8
+
+
+def test_keys_move_between_episodes_and_the_address_names_one(
+    tmp_path: Path, visit: Callable[..., Any]
+) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    path = write_report(tmp_path / "r.html", [fill(tmp_path / "s", [sample(n) for n in range(5)])])
+    page = visit(path, "#episode=episode-0003")
+    assert js(page, "document.getElementById('episode').dataset.episode") == "episode-0003"
+    page = visit(path)
+    body = page.find_element(By.TAG_NAME, "body")
+    body.send_keys("j")
+    wait(page, "document.getElementById('episode').dataset.episode === 'episode-0001'")
+    assert page.current_url.endswith("#episode=episode-0001")
+    assert js(page, "document.activeElement.id") == "episode"
+    page.switch_to.active_element.send_keys("k")
+    wait(page, "document.getElementById('episode').dataset.episode === 'episode-0000'")
+    page.switch_to.active_element.send_keys("/")
+    assert js(page, "document.activeElement.id") == "q"
+    page.switch_to.active_element.send_keys("Person 4")
+    wait(page, "document.querySelectorAll('#list li').length === 1")
+    page.switch_to.active_element.send_keys(Keys.ESCAPE)
+    before = js(page, "document.documentElement.dataset.theme")
+    page.execute_script("document.getElementById('theme').click()")
+    assert js(page, "document.documentElement.dataset.theme") != before
+
+
+def test_hostile_transcripts_run_nothing(tmp_path: Path, visit: Callable[..., Any]) -> None:
+    store = fill(tmp_path / "s", [sample(1, words=EVIL, turns=3)])
+    page = visit(write_report(tmp_path / "r.html", [store], title="calm"))
+    time.sleep(0.3)
+    assert page.title == "calm"
+    assert js(page, "document.querySelectorAll('img, #episode script, #episode b').length") == 0
+    assert "onerror=" in js(page, "document.getElementById('episode').textContent")
+    assert not page.get_log("browser")
+    page.execute_script(
+        "const s = document.createElement('script'); s.textContent = 'document.title = 1'; document.body.append(s)"
+    )
+    assert page.title == "calm", "the policy let a foreign script run"
+    assert any("Content Security Policy" in entry["message"] for entry in page.get_log("browser"))
+
+
+def test_300_long_episodes_open_fast(tmp_path: Path, visit: Callable[..., Any]) -> None:
+    store = fill(tmp_path / "s", [sample(n, words=f"words {n} " * 4, turns=25) for n in range(300)])
+    path = write_report(tmp_path / "r.html", [store])
+    assert path.stat().st_size < 6_000_000
+    began = time.monotonic()
+    page = visit(path)
+    loaded = time.monotonic() - began
+    page.execute_script(
+        "window.t0 = performance.now(); document.querySelector('#list button[data-n=\"250\"]').click()"
+    )
+    wait(page, "document.getElementById('episode').dataset.episode === 'episode-0250'")
+    opened = js(page, "performance.now() - window.t0")
+    assert js(page, "document.querySelectorAll('#list li').length") == 300
+    assert js(page, "document.querySelectorAll('#episode .turn').length") == 76
+    assert loaded < 8 and opened < 2000
+
+
+def test_no_sideways_scrolling_on_a_phone(tmp_path: Path, visit: Callable[..., Any]) -> None:
+    store = fill(tmp_path / "s", [sample(1, words="verylongword" * 40, turns=2)])
+    path = write_report(tmp_path / "r.html", [store], title="A long title " * 6)
+    page = visit(path)
+    page.set_window_size(500, 900)
+    try:
+        wait(page, "innerWidth <= 500")
+        assert js(page, "document.documentElement.scrollWidth <= innerWidth")
+    finally:
+        page.set_window_size(1400, 1000)
