@@ -11,9 +11,9 @@ from pathlib import Path
 
 import gymnasium as gym
 import pytest
-from conftest import make_scenario, write
 from gymnasium.error import InvalidAction
 from gymnasium.utils.env_checker import check_env, data_equivalence
+from made_scenarios import make_scenario, write
 
 from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.messages import assistant, tool_call

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import FileHolds, make_scenario
+from made_scenarios import FileHolds, make_scenario
 
 from ise_gym.goals import GoalBoard
 from ise_gym.scenario import Request, SubGoal

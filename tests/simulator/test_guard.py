@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import make_scenario
+from made_scenarios import make_scenario
 
 from ise_gym.errors import UserError
 from ise_gym.messages import user
