@@ -2,8 +2,8 @@ import copy
 
 import gymnasium as gym
 import pytest
-from conftest import make_scenario
 from gymnasium.error import InvalidAction
+from made_scenarios import make_scenario
 
 from ise_gym.messages import assistant
 from ise_gym.parsing import parse_completion

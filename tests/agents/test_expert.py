@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from conftest import make_scenario
+from made_scenarios import make_scenario
 
 from ise_gym.agents.expert import AGAIN, CLOSING, ExpertAgent, LazyAgent, compiled, current_assignment
 from ise_gym.messages import assistant, system, tool_calls_of, tool_result, user
