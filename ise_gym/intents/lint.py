@@ -18,7 +18,7 @@ _VOWEL_AS_CONSONANT = re.compile(
 _SILENT_H = re.compile(r"(?i)(hour|honest|honou?r|heir)")
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|(?<!\$)\{[A-Za-z_]\w*\}|<(?:given|fullname|city|port)>")
 _DOUBLE = re.compile(
-    r"[,;:]\s*(?!\.\.)[.,;:!?]|[.!?]\s*[,;:](?!\))|(?<!\.)\.\s?\.(?!\.)|[!?]{2,}|[!?]\s*\.(?!\.)|\.\s*[!?]"
+    r"[,;:]\s*(?!\.\.)[.,;:!?]|(?<!\.)(?<!\betc)[.!?]\s*[,;:](?!\))|(?<![.:=])\.\s?\.(?!\.)|[!?]{2,}|[!?]\s*\.(?!\.)|\.\s*[!?]"
 )
 _SPACED = re.compile(r"[^\s][ \t]+[,.;:!?](?=\s|$)")
 _CODE = re.compile(r"```.*?```|`[^`\n]+`|\"[^\"\n]+\"|(?<![\w'])'[^'\n]+'(?!\w)", re.DOTALL)

@@ -22,6 +22,7 @@ _SPAN = re.compile(
     re.DOTALL,
 )
 _MARKS = re.compile(r"[\d_/\\@#=<>*$|~&^%+{}\[\]]|\w\.\w|[a-zß-ÿ][A-ZÀ-Þ]|\w:\w|\w\(|^\.\w|^--?\w")
+_LATIN = re.compile(r"(?:e\.g|i\.e|a\.m|p\.m)\.", re.IGNORECASE)
 _TRAIL = ".,;:!?'’…"
 
 
@@ -32,7 +33,8 @@ def _shape(word: str) -> tuple[int, int]:
         start += 1
     while end > start:
         last = word[end - 1]
-        if word[start:end].endswith(".."):  # "sum=.." is a form to fill in, not the end of a sentence
+        # "sum=.." is a form to fill in, and "e.g." an abbreviation: neither ends a sentence
+        if word[start:end].endswith("..") or _LATIN.fullmatch(word[start:end]):
             break
         unopened = (last == ")" and "(" not in word[start:end]) or (
             last == "]" and "[" not in word[start:end]

@@ -181,6 +181,7 @@ CHANGES = [
     (JOINED, "Sort a.csv. Copy it to b/.", "Sort a.csv, and copy it to b/."),
     (JOINED, "Sort a.csv. Marta needs it.", "Sort a.csv. Marta needs it."),
     (UPPER, "Two lines: last=.. and sum=..", "Two lines: last=.. and sum=.."),
+    (UPPER, "use a date, e.g. today, and stop.", "Use a date, e.g. today, and stop."),
     (TRADE, "Copy the folder to b/.", "Copy the directory to b/."),
     (TRADE, "Add a column called folder to x.csv.", "Add a column called folder to x.csv."),
     (
@@ -296,7 +297,8 @@ GOOD = [
     "Put e.g. 10 10 into x.txt... then stop :)",
     'Use ${HOME}, `{x}` and {"a": 1}. A European one-off is an honest mistake.',
     "Each file carries an SPDX-Header; log 'done {name}' and two lines, subject: ... and author: ...",
-    "Two lines, last=.. and sum=.., then 01, 02.. within a day.",
+    "Take e.g., x.csv, y.csv, etc., i.e. all of them at 9 a.m., please.",
+    'Two lines, last=.. and sum=.., then 01, 02.. within a day: {"day":..,"x":1}',
     "Fix it (see a.py), please: it fails, i.e. exits with 1.",
 ]
 BAD = {
