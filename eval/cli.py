@@ -34,8 +34,11 @@ def _root() -> None:
 
 @app.command()
 def run(
-    suite: Annotated[str, typer.Option(help="Suite by name (builtin, demo-easy) or a YAML file.")],
-    agent: Annotated[str, typer.Option(help="Who acts: expert, lazy, openai:MODEL, transformers:DIR.")],
+    suite: Annotated[str, typer.Option(help="Suite by name (builtin, demo-easy, claweval) or a YAML file.")],
+    agent: Annotated[
+        str,
+        typer.Option(help="Who acts: expert, openai:MODEL, transformers:DIR; claweval: vacuous, explorer."),
+    ],
     out: Annotated[Path, typer.Option(help="Run folder; the same command resumes it.")],
     adapter: Annotated[
         Path | None, typer.Option(help="LoRA adapter folder on top of transformers:DIR.", show_default="none")
@@ -65,6 +68,16 @@ def run(
     allow_contaminated: Annotated[
         bool, typer.Option("--allow-contaminated", help="Run although training and suite share tasks.")
     ] = False,
+    claw_eval: Annotated[
+        Path | None, typer.Option(help="claweval: checkout of the benchmark.", show_default="none")
+    ] = None,
+    protocol: Annotated[str, typer.Option(help="claweval: upstream.")] = "upstream",
+    tasks: Annotated[
+        str, typer.Option(help="claweval: T, C, M, a tag, a file of ids, ids, or a glob.")
+    ] = "T",
+    judge: Annotated[str, typer.Option(help="claweval: none, stub:SCORE or openai:MODEL.")] = "none",
+    judge_base_url: Annotated[str, typer.Option(help="claweval: endpoint of the judge.")] = "",
+    judge_cache: Annotated[str, typer.Option(help="claweval: folder of cached judge answers.")] = "",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table.")] = False,
 ) -> None:
     """Play a suite and print pass@1 with its interval.
@@ -72,6 +85,8 @@ def run(
     Exit code 0 when every trial has a verdict, 1 when some ended in an error, 130 when interrupted.
     """
     from eval.builtin import run_suite
+    from eval.claweval.judge import parse_judge
+    from eval.claweval.runner import run_claweval
     from eval.tables import summary_table
     from ise_gym.rollout.progress import RolloutProgress
 
@@ -80,26 +95,43 @@ def run(
         options["adapter"] = str(adapter)
     console = Console(stderr=True, quiet=quiet)
     with RolloutProgress(console, title="eval") as progress:
-        summary = run_suite(
-            suite,
-            agent,
-            out,
-            agent_options=options,
-            trials=trials,
-            limit=limit,
-            seed=seed,
-            user=user,
-            backend=backend,
-            workers=workers,
-            slots=slots,
-            trained_on=trained_on or (),
-            allow_contaminated=allow_contaminated,
-            on_progress=progress,
-        )
+        shared: dict[str, Any] = {
+            "agent_options": options,
+            "trials": trials,
+            "limit": limit,
+            "seed": seed,
+            "workers": workers,
+            "on_progress": progress,
+        }
+        if suite == "claweval":
+            chosen = parse_judge(judge, base_url=judge_base_url, cache=judge_cache)
+            summary = run_claweval(
+                _given(claw_eval), agent, out, tasks=tasks, judge=chosen, protocol=protocol, **shared
+            )
+        else:
+            summary = run_suite(
+                suite,
+                agent,
+                out,
+                user=user,
+                backend=backend,
+                slots=slots,
+                trained_on=trained_on or (),
+                allow_contaminated=allow_contaminated,
+                **shared,
+            )
     if not quiet:
         Console().print(summary_table(summary))
     if not summary.complete:
         raise typer.Exit(1)
+
+
+def _given(checkout: Path | None) -> Path:
+    if checkout is None:
+        raise UserError(
+            "--suite claweval needs --claw-eval DIR, a checkout of github.com/claw-eval/claw-eval."
+        )
+    return checkout
 
 
 @app.command()

@@ -7,6 +7,7 @@ hang is a timeout, and whatever happened is a line in the ledger with its own ou
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import multiprocessing
 import time
 from collections import deque
@@ -79,11 +80,13 @@ def run_claweval(
     """
     if protocol != "upstream":
         raise UserError(f"unknown protocol '{protocol}'; known: upstream.")
+    _require_packages()
     source = open_checkout(checkout)
     chosen, left_out = playable(select(load_tasks(source.root), tasks), judge)
     if not chosen:
         raise UserError(f"none of the tasks in '{tasks}' can be played: {_why(left_out)}.")
-    chosen = chosen[: limit or len(chosen)]
+    count = min(limit or len(chosen), len(chosen))
+    chosen = [chosen[i * len(chosen) // count] for i in range(count)]
     card = make_card(source, chosen, left_out, protocol, agent, agent_options or {}, judge, trials, seed)
     folder = open_run(Path(out), card)
     plan = WorkerPlan(
@@ -92,7 +95,7 @@ def run_claweval(
         log=(folder / "benchmark.log").resolve(),
         agent=agent,
         agent_options=dict(agent_options or {}),
-        judge=None if judge.kind == "none" else judge,
+        judge=_placed(judge),
     )
     plan.traces.mkdir(exist_ok=True)
     with Ledger(folder / LEDGER) as ledger:
@@ -149,6 +152,19 @@ def make_card(
         versions=versions(),
         left_out=dict(left_out),
     )
+
+
+def _require_packages() -> None:
+    missing = [name for name in ("httpx", "openai") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(f"Claw-Eval needs {' and '.join(missing)}: pip install 'ise-gym[claweval]'.")
+
+
+def _placed(judge: JudgeSpec) -> JudgeSpec | None:
+    """Make the cache's path absolute: workers have another working directory."""
+    if judge.kind == "none":
+        return None
+    return dataclasses.replace(judge, cache=str(Path(judge.cache).resolve())) if judge.cache else judge
 
 
 def _why(left_out: Mapping[str, str]) -> str:

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import httpx
 
 from eval.claweval.asgi import Router
+from ise_gym.errors import UserError
 
 _numbers = itertools.count()
 
@@ -49,6 +50,7 @@ class InProcessServices:
 
     Raises (on entering):
         ServiceError: a command that isn't a Python file with an ``app``, or a service that isn't healthy.
+        UserError: a package that a service imports is not installed.
     """
 
     def __init__(self, services: Sequence[ServiceLike], root: Path, router: Router) -> None:
@@ -99,6 +101,10 @@ class InProcessServices:
         self._modules.append(name)
         try:
             spec.loader.exec_module(module)
+        except ModuleNotFoundError as error:
+            raise UserError(
+                f"service '{service.name}' needs the Python package {error.name}: pip install 'ise-gym[claweval]'."
+            ) from error
         except Exception as error:
             raise ServiceError(
                 f"service '{service.name}' failed to start: {type(error).__name__}: {error}"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.claweval.judge import JudgeSpec
+from ise_gym.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,6 @@ def main(connection: Connection, plan: WorkerPlan) -> None:
     try:
         player = _Player(plan)
     except Exception as error:
-        from ise_gym.errors import UserError
-
         is_user = isinstance(error, UserError)
         connection.send(("error", is_user, str(error) if is_user else traceback.format_exc()))
         return
@@ -80,7 +79,10 @@ def main(connection: Connection, plan: WorkerPlan) -> None:
             os._exit(1)  # the driver is gone
         if job is None:
             break
-        connection.send(("answer", player.answer(job)))
+        try:
+            connection.send(("answer", player.answer(job)))
+        except UserError as error:
+            connection.send(("error", True, str(error)))
     player.close()
 
 
@@ -127,6 +129,8 @@ class _Player:
             return Answer(job, "judge", reason=str(error))
         except ServiceError as error:
             return Answer(job, "service", reason=str(error))
+        except UserError:
+            raise
         except Exception as error:
             traceback.print_exc()
             return Answer(job, "benchmark", reason=f"{type(error).__name__}: {error}"[:500])

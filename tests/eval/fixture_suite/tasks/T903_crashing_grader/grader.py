@@ -1,0 +1,9 @@
+"""Has a bug."""
+
+from claw_eval.graders.base import AbstractGrader
+from claw_eval.models.trace import DimensionScores
+
+
+class Grader(AbstractGrader):
+    def grade(self, messages, dispatches, task, audit_data=None, judge=None):
+        return DimensionScores(completion=audit_data["nowhere"])

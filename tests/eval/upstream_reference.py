@@ -1,0 +1,77 @@
+"""Runs tasks by the benchmark's own batch function, services as subprocesses, for parity tests.
+
+Only the two model clients are replaced (agent and judge), so that no endpoint is needed. Run as a script in a
+process of its own: ``python upstream_reference.py CHECKOUT AGENT JUDGE_SCORE OUT PORT_OFFSET TASK…``; it writes
+task → dimensions, or the error that the benchmark recorded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+
+def main(root: Path, agent_spec: str, score: str, out: Path, port_offset: int, tasks: list[str]) -> None:
+    here = Path.cwd()
+    sys.path[:0] = [str(root / "src"), str(here)]
+    os.chdir(root)
+    from claw_eval import cli
+    from claw_eval.graders import llm_judge
+    from claw_eval.runner.providers import openai_compat
+
+    from eval.claweval.agents import make_claw_agent
+    from eval.claweval.judge import make_client, parse_judge
+    from eval.claweval.provider import AgentClient
+
+    agent = make_claw_agent(agent_spec, {})
+    judge = make_client(parse_judge(f"stub:{score}"))
+
+    class Provider(openai_compat.OpenAICompatProvider):
+        def __init__(self, **options: object) -> None:
+            super().__init__(model_id=agent.name, api_key="x", base_url="http://unused.invalid")
+            self.client = AgentClient(agent)
+
+    class Judge(llm_judge.LLMJudge):
+        def __init__(self, **options: object) -> None:
+            super().__init__(api_key="x")
+            self.client = judge
+
+    openai_compat.OpenAICompatProvider = Provider
+    llm_judge.LLMJudge = Judge
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "config.yaml"
+        config.write_text("judge: {api_key: x}\nmodel: {api_key: x}\n")
+        results = {}
+        for task in tasks:
+            judge.begin_trial()
+            found = cli._run_single_task(
+                task_dir=str(root / "tasks" / task),
+                config_path=str(config),
+                model=None,
+                api_key=None,
+                base_url=None,
+                trace_dir=folder,
+                port_offset=port_offset,
+                no_judge=False,
+                judge_model=None,
+                trials=1,
+            )
+            trial = found["trials"][0] if found["trials"] else {}
+            problem = found["error"] or trial.get("error")
+            results[task] = (
+                {"error": problem}
+                if problem
+                else {
+                    name: trial[name]
+                    for name in ("completion", "robustness", "safety", "task_score", "passed")
+                }
+            )
+            out.write_text(json.dumps(results))
+
+
+if __name__ == "__main__":
+    _, root, agent, score, out, offset, *names = sys.argv
+    main(Path(root).resolve(), agent, score, Path(out).resolve(), int(offset), names)
