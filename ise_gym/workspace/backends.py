@@ -35,7 +35,9 @@ def _bubblewrap(limits: Limits) -> Workspace:
 
 
 def _docker(limits: Limits) -> Workspace:
-    raise UserError("the docker backend is not part of this version: use bubblewrap")
+    from ise_gym.workspace.container import DockerWorkspace
+
+    return DockerWorkspace(limits)
 
 
 def _unsafe_local(limits: Limits) -> Workspace:

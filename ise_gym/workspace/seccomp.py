@@ -27,17 +27,17 @@ _NR, _ARCH, _ARGS = 0, 4, 16
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _X32_BIT = 0x40000000
 
-_NAMESPACE_FLAGS = 0x7E020000 | 0x80
+NAMESPACE_FLAGS = 0x7E020000 | 0x80
 """CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET,TIME}."""
 
-_SOCKET_FAMILIES = {1: None, 2: None, 10: None, 16: 0}
+SOCKET_FAMILIES = {1: None, 2: None, 10: None, 16: 0}
 """Allowed families → the only allowed protocol: unix, inet, inet6, and netlink for routes (getifaddrs)."""
 
-_TTY_INJECTION = (0x5412, 0x541C, 0x5423)
+TTY_INJECTION = (0x5412, 0x541C, 0x5423)
 """TIOCSTI, TIOCLINUX, TIOCSETD."""
 
 # name: (x86_64, aarch64); None where the architecture lacks it.
-_REFUSED: dict[str, tuple[int | None, int | None]] = {
+REFUSED: dict[str, tuple[int | None, int | None]] = {
     "ptrace": (101, 117),
     "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271),
@@ -93,7 +93,7 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {
 }
 # name: (x86_64, aarch64, index of the pid argument). Same-user calls that non-dumpability does not stop: without this
 # a command could set the agent's descriptor limit to zero, or starve it.
-_NOT_ON_PID_1: dict[str, tuple[int, int, int]] = {
+NOT_ON_PID_1: dict[str, tuple[int, int, int]] = {
     "prlimit64": (302, 261, 0),
     "sched_setaffinity": (203, 122, 0),
     "sched_setscheduler": (144, 119, 0),
@@ -150,12 +150,12 @@ def build_filter(machine: str = "") -> bytes:
     if machine == "x86_64":
         program.code.append((_JGE, 0, 1, _X32_BIT))
         program.refuse(errno.ENOSYS)
-    for numbers in _REFUSED.values():
+    for numbers in REFUSED.values():
         number = numbers[column]
         if number is not None:
             program.unless_equal_skip(number, 1)
             program.refuse()
-    for x86, arm, argument in _NOT_ON_PID_1.values():
+    for x86, arm, argument in NOT_ON_PID_1.values():
         program.unless_equal_skip((x86, arm)[column], 4)
         program.load(_ARGS + 8 * argument)
         program.unless_equal_skip(1, 1)
@@ -166,19 +166,19 @@ def build_filter(machine: str = "") -> bytes:
     program.refuse(errno.ENOSYS)
     program.unless_equal_skip(_CLONE[column], 4)
     program.load(_ARGS)
-    program.code.append((_JSET, 0, 1, _NAMESPACE_FLAGS))
+    program.code.append((_JSET, 0, 1, NAMESPACE_FLAGS))
     program.refuse()
     program.load(_NR)
-    program.unless_equal_skip(_IOCTL[column], 2 + 2 * len(_TTY_INJECTION))
+    program.unless_equal_skip(_IOCTL[column], 2 + 2 * len(TTY_INJECTION))
     program.load(_ARGS + 8)
-    for request in _TTY_INJECTION:
+    for request in TTY_INJECTION:
         program.unless_equal_skip(request, 1)
         program.refuse()
     program.load(_NR)
     for call in (_SOCKET[column], _SOCKETPAIR[column]):
         body = _Program()
         body.load(_ARGS)
-        for family, protocol in _SOCKET_FAMILIES.items():
+        for family, protocol in SOCKET_FAMILIES.items():
             if protocol is None:
                 body.unless_equal_skip(family, 1)
                 body.code.append((_RET, 0, 0, _ALLOW))

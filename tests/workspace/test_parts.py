@@ -100,7 +100,7 @@ ARCHES = [("x86_64", 0xC000003E, 0), ("aarch64", 0xC00000B7, 1)]
 def test_filter_refuses_what_it_lists_and_nothing_else(machine: str, arch: int, column: int) -> None:
     program = seccomp.build_filter(machine)
     assert len(program) // 8 <= 4096
-    refused = {numbers[column] for numbers in seccomp._REFUSED.values()} - {None}
+    refused = {numbers[column] for numbers in seccomp.REFUSED.values()} - {None}
     special = {
         numbers[column]
         for numbers in (
@@ -109,7 +109,7 @@ def test_filter_refuses_what_it_lists_and_nothing_else(machine: str, arch: int, 
             seccomp._SOCKET,
             seccomp._SOCKETPAIR,
             seccomp._IOCTL,
-            *seccomp._NOT_ON_PID_1.values(),
+            *seccomp.NOT_ON_PID_1.values(),
         )
     }
     for number in range(480):
@@ -145,7 +145,7 @@ def test_filter_looks_at_arguments(machine: str, arch: int, column: int) -> None
     assert verdict(seccomp._CLONE3, 0, 0) == 0x50026
     assert verdict(seccomp._IOCTL, 0, 0x5401) == ALLOW
     assert verdict(seccomp._IOCTL, 0, (7 << 32) | 0x5412) != ALLOW
-    prlimit = seccomp._NOT_ON_PID_1["prlimit64"]
+    prlimit = seccomp.NOT_ON_PID_1["prlimit64"]
     assert verdict(prlimit, 0) == ALLOW and verdict(prlimit, 1) != ALLOW
 
 
