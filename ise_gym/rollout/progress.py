@@ -81,6 +81,6 @@ def figures(status: Status) -> str:
         parts.append(f"crashed workers {status.crashes}")
     parts.extend(f"{kind} failures {count}" for kind, count in sorted(status.failures.items()))
     if status.played and status.seconds > 0:
-        left = (status.total - status.already - status.played) * status.seconds / status.played
-        parts.append(f"ETA {int(left) // 60}:{int(left) % 60:02d}")
+        left = round((status.total - status.already - status.played) * status.seconds / status.played)
+        parts.append(f"ETA {left // 60}:{left % 60:02d}")
     return "  ".join(parts)
