@@ -1,4 +1,4 @@
-"""What is done with recorded trajectories: ``ise stats``, ``show``, ``export``, ``import``, ``report``."""
+"""What is done with recorded trajectories: ``ise stats``, ``show``, ``filter``, ``export``, ``import``, ``report``."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(stats)
     app.command()(show)
+    app.command("filter")(filter_episodes)
     app.command()(export)
     app.command("import")(import_files)
     app.command()(report)
@@ -63,6 +64,59 @@ def show(
     print_conversation(find_episode(store, episode), Console(), full=full)
 
 
+def filter_episodes(
+    store: Annotated[Path, typer.Argument(help="Trajectory store, or a JSONL file of trajectories.")],
+    out: Annotated[Path, typer.Option(help="Folder of the store to make.")],
+    outcome: Annotated[
+        list[str] | None,
+        typer.Option(help="Outcomes to keep (give it several times).", show_default="passed"),
+    ] = None,
+    min_score: Annotated[
+        float, typer.Option(min=0, max=1, help="Least fraction of sub-goals that hold.")
+    ] = 0.0,
+    guard_clean: Annotated[bool, typer.Option("--guard-clean", help="No user turn drifted.")] = False,
+    no_secrets: Annotated[
+        bool, typer.Option("--no-secrets", help="Nothing in it looks like a credential.")
+    ] = False,
+    recovery: Annotated[bool, typer.Option("--recovery", help="A failed call was recovered.")] = False,
+    min_user_turns: Annotated[int, typer.Option(min=0, help="0: no bound.")] = 0,
+    max_user_turns: Annotated[int, typer.Option(min=0, help="0: no bound.")] = 0,
+    max_messages: Annotated[int, typer.Option(min=0, help="0: no bound.")] = 0,
+    max_tool_calls: Annotated[int, typer.Option(min=0, help="0: no bound.")] = 0,
+    domain: Annotated[list[str] | None, typer.Option(help="All its domains are among these.")] = None,
+    unique: Annotated[bool, typer.Option("--unique", help="Keep the first of equal conversations.")] = False,
+) -> None:
+    """Copy the episodes that keep every rule into a new store, and count what fell to which rule."""
+    from typing import get_args
+
+    from rich.console import Console
+
+    from ise_gym.trajectory.filter import Rules, filter_store
+    from ise_gym.trajectory.record import Outcome
+
+    outcomes = tuple(outcome or ["passed"])
+    for name in outcomes:
+        _known(name, get_args(Outcome), "outcome")
+    rules = Rules(
+        outcomes=outcomes,
+        min_score=min_score,
+        guard_clean=guard_clean,
+        no_secrets=no_secrets,
+        recovery=recovery,
+        min_user_turns=min_user_turns,
+        max_user_turns=max_user_turns,
+        max_messages=max_messages,
+        max_tool_calls=max_tool_calls,
+        domains=tuple(domain or ()),
+        unique=unique,
+    )
+    counts = filter_store(store, out, rules)
+    console = Console(stderr=True)
+    console.print(f"kept {counts.kept} of {counts.seen} episodes → {out}", highlight=False, markup=False)
+    for rule, count in counts.dropped.most_common():
+        console.print(f"dropped: {rule}: {count}", highlight=False, markup=False)
+
+
 def export(
     store: Annotated[Path, typer.Argument(help="Trajectory store, or a JSONL file of trajectories.")],
     format: Annotated[str, typer.Option("--format", "-f", help="isetrace, openai or trl.")],
@@ -73,8 +127,12 @@ def export(
     _known(format, EXPORTS, "export format")
     from ise_gym.trajectory.export import export_file
 
-    count = export_file(store, format, out, passed_only=passed_only)
-    typer.echo(f"{count} episodes → {out}", err=True)
+    counts = export_file(store, format, out, passed_only=passed_only)
+    typer.echo(f"{counts.episodes} episodes → {out}", err=True)
+    for kind, count in counts.secrets.most_common():
+        typer.echo(
+            f"looks like a credential: {kind}: {count} (`ise filter --no-secrets` leaves them out)", err=True
+        )
 
 
 def import_files(

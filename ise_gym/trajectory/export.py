@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ise_gym.trajectory.atomic import replacing
 from ise_gym.trajectory.record import Trajectory
+from ise_gym.trajectory.secrets import scan_trajectory
 from ise_gym.trajectory.store import read_trajectories
 
 _NAMESPACE = uuid.UUID("6e1f0f9c-51bd-5a53-9d0c-2b6a3a3f7c11")
@@ -90,7 +93,15 @@ def trl_rows(trajectories: Iterable[Trajectory]) -> Iterator[dict[str, Any]]:
     return map(to_trl, trajectories)
 
 
-def export_file(store: str | Path, format: str, out: str | Path, *, passed_only: bool = False) -> int:
+@dataclass
+class Exported:
+    """What an export wrote; ``secrets`` counts what looks like a credential, by kind, in the episodes written."""
+
+    episodes: int = 0
+    secrets: Counter[str] = field(default_factory=Counter)
+
+
+def export_file(store: str | Path, format: str, out: str | Path, *, passed_only: bool = False) -> Exported:
     """Write a store's episodes in another format, one JSON object a line; whole or not at all.
 
     Args:
@@ -99,20 +110,18 @@ def export_file(store: str | Path, format: str, out: str | Path, *, passed_only:
         out: the file; replaced when it exists.
         passed_only: leave out episodes that did not pass.
 
-    Returns:
-        How many episodes were written.
-
     Raises:
         UserError: a bad store or an unwritable file.
     """
-    convert, count = FORMATS[format], 0
+    convert, counts = FORMATS[format], Exported()
     with replacing(out) as file:
         for trajectory in read_trajectories(store):
             if passed_only and trajectory.outcome != "passed":
                 continue
             file.write(dump(convert(trajectory)))
-            count += 1
-    return count
+            counts.episodes += 1
+            counts.secrets.update(scan_trajectory(trajectory))
+    return counts
 
 
 def dump(value: Any) -> bytes:

@@ -24,7 +24,7 @@ def test_isetrace_round_trip_is_exact(tmp_path: Path) -> None:
     with TrajectoryStore(tmp_path / "s") as store:
         for t in wanted:
             store.append(t)
-    assert export_file(tmp_path / "s", "isetrace", tmp_path / "x" / "out.jsonl") == 2
+    assert export_file(tmp_path / "s", "isetrace", tmp_path / "x" / "out.jsonl").episodes == 2
     counts = import_isetrace([tmp_path / "x" / "out.jsonl"], tmp_path / "back")
     assert (counts.imported, +counts.repairs, +counts.skipped) == (2, Counter(), Counter())
     assert list(read_trajectories(tmp_path / "back")) == wanted
@@ -70,8 +70,8 @@ def test_exports_can_leave_out_what_did_not_pass(tmp_path: Path) -> None:
         store.append(trajectory(1))
         store.append(trajectory(2, "failed"))
         store.append(trajectory(3, "infrastructure_error"))
-    assert export_file(tmp_path / "s", "openai", tmp_path / "a.jsonl") == 2
-    assert export_file(tmp_path / "s", "openai", tmp_path / "b.jsonl", passed_only=True) == 1
+    assert export_file(tmp_path / "s", "openai", tmp_path / "a.jsonl").episodes == 2
+    assert export_file(tmp_path / "s", "openai", tmp_path / "b.jsonl", passed_only=True).episodes == 1
     with pytest.raises(UserError, match="not a trajectory store"):
         export_file(tmp_path, "openai", tmp_path / "c.jsonl")
     assert not list(tmp_path.glob("*c.jsonl*"))

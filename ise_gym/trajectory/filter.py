@@ -1,0 +1,122 @@
+"""Keeps the trajectories that are fit for a purpose, and says how many fell to which rule."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from ise_gym.errors import UserError
+from ise_gym.messages import canonical_json, sha256_of
+from ise_gym.trajectory.record import Trajectory
+from ise_gym.trajectory.secrets import scan_trajectory
+from ise_gym.trajectory.stats import recoveries
+from ise_gym.trajectory.store import TrajectoryStore, read_trajectories
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a trajectory must be to be kept; the defaults keep every episode that passed.
+
+    Attributes:
+        outcomes: allowed outcomes.
+        min_score: least fraction of sub-goals.
+        guard_clean: no user turn drifted and none fell back to the script.
+        no_secrets: `ise_gym.trajectory.secrets` finds nothing.
+        recovery: holds at least one failed call that was recovered.
+        min_user_turns, max_user_turns, max_messages, max_tool_calls: bounds; 0 is none.
+        domains: all of its domains are among these; empty allows any.
+        unique: its conversation (system message and call ids aside) was not kept before.
+    """
+
+    outcomes: tuple[str, ...] = ("passed",)
+    min_score: float = 0.0
+    guard_clean: bool = False
+    no_secrets: bool = False
+    recovery: bool = False
+    min_user_turns: int = 0
+    max_user_turns: int = 0
+    max_messages: int = 0
+    max_tool_calls: int = 0
+    domains: tuple[str, ...] = ()
+    unique: bool = False
+
+
+@dataclass
+class Filtered:
+    """What a filter did; ``dropped`` counts a trajectory under each rule that it breaks."""
+
+    seen: int = 0
+    kept: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+
+def filter_store(source: str | Path, out: str | Path, rules: Rules) -> Filtered:
+    """Copy what keeps the rules into a new store.
+
+    Args:
+        source: a store folder or a JSONL file of trajectories.
+        out: a folder that holds nothing, or an earlier result of the same rules (which is taken up again).
+        rules: what to keep.
+
+    Raises:
+        UserError: a bad source, or a folder that holds something else.
+    """
+    if Path(source).resolve() == Path(out).resolve():
+        raise UserError(f"{out}: is the source; give another folder.")
+    counts, seen = Filtered(), set[str]()
+    with TrajectoryStore(out, run={"filtered": str(Path(source).name), "rules": asdict(rules)}) as store:
+        there = store.ids()
+        for trajectory in read_trajectories(source):
+            counts.seen += 1
+            broken = list(broken_rules(trajectory, rules, seen))
+            counts.dropped.update(broken)
+            if broken:
+                continue
+            counts.kept += 1
+            if rules.unique:
+                seen.add(_likeness(trajectory))
+            if trajectory.episode_id not in there:
+                store.append(trajectory)
+    return counts
+
+
+def broken_rules(trajectory: Trajectory, rules: Rules, seen: set[str] | None = None) -> Iterator[str]:
+    """Yield the name of each rule that a trajectory breaks; ``seen`` holds what `unique` compares with."""
+    users = sum(m["role"] == "user" for m in trajectory.messages)
+    calls = sum(len(m.get("tool_calls") or ()) for m in trajectory.messages)
+    messages = sum(m["role"] != "system" for m in trajectory.messages)
+    guard = trajectory.user.get("guard") or {}
+    if trajectory.outcome not in rules.outcomes:
+        yield f"outcome {trajectory.outcome}"
+    if trajectory.score < rules.min_score:
+        yield "score too low"
+    if rules.guard_clean and (guard.get("drifted") or guard.get("fallbacks")):
+        yield "role drift"
+    if rules.no_secrets and scan_trajectory(trajectory):
+        yield "secrets"
+    if rules.recovery and not recoveries(trajectory).recovered:
+        yield "no recovery"
+    if users < rules.min_user_turns:
+        yield "too few user turns"
+    for name, value, most in (
+        ("user turns", users, rules.max_user_turns),
+        ("messages", messages, rules.max_messages),
+        ("tool calls", calls, rules.max_tool_calls),
+    ):
+        if most and value > most:
+            yield f"too many {name}"
+    if rules.domains and not set(trajectory.domains) <= set(rules.domains):
+        yield "other domains"
+    if rules.unique and seen is not None and _likeness(trajectory) in seen:
+        yield "duplicate"
+
+
+def _likeness(trajectory: Trajectory) -> str:
+    said = [
+        [m["role"], m["content"], [c["function"] for c in m.get("tool_calls") or ()]]
+        for m in trajectory.messages
+        if m["role"] != "system"
+    ]
+    return sha256_of(canonical_json(said))

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from trajectory_samples import trajectory
+
+from ise_gym.errors import UserError
+from ise_gym.messages import assistant, user
+from ise_gym.trajectory.export import export_file
+from ise_gym.trajectory.filter import Rules, filter_store
+from ise_gym.trajectory.secrets import scan, scan_trajectory
+from ise_gym.trajectory.store import TrajectoryStore, read_trajectories
+
+TOKEN = "ghp_" + "a1B2" * 9
+
+
+def store(path: Path, *trajectories: Any) -> Path:
+    with TrajectoryStore(path) as made:
+        for t in trajectories:
+            made.append(t)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("rules", "kept", "dropped"),
+    [
+        (Rules(), ["intent_1", "intent_3"], {"outcome failed": 1}),
+        (Rules(outcomes=("passed", "failed"), min_score=0.7), ["intent_1", "intent_3"], {"score too low": 1}),
+        (Rules(guard_clean=True), [], {"outcome failed": 1, "role drift": 3}),
+        (Rules(max_messages=9), ["intent_3"], {"outcome failed": 1, "too many messages": 2}),
+        (Rules(max_tool_calls=2, max_user_turns=1), ["intent_3"], None),
+        (Rules(min_user_turns=2), ["intent_1"], {"outcome failed": 1, "too few user turns": 1}),
+        (Rules(recovery=True), ["intent_1"], {"outcome failed": 1, "no recovery": 1}),
+        (Rules(no_secrets=True), ["intent_1"], {"outcome failed": 1, "secrets": 1}),
+        (Rules(domains=("code",)), [], {"outcome failed": 1, "other domains": 3}),
+    ],
+)
+def test_each_rule(tmp_path: Path, rules: Rules, kept: list[str], dropped: dict[str, int] | None) -> None:
+    short = trajectory(3, messages=[user(f"my token is {TOKEN}"), assistant("Thanks.")])
+    source = store(tmp_path / "in", trajectory(1), trajectory(2, "failed"), short)
+    counts = filter_store(source, tmp_path / "out", rules)
+    assert [t.scenario_id for t in read_trajectories(tmp_path / "out")] == kept
+    assert (counts.seen, counts.kept) == (3, len(kept))
+    if dropped is not None:
+        assert counts.dropped == dropped
+    again = filter_store(source, tmp_path / "out", rules)
+    assert again == counts and len(list(read_trajectories(tmp_path / "out"))) == len(kept)
+
+
+def test_equal_conversations_are_kept_once(tmp_path: Path) -> None:
+    twin = trajectory(1, episode_id="twin", scenario_id="other")
+    counts = filter_store(
+        store(tmp_path / "in", trajectory(1), twin, trajectory(2)), tmp_path / "out", Rules(unique=True)
+    )
+    assert (counts.kept, counts.dropped) == (2, {"duplicate": 1})
+
+
+def test_other_rules_or_the_source_itself_are_refused(tmp_path: Path) -> None:
+    source = store(tmp_path / "in", trajectory(1))
+    filter_store(source, tmp_path / "out", Rules())
+    with pytest.raises(UserError, match="holds another run"):
+        filter_store(source, tmp_path / "out", Rules(unique=True))
+    with pytest.raises(UserError, match="is the source"):
+        filter_store(source, source, Rules())
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("AKIA" + "Z" * 16, ["aws access key"]),
+        (TOKEN, ["github token"]),
+        ("key=sk-ant-" + "x" * 40, ["model provider key"]),
+        ("hf_" + "k" * 34, ["hugging face token"]),
+        ("-----BEGIN " + "OPENSSH PRIVATE KEY-----", ["private key"]),
+        ("postgres://bob:hunter22@db/x", ["password in a url"]),
+        ("https://user@host/ and http://a:80/b and https://$USER:$PASS@host", []),
+        ("sk-learn is fine, so is a task-list and ghp_short", []),
+        ("mail me at a.person@example.com", []),
+    ],
+)
+def test_credentials_are_known_by_their_shape(text: str, kinds: list[str]) -> None:
+    assert list(scan(text)) == kinds
+
+
+def test_values_of_this_process_environment_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_SERVICE_API_KEY", "correct-horse-battery")
+    leaky = trajectory(1, messages=[user("hi"), assistant("it is correct-horse-battery")])
+    assert scan_trajectory(leaky) == {"value of $MY_SERVICE_API_KEY": 1}
+    counts = export_file(store(tmp_path / "s", leaky), "openai", tmp_path / "o.jsonl")
+    assert counts.secrets == {"value of $MY_SERVICE_API_KEY": 1}
