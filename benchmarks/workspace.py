@@ -2,8 +2,9 @@
 
     python benchmarks/workspace.py [--runs 3] [--json FILE]
 
-Every figure is the p50 and p95 of single operations, median over the runs. "bwrap per command" enters a new sandbox for each
-command; "docker exec" and SWE-ReX (its local deployment) are measured where they are installed, and named as missing where not.
+Every figure is the p50 and p95 of single operations, median over the runs. "bwrap per command" enters a new
+sandbox for each command; "docker exec" and SWE-ReX (its local deployment) are measured where they are
+installed, and named as missing where not.
 """
 
 from __future__ import annotations

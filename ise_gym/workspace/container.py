@@ -1,13 +1,14 @@
 """The docker backend: the same agent as PID 1 of a locked-down container.
 
-Why it is not ``docker exec`` per command: that costs fifty milliseconds a call, and killing its client leaves the process
-running. Here the container's main process is the in-box agent, so all that `AgentWorkspace` does works unchanged. The
-agent's source comes over its standard input; from then on it speaks through a Unix socket in a folder that is bind-mounted
-for the start, accepts one connection, and is then deleted. That needs a daemon on the same machine.
+Why it is not ``docker exec`` per command: that costs fifty milliseconds a call, and killing its client
+leaves the process running. Here the container's main process is the in-box agent, so all that
+`AgentWorkspace` does works unchanged. The agent's source comes over its standard input; from then on it
+speaks through a Unix socket in a folder that is bind-mounted for the start, accepts one connection, and is
+then deleted. That needs a daemon on the same machine.
 
-Locked down: read-only root, tmpfs for every writable place, no network, no capabilities, no new privileges, limits on
-processes and memory, and a system-call filter with the same rules as bubblewrap's. ``runtime`` chooses another one,
-such as gVisor's ``runsc``, for a kernel of its own.
+Locked down: read-only root, tmpfs for every writable place, no network, no capabilities, no new privileges,
+limits on processes and memory, and a system-call filter with the same rules as bubblewrap's. ``runtime``
+chooses another one, such as gVisor's ``runsc``, for a kernel of its own.
 """
 
 from __future__ import annotations
@@ -80,14 +81,20 @@ def ensure_image(client: Any, image: str = IMAGE) -> str:
 
 def collect_garbage(client: Any | None = None) -> list[str]:
     """Remove containers whose harness on this host is gone; return their names. `ise gc` calls it."""
+    from docker.errors import NotFound
+
     client = client or connect()
     removed = []
-    for container in client.containers.list(all=True, filters={"label": LABEL}):
-        pid = container.labels.get(f"{LABEL}.pid", "")
-        host = container.labels.get(f"{LABEL}.host", "")
-        if host == socket.gethostname() and pid.isdigit() and not Path("/proc", pid).exists():
-            container.remove(force=True)
-            removed.append(str(container.name))
+    for row in client.api.containers(all=True, filters={"label": LABEL}):
+        labels = row.get("Labels") or {}
+        pid = labels.get(f"{LABEL}.pid", "")
+        same_host = labels.get(f"{LABEL}.host") == socket.gethostname()
+        if same_host and pid.isdigit() and not Path("/proc", pid).exists():
+            try:
+                client.api.remove_container(row["Id"], force=True)
+            except NotFound:
+                continue  # it ended by itself meanwhile
+            removed.append(row["Names"][0].lstrip("/"))
     return removed
 
 
