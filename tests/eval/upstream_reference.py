@@ -20,6 +20,7 @@ def main(root: Path, agent_spec: str, score: str, out: Path, port_offset: int, t
     os.chdir(root)
     from claw_eval import cli
     from claw_eval.graders import llm_judge
+    from claw_eval.runner import services
     from claw_eval.runner.providers import openai_compat
 
     from eval.claweval.agents import make_claw_agent
@@ -39,6 +40,15 @@ def main(root: Path, agent_spec: str, score: str, out: Path, port_offset: int, t
             super().__init__(api_key="x")
             self.client = judge
 
+    start = services.ServiceManager.__init__
+
+    def patient(self: object, defined: list, cwd: Path | None = None) -> None:
+        """On a busy machine services need longer than the benchmark waits; it changes nothing else."""
+        for service in defined:
+            service.ready_timeout = max(service.ready_timeout, 180)
+        start(self, defined, cwd)
+
+    services.ServiceManager.__init__ = patient
     openai_compat.OpenAICompatProvider = Provider
     llm_judge.LLMJudge = Judge
     with tempfile.TemporaryDirectory() as folder:
