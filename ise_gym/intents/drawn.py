@@ -165,6 +165,7 @@ class IntentSource:
                 label=pick.label,
                 split=split,
                 asked="drawn" if pick.asked is None else pick.asked,
+                registers=(plan.persona.register,),
             )
             for pick in plan.picks
         )

@@ -1,24 +1,44 @@
-"""Writes a pool of intents: ``intents.jsonl`` and a manifest that says what is in it."""
+"""Writes a pool of intents: ``intents.jsonl`` and a manifest that says what is in it and what was left out.
+
+Intents are drawn by worker processes in chunks and put together in order, so the pool is the same whatever
+the number of workers. What reads badly or repeats another is left out and counted.
+"""
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ise_gym.errors import UserError
+from ise_gym.intents.dedup import Deduplicator, signature
 from ise_gym.intents.drawn import IntentSource
 from ise_gym.intents.intentfile import IntentLine, line_of
+from ise_gym.intents.lint import voice_problems
 from ise_gym.messages import canonical_json
 
 FILE, MANIFEST = "intents.jsonl", "manifest.json"
 POOL_STRIDE = 1_000_000_000
 """Pool seed s draws the scenario seeds s·10⁹, s·10⁹+1, …: pools of different seeds share none."""
+
+_CHUNK = 250
+_WORTH_WORKERS = 1500
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One drawn intent on its way into a pool: its line, what is wrong with its text, its MinHash signature."""
+
+    line: IntentLine
+    problems: tuple[str, ...] = ()
+    minhash: Any = None
 
 
 @dataclass
@@ -33,6 +53,8 @@ class Tally:
         }
     )
     instances: set[str] = field(default_factory=set)
+    problems: Counter[str] = field(default_factory=Counter)
+    examples: list[dict[str, str]] = field(default_factory=list)
 
     def add(self, line: IntentLine) -> None:
         """Count one intent."""
@@ -45,6 +67,12 @@ class Tally:
         self.axes["domain_sets"]["+".join(line.domains)] += 1
         self.instances.update(line.fingerprints.values())
 
+    def refuse(self, drawn: Drawn) -> None:
+        """Count one intent that reads badly."""
+        self.problems.update({problem.partition(":")[0] for problem in drawn.problems})
+        if len(self.examples) < 10:
+            self.examples.append({"id": drawn.line.id, "problem": drawn.problems[0]})
+
     def to_json(self) -> dict[str, Any]:
         """Return the counts, sorted by name."""
         counts = {axis: dict(sorted(values.items())) for axis, values in self.axes.items()}
@@ -52,6 +80,7 @@ class Tally:
             "count": self.intents,
             "requests": self.requests,
             "distinct_task_instances": len(self.instances),
+            "quality": {"removed": dict(sorted(self.problems.items())), "examples": self.examples},
             **counts,
         }
 
@@ -61,16 +90,20 @@ def generate(
     seed: int,
     out: Path | str,
     *,
+    dedup: str = "normalised",
+    workers: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> Path:
-    """Draw intents and write them; both files appear whole or not at all.
+    """Draw intents and write those that pass; both files appear whole or not at all.
 
     Args:
-        count: how many.
+        count: how many are drawn; duplicates and texts with faults are left out and counted in the manifest.
         seed: of the pool; the same seed, options and catalog give the same bytes.
         out: folder, made if it isn't there.
-        on_progress: called with (written, count).
+        dedup: "none", "exact", "normalised" or "minhash": the last stage of `ise_gym.intents.dedup`.
+        workers: processes; by default one for small pools, else one a core.
+        on_progress: called with (drawn, count).
         **options: of `IntentSource`.
 
     Returns:
@@ -80,28 +113,82 @@ def generate(
         UserError: a bad option, or a folder that can't be written.
     """
     source = IntentSource(**options)
-    folder = Path(out)
-    tally = Tally()
+    admitted, tally, folder = Deduplicator(dedup), Tally(), Path(out)  # type: ignore[arg-type]
+    if workers is None:
+        workers = 1 if count < _WORTH_WORKERS else len(os.sched_getaffinity(0))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _replacing(folder / FILE) as file:
-            for done, line in enumerate(draw_lines(source, seed, count), 1):
-                file.write((canonical_json(line.model_dump()) + "\n").encode())
-                tally.add(line)
+            for done, drawn in enumerate(draw_pool(source, seed, count, workers, dedup == "minhash"), 1):
+                if drawn.problems:
+                    tally.refuse(drawn)
+                elif admitted.admit(drawn.line.id, drawn.line.natural_language_intent, drawn.minhash):
+                    file.write((canonical_json(drawn.line.model_dump()) + "\n").encode())
+                    tally.add(drawn.line)
                 if on_progress is not None:
                     on_progress(done, count)
+        manifest = {
+            "catalog": source.catalog,
+            "seed": seed,
+            "options": source.options.to_json(),
+            "drawn": count,
+            "points_of_the_space": source.sampler.space(),
+            "dedup": admitted.report(),
+            **tally.to_json(),
+        }
         with _replacing(folder / MANIFEST) as file:
-            manifest = {"catalog": source.catalog, "seed": seed, "options": source.options.to_json()}
-            file.write((json.dumps(manifest | tally.to_json(), indent=2, ensure_ascii=False) + "\n").encode())
+            file.write((json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
     except OSError as error:
         raise UserError(f"{folder}: can't be written ({error.strerror or error})") from None
     return folder / FILE
 
 
-def draw_lines(source: IntentSource, seed: int, count: int) -> Iterator[IntentLine]:
-    """Draw the lines of a pool in order."""
-    for index in range(count):
-        yield line_of(source.intent(seed * POOL_STRIDE + index), source)
+def draw_pool(
+    source: IntentSource, seed: int, count: int, workers: int, with_minhash: bool
+) -> Iterator[Drawn]:
+    """Draw a pool in order, with worker processes where there are several."""
+    starts = range(seed * POOL_STRIDE, seed * POOL_STRIDE + count, _CHUNK)
+    chunks = [(start, min(_CHUNK, seed * POOL_STRIDE + count - start)) for start in starts]
+    if workers <= 1 or len(chunks) == 1:
+        for start, size in chunks:
+            yield from _draw_chunk(source, start, size, with_minhash)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_open, initargs=(source,)) as pool:
+        waiting: deque[Future[list[Drawn]]] = deque()
+        try:
+            for start, size in chunks:
+                waiting.append(pool.submit(_draw_in_worker, start, size, with_minhash))
+                if len(waiting) > 2 * workers:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+_worker_source: IntentSource | None = None
+"""The source of this process, when it is a worker: opening the catalog takes seconds, so it is done once."""
+
+
+def _open(source: IntentSource) -> None:
+    global _worker_source
+    _worker_source = source
+
+
+def _draw_in_worker(start: int, size: int, with_minhash: bool) -> list[Drawn]:
+    assert _worker_source is not None
+    return _draw_chunk(_worker_source, start, size, with_minhash)
+
+
+def _draw_chunk(source: IntentSource, start: int, size: int, with_minhash: bool) -> list[Drawn]:
+    found = []
+    for number in range(start, start + size):
+        intent = source.intent(number)
+        problems = voice_problems(intent.text)
+        minhash = signature(intent.text) if with_minhash else None
+        found.append(Drawn(line_of(intent, source), tuple(problems), minhash))
+    return found
 
 
 @contextmanager

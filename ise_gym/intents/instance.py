@@ -22,7 +22,7 @@ from ise_gym.intents.compiled import (
     compile_task,
 )
 from ise_gym.intents.draw import DrawState, derive_seed, load_words
-from ise_gym.intents.taskfile import TaskSpec
+from ise_gym.intents.taskfile import REGISTERS, TaskSpec
 from ise_gym.intents.template import TemplateError, TextRender
 from ise_gym.messages import sha256_of
 from ise_gym.scenario import PlanStep, Register, SubGoal
@@ -117,6 +117,7 @@ def draft(
     label: str | None = None,
     split: Split = "",
     asked: Collection[str] | Literal["drawn", "all", "required"] = "drawn",
+    registers: Collection[Register] = REGISTERS,
 ) -> TaskInstance:
     """Draw parameters and wordings only.
 
@@ -127,6 +128,7 @@ def draft(
         label: how requests are named, ``task.name`` by default.
         split: draw until the instance belongs to it; "" takes the first.
         asked: which follow-ups are made: by their chance, all, none, or those named.
+        registers: which wordings are rendered.
     """
     if root is None:
         root = random.Random(derive_seed("root", task.name, seed)).choice(load_words().folders)
@@ -140,6 +142,7 @@ def draft(
         wordings = {
             register: tuple(render(parameters) for render in texts)
             for register, texts in compile_task(task).wordings[model.name].items()
+            if register in registers
         }
         replaced = tuple(f"{label}/{name}" for name in model.supersedes if name in names)
         requests.append(RequestInstance(f"{label}/{model.name}", wordings, replaced, model.chance < 1))

@@ -1,0 +1,102 @@
+"""Pools: duplicates and faulty texts are left out and counted; the number of workers changes nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from ise_gym.errors import UserError
+from ise_gym.intents import generate as generate_module
+from ise_gym.intents.dedup import Deduplicator, normalised, signature, stages
+from ise_gym.intents.drawn import Intent, IntentSource
+from ise_gym.intents.generate import generate
+
+TEXT = "Please sort the rows of quay/orders.csv by date and put the result into quay/sorted.csv, with its header. "
+OTHER = (
+    "I need a list of all files below pier/photos that are larger than two megabytes, biggest first, thanks. "
+)
+
+
+def test_stages_remove_what_they_are_for() -> None:
+    pytest.importorskip("datasketch")
+    texts = {
+        "a": TEXT + OTHER,
+        "same": TEXT + OTHER,
+        "case": (TEXT + OTHER).upper().replace(". ", "!  "),
+        "near": TEXT + OTHER + "Cheers!",
+        "far": OTHER + "And nothing else.",
+    }
+
+    def kept(upto: str) -> list[str]:
+        pool = Deduplicator(upto)  # type: ignore[arg-type]
+        return [name for name, text in texts.items() if pool.admit(name, text)]
+
+    assert kept("none") == list(texts)
+    assert kept("exact") == ["a", "case", "near", "far"]
+    assert kept("normalised") == ["a", "near", "far"]
+    assert kept("minhash") == ["a", "far"]
+    pool = Deduplicator("minhash")
+    assert [pool.admit(name, text, signature(text)) for name, text in texts.items()].count(True) == 2
+    report = pool.report()
+    assert {stage: entry["removed"] for stage, entry in report.items()} == {
+        "exact": 1,
+        "normalised": 1,
+        "minhash": 1,
+    }
+    assert report["minhash"]["examples"] == [{"removed": "near", "kept": "a"}]
+
+
+def test_the_similarity_of_signatures_is_that_of_the_word_sequences() -> None:
+    pytest.importorskip("datasketch")
+    words = [f"w{i}" for i in range(400)]
+    first, second = " ".join(words[:300]), " ".join(words[100:])
+    shared = (signature(first) == signature(second)).mean()
+    assert abs(shared - 197 / 397) < 0.13
+    assert (signature(first) == signature(first.upper())).all()
+
+
+def test_normalising_keeps_words_and_paths() -> None:
+    assert normalised("- Sort (a/b.csv)!  NOW") == "sort a/b.csv now"
+    assert normalised("a b") != normalised("ab")
+
+
+def test_unknown_stages_and_a_missing_library_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="Did you mean 'minhash'"):
+        stages("minihash")
+    monkeypatch.setitem(sys.modules, "datasketch", None)
+    with pytest.raises(UserError, match=r"pip install 'ise-gym\[dedup\]'"):
+        Deduplicator("minhash")
+
+
+def test_faulty_and_repeated_intents_are_left_out_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = IntentSource.intent
+
+    def with_faults(self: IntentSource, seed: int) -> Intent:
+        intent = drawn(self, seed if seed != 4 else 3)
+        text = {2: f"{intent.text} {{{{ name }}}}", 5: f"the the {intent.text}"}.get(seed, intent.text)
+        return Intent(f"{self.name}-{seed}", intent.blueprint, intent.instances, intent.utterances, text)
+
+    monkeypatch.setattr(IntentSource, "intent", with_faults)
+    path = generate(8, 0, tmp_path, split="train", tasks_per_intent=1, tier="easy")
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["quality"]["removed"] == {"doubled word": 1, "placeholder": 1}
+    assert manifest["dedup"]["exact"]["removed"] == 1
+    assert (manifest["drawn"], manifest["count"]) == (8, len(path.read_text().splitlines())) == (8, 5)
+
+
+@pytest.mark.slow
+def test_workers_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generate_module, "_CHUNK", 7)
+    seen: list[tuple[int, int]] = []
+    options = {"split": "train", "tasks_per_intent": 1, "tier": "easy"}
+    alone = generate(30, 2, tmp_path / "a", workers=1, **options)
+    together = generate(
+        30, 2, tmp_path / "b", workers=2, on_progress=lambda d, n: seen.append((d, n)), **options
+    )
+    assert alone.read_bytes() == together.read_bytes()
+    assert seen == [(i, 30) for i in range(1, 31)]
