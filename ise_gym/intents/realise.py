@@ -90,7 +90,7 @@ def utter(wordings: Sequence[str], persona: Persona, rng: random.Random) -> list
 def intent_text(wordings: Sequence[str], persona: Persona, rng: random.Random) -> str:
     """Write the full intent: who is asking and why, then everything that is wanted, in one of four layouts."""
     asks = [speak(text, persona, rng) for text in wordings]
-    story = introduce(persona, rng)
+    story = _closed(introduce(persona, rng))
     lead = rng.choice(_LEADS[persona.register]) if len(asks) > 1 else ""
     layout = rng.choice(("prose", "paragraphs", "numbered", "bulleted")) if len(asks) > 1 else "prose"
     if layout in ("numbered", "bulleted"):
@@ -118,7 +118,7 @@ def _prefixes(asks: Sequence[str], persona: Persona, rng: random.Random) -> list
 
 def _closed(ask: str) -> str:
     """End an ask with a stop, so that the next one doesn't run into it (paths stay as they are)."""
-    return ask if not ask[-1:].isalnum() else f"{ask}."
+    return f"{ask}." if ask[-1:].isalnum() else ask
 
 
 def _indented(ask: str) -> str:
