@@ -6,10 +6,14 @@ the agent inside it, so that the backends can't differ in behaviour.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
+import os
 import posixpath
+import sys
 import threading
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
@@ -39,6 +43,7 @@ from ise_gym.workspace.session import PtySession
 BATCH = 8 << 20
 _PIECE = 48 << 20
 _GRACE_S = 30.0
+_live: weakref.WeakSet[AgentWorkspace] = weakref.WeakSet()
 
 
 class Box(ABC):
@@ -74,6 +79,7 @@ class AgentWorkspace(ABC):
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
+        self._owner = os.getpid()
         self._lock = threading.RLock()
         self._box: Box | None = None
         self._spare: Future[Box] | None = None
@@ -82,6 +88,7 @@ class AgentWorkspace(ABC):
         self._shells = 0
         self._closed = False
         self._box = launcher.submit(self._start_box).result()
+        _live.add(self)
 
     @abstractmethod
     def _start_box(self) -> Box:
@@ -380,6 +387,8 @@ class AgentWorkspace(ABC):
             if self._closed:
                 return
             self._closed = True
+            if os.getpid() != self._owner:
+                return  # a forked copy: the box belongs to the parent
             boxes = [] if self._box is None else [self._box]
             self._box = None
             if self._spare is not None:
@@ -401,5 +410,12 @@ class AgentWorkspace(ABC):
         self.close()
 
     def __del__(self) -> None:
-        if not getattr(self, "_closed", True):
+        if not getattr(self, "_closed", True) and not sys.is_finalizing():
             self.close()
+
+
+@atexit.register
+def _close_all() -> None:
+    """End what was left open while the launcher thread still runs; a box would die a moment later anyway."""
+    for workspace in list(_live):
+        workspace.close()

@@ -93,7 +93,7 @@ def test_everything_dies_with_the_harness(number: int, extra: str) -> None:
     )
     try:
         assert harness.stdout is not None and harness.stdout.readline() == b"ready\n"
-        assert matching(tag)
+        assert wait_for(lambda: bool(matching(tag)))
         family = children_of(harness.pid)
         harness.send_signal(number)
         harness.wait(10)
@@ -162,6 +162,26 @@ def test_a_box_outlives_the_thread_that_asked_for_it() -> None:
         assert made[0].exec(["echo", "alive"]).output == b"alive\n"
     finally:
         made[0].close()
+
+
+def test_a_forked_copy_does_not_end_the_parents_box() -> None:
+    box = open_workspace("bubblewrap")
+    pid = os.fork()
+    if pid == 0:
+        box.close()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert box.exec(["echo", "mine"]).output == b"mine\n"
+    box.close()
+
+
+def test_a_script_that_forgets_to_close_ends_cleanly() -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {ROOT!r})\nfrom ise_gym.workspace import open_workspace\n"
+        "box = open_workspace('bubblewrap'); box.reset(); box.session().run('sleep 50 &'); print('end')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert (done.stdout, done.stderr, done.returncode) == ("end\n", "", 0)
 
 
 def test_forked_processes_open_their_own_workspaces() -> None:

@@ -53,6 +53,13 @@ def names() -> set[str]:
         client.close()
 
 
+def test_docker_suites_ran(daemon: object) -> None:
+    check = self_check("docker")
+    if not check.ok and daemon is None:
+        pytest.skip(f"the behaviour, hostile and escape suites did not run on docker: {check.message}")
+    assert check.ok, check.message
+
+
 @pytest.fixture
 def docker_box(pool: object) -> Workspace:
     found = pool.get("docker")  # type: ignore[attr-defined]
