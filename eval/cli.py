@@ -78,6 +78,16 @@ def run(
     judge: Annotated[str, typer.Option(help="claweval: none, stub:SCORE or openai:MODEL.")] = "none",
     judge_base_url: Annotated[str, typer.Option(help="claweval: endpoint of the judge.")] = "",
     judge_cache: Annotated[str, typer.Option(help="claweval: folder of cached judge answers.")] = "",
+    user_model: Annotated[
+        str,
+        typer.Option(
+            help="claweval: openai:MODEL that plays the user of multi-turn tasks.", show_default="none"
+        ),
+    ] = "",
+    user_base_url: Annotated[str, typer.Option(help="claweval: endpoint of that model.")] = "",
+    sandbox: Annotated[
+        str, typer.Option(help="claweval: workspace backend of the nine sandbox tools; none leaves them out.")
+    ] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table.")] = False,
 ) -> None:
     """Play a suite and print pass@1 with its interval.
@@ -105,8 +115,18 @@ def run(
         }
         if suite == "claweval":
             chosen = parse_judge(judge, base_url=judge_base_url, cache=judge_cache)
+            plays_user = parse_judge(user_model, base_url=user_base_url) if user_model else None
+            place = "" if sandbox == "none" else sandbox
             summary = run_claweval(
-                _given(claw_eval), agent, out, tasks=tasks, judge=chosen, protocol=protocol, **shared
+                _given(claw_eval),
+                agent,
+                out,
+                tasks=tasks,
+                judge=chosen,
+                user=plays_user,
+                sandbox=place,
+                protocol=protocol,
+                **shared,
             )
         else:
             summary = run_suite(

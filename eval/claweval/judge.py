@@ -7,6 +7,7 @@ own retries, and an exception that nothing between here and the worker can swall
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import tempfile
@@ -32,6 +33,10 @@ REPEATS = 3
 
 class JudgeFailed(BaseException):
     """The judge gave no usable answer. Not an `Exception`: see the module."""
+
+
+class UserFailed(BaseException):
+    """The model behind the simulated user gave no usable answer."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,8 @@ class JudgeClient:
     Args:
         spec: which judge.
         ask: sends one request and returns the answer's text and its token counts; may raise anything.
+        failure: what is raised when it gives no answer.
+        repeats: how often a trial may ask the very same question; 0 for any number.
 
     Attributes:
         calls, cached: questions of the present trial, and how many the cache answered. ``tokens``: in and out.
@@ -99,6 +106,8 @@ class JudgeClient:
     spec: JudgeSpec
     ask: Callable[[Mapping[str, Any]], tuple[str, tuple[int, int]]]
     sleep: Callable[[float], None] = time.sleep
+    failure: type[BaseException] = JudgeFailed
+    repeats: int = REPEATS
     calls: int = 0
     cached: int = 0
     tokens: list[int] = field(default_factory=lambda: [0, 0])
@@ -116,8 +125,8 @@ class JudgeClient:
         self.calls += 1
         key = sha256_of({"model": request.get("model"), "messages": request.get("messages")})
         self._asked[key] += 1
-        if self._asked[key] > REPEATS:
-            raise JudgeFailed(f"{self.spec.model}: no answer could be parsed in {REPEATS} tries")
+        if self.repeats and self._asked[key] > self.repeats:
+            raise self.failure(f"{self.spec.model}: no answer could be parsed in {self.repeats} tries")
         text = self._from_cache(key) if self._asked[key] == 1 else None
         if text is None:
             text = self._from_endpoint(request)
@@ -143,7 +152,7 @@ class JudgeClient:
             if text.strip():
                 return text
             problem = "an empty answer"
-        raise JudgeFailed(f"{self.spec.model}: {problem[:300]}")
+        raise self.failure(f"{self.spec.model}: {problem[:300]}")
 
     def _file(self, key: str) -> Path:
         return Path(self.spec.cache) / key[:2] / f"{key}.json"
@@ -177,6 +186,17 @@ def make_client(spec: JudgeSpec) -> JudgeClient:
         answer = json.dumps({"score": float(spec.model), "reasoning": "stub"})
         return JudgeClient(spec, lambda request: (answer, (0, 0)))
     return JudgeClient(spec, _endpoint(spec))
+
+
+def make_user_client(spec: JudgeSpec) -> JudgeClient:
+    """Make the client of the model that plays the user; nothing is cached, since it is sampled.
+
+    Raises:
+        UserError: the openai package or the key is missing.
+    """
+    client = make_client(dataclasses.replace(spec, cache=""))
+    client.failure, client.repeats = UserFailed, 0
+    return client
 
 
 def _endpoint(spec: JudgeSpec) -> Callable[[Mapping[str, Any]], tuple[str, tuple[int, int]]]:

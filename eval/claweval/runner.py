@@ -35,13 +35,15 @@ GRACE_S = 120.0
 
 _OUTCOMES: Mapping[str, Outcome] = {
     "agent": "infrastructure_error",
+    "user": "infrastructure_error",
     "service": "infrastructure_error",
+    "sandbox": "infrastructure_error",
     "benchmark": "infrastructure_error",
     "died": "infrastructure_error",
     "judge": "judge_error",
     "hung": "timeout",
 }
-_AGAIN = frozenset({"agent", "service", "died", "judge"})
+_AGAIN = frozenset({"agent", "user", "service", "sandbox", "died", "judge"})
 """What a second try may mend; the benchmark's own exceptions are not among them."""
 
 
@@ -52,6 +54,8 @@ def run_claweval(
     *,
     tasks: str = "T",
     judge: JudgeSpec,
+    user: JudgeSpec | None = None,
+    sandbox: str = "",
     protocol: str = "upstream",
     agent_options: Mapping[str, Any] | None = None,
     trials: int = 1,
@@ -69,6 +73,9 @@ def run_claweval(
         out: run folder; the same arguments resume it.
         tasks: T, C, M, a tag, a file of ids, ids, or a glob.
         judge: which judge. With "none" exactly the tasks are played whose grader asks none.
+        user: the model that plays the user of multi-turn tasks; without one they are left out.
+        sandbox: workspace backend for the nine sandbox tools that the official run offers in every task; "" leaves
+            the tools out, and with them the tasks that are graded on what stands in a sandbox.
         protocol: "upstream": the benchmark's own loop and prompt.
         agent_options: keyword arguments of the agent.
         trials, limit, seed, workers: as of `eval.builtin.run_suite`.
@@ -82,12 +89,18 @@ def run_claweval(
         raise UserError(f"unknown protocol '{protocol}'; known: upstream.")
     _require_packages()
     source = open_checkout(checkout)
-    chosen, left_out = playable(select(load_tasks(source.root), tasks), judge)
+    chosen, left_out = playable(select(load_tasks(source.root), tasks), judge, user, sandbox)
     if not chosen:
         raise UserError(f"none of the tasks in '{tasks}' can be played: {_why(left_out)}.")
     count = min(limit or len(chosen), len(chosen))
     chosen = [chosen[i * len(chosen) // count] for i in range(count)]
-    card = make_card(source, chosen, left_out, protocol, agent, agent_options or {}, judge, trials, seed)
+    card = make_card(source, chosen, left_out, protocol, agent, trials, seed)
+    card.options |= {
+        "judge": judge.text,
+        "user": user.text if user else "none",
+        "sandbox": sandbox or "none",
+        "agent_options": {key: str(value) for key, value in (agent_options or {}).items()},
+    }
     folder = open_run(Path(out), card)
     plan = WorkerPlan(
         root=source.root,
@@ -96,6 +109,8 @@ def run_claweval(
         agent=agent,
         agent_options=dict(agent_options or {}),
         judge=_placed(judge),
+        user=user,
+        sandbox=sandbox,
     )
     plan.traces.mkdir(exist_ok=True)
     with Ledger(folder / LEDGER) as ledger:
@@ -103,16 +118,18 @@ def run_claweval(
     return summarise(load_run(folder))
 
 
-def playable(tasks: Sequence[ClawTask], judge: JudgeSpec) -> tuple[list[ClawTask], dict[str, str]]:
+def playable(
+    tasks: Sequence[ClawTask], judge: JudgeSpec, user: JudgeSpec | None = None, sandbox: str = ""
+) -> tuple[list[ClawTask], dict[str, str]]:
     """Split a selection into what can be played here, and task → why not."""
     left_out: dict[str, str] = {}
     chosen = []
     for task in tasks:
         if judge.kind == "none" and task.uses_judge:
             left_out[task.id] = "its grader asks a judge"
-        elif task.needs_sandbox:
+        elif task.needs_sandbox and not sandbox:
             left_out[task.id] = "needs a sandbox"
-        elif task.file.user_agent.enabled:
+        elif task.file.user_agent.enabled and user is None:
             left_out[task.id] = "needs a simulated user"
         else:
             chosen.append(task)
@@ -125,12 +142,10 @@ def make_card(
     left_out: Mapping[str, str],
     protocol: str,
     agent: str,
-    agent_options: Mapping[str, Any],
-    judge: JudgeSpec,
     trials: int,
     seed: int,
 ) -> RunCard:
-    """Write down everything that shapes the run; the suite's hash is that of the commit."""
+    """Write down what is played; the suite's hash is that of the commit."""
     from eval.builtin import versions
 
     return RunCard(
@@ -141,14 +156,7 @@ def make_card(
         trials=trials,
         seed=seed,
         tasks=[TaskEntry(id=task.id, labels=task.labels()) for task in chosen],
-        options={
-            "commit": source.version,
-            "judge": judge.text,
-            "sandbox": "none",
-            "services": "in process",
-            "clock": "upstream",
-            "agent_options": {key: str(value) for key, value in agent_options.items()},
-        },
+        options={"commit": source.version, "services": "in process", "clock": "upstream"},
         versions=versions(),
         left_out=dict(left_out),
     )

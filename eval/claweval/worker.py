@@ -6,6 +6,8 @@ judge's, a service's, or the benchmark's own.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
 import signal
 import sys
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.claweval.judge import JudgeSpec
-from ise_gym.errors import UserError
+from ise_gym.errors import UserError, WorkspaceError
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class WorkerPlan:
     Attributes:
         root: the checkout. ``traces``: folder of the conversations. ``log``: file of the benchmark's own output.
         agent, agent_options: who acts.
-        judge: which judge; None for none.
+        judge, user: which judge and which model plays the user; None for none.
+        sandbox: workspace backend of the sandbox tools; "" leaves them out.
     """
 
     root: Path
@@ -35,6 +38,8 @@ class WorkerPlan:
     agent: str
     agent_options: dict[str, Any] = field(default_factory=dict)
     judge: JudgeSpec | None = None
+    user: JudgeSpec | None = None
+    sandbox: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of a job: ``kind`` is graded, agent, judge, service or benchmark; the latter four with a reason."""
+    """What became of a job: ``kind`` is graded, or who is to blame: agent, user, judge, service, sandbox, benchmark."""
 
     job: Job
     kind: str
@@ -90,54 +95,69 @@ class _Player:
     def __init__(self, plan: WorkerPlan) -> None:
         from eval.claweval.agents import make_claw_agent
 
+        self._plan = plan
         # The agent first: it may hold relative paths, and the checkout becomes the working directory below.
         self._agent = make_claw_agent(plan.agent, plan.agent_options)
         self.description = {"name": self._agent.name, **self._agent.describe()}
         sys.path.insert(0, str(plan.root / "src"))
         os.chdir(plan.root)
         from eval.claweval.asgi import Router, routed_clients
-        from eval.claweval.judge import make_client
-        from eval.claweval.upstream import Upstream
+        from eval.claweval.judge import make_client, make_user_client
+        from eval.claweval.upstream import Stage, Upstream
 
-        self._plan = plan
         self._router = Router()
         self._routing = routed_clients(self._router)
         self._routing.__enter__()
         _fast_yaml()
-        self._upstream = Upstream(plan.root)
-        self._judge = make_client(plan.judge) if plan.judge else None
+        self._stage = Stage(
+            upstream=Upstream(plan.root, sandbox=bool(plan.sandbox), user=plan.user is not None),
+            router=self._router,
+            agent=self._agent,
+            traces=plan.traces,
+            judge=make_client(plan.judge) if plan.judge else None,
+            user=make_user_client(plan.user) if plan.user else None,
+        )
+        if plan.sandbox:
+            self._open_workspace()
+
+    def _open_workspace(self) -> None:
+        """Open a sandbox, in place of a broken one."""
+        from ise_gym.workspace import open_workspace
+
+        if self._stage.workspace is not None:
+            with contextlib.suppress(WorkspaceError):  # it is broken: that is why it is replaced
+                self._stage.workspace.close()
+        self._stage = dataclasses.replace(self._stage, workspace=open_workspace(self._plan.sandbox))
 
     def answer(self, job: Job) -> Answer:
-        from eval.claweval.judge import JudgeFailed
+        from eval.claweval.judge import JudgeFailed, UserFailed
         from eval.claweval.provider import AgentBroke
         from eval.claweval.services import ServiceError
         from eval.claweval.upstream import play
 
+        kinds = {
+            AgentBroke: "agent",
+            UserFailed: "user",
+            JudgeFailed: "judge",
+            ServiceError: "service",
+            WorkspaceError: "sandbox",
+        }
         try:
-            found = play(
-                self._upstream,
-                self._router,
-                job.folder,
-                self._agent,
-                job.seed,
-                self._judge,
-                self._plan.traces,
-            )
-        except AgentBroke as error:
-            return Answer(job, "agent", reason=str(error))
-        except JudgeFailed as error:
-            return Answer(job, "judge", reason=str(error))
-        except ServiceError as error:
-            return Answer(job, "service", reason=str(error))
+            return Answer(job, "graded", graded=play(self._stage, job.folder, job.seed))
         except UserError:
             raise
+        except (AgentBroke, UserFailed, JudgeFailed, ServiceError, WorkspaceError) as error:
+            if isinstance(error, WorkspaceError):
+                self._open_workspace()
+            return Answer(job, kinds[type(error)], reason=str(error))
         except Exception as error:
             traceback.print_exc()
             return Answer(job, "benchmark", reason=f"{type(error).__name__}: {error}"[:500])
-        return Answer(job, "graded", graded=found)
 
     def close(self) -> None:
         self._agent.close()
+        if self._stage.workspace is not None:
+            self._stage.workspace.close()
         self._routing.__exit__(None, None, None)
         self._router.close()
 

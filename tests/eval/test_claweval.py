@@ -382,6 +382,19 @@ def failing_endpoint() -> Iterator[str]:
     server.server_close()
 
 
+def test_the_benchmarks_simulated_user_speaks_through_our_client(
+    tmp_path: Path, failing_endpoint: str
+) -> None:
+    talkative = parse_judge("stub:0.5")
+    summary = run_claweval(SUITE, "vacuous", tmp_path / "run", tasks="C", judge=NONE, user=talkative)
+    trial = next(iter(load_run(tmp_path / "run").trials.values()))
+    assert summary.rate.passed == 1 and trial.counts["user_calls"] == trial.counts["turns"] == 8
+    dead = parse_judge("openai:m", base_url=failing_endpoint, retries=0)
+    run_claweval(SUITE, "vacuous", tmp_path / "dead", tasks="C", judge=NONE, user=dead, retries=0)
+    trial = next(iter(load_run(tmp_path / "dead").trials.values()))
+    assert trial.outcome == "infrastructure_error" and trial.reason.startswith("user: m: InternalServerError")
+
+
 def test_a_dead_judge_is_a_judge_error_and_nobody_waits(tmp_path: Path, failing_endpoint: str) -> None:
     judge = parse_judge("openai:m", base_url=failing_endpoint, retries=0)
     began = time.monotonic()
@@ -397,7 +410,7 @@ def test_kill_9_and_resume(tmp_path: Path) -> None:
     out = tmp_path / "run"
     command = [
         sys.executable, "-m", "eval", "run", "--suite", "claweval", "--claw-eval", str(SUITE), "--agent", "explorer",
-        "--tasks", "T901,T902,T906", "--judge", "stub:0.9", "--trials", "4", "--out", str(out), "--quiet",
+        "--tasks", "T901,T902,T906", "--judge", "stub:0.9", "--trials", "4", "--sandbox", "none", "--out", str(out), "--quiet",
     ]  # fmt: skip
     process = subprocess.Popen(command)
     ledger = out / "trials.jsonl"

@@ -1,4 +1,4 @@
-"""Needs a simulated user."""
+"""The user spoke more than once."""
 
 from claw_eval.graders.base import AbstractGrader
 from claw_eval.models.trace import DimensionScores
@@ -6,4 +6,5 @@ from claw_eval.models.trace import DimensionScores
 
 class Grader(AbstractGrader):
     def grade(self, messages, dispatches, task, audit_data=None, judge=None):
-        return DimensionScores()
+        spoken = [m.text for m in messages if m.role == "user"]
+        return DimensionScores(completion=1.0 if len(spoken) >= 3 else 0.0)

@@ -25,6 +25,7 @@ class TaskDefinition(BaseModel):
     services: list[Service] = []
     local_grader_files: list[str] = []
     max_turns: int = 8
+    user_agent: Any = None
 
     @property
     def text(self) -> str:
@@ -35,4 +36,6 @@ class TaskDefinition(BaseModel):
         data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         task = cls.model_validate(data)
         task.prompt = type("Prompt", (), {"text": data["prompt"]["text"]})
+        if data.get("user_agent"):
+            task.user_agent = type("User", (), data["user_agent"])
         return task

@@ -30,7 +30,13 @@ def run_task(
             turns += 1
             said.append({"role": "assistant", **answer})
             if not answer["calls"]:
-                break
+                reply = user_agent.generate_response(said) if user_agent else None
+                if reply is None:
+                    break
+                wire.append({"role": "assistant", "content": answer["text"]})
+                wire.append({"role": "user", "content": reply})
+                said.append({"role": "user", "text": reply})
+                continue
             wire.append(
                 {
                     "role": "assistant",

@@ -1,0 +1,20 @@
+"""A simulated user that waits and tries again."""
+
+import time
+
+
+class UserAgent:
+    def __init__(self, model_id, api_key, base_url=""):
+        self.model_id = model_id
+        self.client = None
+
+    def generate_response(self, conversation):
+        for _ in range(30):
+            try:
+                asked = [{"role": "user", "content": conversation[-1]["text"]}]
+                reply = self.client.chat.completions.create(model=self.model_id, messages=asked)
+                text = reply.choices[0].message.content
+                return None if "[DONE]" in text else text
+            except Exception:
+                time.sleep(16)
+        return None
