@@ -59,14 +59,19 @@ def comparison_table(comparison: Comparison) -> Table:
         table.add_row(
             side.name,
             side.agent,
-            rate_text(side.common),
-            difference_text(pair) if pair else "",
+            _two_lines(rate_text(side.common)),
+            _two_lines(difference_text(pair)) if pair else "",
             p_text(pair.p_holm) if pair else "",
             Text(verdict, style=style),
-            rate_text(side.fixed),
+            _two_lines(rate_text(side.fixed)),
             str(len(side.missing)),
         )
     return table
+
+
+def _two_lines(text: str) -> str:
+    """Put the interval below the figure, so that the table fits a terminal."""
+    return text.replace(" [", "\n[")
 
 
 def comparison_notes(comparison: Comparison) -> list[Text]:
