@@ -32,13 +32,13 @@ ise intents generate --count "${LESSONS:-480}" --seed 1 --split train --tier eas
 ise rollout --intents "$runs/lessons-intents/intents.jsonl" --agent expert --user scripted --workers "$workers" --out "$runs/lessons"
 
 step "5/6  SFT: LoRA on what the env recorded"
-python -m training.sft --config training/recipes/tiny_cpu.yaml model="$base" data="$runs/lessons" output="$runs/model" resume=true
+python -m training.sft --config training/recipes/tiny_cpu.yaml data.store="$runs/lessons" output="$runs/model" resume=true
 
 step "6/6  pass@1 on held-out instances, through the same env, before and after"
-python -m eval run --suite demo-easy --agent "transformers:$base" --train-data "$runs/lessons" --out "$runs/eval-before"
-python -m eval run --suite demo-easy --agent "transformers:$runs/model" --train-data "$runs/lessons" --out "$runs/eval-after"
-python -m eval compare "$runs/eval-before" "$runs/eval-after" --json "$runs/comparison.json"
+python -m eval run --suite demo-easy --agent "transformers:$base" --trained-on "$runs/lessons" --out "$runs/eval-before"
+python -m eval run --suite demo-easy --agent "transformers:$runs/model" --trained-on "$runs/lessons" --out "$runs/eval-after"
+python -m eval compare "$runs/eval-before" "$runs/eval-after" --for-report "$runs/comparison.json"
 
-ise report "$runs/episodes" "$runs/eval-before" "$runs/eval-after" \
-  --training "$runs/model" --comparison "$runs/comparison.json" --out "$runs/report.html"
+ise report "$runs/episodes" --title "ise_gym demo" --training "$runs/model" --comparison "$runs/comparison.json" \
+  --out "$runs/report.html"
 printf '\nRead every turn: %s\n' "$runs/report.html"

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from eval import suites_cli
 from ise_gym.errors import UserError
+from ise_gym.trajectory.atomic import replacing
 
 app = typer.Typer(
     name="eval",
@@ -158,6 +159,9 @@ def _given(checkout: Path | None) -> Path:
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Run folders; the first is the baseline.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    for_report: Annotated[
+        Path | None, typer.Option(help="Also write what `ise report --comparison` reads to this file.")
+    ] = None,
 ) -> None:
     """Compare runs of one suite, task by task.
 
@@ -167,6 +171,9 @@ def compare(
     from eval.compare import compare as compare_runs
 
     found = compare_runs(*runs)
+    if for_report is not None:
+        with replacing(for_report) as file:
+            file.write(json.dumps(found.for_report(), ensure_ascii=False, indent=2).encode())
     if as_json:
         print_json(found.to_json())
     else:

@@ -99,6 +99,27 @@ class Comparison:
             plain["verdict"] = pair.verdict
         return value
 
+    def for_report(self) -> dict[str, Any]:
+        """Return what ``ise report --comparison`` reads: pass@1 of each run, and the first pair's test."""
+        first = self.pairs[0]
+        return {
+            "title": f"pass@1 on {self.suite}, {len(self.common)} tasks",
+            "runs": [
+                {
+                    "label": f"{side.name} ({side.agent})",
+                    "passed": side.common.passed,
+                    "total": side.common.trials,
+                    "low": side.common.interval[0],
+                    "high": side.common.interval[1],
+                }
+                for side in self.sides
+            ],
+            "p_value": first.p,
+            "gained": first.better,
+            "lost": first.worse,
+            "note": f"{first.other} against {first.baseline}: {first.verdict} (exact McNemar, 95 % intervals)",
+        }
+
     def table(self) -> RenderableType:
         """Return what the terminal shows."""
         from eval.tables import comparison_notes, comparison_table

@@ -160,11 +160,24 @@ def report(
     out: Annotated[Path, typer.Option(help="HTML file to write.")],
     title: Annotated[str, typer.Option(help="Heading of the report.")] = "Trajectories",
     episodes: Annotated[int, typer.Option(min=0, help="Most episodes in the browser part.")] = 300,
+    training: Annotated[
+        Path | None, typer.Option(help="Output folder of `python -m training.sft`: shows its loss.")
+    ] = None,
+    comparison: Annotated[
+        Path | None, typer.Option(help="File written by `python -m eval compare --for-report`.")
+    ] = None,
 ) -> None:
     """Write a self-contained HTML report: figures, charts and a browser for the episodes."""
-    from ise_gym.report import write_report
+    from ise_gym.report import read_comparison, read_run_card, write_report
 
-    write_report(out, stores, title=title, max_episodes=episodes)
+    write_report(
+        out,
+        stores,
+        title=title,
+        max_episodes=episodes,
+        training=None if training is None else read_run_card(training),
+        comparison=None if comparison is None else read_comparison(comparison),
+    )
     typer.echo(str(out))
 
 

@@ -4,7 +4,7 @@
 and programs wrote, so they reach the page as text only.
 """
 
-from ise_gym.report.inputs import Comparison, PassRate
+from ise_gym.report.inputs import Comparison, PassRate, read_comparison, read_run_card
 from ise_gym.report.write import write_report
 
-__all__ = ["Comparison", "PassRate", "write_report"]
+__all__ = ["Comparison", "PassRate", "read_comparison", "read_run_card", "write_report"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -109,3 +111,41 @@ def as_training(log: Sequence[Mapping[str, Any]] | None) -> TrainingLog | None:
             ):
                 curves.setdefault(name, []).append((float(step), float(value)))
     return TrainingLog(curves)
+
+
+def read_comparison(path: Path) -> Comparison:
+    """Read a comparison from the file that ``python -m eval compare --for-report`` writes.
+
+    Raises:
+        UserError: the file can't be read, is no JSON or lacks a field.
+    """
+    found = as_comparison(_read_json(path, "a comparison"))
+    if found is None:
+        raise UserError(
+            f"{path}: holds no comparison; write one with 'python -m eval compare A B --for-report FILE'"
+        )
+    return found
+
+
+def read_run_card(folder: Path) -> list[dict[str, Any]]:
+    """Read the loss curve from a training run's ``run_card.json``, as a trainer's log.
+
+    Raises:
+        UserError: the folder has no run card, or it is not one.
+    """
+    card = _read_json(folder / "run_card.json", "the run card of a finished training run")
+    losses = card.get("losses") if isinstance(card, dict) else None
+    if not isinstance(losses, list):
+        raise UserError(
+            f"{folder / 'run_card.json'}: has no 'losses'; is it the output folder of training.sft?"
+        )
+    return [{"step": step, "loss": loss} for step, loss in losses]
+
+
+def _read_json(path: Path, what: str) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: can't be read ({error.strerror}); expected {what}") from error
+    except ValueError as error:
+        raise UserError(f"{path}: is not JSON ({error}); expected {what}") from error
