@@ -137,6 +137,10 @@ class RunConfig(_Section):
     overwrite: bool = False
 
 
+_SHORTHAND = {"model": "path", "data": "store"}
+"""``model=DIR`` and ``data=DIR`` on the command line mean these keys of the sections."""
+
+
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     """Read a recipe and apply ``dotted.key=value`` overrides (values are YAML).
 
@@ -186,6 +190,8 @@ def _apply(values: dict[str, Any], override: str) -> None:
         if not isinstance(inner, dict):
             raise UserError(f"override {override!r}: {section!r} is a value, not a section")
         target = inner
+    if not sections and last in _SHORTHAND and not isinstance(value, dict):
+        target, last = target.setdefault(last, {}), _SHORTHAND[last]
     target[last] = value
 
 

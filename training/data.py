@@ -33,6 +33,7 @@ class DataReport:
         left_out: reason → what, for whole episodes and for single over-long turns.
         data_hash: SHA-256 over ids and labels of all rows, in order.
         tool_hashes: SHA-256 of every tool list met → number of episodes.
+        system_prompt_hashes: the same of system prompts.
         recorded_templates: chat-template hash of the recording agent → episodes ("" when it had none).
     """
 
@@ -47,6 +48,7 @@ class DataReport:
     left_out: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     data_hash: str = ""
     tool_hashes: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    system_prompt_hashes: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     recorded_templates: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     def as_json(self, examples: int = 20) -> dict[str, Any]:
@@ -65,6 +67,7 @@ class DataReport:
             },
             "data_hash": self.data_hash,
             "tool_hashes": dict(self.tool_hashes),
+            "system_prompt_hashes": dict(self.system_prompt_hashes),
             "recorded_templates": dict(self.recorded_templates),
         }
 
@@ -123,6 +126,8 @@ def build_dataset(config: DataConfig, tokenizer: Any, thinking: Thinking = "keep
         if made.rows:
             report.used += 1
             report.tool_hashes[sha256_of(episode.tools)] += 1
+            if episode.messages[0]["role"] == "system":
+                report.system_prompt_hashes[sha256_of(episode.messages[0]["content"])] += 1
             report.recorded_templates[episode.hashes.get("chat_template", "")] += 1
         if len(made.rows) > 1 and "#turns" in made.rows[0].name:
             report.split_episodes.append(name)

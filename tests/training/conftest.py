@@ -43,7 +43,8 @@ def tiny_model_dir(tiny_tokenizer: Any, tmp_path_factory: pytest.TempPathFactory
             num_key_value_heads=1,
             head_dim=16,
             max_position_embeddings=4096,
-            tie_word_embeddings=True,
+            tie_word_embeddings=False,  # tied and untrained, a model only repeats its last token
+            initializer_range=0.3,
             eos_token_id=tiny_tokenizer.eos_token_id,
             pad_token_id=tiny_tokenizer.pad_token_id,
             bos_token_id=None,

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from ise_gym.messages import assistant, sha256_of, system, tool_call, tool_result, user
-from ise_gym.scenario import DEFAULT_TOOLS
 from ise_gym.tools import tool_schemas
 from ise_gym.trajectory.record import Trajectory
 
 SYSTEM = "You work in a Linux workspace."
+TOOLS = tool_schemas(("write",))
+"""One short schema: these tests tokenise letter by letter, and long prompts would only cost time."""
 AWKWARD = (
     "plain words",
     "  spaces around \n",
@@ -55,7 +56,7 @@ def conversation(seed: int, turns: int = 2, reasoning: bool = False) -> list[dic
 
 def episode(name: str, messages: Sequence[Any], **changes: Any) -> Trajectory:
     """A record around a conversation."""
-    tools = tool_schemas(DEFAULT_TOOLS)
+    tools = TOOLS
     values: dict[str, Any] = {
         "episode_id": name,
         "scenario_id": name,

@@ -21,6 +21,12 @@ def test_shipped_recipes_load_and_override(path: Path) -> None:
     assert config.lora is not None and config.lora.rank == 2
 
 
+def test_a_section_given_as_a_value_is_its_main_key() -> None:
+    config = load_config(RECIPES[-1], ["model=somewhere", "data=runs/x"])
+    assert (config.model.path, config.data.store) == ("somewhere", "runs/x")
+    assert config.model.dtype == load_config(RECIPES[-1]).model.dtype
+
+
 def test_there_are_recipes() -> None:
     assert {"tiny_cpu", "qwen3_0.6b", "qwen3_8b_lora"} <= {path.stem for path in RECIPES}
 

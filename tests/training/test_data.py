@@ -7,18 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_episodes import SYSTEM, conversation, episode
+from made_episodes import SYSTEM, TOOLS, conversation, episode
 
 from ise_gym.errors import UserError
 from ise_gym.messages import assistant, system, tool_call, tool_result, user
-from ise_gym.scenario import DEFAULT_TOOLS
-from ise_gym.tools import tool_schemas
 from training.config import DataConfig
 from training.data import build_dataset
 from training.rows import IGNORED, RowOptions, rows_of
 from training.template import encode, project_template
-
-TOOLS = tool_schemas(DEFAULT_TOOLS)
 
 
 def said(tokenizer: Any, labels: list[int]) -> str:
@@ -84,7 +80,7 @@ def test_broken_empty_overlong_and_unlearnable_rows_are_counted_and_named(
 
 def test_nothing_left_is_an_error_that_says_why(tiny_tokenizer: Any, make_store: Callable[..., Path]) -> None:
     store = make_store([episode("a", conversation(1), outcome="failed")])
-    with pytest.raises(UserError, match="nothing to train on .* left out, outcome failed: 1"):
+    with pytest.raises(UserError, match=r"nothing to train on .* left out, outcome failed: 1"):
         build_dataset(DataConfig(store=str(store)), tiny_tokenizer)
 
 

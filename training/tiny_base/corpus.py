@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ise_gym.messages import Message, ToolSchema, assistant, system, tool_call, tool_result, user
-from training.tiny_base.kinds import KINDS, Kind
+from training.tiny_base.kinds import KINDS
 from training.tiny_base.words import Words
 
 _READ_SAYINGS = (
@@ -49,7 +49,7 @@ def conversations(
     pieces: Sequence[str],
     system_prompt: str,
     tools: Sequence[ToolSchema],
-    warmup: int = 0,
+    easy: int = 0,
 ) -> Iterator[Conversation]:
     """Yield conversations without end; equal arguments give equal conversations.
 
@@ -57,28 +57,43 @@ def conversations(
         seed: of everything drawn.
         pieces: what names are glued from.
         system_prompt, tools: the prompt that the env's episodes start with.
-        warmup: over so many documents bare repetition gives way to conversations, and bare conversations to ones
-            with the whole prompt: copying is learned fastest where there is little else to look at.
+        easy: over so many conversations short ones without prompt and small talk give way to whole ones. Copying
+            takes hold in them within minutes; begun with whole ones it did not in half an hour.
     """
     rng = random.Random(f"tiny-base:{seed}")
     words = Words(rng, pieces)
     for count in itertools.count():
-        ready = min(1.0, count / warmup) if warmup else 1.0
-        if rng.random() < 0.7 - 0.65 * ready:
+        if rng.random() > (count / easy if easy else 1.0):
+            yield _easy(words)
+            continue
+        shape = rng.random()
+        if shape < 0.03:
             yield Conversation(text=_repetition(words))
-        elif rng.random() < 0.2:
-            yield _made_up_tools(words, tools if rng.random() < ready else ())
+        elif shape < 0.1:
+            yield _made_up_tools(words, tools)
         else:
-            yield _jobs(words, system_prompt, tools, bare=rng.random() > ready)
+            yield _jobs(words, system_prompt, tools)
 
 
-def _jobs(words: Words, system_prompt: str, tools: Sequence[ToolSchema], bare: bool) -> Conversation:
-    """One or two jobs with the real tools, or (``bare``) with a short prompt only."""
+def _easy(words: Words) -> Conversation:
+    """Repeat what was said, or one job: nothing but the request and the answer."""
+    messages: list[Message] = []
+    if words.rng.random() < 0.25:
+        said = [*words.paths(1), *words.words(1, 4)]
+        words.rng.shuffle(said)
+        messages += [user(" ".join(said)), assistant(" ".join(said))]
+    else:
+        _job(words, messages, plain=True)
+    return Conversation(tuple(messages))
+
+
+def _jobs(words: Words, system_prompt: str, tools: Sequence[ToolSchema]) -> Conversation:
+    """One or two jobs, seldom under the env's whole prompt: a short one teaches the same in half the tokens."""
     rng = words.rng
-    shape = 1.0 if bare else rng.random()
-    if shape < 0.5:
+    shape = rng.random()
+    if shape < 0.15:
         offered, prompt = list(tools), system_prompt
-    elif shape < 0.8:
+    elif shape < 0.3:
         offered = [t for t in tools if t["function"]["name"] in ("exec", "read") or rng.random() < 0.3]
         prompt = rng.choice(("", system_prompt, f"You work for {words.word()} on {words.word()}."))
     else:
@@ -91,20 +106,23 @@ def _jobs(words: Words, system_prompt: str, tools: Sequence[ToolSchema], bare: b
     return Conversation(tuple(messages), tuple(offered))
 
 
-def _job(words: Words, messages: list[Message]) -> None:
+def _job(words: Words, messages: list[Message], plain: bool = False) -> None:
+    """Request, calls and closing words; ``plain`` leaves out the small talk."""
     rng = words.rng
-    if rng.random() < 0.06:
+    dress: Callable[[str], str] = str if plain else words.dressed
+    if rng.random() < (0.2 if plain else 0.06):
         (path,) = words.paths(1)
-        messages.append(user(words.dressed(rng.choice(_READ_SAYINGS).format(a=path))))
+        messages.append(user(dress(rng.choice(_READ_SAYINGS).format(a=path))))
         _call(messages, "read", {"path": path}, " ".join(words.words(1, 5)) + "\n")
         messages.append(assistant(f"That is {path}."))
         return
     kind = rng.choice(KINDS)
     slots = _slots(words)
-    messages.append(user(words.dressed(rng.choice(kind.say).format(**slots))))
-    for command in kind.commands:
+    messages.append(user(dress(rng.choice(kind.say).format(**slots))))
+    for index, command in enumerate(kind.commands):
         text = command.format(**slots)
-        _call(messages, "exec", {"command": text}, _output(words, kind, text))
+        printed = kind.output.format(**slots) if kind.output and index == 0 else _output(words, text)
+        _call(messages, "exec", {"command": text}, printed)
     messages.append(assistant(rng.choice(kind.reply).format(**slots)))
 
 
@@ -117,7 +135,7 @@ def _slots(words: Words) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _output(words: Words, kind: Kind, command: str) -> str:
+def _output(words: Words, command: str) -> str:
     """What such a command might print; commands that write somewhere print nothing."""
     if ">" in command or command.startswith(("ln", "tar -c", "tar -x", "gzip", "split", "truncate", "touch")):
         return "(no output)"
@@ -133,7 +151,7 @@ def _made_up_tools(words: Words, tools: Sequence[ToolSchema]) -> Conversation:
     """Tools that exist nowhere, so that calls are read off the schemas and the request."""
     rng = words.rng
     schemas: list[ToolSchema] = []
-    for name in words.words(1, 3):
+    for name in words.words(1, 2):
         keys = words.words(1, 3)
         schemas.append(
             {
@@ -150,7 +168,7 @@ def _made_up_tools(words: Words, tools: Sequence[ToolSchema]) -> Conversation:
                 },
             }
         )
-    offered = [*schemas, *(t for t in tools if rng.random() < 0.3)]
+    offered = [*schemas, *(t for t in tools if rng.random() < 0.2)]
     rng.shuffle(offered)
     messages: list[Message] = [system(rng.choice(("", f"You help with {words.word()}.")))]
     for _ in range(rng.randint(1, 2)):
@@ -182,9 +200,9 @@ def _call(messages: list[Message], name: str, arguments: dict[str, Any], output:
 
 
 def _repetition(words: Words) -> str:
-    """A few names, again and again: the plainest form of copying. Half of the time their order changes."""
+    """A few names, again and again: the plainest form of copying. Sometimes their order changes."""
     items = [*words.paths(2), *words.words(2, 4), words.number()]
-    shuffled = words.rng.random() < 0.5
+    shuffled = words.rng.random() < 0.2
     text = []
     for _ in range(3):
         if shuffled:

@@ -10,19 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CATALOG_COMMANDS = frozenset(
-    "mv cp rm mkdir rmdir chmod bash sh python python3 git echo printf tee sed install rename unlink".split()
-)
-"""Commands with which the catalog's easy tasks are solved; no kind may use one."""
-
 
 @dataclass(frozen=True)
 class Kind:
-    """Wordings, shell commands in order, and the closing words."""
+    """Wordings, shell commands in order, the closing words, and what the first command prints where that matters."""
 
     say: tuple[str, ...]
     commands: tuple[str, ...]
     reply: tuple[str, ...]
+    output: str = ""
 
 
 KINDS: tuple[Kind, ...] = (
@@ -38,13 +34,16 @@ KINDS: tuple[Kind, ...] = (
          ("head -n {n} {a}",), ("These are the first {n} lines of {a}.",)),
     Kind(("show the last {n} lines of {a}", "tail {n} of {a}"),
          ("tail -n {n} {a}",), ("These are the last {n} lines of {a}.",)),
-    Kind(("find {w} in {a}", "search {a} for {w}", "does {a} mention {w}", "in {a} look for {w}"),
-         ("grep {w} {a}",), ("I searched {a} for {w}.",)),
-    Kind(("find {w} in {a} and keep the hits in {b}", "lines of {a} with {w} go to {b}", "{b}: all {w} lines from {a}"),
-         ("grep {w} {a} > {b}",), ("The {w} lines of {a} are in {b}.",)),
-    Kind(("how often is {w} in {a}", "count {w} in {a}"), ("grep -c {w} {a}",), ("I counted {w} in {a}.",)),
-    Kind(("lines of {a} without {w} into {b}", "filter {w} out of {a}, result {b}"),
-         ("grep -v {w} {a} > {b}",), ("{b} has no {w}.",)),
+    Kind(("which lines of {a} begin with {w}", "look up {w} in {a}", "in {a} look for {w} at the start"),
+         ("look {w} {a}",), ("I looked up {w} in {a}.",)),
+    Kind(("cut {a} at each {w} into parts named {b}", "parts of {a} between {w}, prefix {b}"),
+         ("csplit -f {b} {a} {w}",), ("{a} is cut at {w}.",)),
+    Kind(("common lines of {a} and {b} into {c}", "{c}: what {a} and {b} share"),
+         ("comm -12 {a} {b} > {c}",), ("{c} holds what {a} and {b} share.",)),
+    Kind(("join {a} with {b} on field {n}", "match {a} and {b} by column {n}"),
+         ("join -j {n} {a} {b}",), ("I joined {a} with {b}.",)),
+    Kind(("tabs of {a} to spaces in {b}", "expand {a}, save as {b}"),
+         ("expand {a} > {b}",), ("{b} has no tabs.",)),
     Kind(("compare {a} with {b}", "difference between {a} and {b}", "what differs in {b} against {a}"),
          ("diff {a} {b}",), ("I compared {a} with {b}.",)),
     Kind(("are {a} and {b} the same bytes", "byte compare {a} and {b}"), ("cmp {a} {b}",), ("I compared the bytes.",)),
@@ -54,7 +53,8 @@ KINDS: tuple[Kind, ...] = (
          ("tar -cf {c} {a} {b}",), ("{c} holds {a} and {b}.",)),
     Kind(("unpack {a} under {b}", "extract {a} to {b}"), ("tar -xf {a} -C {b}",), ("{a} is unpacked under {b}.",)),
     Kind(("compress {a}", "gzip {a} please"), ("gzip {a}",), ("{a} is compressed.",)),
-    Kind(("checksum of {a}", "give me the sha of {a}", "hash {a}"), ("sha256sum {a}",), ("That is the checksum of {a}.",)),
+    Kind(("checksum of {a}", "give me the sha of {a}", "hash {a}"),
+         ("sha256sum {a}",), ("That is the checksum of {a}.",)),
     Kind(("store the checksum of {a} in {b}", "{b} gets the hash of {a}"),
          ("sha256sum {a} > {b}",), ("The checksum of {a} is in {b}.",)),
     Kind(("how big is {a}", "size of {a}"), ("du -b {a}",), ("That is the size of {a}.",)),
@@ -115,4 +115,12 @@ KINDS: tuple[Kind, ...] = (
          ("{x} -{n} +{m} {a}",), ("From {n} to {m}.",)),
     Kind(("{x} {w} first and then {a} as {b}", "start {x} for {w} on {a}, name it {b}"),
          ("{x} {w} {a} && {x} {b}",), ("{a} is {b} for {x}.",)),
+    Kind(("look up {w} in {a} and hand what it says to {x}", "what does {a} say of {w}? give that to {x}"),
+         ("look {w} {a}", "{x} {v}"), ("It says {v}.",), "{w} {v}"),
+    Kind(("the {w} in {a} goes to {x}", "{x} wants the {w} from {a}"),
+         ("look {w} {a}", "{x} {n}-{m}"), ("It is {n}-{m}.",), "{w}: {n}-{m}"),
+    Kind(("size of {a}, then {x} that number", "{x} needs the byte count of {a}"),
+         ("stat -c %s {a}", "{x} {n}"), ("{a} has {n} bytes.",), "{n}"),
+    Kind(("who is in {a}? pass the name on with {x} to {b}", "{x} {b} with the name in {a}"),
+         ("head -n 1 {a}", "{x} {b} {w}"), ("It is {w}.",), "{w}"),
 )  # fmt: skip
