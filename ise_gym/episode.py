@@ -15,10 +15,12 @@ from typing import Any
 from ise_gym.goals import GoalBoard
 from ise_gym.messages import Message, ToolCall, ToolSchema, assistant, system, tool_calls_of, user
 from ise_gym.scenario import Scenario
-from ise_gym.simulator.base import Evidence, UserSimulator, UserTurn, UserView
+from ise_gym.services import start_services
+from ise_gym.simulator.base import Command, Evidence, Service, UserSimulator, UserTurn, UserView
+from ise_gym.simulator.evidence import command_of, gather
 from ise_gym.tools.dispatch import Toolbox
 from ise_gym.trajectory.record import Step, Timings
-from ise_gym.workspace.base import Manifest, Snapshot, Workspace, diff_manifests
+from ise_gym.workspace.base import Manifest, Snapshot, Workspace
 
 
 @dataclass
@@ -68,7 +70,7 @@ class Episode:
 
     def __post_init__(self) -> None:
         self._board = GoalBoard(self.scenario)
-        self._failed_commands: list[tuple[str, int | None]] = []
+        self._commands: list[Command] = []  # since the user's last turn
         self._request = ""
         self._user_events: tuple[Mapping[str, Any], ...] = ()
         self._seen = self._tree = Manifest({})  # at the user's last turn; as last looked at
@@ -82,6 +84,7 @@ class Episode:
         begun = time.monotonic()
         self.workspace.reset()
         self.workspace.seed(self.scenario.files)
+        start_services(self.workspace, self.scenario.services)
         self.toolbox.reset(self.workspace)
         self._seen = self._tree = self.workspace.manifest()
         self._digest = self._seen.digest()
@@ -188,7 +191,7 @@ class Episode:
             "reasons": self._board.reasons,
             "reached": self._board.reached,
             "frozen": self._board.frozen,
-            "failed_commands": self._failed_commands,
+            "commands": self._commands,
             "request": self._request,
             "user_events": self._user_events,
             "seen": self._seen,
@@ -221,7 +224,7 @@ class Episode:
         episode._board = GoalBoard(
             saved.scenario, state["verdicts"], state["reasons"], state["reached"], state["frozen"]
         )
-        episode._failed_commands = state["failed_commands"]
+        episode._commands = state["commands"]
         episode._request = state["request"]
         episode._user_events = state["user_events"]
         episode._seen, episode._tree, episode._digest = state["seen"], state["tree"], state["digest"]
@@ -248,23 +251,27 @@ class Episode:
                 result = self.toolbox.call(call)
                 self.counts["tool_calls"] += 1
                 self._add(result)
-                if result.get("success") is False:
-                    self._failed_commands.append((call["function"]["name"], result.get("exit_code")))
+                self._commands.append(command_of(call, result))
             self._digest = self.workspace.digest()
 
     def _hand_over(self) -> None:
         """End the agent's turn: verify, show the user what really happened, and let it answer."""
         self._verify()
         with _Timer(self.timings, "user_s"):
-            turn = self.simulator.respond(
-                UserView(self._users_side(), self._evidence(), self.counts["user_turns"])
+            view = UserView(
+                self._users_side(),
+                self._evidence(),
+                self.counts["user_turns"],
+                self._request,
+                len(self.scenario.requests) - self._board.reached,
             )
+            turn = self.simulator.respond(view)
         if turn.done or turn.gave_up:
             if turn.text:
                 self._add(user(turn.text))
             self._user_events = turn.events
             self.outcome = "failed"  # settled after the last verification
-            self.reason = "the user gave up" if turn.gave_up else "the user is done"
+            self.reason = "the user gave up" if turn.gave_up else _parting(view)
         elif self.counts["user_turns"] >= self.scenario.budget.user_turns:
             self._truncate("user turns")
         else:
@@ -319,11 +326,20 @@ class Episode:
         return tuple(flipped)
 
     def _evidence(self) -> Evidence:
-        diff = diff_manifests(self._seen, self._tree)
-        self._seen = self._tree
         passed, failed = self._board.open_goals(self._request)
-        commands, self._failed_commands = tuple(self._failed_commands), []
-        return Evidence(diff, commands, passed, failed)
+        commands, self._commands = tuple(self._commands), []
+        before, self._seen = self._seen, self._tree
+        # as the agent last saw them: looking again here would race with processes that are just ending
+        records = getattr(self.toolbox.state.get("processes"), "records", {})
+        services = tuple(Service(r.command, r.running, r.exit_code) for r in records.values())
+        return gather(self.workspace, before, self._tree, commands, services, passed, failed)
+
+
+def _parting(view: UserView) -> str:
+    """Name a satisfied end; one that the evidence contradicts is the simulator's error, not the agent's success."""
+    if view.evidence.failed:
+        return f"simulator error: the user left satisfied while this fails: {view.evidence.failed[0]}"
+    return "the user is done"
 
 
 class _Timer:

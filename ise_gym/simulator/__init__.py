@@ -3,41 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from ise_gym.errors import UserError, nearest
 from ise_gym.simulator.base import UserSimulator
 from ise_gym.simulator.baselines import NaiveUser, SingleTurnUser
-from ise_gym.simulator.guard import RoleGuard
+from ise_gym.simulator.guard import Judge, RoleGuard
+from ise_gym.simulator.human import HumanUser
 from ise_gym.simulator.scripted import ScriptedUser
 
-SIMULATORS: Mapping[str, Callable[[], UserSimulator]] = {
+SIMULATORS: Mapping[str, Callable[..., UserSimulator]] = {
     "scripted": ScriptedUser,
     "single-turn": SingleTurnUser,
     "naive": NaiveUser,
+    "human": HumanUser,
 }
+UNGUARDED = (NaiveUser, SingleTurnUser, HumanUser)
+"""The ablations are what they are, and a person needs no guard."""
 
 
-def make_user(spec: str | Callable[[], UserSimulator], guard: bool = True) -> UserSimulator:
+def make_user(
+    spec: str | Callable[[], UserSimulator], guard: bool = True, judge: Judge | None = None, **options: Any
+) -> UserSimulator:
     """Build a user simulator from its name or from a function that makes one.
 
-    ``single-turn`` and ``naive`` are the unguarded ablations, so ``guard`` does not apply to them.
+    Args:
+        spec: scripted, single-turn, naive, human, ``llm:MODEL`` (an OpenAI-compatible endpoint), or a function.
+        guard: put a `RoleGuard` around it; it does not apply to single-turn, naive and human.
+        judge: the guard's second opinion, such as `ise_gym.simulator.judge.LLMJudge`.
+        options: keyword arguments of the simulator (``patience``; of a model ``base_url``, ``temperature``, …).
 
     Raises:
-        UserError: the name is not known.
+        UserError: the name or an option is not known, or a model has no endpoint.
     """
+    inner = _make(spec, options)
+    return RoleGuard(inner, judge=judge) if guard and not isinstance(inner, UNGUARDED) else inner
+
+
+def _make(spec: str | Callable[[], UserSimulator], options: dict[str, Any]) -> UserSimulator:
+    make: Callable[..., UserSimulator]
     if callable(spec):
-        inner = spec()
+        make = spec
+    elif spec.startswith("llm:"):
+        import functools
+
+        from ise_gym.simulator.llm import LLMUser
+
+        make = functools.partial(LLMUser, spec.removeprefix("llm:"))
     elif spec in SIMULATORS:
-        inner = SIMULATORS[spec]()
+        make = SIMULATORS[spec]
     else:
-        raise UserError(
-            f"unknown user simulator '{spec}'; known: {', '.join(SIMULATORS)}.{nearest(spec, SIMULATORS)}"
-        )
-    return RoleGuard(inner) if guard and not isinstance(inner, (NaiveUser, SingleTurnUser)) else inner
+        known = (*SIMULATORS, "llm:MODEL")
+        raise UserError(f"unknown user simulator '{spec}'; known: {', '.join(known)}.{nearest(spec, known)}")
+    try:
+        return make(**options)
+    except TypeError as error:
+        if options and "unexpected keyword argument" in str(error):
+            raise UserError(f"user '{spec}': {str(error).partition('() ')[2]}") from error
+        raise
 
 
 __all__ = [
     "SIMULATORS",
+    "HumanUser",
     "NaiveUser",
     "RoleGuard",
     "ScriptedUser",

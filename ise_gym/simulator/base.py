@@ -12,6 +12,44 @@ from ise_gym.workspace.base import Diff
 
 
 @dataclass(frozen=True)
+class FileNote:
+    """One changed file as its owner would find it on opening the folder.
+
+    Attributes:
+        path: relative to the workspace.
+        change: "created", "changed" or "deleted".
+        size: bytes; 0 when deleted.
+        lines: the first few lines, shortened; empty for folders, binary and deleted files.
+        line_count: lines of a text file that was small enough to be read whole, else None.
+    """
+
+    path: str
+    change: str
+    size: int = 0
+    lines: tuple[str, ...] = ()
+    line_count: int | None = None
+
+
+@dataclass(frozen=True)
+class Command:
+    """One tool call of the agent: what was run, shortened, and whether it succeeded."""
+
+    tool: str
+    text: str
+    success: bool
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True)
+class Service:
+    """A background process as the agent last saw it."""
+
+    command: str
+    running: bool
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What really happened since the user last spoke; the simulator's only view of the box.
 
@@ -19,12 +57,20 @@ class Evidence:
         diff: files created, changed, deleted.
         failed_commands: (command, exit code) of calls that failed.
         passed: sub-goals of the present request that hold now; ``failed``: those that don't.
+        files: what the user would see in the changed files; at most a few, see `ise_gym.simulator.evidence`.
+        commands: the calls made, in order; for checking claims, not for a prompt.
+        services: background processes.
+        present: every path that exists now → its size; None where nobody looked.
     """
 
     diff: Diff = field(default_factory=Diff)
     failed_commands: tuple[tuple[str, int | None], ...] = ()
     passed: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
+    files: tuple[FileNote, ...] = ()
+    commands: tuple[Command, ...] = ()
+    services: tuple[Service, ...] = ()
+    present: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -32,11 +78,18 @@ class UserView:
     """The conversation from the user's own side: roles flipped, no tool calls, no tool output.
 
     In ``history`` the user's own words have role "assistant" and the agent's have role "user".
+
+    Attributes:
+        turn: user turns so far.
+        request: name of the request that is current; "" when that is not known.
+        remaining: how many requests the user has not made yet.
     """
 
     history: tuple[Message, ...]
     evidence: Evidence
     turn: int
+    request: str = ""
+    remaining: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The embedded default user: deterministic, speaks a scenario's requests one by one and believes evidence only.
 
 It accepts a request when its sub-goals really hold, whatever the agent says; otherwise it reacts as a person
-would (points at what is missing, answers a question, insists after a refusal) and leaves when its patience ends.
+would (points at what is missing, contradicts a false report, answers a question, insists after a refusal) and leaves
+when its patience ends.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ise_gym.scenario import Request, Scenario
-from ise_gym.simulator.base import UserTurn, UserView
+from ise_gym.simulator.base import Evidence, UserTurn, UserView
+from ise_gym.simulator.claims import FalseClaim, false_claims
 from ise_gym.simulator.phrases import lead_in, phrase
 
 CONNECTIVE_RATE = 0.4
@@ -20,7 +22,8 @@ CONNECTIVE_RATE = 0.4
 
 _QUESTION = re.compile(r"\?\s*[\"')\]]*\s*$")
 _REFUSAL = re.compile(
-    r"\b(i (?:cannot|can't|can not|am unable to|'m unable to|won't|will not)|unable to (?:do|help|complete))\b",
+    r"\b(i (?:cannot|can't|can not|am unable to|'m unable to|am not able to|'m not able to|won't|will not|must decline)"
+    r"|unable to (?:do|help|complete)|not (?:possible|allowed) (?:for me )?to|against my)\b",
     re.I,
 )
 _CLAIM = re.compile(
@@ -32,11 +35,18 @@ _CLAIM = re.compile(
 
 @dataclass(frozen=True)
 class _State:
-    """Where the user is in the scenario; immutable, so a copy of it forks the user."""
+    """Where the user is in the scenario; immutable, so a copy of it forks the user.
+
+    Attributes:
+        index: the current request. ``misses``: how often it was not fulfilled.
+        said: reactive lines used so far.
+        checked: requests for which a second look was asked.
+    """
 
     index: int = 0
     misses: int = 0
     said: tuple[str, ...] = ()
+    checked: frozenset[int] = frozenset()
 
 
 class ScriptedUser:
@@ -66,15 +76,24 @@ class ScriptedUser:
 
     def respond(self, view: UserView, feedback: str = "") -> UserTurn:
         """Accept and go on, or say what is missing; judged by the evidence, not by the agent's words."""
-        request = self._request()
-        if not view.evidence.failed:
-            return self._accept(request)
-        missed = replace(self._state, misses=self._state.misses + 1)
-        self._state = missed
-        if missed.misses > self.patience:
-            return UserTurn(text=self._say("give_up"), request=request.name, gave_up=True)
+        self._align(view.request)
+        request, evidence = self._request(), view.evidence
         words = view.history[-1]["content"] if view.history else ""
-        return UserTurn(text=self._react(words, view, request), request=request.name)
+        lies = false_claims(words, evidence)
+        if not evidence.failed:
+            if (lies or _unproven(request, words, evidence)) and self._state.index not in self._state.checked:
+                return self.double_check(view)
+            return self._accept(request)
+        self._state = replace(self._state, misses=self._state.misses + 1)
+        if self._state.misses > self.patience:
+            return UserTurn(text=self._say("give_up"), request=request.name, gave_up=True)
+        return UserTurn(text=self._react(words, lies, evidence, request), request=request.name)
+
+    def double_check(self, view: UserView) -> UserTurn:
+        """Ask the agent to look again at the current request, as people do before they rely on something."""
+        self._align(view.request)
+        self._state = replace(self._state, checked=self._state.checked | {self._state.index})
+        return UserTurn(text=self._say("double_check"), request=self._request().name)
 
     def state(self) -> Any:
         """Return scenario, position and RNG state; all immutable, so sharing them is safe."""
@@ -88,6 +107,13 @@ class ScriptedUser:
     def describe(self) -> dict[str, Any]:
         """Return what goes into the trajectory."""
         return {"name": self.name, "patience": self.patience}
+
+    def _align(self, request: str) -> None:
+        """Follow the conversation where another simulator, whose shadow this is, has taken it."""
+        assert self._scenario is not None, "call reset() first"
+        names = [r.name for r in self._scenario.requests]
+        if request in names and names.index(request) != self._state.index:
+            self._state = replace(self._state, index=names.index(request), misses=0)
 
     def _request(self) -> Request:
         assert self._scenario is not None, "call reset() first"
@@ -112,16 +138,31 @@ class ScriptedUser:
             asked = lead_in(asked, self._scenario.persona, self._rng, avoid=self._state.said)
         return UserTurn(text=f"{self._say('accept')} {asked}", request=upcoming.name)
 
-    def _react(self, words: str, view: UserView, request: Request) -> str:
-        missing = view.evidence.failed[0]
+    def _react(self, words: str, lies: tuple[FalseClaim, ...], evidence: Evidence, request: Request) -> str:
+        """React to what is not fulfilled: to a question, a refusal, a false report, a failure, half a result."""
+        # asked again, a person does not point at the same gap for ever
+        missing = evidence.failed[(self._state.misses - 1) % len(evidence.failed)]
         if _QUESTION.search(words):
             return self._say("answer", request=request.text)
         if _REFUSAL.search(words):
             return self._say("refused", request=request.text)
-        if _CLAIM.search(words):
-            return self._say("false_claim", missing=missing)
+        if lies or _CLAIM.search(words):
+            # a wrong report about a file is answered by naming the file, if the user ever spoke of it
+            named = next((lie.subject for lie in lies if lie.subject in request.facts), "")
+            return self._say("false_claim", missing=named or missing)
         if self._state.misses > 1:
             return self._say("nudge_again", missing=missing)
-        if view.evidence.failed_commands:
+        if evidence.failed_commands:
             return f"{self._say('failure_seen')} {self._say('nudge', missing=missing)}"
         return self._say("nudge", missing=missing)
+
+
+def _unproven(request: Request, words: str, evidence: Evidence) -> bool:
+    """Whether success is claimed for something that nothing can prove, by an agent that did nothing."""
+    return (
+        not request.subgoals
+        and not evidence.commands
+        and not evidence.diff
+        and evidence.present is not None
+        and bool(_CLAIM.search(words))
+    )

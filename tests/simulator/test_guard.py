@@ -6,7 +6,7 @@ import pytest
 from made_scenarios import make_scenario
 
 from ise_gym.errors import UserError
-from ise_gym.messages import user
+from ise_gym.messages import assistant, user
 from ise_gym.simulator import NaiveUser, RoleGuard, ScriptedUser, SingleTurnUser, make_user
 from ise_gym.simulator.base import Evidence, UserTurn, UserView
 from ise_gym.simulator.detectors import DETECTORS, detect
@@ -47,25 +47,32 @@ DRIFTS = {
     "assistant_voice": "As an AI I cannot have a file of my own.",
     "offers_help": "Would you like me to sort it as well?",
     "asks_about_own_task": "Sure. What would you like to work on?",
-    "tool_call_syntax": '<tool_call>{"name": "exec"}</tool_call>',
+    "answers_instead_of_asking": "The error occurs because the file is not there.",
+    "tool_call_syntax": "<tool_call>exec ls</tool_call>",
     "stage_direction": "*leans back and nods* good",
     "scenario_leak": "The next subgoal is the count.",
-    "task_dump": "Put alpha in a, beta in b and gamma in c.",
+    "task_dump": "Put héllo into greet.txt, and the number of lines of data.txt into count.txt.",
+    "repeats_itself": "Where is the greeting I asked for?",
+    "register_break": "yo dude lol, gimme that file rn",
+    "language_switch": "Das ist noch nicht da, bitte schau noch einmal nach.",
+    "invented_state": "What about reports/summary.pdf?",
+    "premature_end": "Thanks, that's all, goodbye.",
     "empty_turn": "  ",
 }
+SPOKEN = UserView(
+    (assistant("Where is the greeting I asked for?"), user("One moment.")),
+    Evidence(failed=("greet.txt holds the greeting",)),
+    1,
+)
 
 
 @pytest.mark.parametrize(("detector", "text"), DRIFTS.items())
 def test_each_detector_fires_alone(detector, text):
-    scenario = make_scenario()
-    if detector == "task_dump":
-        from dataclasses import replace
+    assert [hit.detector for hit in detect(UserTurn(text, ""), SPOKEN, make_scenario())] == [detector]
 
-        first = scenario.requests[0]
-        scenario = make_scenario(
-            requests=tuple(replace(first, name=n, facts=(n,)) for n in ("alpha", "beta", "gamma"))
-        )
-    assert [hit.detector for hit in detect(UserTurn(text, "r"), PASSING, scenario)] == [detector]
+
+def test_every_detector_is_covered():
+    assert set(DRIFTS) == set(DETECTORS)
 
 
 def test_leaving_satisfied_needs_evidence():
@@ -84,15 +91,20 @@ def test_a_drifting_turn_is_resampled_with_the_reason():
     guard.reset(make_scenario(), 1)
     turn = guard.respond(FAILING)
     assert turn.text == "No, greet.txt still isn't there."
-    assert [event["action"] for event in turn.events] == ["resample"]
+    assert [event.get("action") or event["claim"] for event in turn.events] == ["not_done", "resample"]
     assert "offers_help" in parrot.feedback[1]
     assert guard.describe()["guard"] == {
         "turns": 2,
         "drifted": 1,
         "resamples": 1,
         "fallbacks": 0,
+        "reached": 0,
+        "simulator_errors": 0,
+        "false_claims": 1,
+        "claim:not_done": 1,
         "detector:offers_help": 1,
     }
+    assert guard.describe()["drift"] == [{"turn": 2, "detectors": ["offers_help"], "action": "resample"}]
 
 
 def test_a_hopeless_simulator_is_replaced_by_the_script():

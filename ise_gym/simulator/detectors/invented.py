@@ -1,0 +1,317 @@
+"""Does the user speak of things that exist? What nobody mentioned and no folder holds is made up.
+
+Known is what the user's wishes, persona and files contain, what either side said, and what the workspace shows.
+Small numbers, clock times, durations and words of common use are free: people count and hurry without looking
+anything up.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from ise_gym.simulator.detectors.base import Turn
+from ise_gym.simulator.knowledge import UserKnowledge
+
+SMALL = 12
+"""Figures up to this are free."""
+
+_PATH = re.compile(
+    r"(?<![\w@/.<-])(?:[a-zA-Z]+://\S+|[~.]{0,2}/?(?:[\w.+@-]+/)+[\w.+@*-]*|/(?:[\w.+@-]+/?)+"
+    r"|[\w+-]+(?:\.[\w+-]+)*\.[A-Za-z][A-Za-z0-9]{1,5})(?![\w@])|[\w.+-]+@[\w-]+\.[\w.]+"
+)
+_IDENTIFIER = re.compile(
+    r"(?<![\w./-])(?:[A-Za-z]+_\w+|[a-z]+[A-Z]\w+|[A-Z]{2,}-\d+|#\d+"
+    r"|v\d+\.\d+(?:\.\d+)?)(?![\w/])"
+)
+_NUMBER = re.compile(r"(?<![\w./:#-])[$€£]?\d[\d,.']*\d|(?<![\w./:#-])\d(?![\w./:])")
+_AFTER_FREE = re.compile(
+    r"^\s*(?:%|percent|am\b|pm\b|a\.m|p\.m|o'clock|h\b|hrs?\b|hours?|min(?:ute)?s?\b|sec(?:ond)?s?\b"
+    r"|days?\b|weeks?\b|months?\b|years?\b|times\b|uhr\b|minuten|stunden|tagen?|jahren?|heures?|minutos"
+    r"|horas|días|th\b|st\b|nd\b|rd\b|:\d\d|x\b|degrees|people|colleagues|st(?:ü|u)ck|jours|ans\b|años"
+    r"|semanas|wochen)",
+    re.IGNORECASE,
+)
+_BEFORE_FREE = re.compile(
+    r"(?:\b(?:by|at|until|till|before|after|around|um|bis|à|a las|vers"
+    r"|gegen)\s)$",
+    re.IGNORECASE,
+)
+_NAME = re.compile(
+    r"(?<![\w'’./-])(?<![.!?:…] )(?<![.!?:]\n)(?<!^)([A-ZÀ-Þ][a-zß-ÿ]{2,})(?![\w/])(?!\.\w)", re.MULTILINE
+)
+_FREE_NAMES = frozenset(
+    [
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday",
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+        "easter",
+        "christmas",
+        "english",
+        "german",
+        "french",
+        "spanish",
+        "italian",
+        "portuguese",
+        "dutch",
+        "chinese",
+        "japanese",
+        "russian",
+        "polish",
+        "turkish",
+        "linux",
+        "windows",
+        "mac",
+        "macos",
+        "unix",
+        "ubuntu",
+        "debian",
+        "python",
+        "bash",
+        "java",
+        "javascript",
+        "git",
+        "github",
+        "gitlab",
+        "excel",
+        "word",
+        "google",
+        "outlook",
+        "slack",
+        "teams",
+        "markdown",
+        "docker",
+        "postgres",
+        "mysql",
+        "sqlite",
+        "sql",
+        "unicode",
+        "ascii",
+        "json",
+        "yaml",
+        "csv",
+        "pdf",
+        "html",
+        "readme",
+        "makefile",
+        "internet",
+        "web",
+        "wifi",
+        "zip",
+        "english",
+        "european",
+        "american",
+        "british",
+        "asia",
+        "europe",
+        "africa",
+        "america",
+        "australia",
+        "god",
+        "thanks",
+        "thank",
+        "cheers",
+        "best",
+        "regards",
+        "sincerely",
+        "yours",
+        "ok",
+        "okay",
+        "chrome",
+        "firefox",
+        "safari",
+        "zoom",
+        "jira",
+        "notion",
+        "dropbox",
+        "adobe",
+        "acrobat",
+        "powerpoint",
+        "numbers",
+        "pages",
+        "google",
+    ]
+)
+_ABBREVIATIONS = frozenset(
+    [
+        "e.g",
+        "i.e",
+        "etc",
+        "p.s",
+        "n.b",
+        "a.m",
+        "p.m",
+        "vs.",
+        "z.b",
+        "d.h",
+        "u.a",
+        "p.ex",
+        "u.s",
+        "u.k",
+        "ph.d",
+        "no.1",
+        "node.js",
+        "vue.js",
+        "asp.net",
+        "and/or",
+        "he/she",
+        "she/he",
+        "yes/no",
+        "either/or",
+        "w/o",
+        "n/a",
+        "km/h",
+        "his/her",
+        "s/he",
+        "on/off",
+        "in/out",
+        "true/false",
+        "input/output",
+        "read/write",
+        "before/after",
+        "pass/fail",
+        "und/oder",
+        "et/ou",
+        "y/o",
+        "24/7",
+        "9/10",
+        "10/10",
+        "50/50",
+        "1/2",
+    ]
+)
+_TAG = re.compile(r"</?\w[^<>\n]*>")
+
+
+def invented_state(turn: Turn) -> str:
+    """Names a path, identifier, figure or person that neither the scenario, the agent nor the workspace contains."""
+    text = _TAG.sub(" ", turn.text.replace("’", "'"))
+    known = _context(turn)
+    for path in _PATH.findall(text):
+        if found := _unknown_path(path, known):
+            return found
+    for match in _IDENTIFIER.finditer(text):
+        if match.group(0).lower() not in known:
+            return match.group(0)
+    without = _PATH.sub(" ", text)
+    for match in _NUMBER.finditer(without):
+        figure = match.group(0)
+        if _unknown_figure(figure, without[: match.start()], without[match.end() :], known):
+            return figure
+    for match in _NAME.finditer(without):
+        name = match.group(1)
+        if _unknown_name(name, without, match, known, turn):
+            return name
+    return ""
+
+
+def _context(turn: Turn) -> str:
+    parts = [_base(turn.known)]
+    if turn.view is not None:
+        evidence = turn.view.evidence
+        parts += [m["content"] for m in turn.view.history]
+        parts += [
+            *evidence.passed,
+            *evidence.failed,
+            *evidence.diff.created,
+            *evidence.diff.changed,
+            *evidence.diff.deleted,
+        ]
+        parts += [command for command, _ in evidence.failed_commands]
+        parts += [str(code) for _, code in evidence.failed_commands if code is not None]
+        for note in evidence.files:
+            parts += [note.path, str(note.size), str(note.line_count or ""), *note.lines]
+        parts += [service.command for service in evidence.services]
+        parts += evidence.present or ()
+    return "\n".join(parts).lower()
+
+
+@lru_cache(maxsize=64)
+def _base(known: UserKnowledge) -> str:
+    return known.words().lower()
+
+
+def _unknown_path(path: str, known: str) -> str:
+    plain = path.rstrip(".,;:!?)'\"").lower()
+    if plain in _ABBREVIATIONS or plain.rstrip(".") in _ABBREVIATIONS or len(plain) < 3:
+        return ""
+    if re.fullmatch(r"[\d.,/:-]+", plain):
+        return ""
+    if (
+        re.fullmatch(r"[a-zà-ÿ]+/[a-zà-ÿ]+", plain)
+        and plain not in known
+        and not re.search(
+            r"\.|_"
+            r"|\d",
+            plain,
+        )
+    ):
+        parts = plain.split("/")  # "rows/columns" is two words, unless one of them is a folder here
+        return (
+            path
+            if any(f"{part}/" in known for part in parts) and not all(part in known for part in parts)
+            else ""
+        )
+    tail = plain.removeprefix("/workspace/").removeprefix("./").removeprefix("~/").rstrip("/*")
+    return "" if tail in known or tail.lstrip("*.") in known else path
+
+
+def _unknown_figure(figure: str, before: str, after: str, known: str) -> bool:
+    bare = figure.strip("$€£").rstrip(".,'")
+    digits = re.sub(r"[,.'](?=\d{3}(?!\d))", "", bare)
+    try:
+        small = float(digits) <= SMALL
+    except ValueError:
+        small = False
+    if (small and figure[0] not in "$€£" and "." not in bare) or digits in ("100", "24", "50"):
+        return False
+    if _AFTER_FREE.match(after) or (
+        _BEFORE_FREE.search(before) and re.fullmatch(r"\d{1,2}(?:[.:]\d\d)?", bare)
+    ):
+        return False
+    return not any(re.search(rf"(?<!\d){re.escape(form)}(?!\d)", known) for form in {bare.lower(), digits})
+
+
+def _unknown_name(name: str, text: str, match: re.Match[str], known: str, turn: Turn) -> bool:
+    if name.lower() in _FREE_NAMES or re.search(rf"\b{re.escape(name.lower())}", known):
+        return False
+    before = text[: match.start()]
+    if not before.strip() or re.search(r"(?:^|[.!?:…»”\"'*•–-]|\n)\s*$", before):
+        return False
+    from ise_gym.simulator.detectors.language import languages_known
+
+    if "de" in languages_known(
+        turn.known
+    ):  # nouns have capitals there: only after a word that precedes names
+        return bool(
+            re.search(
+                r"\b(?:herrn?|frau|dr\.|kollegin|kollege|kollegen|chefin|chef|an"
+                r"|von)\s$",
+                before,
+                re.I,
+            )
+        )
+    capitals = len(re.findall(r"\b[A-Z][a-z]{2,}", text))
+    words = len(re.findall(r"\b\w+", text))
+    if capitals * 2 > words:  # a Title Cased Line
+        return False
+    from ise_gym.intents.habits import words as vocabulary
+
+    lowered, plain = name.lower(), vocabulary()
+    return lowered not in plain.plain and lowered not in plain.verbs
