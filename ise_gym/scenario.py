@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from ise_gym.services.spec import ServiceSpec
 from ise_gym.workspace.base import SeedFile, Workspace
 
 Register = Literal["casual", "collaborative", "analytical", "formal"]
@@ -127,6 +128,7 @@ class Scenario:
         domains, tasks: catalog names, for statistics.
         split: "train", "eval" or "" — fixed by the source, checked by the eval's contamination check.
         metadata: JSON, copied into the trajectory.
+        services: the in-box services that run during the episode.
     """
 
     id: str
@@ -143,6 +145,7 @@ class Scenario:
     system_prompt: str = ""
     split: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    services: tuple[ServiceSpec, ...] = ()
 
 
 class ScenarioSource(Protocol):

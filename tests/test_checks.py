@@ -319,7 +319,7 @@ def test_checks_survive_pickling() -> None:
     ):
         again = pickle.loads(pickle.dumps(check))
         assert again == check and again.equals is check.equals
-    assert len(CHECKS) == 12
+    assert len(CHECKS) == 15
 
 
 documents = st.recursive(

@@ -12,6 +12,7 @@ from ise_gym.checks.base import BaseCheck
 from ise_gym.checks.command import CommandCheck
 from ise_gym.checks.content import CsvCheck, JsonCheck, JsonLinesCheck, TextCheck, YamlCheck
 from ise_gym.checks.files import AbsentCheck, ArchiveCheck, ExistsCheck, ModeCheck, TreeCheck, UnchangedCheck
+from ise_gym.checks.services import CalendarCheck, ChatCheck, MailCheck
 
 CHECKS: dict[str, type[BaseCheck]] = {
     "exists": ExistsCheck,
@@ -26,6 +27,9 @@ CHECKS: dict[str, type[BaseCheck]] = {
     "tree": TreeCheck,
     "command": CommandCheck,
     "archive": ArchiveCheck,
+    "mail": MailCheck,
+    "chat": ChatCheck,
+    "calendar": CalendarCheck,
 }
 """The checks by the name that a task file uses."""
 

@@ -14,9 +14,12 @@ from typing import Any
 from ise_gym.checks import BaseCheck, build_check
 from ise_gym.intents.draw import Draw, compile_generator
 from ise_gym.intents.filters import to_csv, to_json
+from ise_gym.intents.media import MEDIA
 from ise_gym.intents.taskfile import FileModel, MistakeBlock, RequestModel, StepModel, TaskSpec, octal_mode
 from ise_gym.intents.template import Render, Scope, TemplateError, TextRender, compile_text, compile_value
+from ise_gym.intents.worldparts import compile_services
 from ise_gym.scenario import Check, Register, SubGoal
+from ise_gym.services.spec import ServiceSpec
 from ise_gym.workspace.base import SeedFile
 
 _TEXT_ARGUMENTS = {"command", "path", "content", "oldText", "newText", "input", "data", "text"}
@@ -85,6 +88,11 @@ class CompiledTask:
             _compile_file(model, self._at("files", index))
             for index, model in enumerate(self.spec.model.files)
         ]
+
+    @cached_property
+    def services(self) -> Callable[[Scope], tuple[ServiceSpec, ...]]:
+        """How the task's services are rendered."""
+        return compile_services(self.spec.model.services, str(self.spec.source))
 
     @cached_property
     def requests(self) -> dict[str, CompiledRequest]:
@@ -157,7 +165,7 @@ def _compile_file(model: FileModel, where: str) -> Callable[[Scope], list[SeedFi
 
     def expand(scope: Scope, remaining: Sequence[tuple[str, Render]]) -> list[SeedFile]:
         if not remaining:
-            return [SeedFile(path(scope), content(scope).encode(), mode)]
+            return [SeedFile(path(scope), content(scope), mode)]
         (name, render), *rest = remaining
         items = render(scope)
         if not isinstance(items, list):
@@ -167,23 +175,34 @@ def _compile_file(model: FileModel, where: str) -> Callable[[Scope], list[SeedFi
     return lambda scope: expand(scope, loops)
 
 
-def _compile_content(model: FileModel, where: str) -> TextRender:
+def _compile_content(model: FileModel, where: str) -> Callable[[Scope], bytes]:
     if model.content is not None:
-        return compile_text(model.content, f"{where}.content")
+        text = compile_text(model.content, f"{where}.content")
+        return lambda scope: text(scope).encode()
     kind, raw = next(
         (kind, getattr(model, field))
-        for kind, field in (("csv", "csv"), ("json", "json_"), ("jsonl", "jsonl"))
+        for kind, field in (
+            ("csv", "csv"),
+            ("json", "json_"),
+            ("jsonl", "jsonl"),
+            *((name, name) for name in MEDIA),
+        )
         if field in model.model_fields_set
     )
     render = compile_value(raw, f"{where}.{kind}")
 
-    def write(scope: Scope) -> str:
+    def write(scope: Scope) -> bytes:
         value = render(scope)
+        if kind in MEDIA:
+            try:
+                return MEDIA[kind](value)
+            except ValueError as error:
+                raise TemplateError(f"{where}.{kind}: {error}; mend the file (see docs/tasks.md)") from None
         if kind == "json":
-            return to_json(value, indent=2) + "\n"
+            return (to_json(value, indent=2) + "\n").encode()
         if not isinstance(value, list):
             raise TemplateError(f"{where}.{kind}: needs a list, not {value!r}")
-        return to_csv(value) if kind == "csv" else "".join(to_json(item) + "\n" for item in value)
+        return (to_csv(value) if kind == "csv" else "".join(to_json(item) + "\n" for item in value)).encode()
 
     return write
 

@@ -19,7 +19,7 @@ from ise_gym.intents.instance import Split, TaskInstance, complete, draft, facts
 from ise_gym.intents.realise import choose_wordings, intent_text, utter
 from ise_gym.intents.sampler import DEFAULT_TASKS, Blueprint, Options, Sampler
 from ise_gym.messages import sha256_of
-from ise_gym.scenario import Request, Scenario
+from ise_gym.scenario import DEFAULT_TOOLS, Request, Scenario
 
 SPLITS = ("", "train", "eval")
 Names = Sequence[str] | str | None
@@ -126,7 +126,7 @@ class IntentSource:
                         reply=request.reply,
                         supersedes=request.supersedes,
                         facts=facts_of(instance, text),
-                        folder=instance.root,
+                        folder="" if instance.services else instance.root,  # a service changes no file
                     )
                 )
         return Scenario(
@@ -139,6 +139,8 @@ class IntentSource:
             domains=plan.domains,
             tasks=tuple(instance.task for instance in instances),
             complexity=plan.complexity,
+            tools=tuple(dict.fromkeys([*DEFAULT_TOOLS, *(tool for i in instances for tool in i.tools)])),
+            services=tuple(service for instance in instances for service in instance.services),
             system_prompt=system_prompt(),
             split=self.options.split,
             metadata={

@@ -26,6 +26,7 @@ from ise_gym.intents.taskfile import REGISTERS, TaskSpec
 from ise_gym.intents.template import TemplateError, TextRender
 from ise_gym.messages import sha256_of
 from ise_gym.scenario import PlanStep, Register, SubGoal
+from ise_gym.services.spec import ServiceSpec
 from ise_gym.workspace.base import SeedFile
 
 Split = Literal["", "train", "eval"]
@@ -56,7 +57,8 @@ class TaskInstance:
         task: catalog name; ``label`` differs from it only where one scenario holds a task twice.
         fingerprint: hash of what was drawn (without `root`): equal for instances that are the same work.
         parameters: everything templates can name.
-        files: empty in a draft.
+        files, services: empty in a draft.
+        tools: those that the task offers beside the default ones.
     """
 
     task: str
@@ -67,6 +69,8 @@ class TaskInstance:
     parameters: Mapping[str, Any]
     requests: tuple[RequestInstance, ...]
     files: tuple[SeedFile, ...] = ()
+    services: tuple[ServiceSpec, ...] = ()
+    tools: tuple[str, ...] = ()
 
 
 def split_of(fingerprint: str) -> Split:
@@ -170,7 +174,8 @@ def complete(task: TaskSpec, drafted: TaskInstance, mistakes: Mistakes = "drawn"
     files = tuple(file for entry in compiled.files for file in entry(scope))
     _require_own_paths(task, files, drafted.root)
     return TaskInstance(
-        drafted.task, drafted.label, drafted.seed, drafted.root, drafted.fingerprint, scope, tuple(requests), files
+        drafted.task, drafted.label, drafted.seed, drafted.root, drafted.fingerprint, scope, tuple(requests), files,
+        compiled.services(scope), tuple(task.model.tools),
     )  # fmt: skip
 
 

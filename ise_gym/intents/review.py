@@ -15,6 +15,7 @@ from typing import Any
 from ise_gym.intents.instance import TaskInstance, draw_parameters
 from ise_gym.intents.taskfile import REGISTERS, FileModel, RequestModel, TaskSpec
 from ise_gym.intents.template import names_in
+from ise_gym.intents.worldparts import loop_names
 
 VARIETY_DRAWS = 400
 VARIETY_NEEDED = 1000
@@ -88,7 +89,8 @@ def unrecoverable(task: TaskSpec) -> Iterator[str]:
     drawn ones. Every wording has to do it alone; earlier requests of the task are known to the agent as well.
     """
     sources = _sources(task)
-    shown = _closure(_file_names(task.model.files), sources)
+    served = names_in(task.model.services) - loop_names(task.model.services)
+    shown = _closure(_file_names(task.model.files) | served, sources)
     for request in task.model.requests:
         needed = {
             name for goal in request.subgoals for check in goal.checks for name in _needed(check, sources)
@@ -124,6 +126,7 @@ def _file_names(files: list[FileModel]) -> set[str]:
     found: set[str] = set()
     for file in files:
         raw = [file.path, file.content, file.csv, file.json_, file.jsonl, dict(file.each)]
+        raw += [file.base64, file.wav, file.image]
         found |= names_in(raw) - set(file.each)
     return found
 

@@ -124,12 +124,16 @@ class FileModel(_Model):
     csv: Any = None
     json_: Any = Field(default=None, alias="json")
     jsonl: Any = None
+    base64: Template | None = None
+    wav: dict[str, Any] | Template | None = None
+    image: dict[str, Any] | Template | None = None
 
     @model_validator(mode="after")
     def _one_content(self) -> FileModel:
-        given = [key for key in ("content", "csv", "json_", "jsonl") if key in self.model_fields_set]
+        kinds = ("content", "csv", "json_", "jsonl", "base64", "wav", "image")
+        given = [key for key in kinds if key in self.model_fields_set]
         if len(given) != 1:
-            raise ValueError("needs exactly one of content, csv, json, jsonl")
+            raise ValueError("needs exactly one of content, csv, json, jsonl, base64, wav, image")
         octal_mode(self.mode)
         return self
 
@@ -167,8 +171,9 @@ class StepModel(_Model):
         if not tools:
             return step
         tool = str(tools[0])
-        if tool not in DEFAULT_TOOLS:
-            raise ValueError(f"no tool is named '{tool}'.{nearest(tool, (*DEFAULT_TOOLS, *_STEP_KEYS))}")
+        known = (*DEFAULT_TOOLS, *_more_tools())
+        if tool not in known:
+            raise ValueError(f"no tool is named '{tool}'.{nearest(tool, (*known, *_STEP_KEYS))}")
         return {**step, "tool": tool, "arguments": raw[tool]}
 
     @model_validator(mode="after")
@@ -180,6 +185,30 @@ class StepModel(_Model):
         if self.key and self.fails:
             raise ValueError("a step that fails can't be a key step")
         return self
+
+
+def _more_tools() -> list[str]:
+    """Return the tools that a task may offer beside the default ones."""
+    from ise_gym.tools import TOOLS
+
+    return [name for name in TOOLS if name not in DEFAULT_TOOLS]
+
+
+def _further_tool(name: str) -> str:
+    if name not in _more_tools():
+        raise ValueError(f"'{name}' is no further tool.{nearest(name, _more_tools())}")
+    return name
+
+
+def _known_services(services: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    from ise_gym.services.spec import KINDS, known_keys
+
+    for kind, items in services.items():
+        if kind not in KINDS:
+            raise ValueError(f"no service is named '{kind}'.{nearest(kind, KINDS)}")
+        for key in {key for item in items for key in item} - known_keys(kind) - {"each"}:
+            raise ValueError(f"{kind}: there is no key '{key}'.{nearest(key, known_keys(kind))}")
+    return services
 
 
 class MistakeModel(_Model):
@@ -261,7 +290,11 @@ class TaskModel(_Model):
     description: str
     tier: Tier
     parameters: dict[Name, Generator] = Field(default_factory=dict)
+    tools: list[Annotated[str, AfterValidator(_further_tool)]] = Field(default_factory=list)
     files: list[FileModel] = Field(default_factory=list)
+    services: Annotated[dict[str, list[dict[str, Any]]], AfterValidator(_known_services)] = Field(
+        default_factory=dict
+    )
     requests: list[RequestModel] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -277,6 +310,11 @@ class TaskModel(_Model):
                             f"requests.{index}.{key}: '{name}' is no earlier request.{nearest(name, earlier)}"
                         )
             earlier.append(request.name)
+            offered = {"", *DEFAULT_TOOLS, *self.tools}
+            for item in request.expert:
+                for step in item.mistake.steps if isinstance(item, MistakeBlock) else [item]:
+                    if step.tool not in offered:
+                        raise ValueError(f"requests.{index}.expert: list '{step.tool}' under `tools` first")
         if self.requests[0].chance != 1:
             raise ValueError("requests.0.chance: the first request is always asked")
         return self

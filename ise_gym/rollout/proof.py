@@ -14,6 +14,7 @@ from ise_gym.intents.review import Finding, review, review_texts
 from ise_gym.intents.taskfile import TaskSpec
 from ise_gym.messages import tool_call
 from ise_gym.scenario import DEFAULT_TOOLS, PlanStep
+from ise_gym.services import start_services
 from ise_gym.tools.dispatch import Toolbox
 from ise_gym.workspace.base import SeedFile, Snapshot, Workspace
 
@@ -56,6 +57,7 @@ class _Proof:
         self.start: dict[str, SeedFile] = {file.path: file for file in instance.files}
         workspace.reset()
         workspace.seed(instance.files)
+        start_services(workspace, instance.services)
 
     def with_everything(self) -> None:
         """All requests with all mistakes: goals are open before, hold after, and need each key step."""
@@ -97,7 +99,7 @@ class _Proof:
 
     def _play(self, request: RequestInstance, steps: Sequence[PlanStep], quiet: bool = False) -> bool:
         """Run steps; unless quiet, note each that fails or succeeds against its mark. True when none did."""
-        toolbox = Toolbox(DEFAULT_TOOLS, self.workspace)
+        toolbox = Toolbox((*DEFAULT_TOOLS, *self.instance.tools), self.workspace)
         fine = True
         for number, step in enumerate(step for step in steps if step.tool):
             message = toolbox.call(tool_call(step.tool, step.arguments, f"call_{number}"))

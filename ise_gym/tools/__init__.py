@@ -19,6 +19,7 @@ from ise_gym.tools.process import PROCESS
 from ise_gym.tools.schema import schema_hash
 from ise_gym.tools.session import SESSION_STATUS
 from ise_gym.tools.shell import EXEC
+from ise_gym.tools.web import WEB_FETCH, WEB_SEARCH
 
 TOOLS: dict[str, Tool] = {
     tool.name: tool
@@ -33,6 +34,8 @@ TOOLS: dict[str, Tool] = {
         MEMORY_SEARCH,
         MEMORY_GET,
         SESSION_STATUS,
+        WEB_FETCH,
+        WEB_SEARCH,
     )
 }
 """Every tool there is, by name."""

@@ -151,10 +151,14 @@ class Capabilities:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A saved workspace tree; opaque but for its digest. Only the backend that made it reads ``payload``."""
+    """A saved workspace tree; opaque but for its digest. Only the backend that made it reads ``payload``.
+
+    ``services`` holds the in-box services and their state (JSON), "" where none runs.
+    """
 
     digest: str
     payload: bytes
+    services: str = ""
 
 
 @runtime_checkable

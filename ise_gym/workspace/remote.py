@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import dataclasses
 import json
 import os
 import posixpath
+import socket
 import sys
 import threading
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ise_gym.errors import WorkspaceError
 from ise_gym.workspace import launcher, snapshots
@@ -39,6 +41,9 @@ from ise_gym.workspace.base import (
 from ise_gym.workspace.boxenv import BOX_ENV, SEED_TIME
 from ise_gym.workspace.channel import Channel, Reply
 from ise_gym.workspace.session import PtySession
+
+if TYPE_CHECKING:
+    from ise_gym.services.host import ServiceHost
 
 BATCH = 8 << 20
 _PIECE = 48 << 20
@@ -87,6 +92,8 @@ class AgentWorkspace(ABC):
         self._commands: dict[str, str] = {}
         self._shells = 0
         self._closed = False
+        self.services: ServiceHost | None = None
+        """The in-box services that run now; see `ise_gym.services`."""
         self._box = launcher.submit(self._start_box).result()
         _live.add(self)
 
@@ -127,6 +134,27 @@ class AgentWorkspace(ABC):
             yield
         except OSError as error:
             raise OSError(error.errno, error.strerror, path) from None
+
+    # -- the box's own network ---------------------------------------------------------------------
+
+    def listen(self, port: int) -> socket.socket:
+        """Open a port of the box's loopback; whoever accepts on the socket serves the box and nobody else.
+
+        Raises:
+            OSError: the port is taken.
+            WorkspaceError: the box has no network of its own.
+        """
+        if not self.capabilities().enforced.get("network"):
+            raise WorkspaceError(
+                f"the backend '{self.capabilities().backend}' shares this machine's network, so services can't "
+                "be kept inside: use bubblewrap or docker"
+            )
+        reply = self.agent_call("listen", port=port)
+        return socket.socket(fileno=reply.fds[0])
+
+    def set_env(self, variables: Mapping[str, str]) -> None:
+        """Add to the environment of every command that starts from now on, until the next reset."""
+        self.agent_call("setenv", env=dict(variables))
 
     # -- processes ---------------------------------------------------------------------------------
 
@@ -313,7 +341,8 @@ class AgentWorkspace(ABC):
     def snapshot(self) -> Snapshot:
         """Save the trees under `WORKDIR` and `HOME`; OSError when they hold more than can be kept."""
         trees = [self._tree(WORKDIR), self._tree(HOME)]
-        return snapshots.save(trees, self._fetch)
+        saved = snapshots.save(trees, self._fetch)
+        return saved if self.services is None else dataclasses.replace(saved, services=self.services.save())
 
     def _fetch(self, paths: Sequence[str], size: int) -> Sequence[bytes]:
         """Read several files, or one of any size."""
@@ -344,6 +373,10 @@ class AgentWorkspace(ABC):
         for tree in trees:
             if self._tree(tree.root).manifest() != tree.manifest():
                 raise WorkspaceError(f"the restored tree {tree.root} differs from the snapshot")
+        if snapshot.services:
+            from ise_gym.services.host import resume_services
+
+            resume_services(self, snapshot.services)
 
     def fork(self) -> Self:
         """Return a new workspace with the same tree."""
@@ -366,6 +399,7 @@ class AgentWorkspace(ABC):
             old, self._box = self._box, None
             if old is not None:
                 old.kill()
+            self._end_services()
             self._end_sessions()
             self._commands = {}
             self._shells = 0
@@ -375,6 +409,11 @@ class AgentWorkspace(ABC):
                 launcher.submit(old.dispose)
             # From the first reset on, the next box is made while this episode runs.
             self._spare = launcher.submit(self._start_box)
+
+    def _end_services(self) -> None:
+        if self.services is not None:
+            self.services.close()
+            self.services = None
 
     def _end_sessions(self) -> None:
         for shell in self._sessions:
@@ -397,6 +436,7 @@ class AgentWorkspace(ABC):
                 ):  # a spare that never came up is nothing to end
                     boxes.append(self._spare.result())
                 self._spare = None
+            self._end_services()
             self._end_sessions()
         for box in boxes:
             box.kill()

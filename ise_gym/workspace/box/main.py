@@ -11,8 +11,8 @@ import select
 import sys
 import time
 
+from ise_gym.workspace.box.ports import Ports
 from ise_gym.workspace.box.sweep import Family, kill_family
-from ise_gym.workspace.box.trees import Trees
 from ise_gym.workspace.box.wire import Wire
 
 TYPE_CHECKING = False
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _SET_DUMPABLE, _SET_SUBREAPER, _SET_NO_NEW_PRIVS = 4, 36, 38
 
 
-class Agent(Trees):
+class Agent(Ports):
     """The event loop: requests from the host, output of jobs, deaths of children."""
 
     def configure(self, config: dict[str, Any]) -> None:

@@ -1,0 +1,151 @@
+"""Calendars behind an HTTP interface: iCalendar to read, JSON or iCalendar to write."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from ise_gym.services.site import Faults, Request, Response, as_json, problem
+from ise_gym.services.spec import CalendarModel, EventModel
+
+HELP = """Calendars. Times are local: YYYY-MM-DDTHH:MM.
+GET    /calendars                           names of all calendars
+GET    /calendars/NAME.ics                  the whole calendar as iCalendar
+GET    /calendars/NAME/events               as JSON; ?from=… and ?to=… (date or time) keep what lies between
+POST   /calendars/NAME/events               {"summary", "start", "end", "location", "attendees": [addresses]}, or
+                                            one VEVENT as text/calendar; 409 when a room is taken
+PUT    /calendars/NAME/events/UID           the same, replaces the event
+DELETE /calendars/NAME/events/UID
+"""
+
+
+class CalendarSite:
+    """A `Site` that keeps events."""
+
+    def __init__(self, data: Mapping[str, Any], state: dict[str, Any] | None = None) -> None:
+        self._model = CalendarModel.model_validate(data)
+        self.state: dict[str, Any] = state or {
+            "faults": [],
+            "made": 0,
+            "calendars": {c.name: [e.model_dump() for e in c.events] for c in self._model.calendars},
+        }
+        self._exclusive = {c.name for c in self._model.calendars if c.exclusive}
+        self._faults = Faults(self._model.faults, self.state["faults"])
+
+    def events(self, calendar: str) -> list[dict[str, Any]] | None:
+        """Return a calendar's events in order of time, None when there is no such calendar."""
+        found = self.state["calendars"].get(calendar)
+        return None if found is None else sorted(found, key=lambda event: (event["start"], event["uid"]))
+
+    def answer(self, request: Request) -> Response:
+        """Answer one call of the interface."""
+        fault, _ = self._faults.meet(request)
+        if fault is not None:
+            return fault
+        parts = [part for part in request.path.split("/") if part]
+        match request.method, *parts:
+            case "GET", *_ if not parts:
+                return Response(200, HELP.encode())
+            case "GET", "calendars":
+                return as_json(200, {"calendars": list(self.state["calendars"])})
+            case "GET", "calendars", file if file.endswith(".ics"):
+                events = self.events(file.removesuffix(".ics"))
+                if events is not None:
+                    return Response(200, to_ics(events).encode(), "text/calendar; charset=utf-8")
+            case "GET", "calendars", name, "events":
+                events = self.events(name)
+                if events is not None:
+                    return as_json(200, {"events": _between(events, request.query)})
+            case "POST", "calendars", name, "events" if name in self.state["calendars"]:
+                return self._put(request, name, "")
+            case (("PUT" | "DELETE"), "calendars", name, "events", uid) if name in self.state["calendars"]:
+                known = [event["uid"] for event in self.state["calendars"][name]]
+                if uid not in known:
+                    return problem(404, "no_such_event")
+                if request.method == "PUT":
+                    return self._put(request, name, uid)
+                self.state["calendars"][name] = [e for e in self.state["calendars"][name] if e["uid"] != uid]
+                return as_json(200, {"deleted": uid})
+        return problem(404, "not_found", f"calendars: {', '.join(self.state['calendars'])}; help at /")
+
+    def _put(self, request: Request, name: str, uid: str) -> Response:
+        if "calendar" in request.headers.get("content-type", ""):
+            given = from_ics(request.body.decode("utf-8", "replace"))
+        else:
+            given = request.json()
+        if given is None:
+            return problem(400, "no_event", 'send {"summary", "start", "end"} as JSON, or one VEVENT')
+        if refused := set(given) - {"summary", "start", "end", "location", "attendees", "uid"}:
+            return problem(400, "unknown_key", ", ".join(sorted(refused)))
+        new = f"event-{self.state['made'] + 1}"
+        try:
+            event = EventModel.model_validate({**given, "uid": uid or new}).model_dump()
+        except ValidationError as error:
+            first = error.errors()[0]
+            return problem(422, "bad_event", f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+        others = [e for e in self.state["calendars"][name] if e["uid"] != uid]
+        if name in self._exclusive:
+            for other in others:
+                if event["start"] < other["end"] and other["start"] < event["end"]:
+                    return problem(409, "taken", f"{other['start']} to {other['end']}: {other['summary']}")
+        self.state["calendars"][name] = [*others, event]
+        self.state["made"] += not uid
+        return as_json(200 if uid else 201, event)
+
+
+def _between(events: Iterable[dict[str, Any]], query: Mapping[str, str]) -> list[dict[str, Any]]:
+    first, last = query.get("from", ""), query.get("to", "9999")
+    last = last + "T24" if len(last) == 10 else last
+    return [event for event in events if event["end"] > first and event["start"] < last]
+
+
+def to_ics(events: Iterable[Mapping[str, Any]]) -> str:
+    """Write events as iCalendar (RFC 5545) with floating times; lines end in CRLF."""
+    lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//ise_gym//calendar//EN"]
+    for event in events:
+        lines += ["BEGIN:VEVENT", f"UID:{event['uid']}"]
+        lines += [f"DTSTART:{_compact(event['start'])}", f"DTEND:{_compact(event['end'])}"]
+        lines.append(f"SUMMARY:{_escaped(event['summary'])}")
+        if event["location"]:
+            lines.append(f"LOCATION:{_escaped(event['location'])}")
+        lines += [f"ATTENDEE:mailto:{address}" for address in event["attendees"]]
+        lines.append("END:VEVENT")
+    return "".join(line + "\r\n" for line in [*lines, "END:VCALENDAR"])
+
+
+def from_ics(text: str) -> dict[str, Any] | None:
+    """Read the first VEVENT of an iCalendar text; None when there is none.
+
+    >>> from_ics("BEGIN:VEVENT\\nDTSTART:20250304T0930\\nDTEND:20250304T100000\\nSUMMARY:Stand-up\\nEND:VEVENT")
+    {'start': '2025-03-04T09:30', 'end': '2025-03-04T10:00', 'summary': 'Stand-up'}
+    """
+    inside = re.search(r"BEGIN:VEVENT\s(.*?)END:VEVENT", text, re.DOTALL)
+    if inside is None:
+        return None
+    found: dict[str, Any] = {}
+    for line in re.sub(r"\r?\n[ \t]", "", inside[1]).splitlines():
+        name, _, value = line.partition(":")
+        key = name.split(";")[0].upper()
+        if key in ("DTSTART", "DTEND"):
+            stamp = re.fullmatch(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)\d{0,2}Z?", value.strip())
+            if stamp is None:
+                return None
+            found["start" if key == "DTSTART" else "end"] = "{}-{}-{}T{}:{}".format(*stamp.groups())
+        elif key in ("SUMMARY", "LOCATION"):
+            found[key.lower()] = re.sub(r"\\([\\;,])", r"\1", value.replace("\\n", "\n")).strip()
+        elif key == "ATTENDEE":
+            found.setdefault("attendees", []).append(
+                re.sub("^mailto:", "", value.strip(), flags=re.IGNORECASE)
+            )
+    return found
+
+
+def _compact(moment: str) -> str:
+    return moment.replace("-", "").replace(":", "") + "00"
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\;,])", r"\\\1", text).replace("\n", "\\n")

@@ -1,0 +1,135 @@
+"""Mail: an SMTP server that keeps what it accepted, for the checks to read.
+
+The protocol is small enough to be spoken here (RFC 5321: HELO, EHLO, MAIL, RCPT, DATA, RSET, NOOP, QUIT); the standard
+library has had no server for it since Python 3.12.
+"""
+
+from __future__ import annotations
+
+import base64
+import email
+import email.policy
+import re
+from collections.abc import Callable, Iterable, Mapping
+from email.message import EmailMessage
+from typing import Any, BinaryIO
+
+from ise_gym.services.spec import MailModel
+
+LINE = 4096
+MOST_BYTES = 6 << 20
+MOST_RECIPIENTS = 100
+_ADDRESS = re.compile(r"^(?:FROM|TO):\s*<([^<>\s]*)>", re.IGNORECASE)
+
+
+class MailServer:
+    """What is behind the SMTP port: the rules of all mail services of a scenario, and what was sent.
+
+    Attributes:
+        state: ``sent``: envelope sender, envelope recipients and the message (base64), in order of arrival;
+            ``greeted``: greylisted recipients that were turned away once already.
+    """
+
+    def __init__(self, data: Iterable[Mapping[str, Any]], state: dict[str, Any] | None = None) -> None:
+        models = [MailModel.model_validate(item) for item in data]
+        self._refused = {address.lower() for model in models for address in model.refused}
+        self._greylisted = {address.lower() for model in models for address in model.greylisted}
+        self.state: dict[str, Any] = state or {"sent": [], "greeted": []}
+
+    def recipient(self, address: str) -> str:
+        """Return the reply to a recipient: 250, or why not."""
+        if address.count("@") != 1 or address.startswith("@") or address.endswith("@"):
+            return "501 5.1.3 bad recipient address"
+        if address in self._refused:
+            return f"550 5.1.1 <{address}>: no such mailbox here"
+        if address in self._greylisted and address not in self.state["greeted"]:
+            self.state["greeted"].append(address)
+            return f"450 4.2.0 <{address}>: greylisted, please try again"
+        return "250 2.1.5 ok"
+
+    def accept(self, sender: str, recipients: list[str], data: bytes) -> str:
+        """Keep a message and return the reply."""
+        packed = base64.b64encode(data).decode("ascii")
+        self.state["sent"].append({"from": sender, "to": recipients, "data": packed})
+        return f"250 2.0.0 ok, queued as {len(self.state['sent'])}"
+
+    def sent(self) -> list[tuple[str, list[str], EmailMessage]]:
+        """Return what was accepted so far: envelope sender, envelope recipients, message."""
+        return [
+            (item["from"], item["to"], _parsed(base64.b64decode(item["data"]))) for item in self.state["sent"]
+        ]
+
+
+def _parsed(data: bytes) -> EmailMessage:
+    found = email.message_from_bytes(data, policy=email.policy.default)
+    assert isinstance(found, EmailMessage)
+    return found
+
+
+def converse(server: MailServer, lines: BinaryIO, say: Callable[[str], None]) -> None:
+    """Hold one SMTP conversation to its end.
+
+    Args:
+        server: gets what is accepted; the caller keeps others out while this one is asked.
+        lines: the client's side.
+        say: sends one reply line.
+    """
+    sender: str | None = None
+    recipients: list[str] = []
+    say("220 mail ready")
+    while line := lines.readline(LINE):
+        verb, _, rest = line.decode("utf-8", "replace").strip().partition(" ")
+        verb = verb.upper()
+        address = _ADDRESS.match(rest)
+        if verb == "QUIT":
+            say("221 2.0.0 bye")
+            return
+        if verb == "EHLO":
+            say("250-mail")
+            say("250-8BITMIME")
+            say(f"250 SIZE {MOST_BYTES}")
+        elif verb in ("HELO", "NOOP"):
+            say("250 2.0.0 ok")
+        elif verb == "RSET":
+            sender, recipients = None, []
+            say("250 2.0.0 ok")
+        elif verb == "MAIL":
+            if address is None:
+                say("501 5.5.4 MAIL FROM:<address> expected")
+                continue
+            sender, recipients = address[1].lower(), []
+            say("250 2.1.0 ok")
+        elif verb == "RCPT":
+            if sender is None or address is None or len(recipients) >= MOST_RECIPIENTS:
+                say("503 5.5.1 MAIL first, then RCPT TO:<address>, not too many")
+                continue
+            reply = server.recipient(address[1].lower())
+            if reply.startswith("250") and address[1].lower() not in recipients:
+                recipients.append(address[1].lower())
+            say(reply)
+        elif verb == "DATA":
+            if sender is None or not recipients:
+                say("503 5.5.1 no valid recipients")
+                continue
+            say("354 end with a lone dot")
+            data = _message(lines)
+            say("552 5.3.4 message too large" if data is None else server.accept(sender, recipients, data))
+            sender, recipients = None, []
+        else:
+            say("502 5.5.2 command not known")
+
+
+def _message(lines: BinaryIO) -> bytes | None:
+    """Read up to the lone dot; None when it was too large."""
+    kept: list[bytes] = []
+    size, fresh = 0, True
+    while line := lines.readline(LINE):
+        if fresh and line.rstrip(b"\r\n") == b"." and line.endswith(b"\n"):
+            return b"".join(kept) if size <= MOST_BYTES else None
+        if fresh and line.startswith(b"."):
+            line = line[1:]
+        fresh = line.endswith(b"\n")
+        size += len(line)
+        if size <= MOST_BYTES:
+            kept.append(line)
+    return None
