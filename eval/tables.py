@@ -45,11 +45,11 @@ def comparison_table(comparison: Comparison) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column("run")
     table.add_column("agent", overflow="fold")
-    table.add_column(f"pass@1, common {n}")
-    table.add_column("difference (points)")
-    table.add_column("p (McNemar)", justify="right")
+    table.add_column(f"pass@1, common {n}", no_wrap=True)
+    table.add_column("difference", no_wrap=True)
+    table.add_column("p", justify="right", no_wrap=True)
     table.add_column("verdict")
-    table.add_column(f"pass@1, fixed {comparison.fixed_tasks}")
+    table.add_column(f"pass@1, fixed {comparison.fixed_tasks}", no_wrap=True)
     table.add_column("missing", justify="right")
     against = {pair.other: pair for pair in comparison.pairs}
     for number, side in enumerate(comparison.sides):
@@ -77,7 +77,7 @@ def _two_lines(text: str) -> str:
 def comparison_notes(comparison: Comparison) -> list[Text]:
     """What must be read with the table."""
     lines = [
-        f"Intervals: 95 %, {comparison.sides[0].common.method}; of differences: paired bootstrap over tasks. "
+        f"Intervals: 95 %, {comparison.sides[0].common.method}; of differences, in points: paired bootstrap over tasks. "
         + ("p: exact McNemar" if len(comparison.pairs) < 2 else "p: exact McNemar, Holm-adjusted")
         + f". Common set {comparison.common_sha256[:12]}. In the fixed column a missing task counts as not passed."
     ]
