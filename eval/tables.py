@@ -77,7 +77,7 @@ def _two_lines(text: str) -> str:
 def comparison_notes(comparison: Comparison) -> list[Text]:
     """What must be read with the table."""
     lines = [
-        f"Intervals: 95 %, {comparison.sides[0].common.method}; of differences, in points: paired bootstrap over tasks. "
+        f"Intervals: 95 %, {comparison.sides[0].common.method}; of differences (points): paired bootstrap over tasks. "
         + ("p: exact McNemar" if len(comparison.pairs) < 2 else "p: exact McNemar, Holm-adjusted")
         + f". Common set {comparison.common_sha256[:12]}. In the fixed column a missing task counts as not passed."
     ]
