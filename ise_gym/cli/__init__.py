@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from ise_gym.cli import corpus, doctor, intents, rollout, tasks
+from ise_gym.cli import corpus, doctor, gc, intents, replay, rollout, tasks
 from ise_gym.errors import UserError
 
 app = typer.Typer(
@@ -28,6 +28,8 @@ app.add_typer(intents.app, name="intents")
 doctor.register(app)
 rollout.register(app)
 corpus.register(app)
+replay.register(app)
+gc.register(app)
 
 
 def _show_version(wanted: bool) -> None:

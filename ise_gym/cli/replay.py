@@ -1,0 +1,116 @@
+"""``ise replay``: prove that a store's records are true by running their tool calls again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(replay)
+
+
+def replay(
+    store: Annotated[Path, typer.Argument(help="Trajectory store, or a JSONL file of trajectories.")],
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify", help="Exit with 1 unless every record holds; else differences are only shown."
+        ),
+    ] = False,
+    episode: Annotated[
+        str, typer.Option(help="Only this episode: its id (the beginning is enough), or its number from 1.")
+    ] = "",
+    workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Worker processes.")] = 2,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first so many episodes.", show_default="all")
+    ] = None,
+    backend: Annotated[
+        str, typer.Option(help="Workspace backend.", show_default="the one that the record names")
+    ] = "",
+    exact: Annotated[
+        bool,
+        typer.Option("--exact", help="Apply no rule for clocks, process ids, …: only equal bytes are equal."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Run every recorded tool call again in a fresh workspace and compare results and workspace digests.
+
+    Of an episode that does not agree, the first step that differs is named, with its difference.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from ise_gym.rollout.replay import Replayed
+    from ise_gym.rollout.replay_store import Options, Summary, replay_store
+    from ise_gym.trajectory.store import raw_records
+
+    console, errors = Console(), Console(stderr=True)
+    total = 1 if episode else sum(1 for _ in raw_records(store))
+    columns = (
+        TextColumn("[bold]replay"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, TimeElapsedColumn(), console=errors, disable=not errors.is_terminal) as progress:
+        bar = progress.add_task("", total=min(total, limit or total))
+
+        def advance(result: Replayed, summary: Summary) -> None:
+            bad = f"{len(summary.failed)} differ" if summary.failed else "all agree"
+            progress.update(bar, completed=summary.episodes, description=bad)
+
+        summary = replay_store(
+            store,
+            episode=episode,
+            workers=workers,
+            limit=limit,
+            options=Options(backend=backend, exact=exact),
+            on_result=advance,
+        )
+    if as_json:
+        typer.echo(
+            json.dumps({"ok": summary.ok, **dataclasses.asdict(summary)}, indent=2, ensure_ascii=False)
+        )
+    else:
+        for result in summary.failed:
+            _show(console, result)
+        _conclude(console, summary)
+    if verify and not summary.ok:
+        raise typer.Exit(1)
+
+
+def _show(console: Any, result: Any) -> None:
+    """Print one episode that does not hold; nothing recorded is read as markup."""
+    from rich.text import Text
+
+    found = result.difference
+    if found is None:
+        console.print(Text(f"{result.episode_id}: {result.status}: {result.reason}"), soft_wrap=True)
+        return
+    where = f"step {found.step} (message {found.message})"
+    call = f", {found.tool} {found.arguments[:200]}" if found.tool else ""
+    console.print(Text(f"{result.episode_id}: {where}{call}: {found.what} differs"), soft_wrap=True)
+    for line in found.diff().splitlines():
+        style = "red" if line.startswith("-") else "green" if line.startswith("+") else ""
+        console.print(Text(f"    {line}", style=style), soft_wrap=True)
+
+
+def _conclude(console: Any, summary: Any) -> None:
+    from rich.text import Text
+
+    counts = summary.statuses
+    text = f"{counts['identical']} of {summary.episodes} episodes identical"
+    text += "".join(
+        f", {number} {status}" for status, number in counts.items() if number and status != "identical"
+    )
+    if summary.rules:
+        text += f" ({', '.join(f'{rule}: {number}' for rule, number in sorted(summary.rules.items()))})"
+    console.print(
+        Text(f"{text}; {summary.calls} tool results and {summary.digests} digests agree"), soft_wrap=True
+    )

@@ -1,0 +1,230 @@
+"""A true record replays to the same bytes; whatever was changed in one is named at its step."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import gymnasium
+import pytest
+from made_scenarios import make_scenario, write
+
+from ise_gym.agents import make_agent
+from ise_gym.errors import UserError, WorkspaceError
+from ise_gym.intents.source import IntentSource
+from ise_gym.messages import Message, assistant, tool_call
+from ise_gym.rollout import replay_store as module
+from ise_gym.rollout.play import play_episode, record
+from ise_gym.rollout.replay import catalog_scenario, replay
+from ise_gym.rollout.replay_store import Options, Summary, replay_store
+from ise_gym.scenario import Scenario
+from ise_gym.trajectory.record import Trajectory, to_line
+from ise_gym.trajectory.store import TrajectoryStore
+from ise_gym.workspace import Workspace, open_workspace
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Workspace]:
+    try:
+        workspace = open_workspace("auto")
+    except UserError as problem:
+        pytest.skip(f"no sandbox on this machine: {problem}")
+    yield workspace
+    workspace.close()
+
+
+@pytest.fixture(scope="module")
+def played() -> list[Trajectory]:
+    """Three short episodes of the expert."""
+    env = gymnasium.make("ISE-OS-v0")
+    source = IntentSource(tasks_per_intent=1)
+    agent = make_agent("expert")
+    try:
+        return [play_episode(env, agent, source.scenario(n), n) for n in range(3)]
+    except UserError as problem:
+        pytest.skip(f"no sandbox on this machine: {problem}")
+    finally:
+        env.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path, played: list[Trajectory]) -> Path:
+    with TrajectoryStore(tmp_path / "run") as made:
+        for trajectory in played:
+            made.append(trajectory)
+    return tmp_path / "run"
+
+
+def tool_messages(trajectory: Trajectory) -> list[int]:
+    return [n for n, message in enumerate(trajectory.messages) if message["role"] == "tool"]
+
+
+def step_of(trajectory: Trajectory, position: int) -> int:
+    return sum(message["role"] == "assistant" for message in trajectory.messages[:position])
+
+
+def test_what_was_played_replays_identically(store: Path, played: list[Trajectory]) -> None:
+    seen = []
+    summary = replay_store(store, workers=1, on_result=lambda result, so_far: seen.append(result.status))
+    assert summary.ok and seen == ["identical"] * 3 and not summary.rules
+    assert summary.calls == sum(len(tool_messages(t)) for t in played) > 5
+    assert summary.digests == sum(len(t.steps) for t in played)
+
+
+def test_processes_give_what_one_gives(store: Path) -> None:
+    summary = replay_store(store, workers=2)
+    assert summary.statuses["identical"] == summary.episodes == 3
+
+
+def test_one_episode_can_be_chosen(store: Path, played: list[Trajectory]) -> None:
+    assert replay_store(store, episode=played[1].episode_id).episodes == 1
+    assert replay_store(store, episode="2").calls == len(tool_messages(played[1]))
+    with pytest.raises(UserError, match="no episode 'nope'"):
+        replay_store(store, episode="nope")
+
+
+def test_one_changed_byte_is_named_at_its_step(played: list[Trajectory], box: Workspace) -> None:
+    for place in (0, -1):
+        forged = played[0].model_copy(deep=True)
+        at = tool_messages(forged)[place]
+        text = forged.messages[at]["content"]
+        forged.messages[at]["content"] = text[:-1] + chr(ord(text[-1]) ^ 1)
+        result = replay(forged, box)
+        found = result.difference
+        assert result.status == "diverged" and found is not None
+        assert (found.message, found.step, found.what) == (at, step_of(forged, at), "content")
+        assert found.recorded == forged.messages[at]["content"] and found.replayed == text
+        assert found.diff().count("\n") >= 1
+
+
+@pytest.mark.parametrize("key", ["success", "exit_code"])
+def test_a_failure_that_was_made_a_success_is_named(
+    key: str, played: list[Trajectory], box: Workspace
+) -> None:
+    failures = [
+        (trajectory, at)
+        for trajectory in played
+        for at in tool_messages(trajectory)
+        if trajectory.messages[at].get("exit_code")
+    ]
+    trajectory, at = failures[0]
+    forged = trajectory.model_copy(deep=True)
+    forged.messages[at][key] = {"success": True, "exit_code": 0}[key]
+    found = replay(forged, box).difference
+    assert found is not None and (found.message, found.what) == (at, key)
+
+
+def test_a_changed_digest_call_or_missing_answer_is_named(played: list[Trajectory], box: Workspace) -> None:
+    forged = played[1].model_copy(deep=True)
+    forged.steps[3].digest = "0" * 64
+    found = replay(forged, box).difference
+    assert found is not None and (found.step, found.what, found.recorded) == (4, "digest", "0" * 64)
+
+    forged = played[1].model_copy(deep=True)
+    at = tool_messages(forged)[1]
+    del forged.messages[at]
+    found = replay(forged, box).difference
+    assert found is not None and (found.what, found.recorded) == ("answer", "(none)")
+
+
+def play(scenario: Scenario, *messages: Message) -> Trajectory:
+    began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    env = gymnasium.make("ISE-OS-v0")
+    try:
+        env.reset(seed=1, options={"scenario": scenario})
+        for message in messages:
+            env.step(message)
+        made = record(env, make_agent("lazy"), 1)
+    finally:
+        env.close()
+    made.timings.started_at = began
+    return made
+
+
+def shell(command: str) -> Message:
+    return assistant("", [tool_call("exec", {"command": command})])
+
+
+def test_clocks_and_temporary_names_are_equal_by_rule(box: Workspace) -> None:
+    made = play(make_scenario(), shell("date; mktemp -u; echo fixed"), shell("ls -l --time-style=full-iso"))
+    rebuild: Callable[[Trajectory], Scenario] = lambda trajectory: make_scenario()  # noqa: E731
+    time.sleep(1.1)
+    result = replay(made, box, rebuild=rebuild)
+    assert (result.status, result.ok) == ("equal by rule", True)
+    assert result.rules == ("temporary name", "time")
+    assert replay(made, box, rebuild=rebuild, exact=True).status == "diverged"
+    at = tool_messages(made)[0]
+    made.messages[at]["content"] = made.messages[at]["content"].replace("fixed", "fixes")
+    assert replay(made, box, rebuild=rebuild).status == "diverged"
+
+
+def test_processes_and_writes_replay(box: Workspace) -> None:
+    made = play(
+        make_scenario(),
+        assistant("", [tool_call("exec", {"command": "cat; echo bye", "background": True})]),
+        assistant(
+            "",
+            [tool_call("process", {"action": "write", "sessionId": "proc_1", "data": "hi\n", "eof": True})],
+        ),
+        assistant("", [tool_call("process", {"action": "poll", "sessionId": "proc_1", "timeout": 5000})]),
+        write("greet.txt", "héllo\n"),
+        assistant("greet.txt holds héllo."),
+    )
+    result = replay(made, box, rebuild=lambda trajectory: make_scenario())
+    assert (result.status, result.calls, result.digests) == ("identical", 4, 5)
+
+
+def test_a_scenario_that_can_not_be_rebuilt_is_said(played: list[Trajectory], box: Workspace) -> None:
+    foreign = played[0].model_copy(update={"metadata": {}})
+    changed = played[0].model_copy(update={"intent": "something else"})
+    options = played[0].model_copy(update={"metadata": {"options": {"colour": "red"}}})
+    for trajectory, words in (
+        (foreign, "not from the catalog"),
+        (changed, "draws something"),
+        (options, "colour"),
+    ):
+        result = replay(trajectory, box)
+        assert (result.status, result.ok) == ("not replayable", False) and words in result.reason
+    assert catalog_scenario(played[0]).id == played[0].scenario_id
+
+
+def test_a_broken_sandbox_is_replaced_once_and_never_blamed_on_the_record(
+    played: list[Trajectory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def broken(trajectory: Trajectory, workspace: Workspace, **options: object) -> None:
+        opened.append(workspace)
+        raise WorkspaceError("the sandbox has ended")
+
+    monkeypatch.setattr(module, "replay", broken)
+    player = module._Player(Options())
+    result = player.play(to_line(played[0]))
+    assert (result.status, result.ok) == ("broken", False) and "has ended" in result.reason
+    assert len(opened) == 2 and opened[0] is not opened[1]
+    player.close()
+
+
+def test_an_empty_store_proves_nothing() -> None:
+    assert not Summary().ok
+
+
+def test_the_command_names_the_step_and_its_exit_code_says_so(store: Path, played: list[Trajectory]) -> None:
+    command = [sys.executable, "-m", "ise_gym.cli", "replay", str(store), "--verify"]
+    good = subprocess.run([*command, "-w", "1", "--json"], capture_output=True, text=True, check=True)
+    assert json.loads(good.stdout)["statuses"]["identical"] == 3
+
+    shard = store / "shards" / "part-00000.jsonl"
+    lines = shard.read_bytes().splitlines(keepends=True)
+    forged = played[2].model_copy(deep=True)
+    at = tool_messages(forged)[-1]
+    forged.messages[at]["content"] += "!"
+    shard.write_bytes(b"".join([*lines[:2], to_line(forged)]))
+    bad = subprocess.run(command, capture_output=True, text=True)
+    assert bad.returncode == 1
+    assert f"{forged.episode_id}: step {step_of(forged, at)} (message {at})" in bad.stdout
+    assert "2 of 3 episodes identical, 1 diverged" in bad.stdout
