@@ -19,6 +19,7 @@ import signal
 import socket
 import subprocess
 import time
+from concurrent.futures import Future
 from functools import cache
 from pathlib import Path
 
@@ -314,15 +315,15 @@ class BubblewrapBox(Box):
 class BubblewrapWorkspace(AgentWorkspace):
     """`Workspace` in a bubblewrap sandbox (Linux; as root or as an ordinary user)."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, box: Future[Box] | None = None) -> None:
         bwrap_path()
-        super().__init__(limits)
+        super().__init__(limits, box)
 
     def _start_box(self) -> BubblewrapBox:
         return BubblewrapBox(self.limits)
 
-    def _sibling(self) -> BubblewrapWorkspace:
-        return BubblewrapWorkspace(self.limits)
+    def _sibling(self, box: Future[Box]) -> BubblewrapWorkspace:
+        return BubblewrapWorkspace(self.limits, box)
 
     def capabilities(self) -> Capabilities:
         """Say what is really enforced on this host."""

@@ -20,6 +20,7 @@ import shutil
 import socket
 import tempfile
 import time
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -261,19 +262,26 @@ class DockerWorkspace(AgentWorkspace):
         limits: resource limits.
         image: an image with bash and /usr/bin/python3, and a user 1000.
         runtime: another OCI runtime that the daemon knows, such as ``runsc``.
+        box: a container that starts already; `fork` hands it in.
     """
 
-    def __init__(self, limits: Limits | None = None, image: str = IMAGE, runtime: str | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        image: str = IMAGE,
+        runtime: str | None = None,
+        box: Future[Box] | None = None,
+    ) -> None:
         self._client = connect()
         self._image = ensure_image(self._client, image)
         self._runtime = runtime
-        super().__init__(limits)
+        super().__init__(limits, box)
 
     def _start_box(self) -> ContainerBox:
         return ContainerBox(self._client, self._image, self.limits, self._runtime)
 
-    def _sibling(self) -> DockerWorkspace:
-        return DockerWorkspace(self.limits, self._image, self._runtime)
+    def _sibling(self, box: Future[Box]) -> DockerWorkspace:
+        return DockerWorkspace(self.limits, self._image, self._runtime, box)
 
     def close(self) -> None:
         """End the container; idempotent."""

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import Future
 from pathlib import Path
 
 from ise_gym.errors import WorkspaceError
@@ -85,8 +86,8 @@ class LocalWorkspace(AgentWorkspace):
     def _start_box(self) -> LocalBox:
         return LocalBox(self.limits)
 
-    def _sibling(self) -> LocalWorkspace:
-        return LocalWorkspace(self.limits)
+    def _sibling(self, box: Future[Box]) -> LocalWorkspace:
+        return LocalWorkspace(self.limits, box)
 
     def capabilities(self) -> Capabilities:
         """Say that next to nothing is enforced."""

@@ -82,11 +82,12 @@ def agent_config(
 class AgentWorkspace(ABC):
     """A workspace whose work is done by an agent in a box; subclasses start the boxes."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, box: Future[Box] | None = None) -> None:
         self.limits = limits or Limits()
         self._owner = os.getpid()
         self._lock = threading.RLock()
         self._box: Box | None = None
+        self._fresh = True
         self._spare: Future[Box] | None = None
         self._sessions: list[PtySession] = []
         self._commands: dict[str, str] = {}
@@ -94,7 +95,7 @@ class AgentWorkspace(ABC):
         self._closed = False
         self.services: ServiceHost | None = None
         """The in-box services that run now; see `ise_gym.services`."""
-        self._box = launcher.submit(self._start_box).result()
+        self._box = (box or launcher.submit(self._start_box)).result()
         _live.add(self)
 
     @abstractmethod
@@ -102,8 +103,8 @@ class AgentWorkspace(ABC):
         """Start a fresh box with an empty template; runs on the launcher thread."""
 
     @abstractmethod
-    def _sibling(self) -> AgentWorkspace:
-        """Make another workspace of the same kind and limits."""
+    def _sibling(self, box: Future[Box]) -> AgentWorkspace:
+        """Make another workspace of the same kind and limits around a fresh box."""
 
     @abstractmethod
     def capabilities(self) -> Capabilities:
@@ -125,6 +126,7 @@ class AgentWorkspace(ABC):
         box = self._box
         if box is None:
             raise WorkspaceError("the workspace is closed")
+        self._fresh = False
         return box.channel.request(op, body, timeout=timeout, **header)
 
     @contextlib.contextmanager
@@ -361,13 +363,14 @@ class AgentWorkspace(ABC):
 
     def restore(self, snapshot: Snapshot) -> None:
         """Reset, put a snapshot's trees in place and verify them; see `Workspace.restore`."""
-        self.reset()
+        self._renew(keep_spare=not self._fresh)
         self._plant(snapshot)
 
     def _plant(self, snapshot: Snapshot) -> None:
         """Fill a fresh box."""
         trees, blobs = snapshots.load(snapshot)
-        for entries, body in snapshots.plant(trees, blobs):
+        newest_first = bool(self.agent_call("order").header["newest_first"])
+        for entries, body in snapshots.plant(trees, blobs, newest_first):
             self.agent_call("plant", body, entries=entries, timeout=300.0)
         self.agent_call("stamp", folders=snapshots.folders(trees))
         for tree in trees:
@@ -379,9 +382,18 @@ class AgentWorkspace(ABC):
             resume_services(self, snapshot.services)
 
     def fork(self) -> Self:
-        """Return a new workspace with the same tree."""
-        saved = self.snapshot()
-        other = self._sibling()
+        """Return a new workspace with the same tree; its box starts while the tree is read."""
+        with self._lock:
+            if self._closed:
+                raise WorkspaceError("the workspace is closed")
+            box = self._take_spare()
+            self._keep_spare()
+        try:
+            saved = self.snapshot()
+            other = self._sibling(box)
+        except BaseException:
+            _end(box)
+            raise
         try:
             other._plant(saved)
         except BaseException:
@@ -392,22 +404,36 @@ class AgentWorkspace(ABC):
     # -- life --------------------------------------------------------------------------------------
 
     def reset(self) -> None:
-        """Replace the box by a fresh one; see `Workspace.reset`."""
+        """Replace the box by a fresh one, unless nothing was done in it; see `Workspace.reset`."""
+        self._renew(keep_spare=True)
+
+    def _renew(self, keep_spare: bool) -> None:
         with self._lock:
             if self._closed:
                 raise WorkspaceError("the workspace is closed")
-            old, self._box = self._box, None
-            if old is not None:
-                old.kill()
-            self._end_services()
-            self._end_sessions()
-            self._commands = {}
-            self._shells = 0
-            waiting, self._spare = self._spare, None
-            self._box = (waiting or launcher.submit(self._start_box)).result()
-            if old is not None:
-                launcher.submit(old.dispose)
-            # From the first reset on, the next box is made while this episode runs.
+            if not (self._fresh and self.alive):
+                old, self._box = self._box, None
+                if old is not None:
+                    old.kill()
+                self._end_services()
+                self._end_sessions()
+                self._commands = {}
+                self._shells = 0
+                self._box = self._take_spare().result()
+                self._fresh = True
+                if old is not None:
+                    launcher.submit(old.dispose)
+            if keep_spare:
+                self._keep_spare()
+
+    def _take_spare(self) -> Future[Box]:
+        """Return the box that was made ahead, or one that starts now."""
+        waiting, self._spare = self._spare, None
+        return waiting or launcher.submit(self._start_box)
+
+    def _keep_spare(self) -> None:
+        """From the first reset or fork on, the next box is made while an episode runs."""
+        if self._spare is None:
             self._spare = launcher.submit(self._start_box)
 
     def _end_services(self) -> None:
@@ -430,14 +456,11 @@ class AgentWorkspace(ABC):
                 return  # a forked copy: the box belongs to the parent
             boxes = [] if self._box is None else [self._box]
             self._box = None
-            if self._spare is not None:
-                with contextlib.suppress(
-                    WorkspaceError, OSError
-                ):  # a spare that never came up is nothing to end
-                    boxes.append(self._spare.result())
-                self._spare = None
+            spare, self._spare = self._spare, None
             self._end_services()
             self._end_sessions()
+            if spare is not None:
+                _end(spare)
         for box in boxes:
             box.kill()
         for box in boxes:
@@ -452,6 +475,14 @@ class AgentWorkspace(ABC):
     def __del__(self) -> None:
         if not getattr(self, "_closed", True) and not sys.is_finalizing():
             self.close()
+
+
+def _end(starting: Future[Box]) -> None:
+    """End a box that nobody uses."""
+    with contextlib.suppress(WorkspaceError, OSError):  # one that never came up is nothing to end
+        box = starting.result()
+        box.kill()
+        box.dispose()
 
 
 @atexit.register

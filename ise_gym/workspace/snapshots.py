@@ -8,7 +8,9 @@ refused.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import posixpath
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -124,14 +126,20 @@ def load(snapshot: Snapshot) -> tuple[list[Tree], dict[str, memoryview]]:
     return trees, blobs
 
 
-def plant(trees: Sequence[Tree], blobs: Mapping[str, memoryview]) -> Iterator[tuple[list[list[Any]], bytes]]:
-    """Yield (entries, body) requests that put the trees in place."""
+def plant(
+    trees: Sequence[Tree], blobs: Mapping[str, memoryview], newest_first: bool
+) -> Iterator[tuple[list[list[Any]], bytes]]:
+    """Yield (entries, body) requests that put the trees in place.
+
+    A folder's entries are made in the order that lets it be listed (``find``, ``ls -U``) as the original was, given
+    whether the file system lists the newest first.
+    """
     rows: list[list[Any]] = []
     body: list[memoryview] = []
     size = 0
     for tree in trees:
         first: dict[int, str] = {}
-        for e in tree.entries:
+        for e in _creation_order(tree.entries, newest_first):
             full = f"{tree.root}/{e.path}"
             if e.kind == "file" and e.inode and e.inode in first:
                 rows.append([full, "link", 0, 0, first[e.inode], 0])
@@ -152,6 +160,13 @@ def plant(trees: Sequence[Tree], blobs: Mapping[str, memoryview]) -> Iterator[tu
                     yield rows, b"".join(body)
                     rows, body, size = [], [], 0
     yield rows, b"".join(body)
+
+
+def _creation_order(entries: Sequence[Entry], newest_first: bool) -> Iterator[Entry]:
+    """Turn each folder's entries around where needed; folders still come before what is in them."""
+    for _, group in itertools.groupby(entries, lambda entry: posixpath.dirname(entry.path)):
+        inside = list(group)
+        yield from reversed(inside) if newest_first else inside
 
 
 def folders(trees: Sequence[Tree]) -> list[list[Any]]:

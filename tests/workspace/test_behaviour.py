@@ -352,6 +352,42 @@ def test_fork_is_equal_and_independent(box: Workspace) -> None:
     assert box.exec(["true"]).ok
 
 
+def test_a_fork_lists_its_folders_in_the_same_order(jail: Workspace) -> None:
+    sh(jail, "mkdir z; touch b z/2 a z/1 c z/3; mkdir z/0; ln -s a y; ln c z/hard; touch $HOME/q $HOME/p")
+    order = "find . ~; ls -U; ls -U z"
+    other = jail.fork()
+    try:
+        assert sh(other, order).output == sh(jail, order).output
+        again = other.fork()
+        assert sh(again, order).output == sh(jail, order).output
+        again.close()
+    finally:
+        other.close()
+
+
+def test_a_fork_does_not_need_its_parent(box: Workspace) -> None:
+    box.write("a", b"1")
+    parent = box.fork()
+    forks = [parent.fork() for _ in range(2)]
+    parent.close()
+    for fork in forks:
+        assert fork.read("a") == b"1"
+        fork.reset()
+        assert fork.list() == []
+        fork.close()
+    with pytest.raises(WorkspaceError):
+        parent.fork()
+
+
+def test_resetting_an_untouched_box_keeps_it(box: Workspace) -> None:
+    before = box._box  # type: ignore[attr-defined]
+    box.reset()
+    assert box._box is before  # type: ignore[attr-defined]
+    box.exec(["true"])
+    box.reset()
+    assert box._box is not before  # type: ignore[attr-defined]
+
+
 def test_a_damaged_snapshot_is_refused(box: Workspace) -> None:
     box.write("a", b"payload of some length")
     saved = box.snapshot()

@@ -1,7 +1,7 @@
 """Whole trees: hashed for a manifest, read for a snapshot, written by a seed or a restore."""
 
 # pathlib would double the start-up time of a box.
-# ruff: noqa: PTH101, PTH103, PTH116, PTH120, PTH208, PTH211
+# ruff: noqa: PTH101, PTH102, PTH103, PTH106, PTH116, PTH120, PTH208, PTH211
 from __future__ import annotations
 
 import os
@@ -82,7 +82,8 @@ class Trees(Files):
     def op_tree(self, header: dict[str, Any], body: bytes) -> Answer:
         """Describe all under ``root``: [path, kind, mode, size, hash or target, mtime_ns, inode or 0, stable].
 
-        ``stable`` is the hash without clocks of files that record them, else empty: see `stable_index`.
+        ``stable`` is the hash without clocks of files that record them, else empty: see `stable_index`. The entries of
+        a folder stand together, in the order in which the file system lists them.
         """
         root = self.in_box(header["root"])
         budget = [header["budget"]]
@@ -105,7 +106,7 @@ class Trees(Files):
         stack = [("", root)]
         while stack:
             prefix, folder = stack.pop()
-            for name in sorted(self.names(folder)):
+            for name in self.names(folder):
                 full, path = folder + "/" + name, prefix + name
                 try:
                     info = os.lstat(full)
@@ -189,6 +190,18 @@ class Trees(Files):
         for folder in touched:
             os.utime(folder, ns=(when, when))
         return ({},)
+
+    def op_order(self, header: dict[str, Any], body: bytes) -> Answer:
+        """Whether the file system lists a folder's newest entry first: it differs between kernels."""
+        probe = self.in_box(self.home_dir) + "/.order"
+        os.mkdir(probe)
+        for name in ("1", "2", "3"):
+            os.mkdir(probe + "/" + name)
+        found = os.listdir(probe)
+        for name in found:
+            os.rmdir(probe + "/" + name)
+        os.rmdir(probe)
+        return ({"newest_first": found == ["3", "2", "1"]},)
 
     def op_plant(self, header: dict[str, Any], body: bytes) -> Answer:
         """Put entries of a snapshot in place: folders first, then files and links, as listed."""
