@@ -126,6 +126,30 @@ def load(snapshot: Snapshot) -> tuple[list[Tree], dict[str, memoryview]]:
     return trees, blobs
 
 
+def take_apart(snapshot: Snapshot) -> tuple[bytes, dict[str, memoryview]]:
+    """Split a snapshot into its index and its contents by SHA-256; WorkspaceError when it is damaged."""
+    _, blobs = load(snapshot)
+    return snapshot.payload[: len(snapshot.payload) - sum(map(len, blobs.values()))], blobs
+
+
+def contents(head: bytes) -> list[tuple[str, int]]:
+    """Return (SHA-256, size) of the contents that an index names, in their order.
+
+    Raises:
+        WorkspaceError: it is no index.
+    """
+    try:
+        index = json.loads(zlib.decompress(head[len(_MAGIC) + 4 :]))
+        return [(str(name), int(size)) for name, size in index["blobs"]]
+    except (ValueError, KeyError, TypeError, zlib.error) as error:
+        raise WorkspaceError(f"the snapshot's index can't be read: {error}") from error
+
+
+def put_together(head: bytes, blobs: Sequence[bytes]) -> bytes:
+    """Undo `take_apart`: the payload of a snapshot."""
+    return b"".join([head, *blobs])
+
+
 def plant(
     trees: Sequence[Tree], blobs: Mapping[str, memoryview], newest_first: bool
 ) -> Iterator[tuple[list[list[Any]], bytes]]:
