@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from ise_gym.cli import corpus, doctor, gc, intents, replay, rollout, tasks
+from ise_gym.cli import corpus, doctor, gc, guard, intents, play, replay, rollout, tasks
 from ise_gym.errors import UserError
 
 app = typer.Typer(
@@ -25,8 +25,10 @@ app = typer.Typer(
 )
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(intents.app, name="intents")
+app.add_typer(guard.app, name="guard")
 doctor.register(app)
 rollout.register(app)
+play.register(app)
 corpus.register(app)
 replay.register(app)
 gc.register(app)

@@ -14,6 +14,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from ise_gym.trajectory.drift import DriftStats
 from ise_gym.trajectory.record import Trajectory, content_hash
 from ise_gym.trajectory.store import read_trajectories
 
@@ -177,6 +178,7 @@ class Stats:
         self._exit_codes = 0
         self._subgoals: Counter[bool] = Counter()
         self._guard: Counter[str] = Counter()
+        self._drift = DriftStats(wilson)
         self._broken: Counter[str] = Counter()
         self._seconds: Counter[str] = Counter()
         self._score = 0.0
@@ -197,6 +199,7 @@ class Stats:
         self._group("domains", trajectory.domains, trajectory.outcome)
         self._group("tasks", trajectory.tasks, trajectory.outcome)
         self._group("complexity", [trajectory.complexity or "unknown"], trajectory.outcome)
+        self._drift.add(trajectory)
         self._guard.update(_numbers(trajectory.user.get("guard")))
         for part in ("total_s", "agent_s", "tools_s", "user_s", "checks_s", "reset_s"):
             self._seconds[part] += getattr(trajectory.timings, part)
@@ -270,6 +273,7 @@ class Stats:
             },
             **{kind: _by_outcome(groups) for kind, groups in self._groups.items()},
             "guard": dict(sorted(self._guard.items())),
+            "drift": self._drift.summary(),
             "seconds_an_episode": {part: total / n for part, total in self._seconds.items()} if n else {},
             "content_sha256": f"{self._digest:064x}",
         }

@@ -12,16 +12,12 @@ from ise_gym.scenario import Scenario
 from ise_gym.simulator.base import UserTurn, UserView
 from ise_gym.simulator.detectors.base import Detector, Hit, Turn
 from ise_gym.simulator.detectors.form import empty_turn, scenario_leak, stage_direction, tool_call_syntax
+from ise_gym.simulator.detectors.inquiry import answers_instead_of_asking, asks_about_own_task
 from ise_gym.simulator.detectors.invented import invented_state
 from ise_gym.simulator.detectors.language import language_switch
 from ise_gym.simulator.detectors.progress import premature_end, repeats_itself, task_dump
 from ise_gym.simulator.detectors.register import register_break
-from ise_gym.simulator.detectors.voice import (
-    answers_instead_of_asking,
-    asks_about_own_task,
-    assistant_voice,
-    offers_help,
-)
+from ise_gym.simulator.detectors.voice import assistant_voice, offers_help
 from ise_gym.simulator.knowledge import UserKnowledge, knowledge_of
 
 DETECTORS: Mapping[str, Detector] = {

@@ -18,6 +18,7 @@ _QUOTED = re.compile(
     r'"[^"\n]{1,300}"|“[^”\n]{1,300}”|«[^»\n]{1,300}»|„[^“”\n]{1,300}[“”]|`[^`\n]{1,300}`|(?m:^>.*$)'
     r"|(?<!\w)'[^'\n]{3,300}'(?!\w)|(?<!\w)‘[^’\n]{3,300}’(?!\w)"
 )
+_INNER_DOT = re.compile(r"(?<=\w)\.(?=\w)")
 _REPORTED = re.compile(
     r"\b(?:you(?:'ve| have| had| just)? (?:\w+ )?(?:said|say|saying|wrote|write|told|tell|offered|asked"
     r"|ask|asking|"
@@ -76,6 +77,11 @@ class Turn:
         return _QUOTED.sub("“…”", self.free.replace("’", "'"))
 
     @cached_property
+    def smooth(self) -> str:
+        """`bare` with the dots inside paths and figures made harmless, so that a sentence ends where it ends."""
+        return _INNER_DOT.sub("·", self.bare)
+
+    @cached_property
     def own(self) -> tuple[str, ...]:
         """What the user said before."""
         if self.view is None:
@@ -98,20 +104,22 @@ class Turn:
 Detector = Callable[[Turn], str]
 
 
-def finder(*patterns: str, reported: bool = True) -> Detector:
+def finder(*patterns: str, reported: bool = True, unless: re.Pattern[str] | None = None) -> Detector:
     """Return a detector that fires on any of some patterns, outside quotes.
 
     Args:
         patterns: regular expressions; case does not matter.
         reported: also pass over what the turn only reports ("you said you would be happy to help").
+        unless: pass over a match when the text before it fits this.
     """
     expressions = [re.compile(pattern, re.IGNORECASE | re.MULTILINE) for pattern in patterns]
 
     def detect(turn: Turn) -> str:
         for expression in expressions:
-            for match in expression.finditer(turn.bare):
-                if not (reported and _REPORTED.search(turn.bare[: match.start()])):
-                    return match.group(0).strip()
+            for match in expression.finditer(turn.smooth):
+                before = turn.smooth[: match.start()]
+                if not (reported and _REPORTED.search(before)) and not (unless and unless.search(before)):
+                    return match.group(0).strip().replace("·", ".")
         return ""
 
     return detect

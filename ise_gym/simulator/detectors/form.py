@@ -20,7 +20,7 @@ _TOOL = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _CODE = re.compile(
-    r"^(?:\s*(?:import \w+(?:\.\w+)*|from \w+(?:\.\w+)* import .+|def \w+\(.*\).*:|class \w+.*:"
+    r"^(?:\s*(?:import \w+(?:\.\w+)*(?: as \w+)?|from \w+(?:\.\w+)* import .+|def \w+\(.*\).*:|class \w+.*:"
     r"|for \w+ in .+:|with open\(.+|if __name__ ==.+|while .+:|function \w+\(.*|const \w+ = .+"
     r"|print\(.+\)|return \w+.*|#include.+|sudo \w+.+|echo ['\"].+|(?:cat|mv|cp|rm|mkdir|grep|sed|awk"
     r"|sort|find|tar|chmod|python3?|pip|git) (?:-\w|.*[|>&]|\S+\.\w+).*|\w+ = \w+\(.*\))\s*)$",
@@ -53,7 +53,7 @@ _ACTION = (
 _PARENTHESIS = re.compile(
     rf"(?:^|[.!?\n]\s*)[(](?:{_ACTION}|the user|user|end of|silence|beat|still|slightly|visibly"
     rf"|impatiently|ooc|note to self|aside)\b[^)\n]{{0,80}}[)]"
-    rf"|^\s*[_~]{_ACTION}\b[^_~\n]{{0,60}}[_~]",
+    rf"|^\s*[_~]{_ACTION}(?![a-z])[^_~\n]{{0,60}}[_~]",
     re.IGNORECASE,
 )
 _NARRATED = re.compile(
@@ -79,10 +79,13 @@ def tool_call_syntax(turn: Turn) -> str:
 def stage_direction(turn: Turn) -> str:
     """JSON, a speaker's name, acted-out gestures, control words or narration instead of a message."""
     text = turn.free.strip()
-    if text[:1] in "{[" and _is_json(text):
-        return text[:60]
-    if found := re.search(r"\{\s*\"\w+\"\s*:\s*[\"\[{\dtfn]", text):
-        return found.group(0)
+    if empty_turn(turn):
+        return ""
+    if not _TOOL.search(text):  # the JSON of a tool call is that call's
+        if text[:1] in "{[" and _is_json(text):
+            return text[:60]
+        if found := re.search(r"\{\s*\"\w+\"\s*:\s*[\"\[{\dtfn]", text):
+            return found.group(0)
     for expression in (_SPEAKER, _BRACKETED, _PARENTHESIS, _NARRATED):
         if found := expression.search(text):
             return found.group(0).strip()
@@ -129,7 +132,7 @@ _talk = finder(
     r"|test harness|role guard|rubric)\b(?! (?:of|for) (?:the )?(?:traffic|flow|weather|load|heat|fluid"
     r"|market|tide|crowd|staff|plant|wage|customer|bonus)| (?:results|script (?:i|we)|run(?:s)? (?:from"
     r"|last|overnight|of)|output|data|files?|folder|programme|program|scheme|points|model))",
-    r"\bcommunication[_ ]style\b|\bexperience[_ ]level\b|\bwork[_ ]context\b|\b(?:my|the) register (?:is"
+    r"\bcommunication[_ ]style\b|\bexperience[_ ]level\b|\bwork[_ ]context\b|\bmy register (?:is"
     r"|should be)\b|\bperspective lock\b|\bincremental advancement\b|\bresponsive conditioning\b"
     r"|\bregister matching\b|\bconversation (?:turn limit|budget)\b|\bturn (?:limit|budget)\b"
     r"|\bepisode (?:is|ends?|should end|over)\b|\bthis episode\b",

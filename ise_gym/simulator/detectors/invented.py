@@ -10,7 +10,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from ise_gym.intents.habits import words as vocabulary
 from ise_gym.simulator.detectors.base import Turn
+from ise_gym.simulator.detectors.form import tool_call_syntax
+from ise_gym.simulator.detectors.language import language_of, language_switch, languages_known
 from ise_gym.simulator.knowledge import UserKnowledge
 
 SMALL = 12
@@ -21,7 +24,7 @@ _PATH = re.compile(
     r"|[\w+-]+(?:\.[\w+-]+)*\.[A-Za-z][A-Za-z0-9]{1,5})(?![\w@])|[\w.+-]+@[\w-]+\.[\w.]+"
 )
 _IDENTIFIER = re.compile(
-    r"(?<![\w./-])(?:[A-Za-z]+_\w+|[a-z]+[A-Z]\w+|[A-Z]{2,}-\d+|#\d+"
+    r"(?<![\w./-])(?:[A-Za-z]+_\w+|[a-z]+[A-Z]\w+|[A-Za-z]+-[A-Za-z]+-\d{2,}|[A-Za-z]{2,}-\d{3,}|[A-Z]{2,}-\d+|#\d+"
     r"|v\d+\.\d+(?:\.\d+)?)(?![\w/])"
 )
 _NUMBER = re.compile(r"(?<![\w./:#-])[$€£]?\d[\d,.']*\d|(?<![\w./:#-])\d(?![\w./:])")
@@ -40,167 +43,38 @@ _BEFORE_FREE = re.compile(
 _NAME = re.compile(
     r"(?<![\w'’./-])(?<![.!?:…] )(?<![.!?:]\n)(?<!^)([A-ZÀ-Þ][a-zß-ÿ]{2,})(?![\w/])(?!\.\w)", re.MULTILINE
 )
-_FREE_NAMES = frozenset(
-    [
-        "monday",
-        "tuesday",
-        "wednesday",
-        "thursday",
-        "friday",
-        "saturday",
-        "sunday",
-        "january",
-        "february",
-        "march",
-        "april",
-        "may",
-        "june",
-        "july",
-        "august",
-        "september",
-        "october",
-        "november",
-        "december",
-        "easter",
-        "christmas",
-        "english",
-        "german",
-        "french",
-        "spanish",
-        "italian",
-        "portuguese",
-        "dutch",
-        "chinese",
-        "japanese",
-        "russian",
-        "polish",
-        "turkish",
-        "linux",
-        "windows",
-        "mac",
-        "macos",
-        "unix",
-        "ubuntu",
-        "debian",
-        "python",
-        "bash",
-        "java",
-        "javascript",
-        "git",
-        "github",
-        "gitlab",
-        "excel",
-        "word",
-        "google",
-        "outlook",
-        "slack",
-        "teams",
-        "markdown",
-        "docker",
-        "postgres",
-        "mysql",
-        "sqlite",
-        "sql",
-        "unicode",
-        "ascii",
-        "json",
-        "yaml",
-        "csv",
-        "pdf",
-        "html",
-        "readme",
-        "makefile",
-        "internet",
-        "web",
-        "wifi",
-        "zip",
-        "english",
-        "european",
-        "american",
-        "british",
-        "asia",
-        "europe",
-        "africa",
-        "america",
-        "australia",
-        "god",
-        "thanks",
-        "thank",
-        "cheers",
-        "best",
-        "regards",
-        "sincerely",
-        "yours",
-        "ok",
-        "okay",
-        "chrome",
-        "firefox",
-        "safari",
-        "zoom",
-        "jira",
-        "notion",
-        "dropbox",
-        "adobe",
-        "acrobat",
-        "powerpoint",
-        "numbers",
-        "pages",
-        "google",
-    ]
-)
-_ABBREVIATIONS = frozenset(
-    [
-        "e.g",
-        "i.e",
-        "etc",
-        "p.s",
-        "n.b",
-        "a.m",
-        "p.m",
-        "vs.",
-        "z.b",
-        "d.h",
-        "u.a",
-        "p.ex",
-        "u.s",
-        "u.k",
-        "ph.d",
-        "no.1",
-        "node.js",
-        "vue.js",
-        "asp.net",
-        "and/or",
-        "he/she",
-        "she/he",
-        "yes/no",
-        "either/or",
-        "w/o",
-        "n/a",
-        "km/h",
-        "his/her",
-        "s/he",
-        "on/off",
-        "in/out",
-        "true/false",
-        "input/output",
-        "read/write",
-        "before/after",
-        "pass/fail",
-        "und/oder",
-        "et/ou",
-        "y/o",
-        "24/7",
-        "9/10",
-        "10/10",
-        "50/50",
-        "1/2",
-    ]
-)
+_FREE_NAMES_TEXT = """
+monday tuesday wednesday thursday friday saturday sunday january february march april may june july
+august september october november december easter christmas english german french spanish italian
+portuguese dutch chinese japanese russian polish turkish linux windows mac macos unix ubuntu debian
+python bash java javascript git github gitlab excel word google outlook slack teams markdown docker
+postgres mysql sqlite sql unicode ascii json yaml csv pdf html readme makefile internet web wifi zip
+european american british asia europe africa america australia god thanks thank cheers best regards
+sincerely yours ok okay chrome firefox safari zoom jira notion dropbox adobe acrobat powerpoint numbers
+pages sir madam sirs mister monsieur madame mademoiselle señor señora herr herren frau damen mr mrs ms
+dr
+"""
+_FREE_NAMES = frozenset(_FREE_NAMES_TEXT.split())
+_ABBREVIATIONS_TEXT = """
+e.g i.e etc p.s n.b a.m p.m vs. z.b d.h u.a p.ex u.s u.k ph.d no.1 node.js vue.js asp.net and/or he/she
+she/he yes/no either/or w/o n/a km/h his/her s/he on/off in/out true/false input/output read/write
+before/after pass/fail und/oder et/ou y/o 24/7 9/10 10/10 50/50 1/2
+"""
+_ABBREVIATIONS = frozenset(_ABBREVIATIONS_TEXT.split())
 _TAG = re.compile(r"</?\w[^<>\n]*>")
+
+
+_SYSTEM = ("/bin/", "/usr/bin/", "/dev/null", "/tmp", "/workspace")
+_SPEAKS = re.compile(
+    r"(?:^|[.!?]\s+)([A-ZÀ-Þ][a-zß-ÿ]{2,})\s+(?:said|says|told|confirmed|confirms|wants|wanted|asked|asks|agreed|mentioned"
+    r"|checked|thinks|knows|sent|already|needs|from (?:accounting|finance|sales|legal|it|hr))\b"
+)
 
 
 def invented_state(turn: Turn) -> str:
     """Names a path, identifier, figure or person that neither the scenario, the agent nor the workspace contains."""
+    if tool_call_syntax(turn):  # what stands in code is not spoken of
+        return ""
     text = _TAG.sub(" ", turn.text.replace("’", "'"))
     known = _context(turn)
     for path in _PATH.findall(text):
@@ -214,9 +88,16 @@ def invented_state(turn: Turn) -> str:
         figure = match.group(0)
         if _unknown_figure(figure, without[: match.start()], without[match.end() :], known):
             return figure
+    if language_switch(turn):  # capitals follow other rules there
+        return ""
+    for match in _SPEAKS.finditer(without):
+        name = match.group(1)
+        if not _plain_word(name) and name.lower() not in known:
+            return name
+    german = "de" in (*languages_known(turn.known), language_of(turn.text)[0])
     for match in _NAME.finditer(without):
         name = match.group(1)
-        if _unknown_name(name, without, match, known, turn):
+        if _unknown_name(name, without, match, known, german):
             return name
     return ""
 
@@ -251,7 +132,7 @@ def _unknown_path(path: str, known: str) -> str:
     plain = path.rstrip(".,;:!?)'\"").lower()
     if plain in _ABBREVIATIONS or plain.rstrip(".") in _ABBREVIATIONS or len(plain) < 3:
         return ""
-    if re.fullmatch(r"[\d.,/:-]+", plain):
+    if re.fullmatch(r"[\d.,/:-]+", plain) or plain.startswith(_SYSTEM):
         return ""
     if (
         re.fullmatch(r"[a-zà-ÿ]+/[a-zà-ÿ]+", plain)
@@ -288,17 +169,13 @@ def _unknown_figure(figure: str, before: str, after: str, known: str) -> bool:
     return not any(re.search(rf"(?<!\d){re.escape(form)}(?!\d)", known) for form in {bare.lower(), digits})
 
 
-def _unknown_name(name: str, text: str, match: re.Match[str], known: str, turn: Turn) -> bool:
+def _unknown_name(name: str, text: str, match: re.Match[str], known: str, german: bool) -> bool:
     if name.lower() in _FREE_NAMES or re.search(rf"\b{re.escape(name.lower())}", known):
         return False
     before = text[: match.start()]
-    if not before.strip() or re.search(r"(?:^|[.!?:…»”\"'*•–-]|\n)\s*$", before):
+    if not before.strip() or re.search(r"(?:^|[.!?:…»”\"'*•–¿¡(\[_-]|\n)\s*$", before):
         return False
-    from ise_gym.simulator.detectors.language import languages_known
-
-    if "de" in languages_known(
-        turn.known
-    ):  # nouns have capitals there: only after a word that precedes names
+    if german:  # nouns have capitals there: only after a word that precedes names
         return bool(
             re.search(
                 r"\b(?:herrn?|frau|dr\.|kollegin|kollege|kollegen|chefin|chef|an"
@@ -311,7 +188,12 @@ def _unknown_name(name: str, text: str, match: re.Match[str], known: str, turn: 
     words = len(re.findall(r"\b\w+", text))
     if capitals * 2 > words:  # a Title Cased Line
         return False
-    from ise_gym.intents.habits import words as vocabulary
+    return not _plain_word(name)
 
-    lowered, plain = name.lower(), vocabulary()
-    return lowered not in plain.plain and lowered not in plain.verbs
+
+def _plain_word(word: str) -> bool:
+    return (
+        word.lower() in vocabulary().plain
+        or word.lower() in vocabulary().verbs
+        or word.lower() in _FREE_NAMES
+    )

@@ -13,95 +13,13 @@ from ise_gym.simulator.knowledge import UserKnowledge
 DUMP = 2
 """New wishes in one turn that are too many."""
 
-_COMMON = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "and",
-        "or",
-        "of",
-        "to",
-        "in",
-        "into",
-        "on",
-        "at",
-        "by",
-        "for",
-        "with",
-        "from",
-        "as",
-        "is",
-        "are",
-        "be",
-        "it",
-        "its",
-        "this",
-        "that",
-        "these",
-        "those",
-        "there",
-        "then",
-        "also",
-        "now",
-        "next",
-        "please",
-        "could",
-        "would",
-        "can",
-        "you",
-        "i",
-        "me",
-        "my",
-        "we",
-        "our",
-        "us",
-        "your",
-        "have",
-        "has",
-        "do",
-        "does",
-        "not",
-        "no",
-        "just",
-        "each",
-        "every",
-        "all",
-        "one",
-        "only",
-        "same",
-        "so",
-        "if",
-        "le",
-        "la",
-        "les",
-        "de",
-        "des",
-        "du",
-        "un",
-        "une",
-        "et",
-        "en",
-        "el",
-        "los",
-        "las",
-        "y",
-        "der",
-        "die",
-        "das",
-        "und",
-        "ein",
-        "eine",
-        "den",
-        "dem",
-        "il",
-        "per",
-        "con",
-        "che",
-        "o",
-        "os",
-    ]
-)
+_COMMON_TEXT = """
+a an the and or of to in into on at by for with from as is are be it its this that these those there
+then also now next please could would can you i me my we our us your have has do does not no just each
+every all one only same so if le la les de des du un une et en el los las y der die das und ein eine den
+dem il per con che o os
+"""
+_COMMON = frozenset(_COMMON_TEXT.split())
 
 
 @lru_cache(maxsize=64)
@@ -134,9 +52,8 @@ def wishes_in(text: str, known: UserKnowledge) -> frozenset[int]:
         soft = marks - hard
         shared_hard, shared_soft = len(hard & said), len(_related(soft, said))
         if hard:
-            if shared_hard >= max(1, (len(hard) + 1) // 2) and (
-                not soft or shared_soft >= max(1, len(soft) * 0.2)
-            ):
+            worded = not soft or shared_soft >= max(1, len(soft) * 0.2)
+            if shared_hard == len(hard) >= 2 or (shared_hard >= max(1, (len(hard) + 1) // 2) and worded):
                 found.add(i)
         elif shared_soft >= max(2, len(soft) * 0.5):
             found.add(i)
@@ -263,7 +180,8 @@ def premature_end(turn: Turn) -> str:
     if not turn.failing and not view.remaining:
         return ""
     new = wishes_in(turn.text, turn.known) - {turn.known.index(view.request)} if view.request else frozenset()
-    leaving = _LEAVES.search(turn.bare)
+    asked = bool(turn.heard) and turn.heard[-1].rstrip().endswith("?")
+    leaving = None if asked else _LEAVES.search(turn.bare)  # "nothing else" may be an answer
     if leaving and not new and not _OBJECTS.search(turn.bare[: leaving.start()] + turn.bare[leaving.end() :]):
         return leaving.group(0)
     if turn.failing and (accepted := _ACCEPTS.search(turn.bare)) and not _OBJECTS.search(turn.bare):

@@ -1,4 +1,4 @@
-"""Whose voice is it? A user asks; one who reports, offers, inquires after the task or explains has changed sides.
+"""Whose voice is it? A user asks; one who reports work as its own or offers help has changed sides.
 
 The patterns cover English first and the commonest forms in German, French, Spanish, Italian and Portuguese. What is
 quoted or reported ("you said you'd be happy to help") is passed over.
@@ -16,7 +16,7 @@ _DEED = (
     r"deleted|removed|converted|saved|extracted|sorted|cleaned(?: up)?|set up|configured|installed"
     r"|completed|finished|"
     r"edited|appended|corrected|resolved|sent|wrote|built|produced|prepared|organi[sz]ed|counted"
-    r"|computed|calculated|"
+    r"|computed|calculated|double-checked|executed|"
     r"replaced|copied|archived|packed|combined|formatted|reviewed|tested|verified|run|ran|made|put"
     r"|placed|committed|"
     r"drafted|compiled|applied|patched|restored|checked)"
@@ -33,14 +33,6 @@ _FOR_YOU = (
     r"|you (?:requested|asked for|wanted)|"
     r"per your (?:request|instructions?)|according to your (?:request|instructions?|specification))"
 )
-_TECH = (
-    r"(?:command|function|library|module|flag|option|method|regex|regular expression|pipe|loop|one-liner"
-    r"|snippet|package|"
-    r"awk|sed|grep|cron|crontab|git|python|pandas|bash|jq|find|sort|uniq|cut|tar|rsync|chmod|pip|csv module|"
-    r"dictionary|list comprehension|try/except|context manager|virtual environment|decorator|parser"
-    r"|argparse|tool)"
-)
-
 _speaks = finder(
     r"\bas an? (?:ai|language model|artificial intelligence|virtual assistant|ai assistant|assistant)\b",
     r"\bi(?:'m| am) (?:just |only )?(?:an? |your )(?:ai\b|language model|(?:virtual |ai |digital "
@@ -51,10 +43,9 @@ _speaks = finder(
     r"\bi (?:went ahead and|successfully)\s+\w+",
     rf"\bi(?:'ve| have)?\s+(?:now\s+|just\s+|also\s+|already\s+)?{_DEED}\b[^.!?\n]{{0,80}}\b{_FOR_YOU}",
     rf"{_FOR_YOU}[,:]?\s+(?:the|i|your|all|here|everything|both)\b",
-    rf"\byour (?:file|files|task|request|script|report|document|data|code|changes?|folder|project"
-    rf"|spreadsheet|order)s? "
-    rf"(?:is|are|has been|have been) (?:now |all )?(?:\w+ )?(?:ready|{_DEED}|processed|in place)",
-    rf"\b(?:has|have) been successfully {_DEED}|\b(?:was|were) successfully {_DEED}|\bsuccessfully {_DEED}\b",
+    rf"\byour (?:\w+ ){{1,3}}(?:is|are|has been|have been) (?:now |all )?(?:\w+ly )?"
+    rf"(?:ready|{_DEED}|processed|in place)\b(?! by (?:hand|me))",
+    rf"\bsuccessfully {_DEED}\b|\b(?:has|have) been {_DEED} successfully\b",
     r"^\W*(?:sure(?: thing)?|certainly|of course|absolutely|understood|got it|no problem|right away"
     r"|gladly|with pleasure|okay|ok|alright|great)"
     r"\W+\s*(?:i'll|i will|i'm going to|let me|i can do|i'd be|i would be|here(?:'s| is| are)|i am going"
@@ -87,6 +78,15 @@ _speaks = finder(
     rf"|here)\b[^?\n]*\b(?:now|is|are|has|have|{_DEED})\b",
     r"\bthe (?:task|request) (?:is|has been) (?:now )?(?:complete|completed|done"
     r"|fulfilled)\b(?! as )[^.!?\n]*(?:\bif you\b|\bsuccessfully\b|[.!]?\s*$)(?<!\?)",
+    r"\bplease review and\b|\blet me know your thoughts\b|\bno errors (?:were )?encountered\b",
+    rf"\b(?:has|have|was|were) (?:been )?{_DEED}\b[^.!?\n]{{0,40}}\b(?:as you (?:requested|asked"
+    rf"|instructed|wanted"
+    r"|specified)|for you\b|per your)",
+    rf"^\W*(?:completed|done|finished|complete)[.!]+\s+(?:\w+ ){{1,3}}{_DEED}\b",
+    r"^\W*(?:i'm )?on it\b|\bi(?:'ve)? got this\b|\bconsider it done\b|\bleave (?:it|this|that) (?:to"
+    r"|with) me\b"
+    r"|\bas we speak\b|\b(?:sorting|writing|creating|updating|fixing|merging|moving|renaming|adding) your\b",
+    r"\bi(?:'m| am) (?:\w+ )?(?!waiting|looking|counting|rooting|hoping)\w+ing\b[^.!?\n]{0,40}\bfor you\b",
     # German, French, Spanish, Italian, Portuguese
     r"\bals (?:ki|sprachmodell|ki-assistent|ihr assistent|dein assistent)\b|\b(?:gerne|gern|natürlich"
     r"|selbstverständlich|klar)[,!.]\s*(?:ich (?:werde|habe|kann|erstelle|lege)|hier ist|hier sind)\b",
@@ -146,9 +146,16 @@ def _claims_the_work(turn: Turn) -> str:
     return ""
 
 
+_WH = re.compile(
+    r"\b(?:what|which|where|how|when|whom?|was|welche\w*|wo|wohin|wie|qu|que|quel\w*|où|comment|qué"
+    r"|cuál\w*|dónde"
+    r"|cómo|come|cosa|dove|quale?)\b[^.?!\n]*$",
+    re.IGNORECASE,
+)
+
 offers_help = finder(
     r"\b(?:how|what|where) (?:else )?(?:can|may|could) i (?:\w+ )?(?:help|assist|support|do for|be of)\b",
-    r"\bhow (?:may|can) i be of\b",
+    r"\b(?:may|can|could) i be of\b",
     r"\b(?:would|do) you (?:like|want|need|prefer) (?:for )?me to\b|\bwant me to\b|\bif you(?:'d"
     r"| would)? (?:like|want|need|prefer),? (?:i can|i could|i'll|i'd|me to)\b",
     r"\bshall i\b|\bshould i (?:also|go ahead|proceed|continue|create|update|add|fix|start|include"
@@ -177,6 +184,14 @@ offers_help = finder(
     r"\bis there (?:anything|something|any other) [^.!?\n]{0,25}(?:help|assist|for you|do you need)\b"
     r"|\bcan i (?:help|assist|do anything|offer|get you)\b|\bmay i (?:help|assist|suggest|offer)\b"
     r"|\bwhat (?:can|could) i do for you\b|\blet me help\b",
+    r"\bsay the word\b|\bi (?:remain|stay|am) (?:always )?available\b|\bneed (?:a|any) (?:hand|help)\b"
+    r"|\b(?:just|give me a) shout\b(?![^.!?\n]*\bfrom me\b)|\bshould (?:anything|something) (?:else"
+    r"|further)\b",
+    r"\bany(?:thing)?(?: other| else| further| more)?(?: \w+){0,2} i (?:can|could|should"
+    r"|may) (?:\w+ ){1,3}for you\b",
+    r"\bi (?:could|can) (?!(?:also )?(?:send|give|show|share|forward|live"
+    r"|wait))[^.!?\n]{2,50}\bif you (?:want|like|wish"
+    r"|need|prefer)\b",
     # German, French, Spanish, Italian, Portuguese
     r"\b(?:wie|womit|wobei) kann ich (?:ihnen|dir|euch|noch|weiter|sonst)\b|\b(?:soll|darf"
     r"|kann) ich (?:ihnen|dir|noch|auch|sonst|das|die|den|gleich)\b[^.!?\n]*\?"
@@ -194,139 +209,5 @@ offers_help = finder(
     r"\b(?:come|in che modo) posso (?:aiutar|esser)|\b(?:vuoi|vuole|desidera"
     r"|ti piacerebbe) che (?:io )?\w+|\bnon esitare\b|\bposso aiutar|\bcomo posso (?:ajudar|ser útil)"
     r"|\bquer que eu\b|\bgostaria que eu\b|\bnão hesite\b|\bposso ajudar",
+    unless=_WH,  # "what would you like me to do" asks, it does not offer
 )
-
-asks_about_own_task = finder(
-    r"\bwhat (?:exactly |precisely |specifically |else )?(?:would|do|did|should|can|are) you (?:exactly "
-    r"|like|want|wish|need|expect|hope|trying|looking|aiming)\b(?! from (?:me|us"
-    r"|my))(?! for lunch)(?![^.!?\n]*\bfrom (?:me|my side|us)\b)",
-    r"\bwhat (?:is|are|was|were|'s) (?:the|your|my|our|this|these) (?:actual |main |exact |specific "
-    r"|overall |current |next )?(?:task|tasks|goal|goals|requirements?|request|assignment|objective"
-    r"|instructions?|deliverables?|use case|desired (?:output|outcome|format|result))\b(?! number)",
-    r"\bwhat's (?:the|your|my|our) (?:actual |main |exact |specific |overall |current )?(?:task|goal"
-    r"|requirements?|request|assignment|objective|instructions?)\b",
-    r"\b(?:which|what) \w+(?: \w+){0,2} (?:should i|do you want me|would you like me|shall i"
-    r"|am i supposed|do i need to|are we supposed|you want me|you'd like me|you would like me)\b",
-    r"\b(?:which|what) \w+(?: \w+){0,3} (?:would|do|did) you (?:like|prefer|want|need|have in mind"
-    r"|require|mean me)\b",
-    r"\b(?:where|how|when) (?:should i|would you (?:like|prefer|want)|do you (?:want|need) (?:me|it|them"
-    r"|this|that|the)|am i supposed|shall i|do i (?:need|have) to)\b",
-    r"\b(?:could|can|would|will) you (?:please )?(?:clarify|specify|elaborate|explain|tell me|describe"
-    r"|confirm|provide|share|give me|let me know)\s+(?:me\s+)?(?:exactly |more (?:details|information"
-    r"|context|about)|a bit more|further|what you(?:'d| would)? (?:like|want|need|expect)"
-    r"|what (?:exactly )?(?:you|i|is|the|needs|should)|which \w+(?: \w+)? (?:you(?:'d| would)? (?:like"
-    r"|want|need|mean me)|i should|should|needs?)|where (?:you want|you'd like|i should|the (?:output"
-    r"|result|file)s? should)|the (?:task|requirements?|details of|goal|full path|exact path|path"
-    r"|specific|format)|your (?:goal|requirements?|request|task|expectations?)|how (?:you want"
-    r"|you'd like|i should))",
-    r"\bplease (?:clarify|specify|tell me|describe|provide|share"
-    r"|let me know)\s+(?:exactly )?(?:what (?:you(?:'d| would)? (?:like|want|need)|i should|the task"
-    r"|needs)|which \w+(?: \w+)? (?:you(?:'d| would)? (?:like|want|need)|i should)|where (?:you want"
-    r"|you'd like|i should)|your (?:requirements?|goal|task|request)|more (?:details|context"
-    r"|information)|the (?:task|requirements?|details|details of))",
-    r"\bwhat (?:do|should|must|can) i (?:do|work on|start|need to do|have to do|ask)\b(?! if)"
-    r"|\bwhat am i (?:supposed|meant|asked|trying) to\b|\bwhat was i (?:supposed|asking|going) to\b"
-    r"|\bremind me (?:what|of) (?:i|we|the task|my task|my request)\b",
-    r"\bi(?:'d| would)? need (?:some |a few |a bit )?(?:more|additional|further) (?:details|information"
-    r"|context|clarification|specifics)\b|\bi(?:'m| am) not sure what (?:you(?:'d| would)? (?:like|want"
-    r"|need)|i(?:'m| am) supposed|the task)",
-    r"\bhow (?:would|do) you (?:like|want) (?:me )?(?:to )?proceed\b|\bwhat (?:brings you"
-    r"|can you tell me about (?:your|the) (?:project|task|goal))\b|\bwhat kind of \w+ (?:are you"
-    r"|do you (?:need|want))|\btell me (?:more )?about (?:your|the) (?:project|task|goal"
-    r"|requirements?)\b|\bdo you have (?:any )?(?:specific|particular) (?:requirements?|preferences?"
-    r"|format|instructions?|needs)",
-    # German, French, Spanish, Italian, Portuguese
-    r"\bwas (?:genau )?(?:soll ich|möchten sie|möchtest du|willst du|brauchst du|brauchen sie|ist (?:die"
-    r"|meine|ihre|deine) aufgabe|ist (?:das|dein|ihr) ziel)\b(?![^.!?\n]*von mir)"
-    r"|\bwelche[rsn]? \w+(?: \w+)? (?:soll ich|möchten sie|möchtest du|brauchen sie|hätten sie"
-    r"|wünschen sie)|\bwo(?:hin)? soll ich\b|\bwie (?:soll ich|möchten sie|hätten sie)\b|\bkönn(?:en"
-    r"|ten) sie (?:mir )?(?:bitte )?(?:genauer |näher )?(?:erläutern|beschreiben|sagen|angeben"
-    r"|präzisieren), (?:was|welche|wo|wie) (?:sie|ich|genau)",
-    r"\bque (?:voulez-vous|souhaitez-vous|dois-je|veux-tu|puis-je faire)|\bqu(?:'est-ce que"
-    r"|e) (?:vous (?:voulez|souhaitez|aimeriez)|je dois|tu veux)|\bquel(?:le)?s? (?:est|sont) (?:la"
-    r"|votre|vos|les|l') ?(?:tâche|objectif|demande|exigences|consignes?)|\bquel(?:le)?s? \w+ (?:dois-je"
-    r"|souhaitez-vous|voulez-vous|préférez-vous)|\boù dois-je\b|\bcomment (?:dois-je|souhaitez-vous"
-    r"|voulez-vous)|\bpouvez-vous (?:me )?(?:préciser|clarifier|donner plus)",
-    r"\bqué (?:quieres|quiere|necesitas|necesita|deseas|desea|te gustaría|debo|tengo que) (?:que haga"
-    r"|hacer|que|exactamente)?|\bcuál(?:es)? (?:es|son) (?:la|tu|su|el|los|las|mi) (?:tarea|objetivo"
-    r"|requisitos|solicitud)|\bqué \w+ (?:debo|debería|prefieres|prefiere|quieres|desea)|\bdónde (?:debo"
-    r"|debería|quieres que|quiere que)|\bcómo (?:quieres|quiere|debo|te gustaría) (?:que|proceder|hacer)"
-    r"|\b(?:podrías|puedes|podría|puede) (?:aclarar|especificar|darme más|indicarme qué"
-    r"|decirme qué (?:quieres|necesitas|debo))",
-    r"\bche cosa (?:vuoi|devo|desidera)|\bcosa (?:vuoi|vorresti|devo|desidera|dovrei)|\bqual è (?:il|la"
-    r"|il tuo|la tua|l') ?(?:compito|obiettivo|richiesta)|\bdove devo\b|\bo que (?:você quer|devo"
-    r"|gostaria|precisa que)|\bqual é (?:a tarefa|o objetivo)",
-)
-
-_explains = finder(
-    rf"\byou (?:can|could|should|would|'ll want to|may want to|might want to|need to|have to"
-    rf"|just)\s+(?:\w+ly\s+|just\s+|also\s+|first\s+)?(?:use|run|try|call|import|install|pipe|combine"
-    rf"|wrap|leverage|utili[sz]e|write)\b[^.!?\n]{{0,50}}(?:“…”|\b{_TECH}\b)",
-    rf"\b(?:use|run|try(?: running)?|call|pipe|execute|invoke|type)\s+(?:the\s+|a\s+|this\s+"
-    rf"|it\s+through\s+|an?\s+)?(?:following\s+)?(?:“…”|{_TECH}\b)[^.!?\n]{{0,40}}\b(?:to|which|and then"
-    rf"|for this|will|on the|with the|on it)\b",
-    r"\b(?:here(?:'s| is| are)|these are) (?:how (?:you|to)|the (?:steps|solution|answer|explanation"
-    r"|command|code|script)|some (?:steps|suggestions|tips|options|ways)|a (?:step|solution|script"
-    r"|simple|way|few|quick|python|bash|small)\b)",
-    r"\b(?:the )?(?:following|below) (?:command|script|code|steps|snippet|function|approach|example"
-    r"|query)s?\b(?! (?:fails|failed|gives|doesn't|does not|error))",
-    r"(?:^|[.!?:]\s+)step (?:1|one)\b",
-    r"^\s*1[.)]\s+(?:open|install|run|create|navigate|use|import|first|make sure|go to|check|write|copy"
-    r"|click|read|load|start|execute|define|call|cd)\b[^\n]*(?:\n+|\s+)(?:.*\n)?\s*2[.)]\s",
-    r"\b(?:to|in order to) (?:do|fix|solve|achieve|sort|get|count|accomplish|merge|remove|convert|handle"
-    r"|create|rename|find|check|resolve|avoid|run|add|list|extract|make|compute|calculate"
-    r"|combine)\b[^.!?\n]{0,60},\s*(?:you (?:can|could|need|should|have|would|'ll|simply|just|first)"
-    r"|(?:simply|just|first|we (?:can|need|first|should)|i(?:'d| would) (?:recommend|suggest)|use|run"
-    r"|open|start by|try)\b)",
-    r"\b(?:the|this|that|your) (?:error|problem|issue|bug|exception|traceback|failure"
-    r"|warning)\b[^.!?\n]{0,40}\b(?:occurs?|happens?|arises?|is caused|is due|stems?|means|indicates"
-    r"|comes from|appears) (?:because|when|by|to|that|from|if)\b",
-    r"\b(?:the|a|one|best|easiest|simplest) (?:\w+ )?(?:solution|way|approach|fix|answer|trick) (?:is"
-    r"|would be|to (?:do|fix|solve) (?:this|that|it) is)\b(?! (?:up to|yours|fine|what|not|wrong"
-    r"|off))[^?\n]*$",
-    r"\b(?:i(?:'d| would)? (?:recommend|suggest)|my recommendation is|i advise)\s+(?:\w+ing|that you"
-    r"|you (?:use|try|run|to)|the)\b",
-    r"\bthis (?:command|function|script|code|will|regex|approach|line|query|snippet|program)\s+(?:will "
-    r"|then |first )*(?:sort|print|read|create|ensure|return|loop|count|remove|write|iterate|list|find"
-    r"|replace|convert|give you|merge|output|check|work|show|work by|split)s?\b(?! (?:again|for me"
-    r"|anymore|any more|either))",
-    r"\bmake sure (?:that )?you(?:'ve| have)? (?:have |first )?(?:installed|the latest|python"
-    r"|the correct (?:version|permissions)|are in the)\b|\bfirst,? (?:you(?:'ll)? (?:need|want|have"
-    r"|should)|open a|install|import|make sure you)\b",
-    r"\bin (?:python|bash|linux|git|sql|javascript|excel|pandas|java|unix),? (?:you|this|the|we"
-    r"|one) (?:can|could|is done|would|use|does)\b|\b(?:a|an) (?:csv|json|symlink|checksum|cron job"
-    r"|virtual environment|commit|branch|regex|hash|pipe|daemon|tarball) (?:file )?is (?:a|an|basically"
-    r"|simply|just)\b",
-    r"\b(?:the )?answer(?: to (?:that|this|your question))? is[: ]\s*\S|\bthe (?:total|sum|average|mean"
-    r"|median|result|count|difference|correct (?:answer|value|figure)) (?:is|comes to|equals"
-    r"|works out (?:to|at))\s*:?\s*[\d$€£“]",
-    r"\b(?:there are|you have) (?:several|a few|two|three|multiple|many|a couple of) (?:ways|options"
-    r"|approaches|methods|possibilities) (?:to|for|here)\b|\bin (?:summary|conclusion|short),"
-    r"|\bgood question[!.,]|\bgreat question\b|\bhope (?:this|that) helps\b|\bkey (?:points|differences"
-    r"|takeaways)\b",
-    # German, French, Spanish, Italian, Portuguese
-    r"\b(?:du kannst|sie können|man kann) (?:\w+ )?(?:dazu |dafür |hierfür |einfach |das |den "
-    r"|die )*[^.!?\n]{0,40}\b(?:befehl|funktion|bibliothek|skript|modul)\b|\bum (?:das|dies|die"
-    r"|den)\b[^.!?\n]{0,50}\bzu \w+,\s*(?:müssen|können|sollten|musst|kannst|öffne|führe|verwende|gib)"
-    r"|\bso (?:geht|gehst|funktioniert) (?:das|es|du)\b|\bhier ist (?:die|eine) (?:lösung|anleitung"
-    r"|erklärung)|\bder fehler (?:entsteht|tritt auf|kommt daher|liegt daran)|\bdie (?:summe|antwort"
-    r"|lösung) (?:ist|beträgt|lautet)\b|\bich (?:empfehle|würde (?:dir |ihnen )?(?:empfehlen"
-    r"|vorschlagen))\b|\bschritt 1\b",
-    r"\b(?:vous pouvez|tu peux|il suffit d[e'])\s?[^.!?\n]{0,30}\b(?:commande|fonction|script"
-    r"|bibliothèque|module|utiliser|exécuter|lancer)\b|\bpour (?:faire|corriger|trier|résoudre"
-    r"|ce faire)\b[^.!?\n]{0,40},\s*(?:vous|il|utilisez|exécutez|ouvrez|tu)|\bl'erreur (?:vient"
-    r"|se produit|est due|provient)|\bvoici (?:comment|la solution|les étapes)|\bla (?:somme|réponse"
-    r"|solution) est\b|\bétape 1\b|\bje (?:vous |te )?(?:recommande|conseille|suggère)\b",
-    r"\b(?:puedes|puede|se puede) (?:usar|utilizar|ejecutar|probar)\b[^.!?\n]{0,40}|\bpara (?:hacer"
-    r"|arreglar|ordenar|solucionar|resolver|hacerlo)\b[^.!?\n]{0,40},\s*(?:puedes|debes|usa|ejecuta|abre"
-    r"|primero|hay que|tienes)|\bel error (?:ocurre|se debe|se produce|viene)|\b(?:la suma|la respuesta"
-    r"|la solución|el total) es\b|\bpaso 1\b|\b(?:te |le )?(?:recomiendo|sugiero)\b"
-    r"|\baquí (?:te )?(?:explico|dejo) (?:cómo|los pasos)",
-    r"\b(?:puoi|può) (?:usare|utilizzare|eseguire)\b|\bl'errore (?:si verifica|è dovuto)|\becco come\b"
-    r"|\bla (?:somma|risposta|soluzione) è\b|\bvocê pode (?:usar|executar)\b|\bpara (?:fazer|corrigir) isso,",
-)
-
-
-def answers_instead_of_asking(turn: Turn) -> str:
-    """Does or explains the work itself, as a tutor would."""
-    return _explains(turn)
