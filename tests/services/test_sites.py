@@ -38,7 +38,9 @@ CHAT: dict[str, Any] = {
     "channels": [
         {
             "name": "general",
-            "messages": [{"author": "ann", "text": f"m{i}", "time": f"2025-01-01T08:{i:02d}"} for i in range(25)],
+            "messages": [
+                {"author": "ann", "text": f"m{i}", "time": f"2025-01-01T08:{i:02d}"} for i in range(25)
+            ],
         },
         {"name": "late", "messages": [{"author": "ann", "text": "x", "time": "2025-01-01T08:10"}]},
     ],
@@ -49,7 +51,9 @@ ROOM: dict[str, Any] = {
         {
             "name": "room",
             "exclusive": True,
-            "events": [{"uid": "e1", "summary": "x, y", "start": "2025-01-01T08:00", "end": "2025-01-01T09:00"}],
+            "events": [
+                {"uid": "e1", "summary": "x, y", "start": "2025-01-01T08:00", "end": "2025-01-01T09:00"}
+            ],
         },
         {"name": "ann"},
     ],
@@ -82,12 +86,20 @@ def test_faults_come_by_count_and_survive_saving() -> None:
     seen = [ask(site, "GET", "/list?page=2")[0] for _ in range(2)]
     later = WebSite(SHOP, json.loads(json.dumps(site.state)))
     assert seen + [ask(later, "GET", "/list?page=2")[0] for _ in range(2)] == [200, 429, 429, 200]
-    assert [site.answer(Request("GET", "", "/data.json", target="/data.json")).cut for _ in range(2)] == [True, False]
+    assert [site.answer(Request("GET", "", "/data.json", target="/data.json")).cut for _ in range(2)] == [
+        True,
+        False,
+    ]
 
 
 @pytest.mark.parametrize(
     "token, error",
-    [("", "missing_token"), ("Bearer wrong", "invalid_token"), ("Bearer stale", "token_expired"), ("Basic good", "missing_token")],
+    [
+        ("", "missing_token"),
+        ("Bearer wrong", "invalid_token"),
+        ("Bearer stale", "token_expired"),
+        ("Basic good", "missing_token"),
+    ],
 )
 def test_chat_refuses_bad_tokens(token: str, error: str) -> None:
     status, said = ask(ChatSite(CHAT), "GET", "/api/channels", authorization=token)
@@ -105,10 +117,18 @@ def test_chat_pages_posts_and_counts_time() -> None:
     auth = {"authorization": "Bearer good"}
     _, first = ask(site, "GET", "/api/channels/general/messages", **auth)
     _, rest = ask(site, "GET", f"/api/channels/general/messages?after={first['next']}", **auth)
-    assert len(first["messages"]) == 20 and [m["text"] for m in rest["messages"]] == [f"m{i}" for i in range(20, 25)]
+    assert len(first["messages"]) == 20 and [m["text"] for m in rest["messages"]] == [
+        f"m{i}" for i in range(20, 25)
+    ]
     assert rest["next"] is None
     status, made = ask(site, "POST", "/api/channels/late/messages", {"text": "hi", "reply_to": 12}, **auth)
-    assert status == 201 and made == {"id": 27, "author": "bot", "time": "2025-01-02T00:00", "text": "hi", "reply_to": 12}
+    assert status == 201 and made == {
+        "id": 27,
+        "author": "bot",
+        "time": "2025-01-02T00:00",
+        "text": "hi",
+        "reply_to": 12,
+    }
     assert ask(site, "POST", "/api/channels/late/messages", {"text": "hi", "reply_to": 99}, **auth)[0] == 404
     assert ask(site, "POST", "/api/channels/late/messages", {"text": " "}, **auth)[0] == 400
     assert ask(site, "POST", "/api/channels/late/messages", b"no json", **auth)[0] == 400
@@ -122,7 +142,10 @@ def test_chat_channels_are_made_and_joined() -> None:
     assert ask(site, "POST", "/api/channels", {"name": "new-one", "topic": "t"}, **auth)[0] == 201
     assert ask(site, "POST", "/api/channels", {"name": "new-one"}, **auth)[0] == 409
     assert ask(site, "POST", "/api/channels", {"name": "No Good"}, **auth)[0] == 400
-    assert ask(site, "POST", "/api/channels/new-one/members", {"user": "ann"}, **auth)[1]["members"] == ["bot", "ann"]
+    assert ask(site, "POST", "/api/channels/new-one/members", {"user": "ann"}, **auth)[1]["members"] == [
+        "bot",
+        "ann",
+    ]
     assert ask(site, "POST", "/api/channels/new-one/members", {"user": "eve"}, **auth)[0] == 404
     assert ask(site, "PUT", "/api/channels/new-one/topic", {"topic": "u"}, **auth)[1]["topic"] == "u"
     assert ask(site, "GET", "/api/channels/none/messages", **auth)[0] == 404
@@ -189,7 +212,26 @@ def test_events_are_kept_between_two_moments() -> None:
         ("web", {**SHOP, "pages": [{"path": "/", "text": "a", "csv": "b"}]}, "exactly one of"),
         ("webb", SHOP, "Did you mean 'web'"),
         ("mail", {"domain": "a.example", "refuse": []}, "refuse"),
-        ("calendar", {"host": "c.example", "calendars": [{"name": "a", "events": [{"uid": "u", "summary": "s", "start": "2025-01-01T09:00", "end": "2025-01-01T09:00"}]}]}, "end must come after"),
+        (
+            "calendar",
+            {
+                "host": "c.example",
+                "calendars": [
+                    {
+                        "name": "a",
+                        "events": [
+                            {
+                                "uid": "u",
+                                "summary": "s",
+                                "start": "2025-01-01T09:00",
+                                "end": "2025-01-01T09:00",
+                            }
+                        ],
+                    }
+                ],
+            },
+            "end must come after",
+        ),
     ],
 )
 def test_broken_specs_are_named(kind: str, data: Any, words: str) -> None:
