@@ -121,7 +121,7 @@ class Episode:
         return Transition(
             messages=self.messages[added:],
             reward=reward,
-            terminated=self.outcome in ("passed", "failed"),
+            terminated=self.outcome in ("passed", "failed", "unverified"),
             truncated=self.outcome == "truncated",
         )
 
@@ -298,7 +298,11 @@ class Episode:
         if not self.over:
             return
         self._verify()
-        if self.outcome != "truncated":
+        if self.outcome == "truncated":
+            return
+        if not self._board.verdicts:  # nothing could be checked, so nothing was passed
+            self.outcome = "unverified"
+        else:
             self.outcome = "passed" if self._board.score == 1.0 else "failed"
 
     def _spend_budget(self) -> None:

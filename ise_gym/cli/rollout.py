@@ -138,9 +138,9 @@ def check_names(agent: str, user: str, backend: str, engine: str = "local") -> N
 
 def open_intents(file: Path, limit: int | None) -> Any:
     """Open an intents file; with a limit only its first scenarios exist."""
-    from ise_gym.intents.source import IntentFileSource
+    from ise_gym.intents.source import open_intent_file
 
-    source = IntentFileSource(file)
+    source = open_intent_file(file)
     return source if limit is None else First(source, limit)
 
 

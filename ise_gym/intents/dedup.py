@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any, Literal, get_args
 
 from ise_gym.errors import UserError, nearest
@@ -19,7 +20,7 @@ STAGES: tuple[Dedup, ...] = get_args(Dedup)
 THRESHOLD = 0.7
 """Estimated Jaccard similarity of word 4-grams from which two intents count as the same."""
 
-_PERMUTATIONS, _SHINGLE, _EXAMPLES = 128, 4, 5
+_PERMUTATIONS, _SHINGLE, _EXAMPLES, _EXCERPT = 128, 4, 5, 160
 
 
 def normalised(text: str) -> str:
@@ -73,17 +74,17 @@ class Deduplicator:
         for stage in self.stages:
             if stage == "minhash":
                 if twin := self._near(id_, text, minhash):
-                    return self._refuse(stage, id_, twin)
+                    return self._refuse(stage, id_, twin, text)
                 continue
             keys[stage] = bytes.fromhex(sha256_of(text if stage == "exact" else normalised(text))[:32])
             if twin := self._seen[stage].get(keys[stage]):
-                return self._refuse(stage, id_, twin)
+                return self._refuse(stage, id_, twin, text)
         for stage, key in keys.items():
             self._seen[stage][key] = id_
         return True
 
     def report(self) -> dict[str, Any]:
-        """Return stage → how many it removed, and pairs of (removed, kept) as examples."""
+        """Return stage → how many it removed, and examples: ids of removed and kept, the beginning of the text."""
         return {
             stage: {"removed": self.removed[stage], "examples": self.examples[stage]} for stage in self.stages
         }
@@ -99,10 +100,10 @@ class Deduplicator:
         self._signatures[id_] = own
         return None
 
-    def _refuse(self, stage: Dedup, id_: str, twin: str) -> bool:
+    def _refuse(self, stage: Dedup, id_: str, twin: str, text: str) -> bool:
         self.removed[stage] += 1
         if len(self.examples[stage]) < _EXAMPLES:
-            self.examples[stage].append({"removed": id_, "kept": twin})
+            self.examples[stage].append({"removed": id_, "kept": twin, "text": text[:_EXCERPT]})
         return False
 
 
@@ -115,6 +116,11 @@ def stages(upto: str) -> Sequence[Dedup]:
     if upto not in STAGES:
         raise UserError(f"dedup '{upto}' is none of {', '.join(STAGES)}.{nearest(upto, STAGES)}")
     return STAGES[1 : STAGES.index(upto) + 1]
+
+
+def deepest_available() -> Dedup:
+    """Return the last stage that this installation can run: MinHash needs the ``datasketch`` library."""
+    return "minhash" if find_spec("datasketch") else "normalised"
 
 
 def _datasketch() -> Any:

@@ -106,7 +106,10 @@ class IntentSource:
 
     def scenario(self, seed: int) -> Scenario:
         """Return the scenario of a seed, always the same."""
-        intent = self.intent(seed)
+        return self.executable(self.intent(seed))
+
+    def executable(self, intent: Intent) -> Scenario:
+        """Return the scenario of an intent of this source: its files, sub-goals and plans, and its own words."""
         plan = intent.blueprint
         instances = [
             complete(pick.task, drafted) for pick, drafted in zip(plan.picks, intent.instances, strict=True)
@@ -131,7 +134,7 @@ class IntentSource:
                 )
         return Scenario(
             id=intent.id,
-            seed=seed + self.seed_offset,
+            seed=plan.seed,
             intent=intent.text,
             persona=plan.persona,
             requests=tuple(requests),

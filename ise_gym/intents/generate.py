@@ -12,10 +12,9 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from ise_gym.errors import UserError
 from ise_gym.intents.dedup import Deduplicator, signature
@@ -23,6 +22,7 @@ from ise_gym.intents.drawn import IntentSource
 from ise_gym.intents.intentfile import IntentLine, line_of
 from ise_gym.intents.lint import voice_problems
 from ise_gym.messages import canonical_json
+from ise_gym.trajectory.atomic import replacing
 
 FILE, MANIFEST = "intents.jsonl", "manifest.json"
 POOL_STRIDE = 1_000_000_000
@@ -53,6 +53,7 @@ class Tally:
         }
     )
     instances: set[str] = field(default_factory=set)
+    refused: int = 0
     problems: Counter[str] = field(default_factory=Counter)
     examples: list[dict[str, str]] = field(default_factory=list)
 
@@ -69,6 +70,7 @@ class Tally:
 
     def refuse(self, drawn: Drawn) -> None:
         """Count one intent that reads badly."""
+        self.refused += 1
         self.problems.update({problem.partition(":")[0] for problem in drawn.problems})
         if len(self.examples) < 10:
             self.examples.append({"id": drawn.line.id, "problem": drawn.problems[0]})
@@ -80,7 +82,11 @@ class Tally:
             "count": self.intents,
             "requests": self.requests,
             "distinct_task_instances": len(self.instances),
-            "quality": {"removed": dict(sorted(self.problems.items())), "examples": self.examples},
+            "quality": {
+                "refused": self.refused,
+                "removed": dict(sorted(self.problems.items())),
+                "examples": self.examples,
+            },
             **counts,
         }
 
@@ -118,12 +124,12 @@ def generate(
         workers = 1 if count < _WORTH_WORKERS else len(os.sched_getaffinity(0))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _replacing(folder / FILE) as file:
+        with replacing(folder / FILE) as file:
             for done, drawn in enumerate(draw_pool(source, seed, count, workers, dedup == "minhash"), 1):
                 if drawn.problems:
                     tally.refuse(drawn)
                 elif admitted.admit(drawn.line.id, drawn.line.natural_language_intent, drawn.minhash):
-                    file.write((canonical_json(drawn.line.model_dump()) + "\n").encode())
+                    file.write((canonical_json(drawn.line.model_dump(exclude_defaults=True)) + "\n").encode())
                     tally.add(drawn.line)
                 if on_progress is not None:
                     on_progress(done, count)
@@ -136,7 +142,7 @@ def generate(
             "dedup": admitted.report(),
             **tally.to_json(),
         }
-        with _replacing(folder / MANIFEST) as file:
+        with replacing(folder / MANIFEST) as file:
             file.write((json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
     except OSError as error:
         raise UserError(f"{folder}: can't be written ({error.strerror or error})") from None
@@ -189,15 +195,3 @@ def _draw_chunk(source: IntentSource, start: int, size: int, with_minhash: bool)
         minhash = signature(intent.text) if with_minhash else None
         found.append(Drawn(line_of(intent, source), tuple(problems), minhash))
     return found
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file beside ``path`` and put it in its place when all went well."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with beside.open("wb") as file:
-            yield file
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

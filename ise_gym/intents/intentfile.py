@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,13 @@ from ise_gym.scenario import Complexity, Scenario
 
 
 class IntentLine(BaseModel):
-    """One line of an intents file. Keys that other tools add are kept out of the way, not refused."""
+    """One line of an intents file. Keys that other tools add are kept out of the way, not refused.
+
+    Attributes:
+        utterances: one text a request, where a model worded the intent; else the catalog draws them again.
+        template_sha256: hash of the text that the catalog drew; "" when the line has that text itself.
+        realiser: which model worded it, or why the template had to.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -35,6 +42,13 @@ class IntentLine(BaseModel):
     persona: dict[str, Any]
     requests: int
     fingerprints: dict[str, str]
+    utterances: list[str] = Field(default_factory=list)
+    template_sha256: str = ""
+    realiser: dict[str, Any] = Field(default_factory=dict)
+
+    def drawn_digest(self) -> str:
+        """Return the hash of the text that the catalog draws for this line, whoever worded it since."""
+        return self.template_sha256 or sha256_of(self.natural_language_intent)
 
 
 def line_of(intent: Intent, source: IntentSource) -> IntentLine:
@@ -64,6 +78,16 @@ def line_of(intent: Intent, source: IntentSource) -> IntentLine:
     )
 
 
+@dataclass(frozen=True)
+class _Entry:
+    """Where a line stands, and the key of its options."""
+
+    number: int
+    offset: int
+    id: str
+    options: str
+
+
 class IntentFileSource:
     """The scenarios of an intents file, by their place in it (0 … n-1; larger seeds start over).
 
@@ -79,13 +103,16 @@ class IntentFileSource:
         self._read()
 
     def _read(self) -> None:
-        self._entries: list[tuple[int, str, int, str, str]] = []
+        self._entries: list[_Entry] = []
         self._options: dict[str, dict[str, Any]] = {}
         self._sources: dict[str, IntentSource] = {}
         seen: dict[str, int] = {}
         try:
-            with self.path.open(encoding="utf-8") as file:
-                for number, text in enumerate(file, 1):
+            with self.path.open("rb") as file:
+                offset = 0
+                for number, raw in enumerate(file, 1):
+                    start, offset = offset, offset + len(raw)
+                    text = raw.decode()
                     if not text.strip():
                         continue
                     line = self._parse(number, text)
@@ -96,8 +123,7 @@ class IntentFileSource:
                     seen[line.id] = number
                     key = canonical_json(line.options)
                     self._options[key] = line.options
-                    digest = sha256_of(line.natural_language_intent)
-                    self._entries.append((number, line.id, line.seed, key, f"{line.catalog}:{digest}"))
+                    self._entries.append(_Entry(number, start, line.id, key))
         except FileNotFoundError:
             raise UserError(
                 f"{self.path}: no such intents file; write one with `ise intents generate`"
@@ -132,28 +158,55 @@ class IntentFileSource:
 
     def ids(self) -> list[str]:
         """Return the ids in order, without building scenarios."""
-        return [entry[1] for entry in self._entries]
+        return [entry.id for entry in self._entries]
 
-    def scenario(self, seed: int) -> Scenario:
-        """Rebuild the scenario at a place of the file.
+    def entry(self, place: int) -> tuple[IntentLine, Intent]:
+        """Return a line and the intent that the catalog draws for it (in the template's words).
 
         Raises:
             UserError: the catalog no longer draws what the line says.
         """
-        number, id_, own_seed, key, mark = self._entries[seed % len(self._entries)]
-        if key not in self._sources:
-            try:
-                self._sources[key] = IntentSource(**self._options[key])
-            except TypeError as error:
-                raise UserError(f"{self.path}:{number}: options don't fit this version: {error}") from None
-        source = self._sources[key]
-        scenario = source.scenario(own_seed)
-        if (scenario.id, mark.partition(":")[2]) != (id_, sha256_of(scenario.intent)):
+        found = self._entries[place % len(self._entries)]
+        with self.path.open("rb") as file:
+            file.seek(found.offset)
+            line = self._parse(found.number, file.readline().decode())
+        source = self._source(found)
+        intent = source.intent(line.seed)
+        if (intent.id, sha256_of(intent.text)) != (line.id, line.drawn_digest()):
             raise UserError(
-                f"{self.path}:{number}: {id_} was drawn from catalog {mark.partition(':')[0]}, and the present one "
+                f"{self.path}:{found.number}: {line.id} was drawn from catalog {line.catalog}, and the present one "
                 f"({source.catalog}) draws something else for its seed; generate the file again"
             )
-        return scenario
+        if line.utterances and len(line.utterances) != len(intent.utterances):
+            raise UserError(
+                f"{self.path}:{found.number}: {line.id} has {len(line.utterances)} utterances for "
+                f"{len(intent.utterances)} requests; word it again with `ise intents realise`"
+            )
+        return line, intent
+
+    def scenario(self, seed: int) -> Scenario:
+        """Rebuild the scenario at a place of the file, in the words of its line.
+
+        Raises:
+            UserError: the catalog no longer draws what the line says.
+        """
+        line, intent = self.entry(seed)
+        source = self._source(self._entries[seed % len(self._entries)])
+        if not line.utterances:
+            return source.executable(intent)
+        worded = replace(intent, utterances=tuple(line.utterances), text=line.natural_language_intent)
+        scenario = source.executable(worded)
+        return replace(scenario, metadata={**scenario.metadata, "realiser": dict(line.realiser)})
+
+    def _source(self, entry: _Entry) -> IntentSource:
+        if entry.options not in self._sources:
+            try:
+                self._sources[entry.options] = IntentSource(**self._options[entry.options])
+            except TypeError as error:
+                raise UserError(
+                    f"{self.path}:{entry.number}: options don't fit this version: {error}"
+                ) from None
+        return self._sources[entry.options]
 
     def __iter__(self) -> Iterator[Scenario]:
         """Iterate over the file once."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 _BASE = 0xF0000  # Supplementary Private Use Area-A: no keyboard makes these characters
 _PUA = f"{chr(_BASE)}-{chr(0xFFFFD)}"
@@ -52,6 +53,16 @@ def _is_protected(core: str) -> bool:
     return len(letters) > 1 and all(c.isupper() for c in letters)
 
 
+@lru_cache(maxsize=65_536)
+def _core_of(word: str) -> tuple[int, int] | None:
+    """Return where the protected part of a word lies; None when nothing in it is protected.
+
+    A pool says the same few thousand words millions of times, so the answer is kept.
+    """
+    start, end = _shape(word)
+    return (start, end) if _is_protected(word[start:end]) else None
+
+
 @dataclass(frozen=True)
 class Masked:
     """A text whose protected spans are single private-use characters, and the spans, in order."""
@@ -83,9 +94,10 @@ def mask(text: str) -> Masked:
         found = match[0]
         if found[0] in '"`“«' or (found[0] in "'‘" and found[-1] in "'’" and len(found) > 2):
             return keep(found)
-        start, end = _shape(found)
-        if not _is_protected(found[start:end]):
+        core = _core_of(found)
+        if core is None:
             return found
+        start, end = core
         return found[:start] + keep(found[start:end]) + found[end:]
 
     masked = _SPAN.sub(replace, text)

@@ -20,7 +20,7 @@ SCHEMA_VERSION = 1
 Outcome = Literal["passed", "failed", "truncated", "infrastructure_error", "unverified"]
 """passed: the user left satisfied and every sub-goal holds. failed: the user left and one does not.
 truncated: a budget ran out. infrastructure_error: the sandbox or a model endpoint broke, not the agent.
-unverified: imported from a format without checks; never the outcome of an episode that was played here."""
+unverified: without any sub-goal that could be checked: imported, or played from a file of intents without checks."""
 
 
 class Step(BaseModel):

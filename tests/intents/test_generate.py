@@ -46,7 +46,7 @@ def test_stages_remove_what_they_are_for() -> None:
         "normalised": 1,
         "minhash": 1,
     }
-    assert report["minhash"]["examples"] == [{"removed": "near", "kept": "a"}]
+    assert report["minhash"]["examples"] == [{"removed": "near", "kept": "a", "text": texts["near"][:160]}]
 
 
 def test_the_similarity_of_signatures_is_that_of_the_word_sequences() -> None:
