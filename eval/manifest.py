@@ -126,6 +126,7 @@ def scenario_sha256(scenario: Scenario) -> str:
                 {"name": r.name, "text": r.text, "subgoals": [goal.name for goal in r.subgoals]}
                 for r in scenario.requests
             ],
+            **({"services": [[s.kind, s.data] for s in scenario.services]} if scenario.services else {}),
         }
     )
 

@@ -226,7 +226,7 @@ def test_an_episode_pays_for_a_sent_message_and_survives_restore() -> None:
         *_, before = with_services.step(assistant("", [tool_call("exec", {"command": "true"}, "c0")]))
         saved = with_services.snapshot()
         with_services.step(assistant("", [tool_call("exec", send, "c1")]))
-        _, reward, done, *_ = with_services.step(assistant("Sent."))
+        _, reward, *_ = with_services.step(assistant("Sent."))
         assert reward == 1.0 and before["score"] == 0.0
         with_services.restore(saved)
         _, reward, *_ = with_services.step(assistant("Sent."))
