@@ -23,8 +23,8 @@ PATH = (
 )
 _P = rf"[`'\"(]*(?P<path>{PATH})[`'\")]*"
 _FILLER = (
-    r"(?:\s+(?:the|a|an|new|your|file|script|report|folder|directory|called|named|it|them|everything|all|result"
-    r"|results|output|to|in|into|as|at|under|:)){0,5}\s+"
+    r"(?:\s+(?!from\b|by\b|than\b|without\b|instead\b|of\b|with\b|and\b|but\b|because\b|as in\b|like\b"
+    r"|deleting\b|removing\b|replacing\b|changing\b|using\b)[\w'’:-]+){0,6}?\s+"
 )
 _NEGATED = re.compile(
     r"\b(?:not|n't|cannot|can't|couldn't|unable|failed to|never|without|unless|if|would|should|could"

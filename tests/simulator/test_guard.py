@@ -10,6 +10,7 @@ from ise_gym.messages import assistant, user
 from ise_gym.simulator import NaiveUser, RoleGuard, ScriptedUser, SingleTurnUser, make_user
 from ise_gym.simulator.base import Evidence, UserTurn, UserView
 from ise_gym.simulator.detectors import DETECTORS, detect
+from ise_gym.simulator.phrases import load_phrases
 from ise_gym.workspace.base import Diff
 
 FAILING = UserView((user("Done!"),), Evidence(Diff(), (), (), ("greet.txt holds the greeting",)), 1)
@@ -79,10 +80,6 @@ def test_leaving_satisfied_needs_evidence():
     hits = detect(UserTurn("Thanks, bye", "r", done=True), FAILING, make_scenario())
     assert [hit.detector for hit in hits] == ["premature_end"]
     assert not detect(UserTurn("Thanks, bye", "r", done=True), PASSING, make_scenario())
-
-
-def test_every_detector_is_covered():
-    assert set(DRIFTS) | {"premature_end"} == set(DETECTORS)
 
 
 def test_a_drifting_turn_is_resampled_with_the_reason():
@@ -155,3 +152,50 @@ def test_single_turn_user_says_everything_at_once():
 def test_unknown_simulator():
     with pytest.raises(UserError, match="Did you mean 'scripted'"):
         make_user("scriptd")
+
+
+def test_a_user_that_would_leave_too_early_asks_for_a_second_look_first():
+    """Ending as satisfied while a sub-goal fails is a recorded error of the simulator."""
+    scenario = make_scenario()
+    guard = RoleGuard(Parrot(UserTurn("Lovely, thanks, goodbye!", "files/greet", done=True)), resamples=1)
+    guard.reset(scenario, 1)
+    view = UserView(FAILING.history, FAILING.evidence, 1, "files/greet", 1)
+    first, second = guard.respond(view), guard.respond(view)
+    assert not first.done and not second.done
+    lines = {line.rstrip(".") for line in load_phrases()["double_check"]["collaborative"]}
+    assert first.text.rstrip(".") in lines and second.text.rstrip(".") not in lines
+    counts = guard.describe()["guard"]
+    assert counts["simulator_errors"] == 2 and counts["reached"] == 0 and counts["fallbacks"] == 2
+
+
+def test_the_shadow_follows_a_model_that_stays_behind():
+    scenario = make_scenario()
+    guard = RoleGuard(
+        Parrot("Fine so far.", "As an AI I have no files.", "As an AI I have no files."), resamples=0
+    )
+    guard.reset(scenario, 1)
+    passing = UserView(PASSING.history, PASSING.evidence, 1, "files/greet", 1)
+    assert guard.respond(passing).request == "files/greet", "the model did not go on, although it could have"
+    replaced = guard.respond(passing)
+    assert scenario.requests[1].text in replaced.text and not replaced.done
+
+
+def test_guard_state_round_trip():
+    scenario = make_scenario()
+    guard = RoleGuard(ScriptedUser())
+    guard.reset(scenario, 1)
+    saved = guard.state()
+    first, counts = guard.respond(FAILING), guard.describe()
+    other = RoleGuard(ScriptedUser())
+    other.set_state(saved)
+    assert other.respond(FAILING) == first and other.describe() == counts
+
+
+def test_a_judge_has_the_last_word():
+    def judge(turn, view, known):
+        return "too wordy" if "wordy" in turn.text else ""
+
+    guard = RoleGuard(Parrot("wordy wordy", "greet.txt is still missing, sorry."), resamples=1, judge=judge)
+    guard.reset(make_scenario(), 1)
+    assert guard.respond(FAILING).text == "greet.txt is still missing, sorry."
+    assert guard.describe()["guard"]["detector:judge"] == 1

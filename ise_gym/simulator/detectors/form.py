@@ -33,7 +33,7 @@ _SPEAKER = re.compile(
 )
 _STARRED = re.compile(r"(?<![\w*])\*(?!\s|\*)[^*\n]{3,80}(?<!\s)\*(?![\w*])")
 _BRACKETED = re.compile(
-    r"\[(?:user|assistant|system|stage|end|done|stop|exit|pause|sighs?|smiles?|waits?|waiting|note|ooc"
+    r"\[(?:the |a )?(?:user|assistant|system|stage|end|done|stop|exit|pause|sighs?|smiles?|waits?|waiting|note|ooc"
     r"|scene|silence|nods?|"
     r"end of (?:conversation|chat|dialogue)|conversation (?:ends?|over|complete)|thinking|leaves|typing"
     r"|aside|continues?|task (?:complete|done)|"

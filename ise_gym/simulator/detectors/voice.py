@@ -34,7 +34,8 @@ _FOR_YOU = (
     r"per your (?:request|instructions?)|according to your (?:request|instructions?|specification))"
 )
 _speaks = finder(
-    r"\bas an? (?:ai|language model|artificial intelligence|virtual assistant|ai assistant|assistant)\b",
+    r"\bas an? (?:(?:helpful|digital|mere|good) )?(?:ai|language model|artificial intelligence"
+    r"|virtual assistant|ai assistant|assistant)\b",
     r"\bi(?:'m| am) (?:just |only )?(?:an? |your )(?:ai\b|language model|(?:virtual |ai |digital "
     r"|helpful )?assistant\b|chatbot|bot\b)",
     r"\bmy (?:training data|knowledge cutoff|previous response|capabilities as)\b",

@@ -1,0 +1,121 @@
+"""The detectors, measured on labelled turns; and the set itself: large enough, varied enough, well-formed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ise_gym.cli import app
+from ise_gym.errors import UserError
+from ise_gym.simulator.detectors import DETECTORS, detect
+from ise_gym.simulator.driftset import evaluate, read_set
+
+SET = Path(__file__).parent / "drift_set.jsonl"
+
+
+@pytest.fixture(scope="module")
+def turns():
+    return list(read_set(SET))
+
+
+def test_the_set_is_large_and_varied(turns):
+    assert len(turns) >= 600 and len({turn.id for turn in turns}) == len(turns)
+    labels = Counter(label for turn in turns for label in turn.labels)
+    held = Counter(label for turn in turns if turn.split == "held-out" for label in turn.labels)
+    assert min(labels[name] for name in DETECTORS) >= 40
+    assert min(held[name] for name in DETECTORS) >= 20
+    assert sum(not turn.labels for turn in turns) >= 100, "hard negatives"
+    registers = {turn.known.persona.register for turn in turns}
+    assert registers == {"casual", "collaborative", "analytical", "formal"}
+    # the same words may be right in one place and an echo in another, but no draft comes back with its labels
+    drafts = Counter(
+        (turn.turn.text.strip().lower(), turn.labels) for turn in turns if turn.turn.text.strip()
+    )
+    assert max(n for (text, _), n in drafts.items() if len(text.split()) > 4) == 1
+
+
+def test_held_out_precision_and_recall(turns):
+    result = evaluate(turns, "held-out")
+    assert result.overall.precision >= 0.97 and result.overall.recall >= 0.95
+    for name, score in result.detectors.items():
+        assert score.precision >= 0.90 and score.recall >= 0.85, (name, score)
+    assert result.flagged_clean <= 0.03 * result.clean
+
+
+def test_equal_turns_get_equal_verdicts(turns):
+    for turn in turns[::9]:
+        assert detect(turn.turn, turn.view, turn.known) == detect(turn.turn, turn.view, turn.known)
+
+
+def test_the_detectors_are_quick(turns):
+    sample = turns[::6]
+    for turn in sample:  # caches of the scenarios are warm in an episode, too
+        detect(turn.turn, turn.view, turn.known)
+    began = time.process_time()
+    for turn in sample:
+        detect(turn.turn, turn.view, turn.known)
+    assert (time.process_time() - began) / len(sample) <= 0.002
+
+
+def test_the_command_prints_what_it_measured():
+    result = CliRunner().invoke(app, ["guard", "eval", "--json", "--mistakes"])
+    found = json.loads(result.output)
+    assert result.exit_code == 0 and set(found["detectors"]) == set(DETECTORS)
+    assert found["split"] == "held-out" and found["overall"]["hits"] > 300
+    wrong = found["overall"]["false_alarms"] + found["overall"]["misses"]
+    assert len(found["mistakes"]) == wrong
+
+
+WISH = {"name": "a/b", "text": "Sort x.csv."}
+LINE = {
+    "id": "1",
+    "scenario": {"id": "s", "wishes": [WISH]},
+    "persona": {"name": "Ann"},
+    "turn": {"text": "Sort x.csv."},
+}
+
+
+def test_anyone_can_bring_a_set(tmp_path):
+    later = {
+        **LINE,
+        "id": "2",
+        "scenario": "s",
+        "persona": "Ann",
+        "turn": {"text": "..."},
+        "labels": ["empty_turn"],
+    }
+    path = tmp_path / "own.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in (LINE, later)) + "\n")
+    result = evaluate(read_set(path))
+    assert result.turns == 2 and result.overall.hits == 1 and result.overall.false_alarms == 0
+    out = CliRunner().invoke(app, ["guard", "eval", "--set", str(path)])
+    assert out.exit_code == 0 and "2 turns" in out.output and "overall" in out.output
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"labels": ["emty_turn"]}, "Did you mean 'empty_turn'"),
+        ({"scenario": "other"}, "'other' was not given in full"),
+        ({"turn": {"txt": "x"}}, "line 1: turn.text"),
+        ({"split": "test"}, "line 1: split"),
+    ],
+)
+def test_a_wrong_line_is_named(tmp_path, change, expected):
+    path = tmp_path / "own.jsonl"
+    path.write_text(json.dumps({**LINE, **change}) + "\n")
+    with pytest.raises(UserError) as caught:
+        list(read_set(path))
+    assert expected in str(caught.value)
+
+
+def test_broken_json_is_named(tmp_path):
+    path = tmp_path / "own.jsonl"
+    path.write_text("{\n")
+    with pytest.raises(UserError, match="line 1: not JSON"):
+        list(read_set(path))
