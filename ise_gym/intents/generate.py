@@ -160,7 +160,9 @@ def draw_pool(
             yield from _draw_chunk(source, start, size, with_minhash)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_open, initargs=(source,)) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_open, initargs=(source, source.catalog)
+    ) as pool:
         waiting: deque[Future[list[Drawn]]] = deque()
         try:
             for start, size in chunks:
@@ -175,15 +177,18 @@ def draw_pool(
 
 _worker_source: IntentSource | None = None
 """The source of this process, when it is a worker: opening the catalog takes seconds, so it is done once."""
+_wanted_catalog = ""
 
 
-def _open(source: IntentSource) -> None:
-    global _worker_source
-    _worker_source = source
+def _open(source: IntentSource, catalog: str) -> None:
+    global _worker_source, _wanted_catalog
+    _worker_source, _wanted_catalog = source, catalog
 
 
 def _draw_in_worker(start: int, size: int, with_minhash: bool) -> list[Drawn]:
     assert _worker_source is not None
+    if _worker_source.catalog != _wanted_catalog:
+        raise UserError("the catalog's files changed while the pool was being drawn; draw it again")
     return _draw_chunk(_worker_source, start, size, with_minhash)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from ise_gym.errors import UserError, nearest
+from ise_gym.intents.affinity import WINDOW, load_affinity, share_out
 from ise_gym.intents.axes import deal, subsets
 from ise_gym.intents.draw import derive_seed, load_words
 from ise_gym.intents.taskfile import REGISTERS, TaskSpec, Tier
@@ -103,6 +104,7 @@ class Sampler:
         for task in self.tasks:
             self.by_domain[task.domain].append(task)
         self.domains = tuple(sorted(self.by_domain))
+        self._shared: dict[tuple[int, int], dict[int, tuple[str, ...]]] = {}
 
     def blueprint(self, seed: int) -> Blueprint:
         """Return the plan of a seed (≥ 0), always the same."""
@@ -136,8 +138,34 @@ class Sampler:
 
     def _domains(self, seed: int, count: int, key: tuple[object, ...]) -> tuple[str, ...]:
         """Return two or three domains (fewer only where there are fewer, or a single task)."""
-        wanted = (2, 3)[deal(2, seed, *key, "domain count")[0]]
+        wanted = self._domain_count(seed, key)
         size = min(wanted, count, len(self.domains))
+        if size < wanted or size == len(self.domains):
+            return self._dealt(seed, size, key)
+        window = seed // WINDOW
+        if (window, size) not in self._shared:
+            if len(self._shared) > 64:
+                self._shared.clear()
+            self._shared[window, size] = self._share(window, size, key)
+        return self._shared[window, size][seed]
+
+    def _share(self, window: int, size: int, key: tuple[object, ...]) -> dict[int, tuple[str, ...]]:
+        """Share out the sets of one size that were dealt to a window among the people who got that size."""
+        seeds = [
+            s for s in range(window * WINDOW, (window + 1) * WINDOW) if self._domain_count(s, key) == size
+        ]
+        people = [self.personas[deal(len(self.personas), s, *key, "persona")[0]] for s in seeds]
+        floor, fitting = load_affinity()
+        wishes = [fitting.get(person.industry, frozenset()) for person in people]
+        rng = random.Random(derive_seed(*key, "affinity", window, size))
+        given = share_out([self._dealt(s, size, key) for s in seeds], wishes, floor, rng)
+        return dict(zip(seeds, given, strict=True))
+
+    def _domain_count(self, seed: int, key: tuple[object, ...]) -> int:
+        return (2, 3)[deal(2, seed, *key, "domain count")[0]]
+
+    def _dealt(self, seed: int, size: int, key: tuple[object, ...]) -> tuple[str, ...]:
+        """Return the set that a seed was dealt, before people choose."""
         sets = subsets(self.domains, size)
         return sets[deal(len(sets), seed // 2 if size > 1 else seed, *key, "domains", size)[0]]
 

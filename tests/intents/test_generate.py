@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from ise_gym.cli import app
 from ise_gym.errors import UserError
 from ise_gym.intents import generate as generate_module
 from ise_gym.intents.dedup import Deduplicator, normalised, signature, stages
 from ise_gym.intents.drawn import Intent, IntentSource
 from ise_gym.intents.generate import generate
+from ise_gym.intents.lint import voice_problems
 
 TEXT = "Please sort the rows of quay/orders.csv by date and put the result into quay/sorted.csv, with its header. "
 OTHER = (
@@ -100,3 +103,52 @@ def test_workers_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     )
     assert alone.read_bytes() == together.read_bytes()
     assert seen == [(i, 30) for i in range(1, 31)]
+
+
+@pytest.mark.slow
+def test_two_thousand_utterances_read_without_a_fault() -> None:
+    """The benchmark looks through ten thousand with the same linter."""
+    source, utterances, wrong = IntentSource("train"), 0, []
+    for seed in range(10_000, 10_000 + 270):
+        intent = source.intent(seed)
+        utterances += len(intent.utterances)
+        wrong += [(intent.id, p) for text in (*intent.utterances, intent.text) for p in voice_problems(text)]
+    assert utterances >= 2000 and wrong == []
+
+
+def test_the_linter_finds_plurals_and_spares_addresses() -> None:
+    for text in ("Copy 1 files to x.", "Put 2 file in y.", "Move 3 copy of it.", "Look at each entries."):
+        assert [p.partition(":")[0] for p in voice_problems(text)] == ["plural"], text
+    for text in (
+        "One file, 12 rows, a 3 line summary of each day.",
+        "make it from http://a.example/ : name,team",
+    ):
+        assert voice_problems(text) == []
+    assert voice_problems("see a/b.csv , then go")[0].startswith("space before punctuation")
+
+
+def test_the_command_prints_the_report_and_the_path(tmp_path: Path) -> None:
+    arguments = [
+        "intents",
+        "generate",
+        "--count",
+        "12",
+        "--out",
+        str(tmp_path),
+        "--tasks-per-intent",
+        "1",
+        "--tier",
+        "easy",
+    ]
+    result = CliRunner().invoke(app, [*arguments, "--dedup", "exact", "--workers", "1"])
+    assert result.exit_code == 0 and result.stdout.strip() == str(tmp_path / "intents.jsonl")
+    for words in (
+        "exact duplicates",
+        "quality (grammar, placeholders)",
+        "points",
+        "before any parameter is drawn",
+    ):
+        assert words in " ".join(result.stderr.split())
+    assert "normalised" not in result.stderr
+    silent = CliRunner().invoke(app, [*arguments, "--quiet"])
+    assert silent.exit_code == 0 and silent.stderr == ""
