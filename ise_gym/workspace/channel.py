@@ -52,6 +52,7 @@ class Channel:
         self._send_lock = threading.Lock()
         self._turn = threading.Condition()
         self._reading = False
+        self._close_wanted = False
         self._replies: dict[int, Reply] = {}
         self._abandoned: set[int] = set()
         self._broken = ""
@@ -109,6 +110,8 @@ class Channel:
                 finally:
                     with self._turn:
                         self._reading = False
+                        if self._close_wanted:
+                            self._sock.close()
                         self._turn.notify_all()
         except BaseException:
             with self._turn:
@@ -183,7 +186,11 @@ class Channel:
             self._sock.shutdown(socket.SHUT_RDWR)
         except OSError:
             self._broken = self._broken or "closed"  # the peer went first
-        self._sock.close()
+        # A descriptor that is closed while another thread is about to wait on it may be somebody else's by then.
+        with self._send_lock, self._turn:
+            self._close_wanted = True
+            if not self._reading:
+                self._sock.close()
         for reply in self._replies.values():
             for fd in reply.fds:
                 os.close(fd)

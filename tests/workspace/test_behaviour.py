@@ -265,11 +265,11 @@ def test_names_that_are_not_text(box: Workspace) -> None:
     assert box.read("new\nline") == b"1"
 
 
-def test_large_files_pass_in_pieces(box: Workspace) -> None:
+def test_large_files_pass_in_pieces(bubble: Workspace) -> None:
     data = bytes(range(256)) * (200 << 10)
-    box.write("large", data)
-    assert box.read("large") == data
-    assert box.exec(["wc", "-c", "large"]).output.startswith(b"52428800")
+    bubble.write("large", data)
+    assert bubble.read("large") == data
+    assert bubble.exec(["wc", "-c", "large"]).output.startswith(b"52428800")
 
 
 def test_seed_fixes_times_and_modes(box: Workspace) -> None:

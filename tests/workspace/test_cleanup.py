@@ -17,7 +17,8 @@ import pytest
 from ise_gym.workspace import Limits, open_workspace, self_check
 
 HARNESS = """
-import os, sys, threading, time
+import os, signal, sys, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits it as ignored
 sys.path.insert(0, {root!r})
 from ise_gym.workspace import open_workspace
 box = open_workspace("bubblewrap")

@@ -394,12 +394,12 @@ def test_many_inodes_do_not_bring_the_box_down_for_the_next(jail: Workspace) -> 
     assert sh(jail, "ls /tmp | wc -l; echo alive").output == b"0\nalive\n"
 
 
-def test_a_gigabyte_of_output_costs_no_memory(jail: Workspace) -> None:
+def test_a_gigabyte_of_output_costs_no_memory(bubble: Workspace) -> None:
     before = _resident()
-    result = sh(jail, "head -c 1000000000 /dev/zero", timeout=60)
+    result = sh(bubble, "head -c 1000000000 /dev/zero", timeout=60)
     assert result.exit_code == 0
     assert len(result.output) + result.dropped_bytes == 1_000_000_000
-    assert len(result.output) <= jail.limits.output_bytes
+    assert len(result.output) <= bubble.limits.output_bytes
     assert _resident() - before < 20 << 20
 
 
@@ -413,10 +413,10 @@ def test_an_endless_printer_is_cut_off_in_time(jail: Workspace) -> None:
     sh(jail, "pkill yes")
 
 
-def test_a_command_cannot_fill_the_harness_by_many_small_files(jail: Workspace) -> None:
-    sh(jail, "truncate -s 60M s0; for i in $(seq 1 40); do cp --sparse=always s0 s$i; done", timeout=60)
+def test_a_command_cannot_fill_the_harness_by_many_small_files(bubble: Workspace) -> None:
+    sh(bubble, "truncate -s 60M s0; for i in $(seq 1 40); do cp --sparse=always s0 s$i; done", timeout=60)
     started = time.monotonic()
-    jail.manifest()
+    bubble.manifest()
     assert time.monotonic() - started < 20
 
 

@@ -214,11 +214,11 @@ def test_a_new_shell_follows_exit(jail: Workspace) -> None:
     assert shell.run("echo [$X]; pwd").output == b"[]\n/workspace\n"
 
 
-def test_session_output_is_capped_in_memory(jail: Workspace) -> None:
-    shell = jail.session()
+def test_session_output_is_capped_in_memory(bubble: Workspace) -> None:
+    shell = bubble.session()
     result = shell.run("echo START; head -c 50000000 /dev/zero; echo END", timeout=20)
     assert result.output.startswith(b"START\n") and result.output.endswith(b"END\n")
-    assert len(result.output) <= jail.limits.output_bytes
+    assert len(result.output) <= bubble.limits.output_bytes
     assert result.dropped_bytes == 50_000_010 - len(result.output)
 
 
