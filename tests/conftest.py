@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import gymnasium as gym
 import pytest
 from hypothesis import settings
-from made_scenarios import make_scenario
 
 import ise_gym  # noqa: F401
 from ise_gym.scenario import Scenario
+from made_scenarios import make_scenario
 
 # A busy machine is no failure: hypothesis' 200 ms deadline would make it one.
 settings.register_profile("ise_gym", deadline=None)

@@ -13,11 +13,11 @@ import gymnasium as gym
 import pytest
 from gymnasium.error import InvalidAction
 from gymnasium.utils.env_checker import check_env, data_equivalence
-from made_scenarios import make_scenario, write
 
 from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.messages import assistant, tool_call
 from ise_gym.scenario import Budget
+from made_scenarios import make_scenario, write
 
 
 def test_import_is_light():

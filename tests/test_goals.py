@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from made_scenarios import FileHolds, make_scenario
 
 from ise_gym.goals import GoalBoard
 from ise_gym.scenario import Request, SubGoal
 from ise_gym.workspace import open_workspace
+from made_scenarios import FileHolds, make_scenario
 
 
 @pytest.fixture

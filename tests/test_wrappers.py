@@ -3,11 +3,11 @@ import copy
 import gymnasium as gym
 import pytest
 from gymnasium.error import InvalidAction
-from made_scenarios import make_scenario
 
 from ise_gym.messages import assistant
 from ise_gym.parsing import parse_completion
 from ise_gym.wrappers import ChatHistory, CompletionSpace, TextAction
+from made_scenarios import make_scenario
 
 CALL = '<tool_call>\n{"name": "exec", "arguments": {"command": "echo hé; exit 3"}}\n</tool_call>'
 

@@ -54,7 +54,12 @@ def check_model_parity(
         )
     if template is not None and template != saved:
         lines = difflib.unified_diff(
-            saved.splitlines(), template.splitlines(), "saved with the model", "to be served", lineterm="", n=1
+            saved.splitlines(),
+            template.splitlines(),
+            "saved with the model",
+            "to be served",
+            lineterm="",
+            n=1,
         )
         problems.append("another chat template would be served:\n" + "\n".join(lines))
     problems += _missing("tool schemas", offered, data.get("tool_hashes") or {})
@@ -73,7 +78,9 @@ def _card(folder: Path) -> dict[str, Any]:
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{folder} holds no {CARD}: parity can only be checked of a model of training.sft") from None
+        raise UserError(
+            f"{folder} holds no {CARD}: parity can only be checked of a model of training.sft"
+        ) from None
     except ValueError as error:
         raise UserError(f"{folder / CARD} is not valid JSON: {error}") from error
     if not isinstance(card, dict):

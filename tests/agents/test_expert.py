@@ -1,11 +1,11 @@
 from dataclasses import replace
 
 import pytest
-from made_scenarios import make_scenario
 
 from ise_gym.agents.expert import AGAIN, CLOSING, ExpertAgent, LazyAgent, compiled, current_assignment
 from ise_gym.messages import assistant, system, tool_calls_of, tool_result, user
 from ise_gym.scenario import PlanStep, Request
+from made_scenarios import make_scenario
 
 GREET = "Please put héllo into greet.txt."
 COUNT = "Could you put the number of lines of data.txt into count.txt?"

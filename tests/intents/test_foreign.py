@@ -75,7 +75,7 @@ def test_an_episode_of_such_a_scenario_is_neither_passed_nor_failed(tmp_path: Pa
     assert (episode.outcome, episode.reason) == ("unverified", "the user is done")
     heard = " ".join(m["content"] for m in episode.messages if m["role"] == "user").casefold()
     assert all(request.text.casefold() in heard for request in scenario.requests)
-    assert 3 <= said and set(rewards) == {0.0}
+    assert said >= 3 and set(rewards) == {0.0}
 
 
 def test_queries_are_one_request_each_and_answers_stay_outside(tmp_path: Path) -> None:

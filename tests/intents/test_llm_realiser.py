@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agents.openai_server import Answer, hang_up, raw, reply, serve, slow, status
 from typer.testing import CliRunner
 
+from agents.openai_server import Answer, hang_up, raw, reply, serve, slow, status
 from ise_gym.cli import app
 from ise_gym.errors import UserError
 from ise_gym.intents.drawn import IntentSource

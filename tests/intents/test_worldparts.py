@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from intents.tasks import GOOD
 from ise_gym.errors import UserError
 from ise_gym.intents.instance import instantiate
 from ise_gym.intents.media import MEDIA
 from ise_gym.intents.review import unrecoverable
 from ise_gym.intents.taskfile import TaskSpec, load_task
-from intents.tasks import GOOD
 
 SERVED = GOOD.replace(
     "requests:\n",

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from intents.tasks import GOOD, task_with, write_task
 
+from intents.tasks import GOOD, task_with, write_task
 from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.intents.review import Finding, review, variety
 from ise_gym.intents.taskfile import load_task, load_tasks

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import gymnasium
 import pytest
-from made_scenarios import make_scenario, write
 
 from ise_gym.agents import make_agent
 from ise_gym.errors import UserError, WorkspaceError
@@ -25,6 +24,7 @@ from ise_gym.scenario import Scenario
 from ise_gym.trajectory.record import Trajectory, to_line
 from ise_gym.trajectory.store import TrajectoryStore
 from ise_gym.workspace import Workspace, open_workspace
+from made_scenarios import make_scenario, write
 
 
 @pytest.fixture(scope="module")

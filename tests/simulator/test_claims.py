@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from drifting_server import gullible, serving
-from made_scenarios import make_scenario
 
 from ise_gym.intents.source import IntentSource
 from ise_gym.messages import assistant, user
@@ -13,6 +12,7 @@ from ise_gym.simulator.base import Command, Evidence, FileNote, Service, UserVie
 from ise_gym.simulator.claims import KINDS, false_claims
 from ise_gym.simulator.llm import LLMUser
 from ise_gym.workspace.base import Diff
+from made_scenarios import make_scenario
 
 GOAL = ("greet.txt holds the greeting",)
 RAN = (Command("exec", "ls", True, 0),)

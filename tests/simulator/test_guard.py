@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from made_scenarios import make_scenario
 
 from ise_gym.errors import UserError
 from ise_gym.messages import assistant, user
@@ -12,6 +11,7 @@ from ise_gym.simulator.base import Evidence, UserTurn, UserView
 from ise_gym.simulator.detectors import DETECTORS, detect
 from ise_gym.simulator.phrases import load_phrases
 from ise_gym.workspace.base import Diff
+from made_scenarios import make_scenario
 
 FAILING = UserView((user("Done!"),), Evidence(Diff(), (), (), ("greet.txt holds the greeting",)), 1)
 PASSING = UserView((user("Done!"),), Evidence(Diff(), (), ("greet.txt holds the greeting",), ()), 1)

@@ -7,7 +7,6 @@ import json
 import gymnasium as gym
 import pytest
 from drifting_server import DriftingUser, reply, serving, status
-from made_scenarios import make_scenario, write
 
 from ise_gym.errors import AgentError, UserError
 from ise_gym.messages import assistant, user
@@ -19,6 +18,7 @@ from ise_gym.simulator.judge import LLMJudge
 from ise_gym.simulator.knowledge import knowledge_of
 from ise_gym.simulator.llm import read_answer
 from ise_gym.simulator.prompt import prompt_messages
+from made_scenarios import make_scenario, write
 
 VIEW = UserView(
     (assistant("Please put héllo into greet.txt."), user("Done, I created greet.txt.")),

@@ -137,7 +137,10 @@ def test_parity_gate(tmp_path: Path) -> None:
     (tmp_path / "chat_template.jinja").write_text(project_template())
     card = {
         "template_hash": sha256_of(project_template()),
-        "data": {"tool_hashes": {sha256_of(tool_schemas(DEFAULT_TOOLS)): 3}, "system_prompt_hashes": {sha256_of("hi"): 3}},
+        "data": {
+            "tool_hashes": {sha256_of(tool_schemas(DEFAULT_TOOLS)): 3},
+            "system_prompt_hashes": {sha256_of("hi"): 3},
+        },
     }
     (tmp_path / "run_card.json").write_text(json.dumps(card))
     assert check_model_parity(tmp_path, system_prompt="hi") == []
