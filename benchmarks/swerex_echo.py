@@ -17,7 +17,7 @@ async def serve() -> None:
     """Answer until standard input ends."""
     deployment = LocalDeployment()
     await deployment.start()
-    await deployment.runtime.create_session(CreateBashSessionRequest())
+    await deployment.runtime.create_session(CreateBashSessionRequest(startup_timeout=60.0))
     for line in sys.stdin:
         answer = await deployment.runtime.run_in_session(BashAction(command=line.rstrip("\n")))
         print(answer.output.strip(), flush=True)
