@@ -19,7 +19,7 @@ from ise_gym.intents.instance import Split, TaskInstance, complete, draft, facts
 from ise_gym.intents.realise import choose_wordings, intent_text, utter
 from ise_gym.intents.sampler import DEFAULT_TASKS, Blueprint, Options, Sampler
 from ise_gym.messages import sha256_of
-from ise_gym.scenario import DEFAULT_TOOLS, Request, Scenario
+from ise_gym.scenario import DEFAULT_TOOLS, Budget, Request, Scenario
 
 SPLITS = ("", "train", "eval")
 Names = Sequence[str] | str | None
@@ -142,6 +142,7 @@ class IntentSource:
             domains=plan.domains,
             tasks=tuple(instance.task for instance in instances),
             complexity=plan.complexity,
+            budget=budget_for(requests),
             tools=tuple(dict.fromkeys([*DEFAULT_TOOLS, *(tool for i in instances for tool in i.tools)])),
             services=tuple(service for instance in instances for service in instance.services),
             system_prompt=system_prompt(),
@@ -183,6 +184,15 @@ class IntentSource:
     def __iter__(self) -> Iterator[Scenario]:
         """Iterate from seed 0, without end."""
         return map(self.scenario, count())
+
+
+def budget_for(requests: Sequence[Request]) -> Budget:
+    """Return what an episode of these requests may cost: three times the expert's calls and some to spare.
+
+    Every request may be asked three times (the scripted user's patience) before the user leaves.
+    """
+    calls = sum(bool(step.tool) for request in requests for step in request.plan)
+    return Budget(user_turns=3 * len(requests) + 1, tool_calls=5 + 3 * calls)
 
 
 def fingerprints(intent: Intent) -> dict[str, str]:
