@@ -25,6 +25,7 @@ from ise_gym.scenario import DEFAULT_TOOLS
 from ise_gym.tools import tool_schemas
 from training.rows import IGNORED
 from training.template import encode, project_template, render, template_hash
+from training.tiny_base.circuit import install_copying
 from training.tiny_base.corpus import Conversation, conversations
 from training.tiny_base.tokenizer import build_tokenizer, copyable_pieces
 
@@ -38,11 +39,10 @@ class BaseRecipe:
     """Size and schedule of the base model; the defaults are what ships.
 
     Attributes:
-        copy_steps: how many of the steps repeat random tokens: the heads that look back for an earlier occurrence
-            form there within minutes, and in conversations, where every name is short, hardly at all.
+        vocabulary: without control tokens and phrases; ``word_weight``: see `_tokenizer`.
+        copy_steps: steps on bare repetition, which settle the copying circuit (`install_copying`).
         easy_documents: over so many documents short conversations give way to whole ones.
-        sharpness: initial gain of the queries' norm. At Qwen3's own 1.0 attention starts nearly flat, and heads that
-            look back for an earlier occurrence (copying) took twice as many steps to form.
+        rope_theta: Qwen3's own.
     """
 
     vocabulary: int = 2800
@@ -53,14 +53,13 @@ class BaseRecipe:
     key_value_heads: int = 2
     head_dim: int = 32
     intermediate: int = 384
-    steps: int = 3000
+    steps: int = 2600
     batch_tokens: int = 1024
-    learning_rate: float = 5e-3
-    warmup: int = 30
-    copy_steps: int = 320
-    easy_documents: int = 30000
-    initializer_range: float = 0.06
-    sharpness: float = 3.0
+    learning_rate: float = 3e-3
+    warmup: int = 20
+    copy_steps: int = 200
+    easy_documents: int = 12000
+    rope_theta: float = 1_000_000.0
     weight_decay: float = 0.05
     seed: int = 0
     threads: int = 1
@@ -87,14 +86,14 @@ def build(out: Path, recipe: BaseRecipe = BaseRecipe(), log_every: int = 50) -> 
             head_dim=recipe.head_dim,
             max_position_embeddings=4096,
             tie_word_embeddings=True,
-            initializer_range=recipe.initializer_range,
+            initializer_range=0.06,
+            rope_parameters={"rope_type": "default", "rope_theta": recipe.rope_theta},
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
             bos_token_id=None,
         )
     )
-    for layer in model.model.layers:
-        torch.nn.init.constant_(layer.self_attn.q_norm.weight, recipe.sharpness)
+    install_copying(model, recipe.seed)
     decayed = [p for p in model.parameters() if p.dim() > 1]
     flat = [p for p in model.parameters() if p.dim() == 1]
     optimizer = torch.optim.AdamW(
@@ -224,11 +223,7 @@ def _batches(
     source = conversations(recipe.seed, pieces, prompt, tools, recipe.easy_documents)
     shuffle = torch.Generator().manual_seed(recipe.seed)
     for _ in range(recipe.copy_steps):
-        once = torch.randint(len(tokenizer), (2048 // 48, 16), generator=shuffle)
-        ids = once.repeat(1, 3)
-        labels = ids.clone()
-        labels[:, :17] = IGNORED
-        yield {"input_ids": ids, "labels": labels, "attention_mask": torch.ones_like(ids)}
+        yield _repetitions(len(tokenizer), shuffle)
     while True:
         pool = sorted((_document(tokenizer, next(source)) for _ in range(1024)), key=lambda d: len(d[0]))
         batches: list[list[tuple[list[int], list[int]]]] = [[]]
@@ -238,6 +233,32 @@ def _batches(
             batches[-1].append(document)
         for index in torch.randperm(len(batches), generator=shuffle).tolist():
             yield _collate(batches[index], tokenizer.pad_token_id)
+
+
+def _repetitions(vocabulary: int, generator: Any, rows: int = 32, width: int = 48) -> dict[str, Any]:
+    """Random tokens, repeated after gaps of random length, so that position alone doesn't tell what comes next."""
+    import torch
+
+    def draw(low: int, high: int) -> int:
+        return int(torch.randint(low, high + 1, (), generator=generator))
+
+    ids, labels = [], []
+    for _ in range(rows):
+        phrase = torch.randint(vocabulary, (draw(4, 14),), generator=generator).tolist()
+        row: list[int] = []
+        wanted: list[int] = []
+        while len(row) < width:
+            gap = torch.randint(vocabulary, (draw(0, 6),), generator=generator).tolist()
+            first = not wanted
+            row += gap + phrase
+            wanted += [IGNORED] * (len(gap) + 1) + ([IGNORED] * (len(phrase) - 1) if first else phrase[1:])
+        ids.append(row[:width])
+        labels.append(wanted[:width])
+    return {
+        "input_ids": torch.tensor(ids),
+        "labels": torch.tensor(labels),
+        "attention_mask": torch.ones(rows, width),
+    }
 
 
 def _document(tokenizer: Any, item: Conversation) -> tuple[list[int], list[int]]:
