@@ -69,7 +69,7 @@ def conversations(
         shape = rng.random()
         if shape < 0.03:
             yield Conversation(text=_repetition(words))
-        elif shape < 0.1:
+        elif shape < 0.2:
             yield _made_up_tools(words, tools)
         else:
             yield _jobs(words, system_prompt, tools)
@@ -168,20 +168,22 @@ def _made_up_tools(words: Words, tools: Sequence[ToolSchema]) -> Conversation:
                 },
             }
         )
-    offered = [*schemas, *(t for t in tools if rng.random() < 0.2)]
+    offered = [*schemas, *(t for t in tools if rng.random() < 0.1)]
     rng.shuffle(offered)
     messages: list[Message] = [system(rng.choice(("", f"You help with {words.word()}.")))]
     for _ in range(rng.randint(1, 2)):
         function = rng.choice(schemas)["function"]
         keys = list(function["parameters"]["properties"])
-        values = {key: rng.choice(_VALUES)(words) for key in keys}
+        said = {key: rng.choice(_VALUES)(words) for key in keys}
+        # Files end with a newline that nobody says.
+        values = {key: f"{text}\n" if " " in text and rng.random() < 0.5 else text for key, text in said.items()}
         mentioned = rng.sample(keys, len(keys)) if rng.random() < 0.4 else keys
         saying = rng.choice(_PAIR_SAYINGS)
-        pairs = rng.choice((" and ", ", ")).join(saying.format(key=k, value=values[k]) for k in mentioned)
-        said = rng.choice(_TOOL_SAYINGS).format(tool=function["name"], pairs=pairs)
-        messages.append(user(words.dressed(said)))
+        pairs = rng.choice((" and ", ", ")).join(saying.format(key=k, value=said[k]) for k in mentioned)
+        request = rng.choice(_TOOL_SAYINGS).format(tool=function["name"], pairs=pairs)
+        messages.append(user(words.dressed(request)))
         _call(messages, function["name"], values, " ".join(words.words(1, 4)))
-        messages.append(assistant(f"{function['name']} took {values[keys[0]]}."))
+        messages.append(assistant(f"{function['name']} took {said[keys[0]]}."))
     return Conversation(tuple(messages), tuple(offered))
 
 

@@ -47,7 +47,9 @@ class Words:
     def word(self) -> str:
         """A made-up word of one to three pieces; most are one, as most words of the catalog are."""
         count = self.rng.choices((1, 2, 3), (14, 4, 1))[0]
-        return "".join(self.rng.choice(self.pieces) for _ in range(count))
+        made = "".join(self.rng.choice(self.pieces) for _ in range(count))
+        shape = self.rng.random()
+        return made.upper() if shape < 0.04 else made.capitalize() if shape < 0.07 else made
 
     def words(self, low: int, high: int) -> list[str]:
         """Several different words."""
@@ -112,6 +114,8 @@ class Words:
             aside = rng.choice(_ASIDES).format(w=self.word(), v=self.word(), W=self.word().capitalize())
             text = f"{text}. {aside}" if rng.random() < 0.5 else f"{aside}. {text}"
         text += rng.choice(("", "", ".", ".", "?", "!"))
+        if rng.random() < 0.1:
+            return f"{text}{rng.choice((chr(10), ' – ', ' '))}{self.word().capitalize()}"
         if rng.random() < 0.35:
             tail = rng.choice(_TAILS)
             tail = tail if rng.random() < 0.5 else tail.capitalize()
