@@ -28,7 +28,8 @@ ise rollout --intents "$runs/intents/intents.jsonl" --agent expert --user script
 ise stats "$runs/episodes"
 
 step "4/6  Lessons for a very small model: single-task episodes, recorded the same way"
-ise intents generate --count "${LESSONS:-480}" --seed 1 --split train --tier easy --tasks-per-intent 1 --out "$runs/lessons-intents"
+ise intents generate --count "${LESSONS:-480}" --seed 1 --split train --tier easy --tasks-per-intent 1 \
+  --domains file-io,code-runtime,source-chain,agent-memory,automation-flow,intelligence-core --out "$runs/lessons-intents"
 ise rollout --intents "$runs/lessons-intents/intents.jsonl" --agent expert --user scripted --workers "$workers" --out "$runs/lessons"
 
 step "5/6  SFT: LoRA on what the env recorded"
