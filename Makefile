@@ -10,7 +10,7 @@ demo:            ## the whole way once: intents, episodes, SFT, pass@1, report (
 	@PATH="$(abspath $(VENV))/bin:$$PATH" ./demo.sh $(RUNS)
 
 test:            ## lint, types and every test
-	@./setup.sh $(VENV) train,llm,docker,claweval,dedup,dev chromium
+	@./setup.sh $(VENV) train,llm,docker,claweval,embed,dev chromium
 	@$(MAKE) --no-print-directory lint
 	@PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
