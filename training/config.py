@@ -45,7 +45,7 @@ class DataConfig(_Section):
     """Which episodes are trained on and how they become rows.
 
     Attributes:
-        store: folder of a trajectory store.
+        store: folder of a trajectory store, or a list of them.
         outcomes: episodes with another outcome are left out.
         guard_clean: leave out episodes in which the role guard had to fall back or resample.
         domains, tasks, complexities: when given, only episodes that touch one of them.
@@ -58,7 +58,7 @@ class DataConfig(_Section):
         over_long: ``split`` at user turns into windows that each start with system prompt and tools, or ``drop``.
     """
 
-    store: str
+    store: str | tuple[str, ...]
     outcomes: tuple[Outcome, ...] = ("passed",)
     guard_clean: bool = False
     domains: tuple[str, ...] = ()
@@ -71,6 +71,11 @@ class DataConfig(_Section):
     mask_failed_calls: bool = False
     max_length: int = Field(default=32768, ge=16)
     over_long: Literal["split", "drop"] = "split"
+
+    @property
+    def stores(self) -> tuple[str, ...]:
+        """All stores, in order."""
+        return (self.store,) if isinstance(self.store, str) else self.store
 
 
 class LoraSettings(_Section):

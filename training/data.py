@@ -7,6 +7,7 @@ a row. Nothing disappears unnamed: `DataReport` lists by reason which episodes o
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -37,7 +38,7 @@ class DataReport:
         recorded_templates: chat-template hash of the recording agent → episodes ("" when it had none).
     """
 
-    store: str
+    stores: tuple[str, ...]
     episodes: int = 0
     used: int = 0
     rows: int = 0
@@ -109,7 +110,7 @@ def build_dataset(config: DataConfig, tokenizer: Any, thinking: Thinking = "keep
     Raises:
         UserError: no store there, or not one row left; the message then carries the counts by reason.
     """
-    report = DataReport(store=config.store)
+    report = DataReport(config.stores)
     options = RowOptions(
         max_length=config.max_length,
         over_long=config.over_long,
@@ -140,7 +141,7 @@ def build_dataset(config: DataConfig, tokenizer: Any, thinking: Thinking = "keep
     report.longest = max((len(row.input_ids) for row in rows), default=0)
     report.data_hash = digest.hexdigest()
     if not rows:
-        raise UserError(f"nothing to train on in {config.store}: {'; '.join(report.lines())}")
+        raise UserError(f"nothing to train on in {', '.join(config.stores)}: {'; '.join(report.lines())}")
     return TrainingData(rows, report)
 
 
@@ -148,7 +149,7 @@ def _episodes(config: DataConfig, report: DataReport) -> Iterator[tuple[str, Tra
     """Stream the episodes that pass the filters; broken records and filtered ones are counted by name."""
     seen: set[str] = set()
     taken = 0
-    for file, number, line in raw_records(config.store):
+    for file, number, line in itertools.chain.from_iterable(map(raw_records, config.stores)):
         report.episodes += 1
         try:
             episode = parse_line(line, f"{file.name}, line {number}")

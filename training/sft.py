@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ise_gym.errors import UserError
+from training.allocator import keep_freed_memory
 from training.config import RunConfig, load_config
 from training.data import TrainingData, build_dataset
 from training.models import load_base, load_tokenizer, locate_base
@@ -80,12 +81,16 @@ def make_trainer(
 ) -> Any:
     """Build the `SFTTrainer`; separate from `run` so that tests and benchmarks see what TRL was given."""
     import torch
-    from transformers import PrinterCallback, ProgressCallback
+    from transformers import PrinterCallback
     from trl import SFTConfig, SFTTrainer
 
-    if config.train.threads:
-        torch.set_num_threads(config.train.threads)
+    from training.progress import LinePrinter
+
     settings = config.train
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    if not torch.cuda.is_available():
+        keep_freed_memory()
     model, peft_config = load_base(config, base)
     if settings.packing:
         check_packing(model, config.model.attention)
@@ -117,7 +122,7 @@ def make_trainer(
         report_to=list(settings.loggers) or "none",
         seed=settings.seed,
         data_seed=settings.seed,
-        disable_tqdm=quiet,
+        disable_tqdm=True,
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
     )
@@ -129,8 +134,8 @@ def make_trainer(
         peft_config=peft_config,
     )
     trainer.remove_callback(PrinterCallback)
-    if quiet:
-        trainer.remove_callback(ProgressCallback)
+    if not quiet:
+        trainer.add_callback(LinePrinter())
     return trainer
 
 

@@ -27,6 +27,9 @@ from ise_gym.scenario import Scenario
 CONTEXT_OVERFLOW = "I can't go on: this conversation is longer than my context."
 """What the agent says when prompt and answer no longer fit; the episode goes on and is judged as it stands."""
 
+DEFAULT_ANSWER = 256
+"""Most tokens of an answer where neither the caller nor the model says."""
+
 _WEIGHTS = ("*.safetensors", "*.bin")
 
 
@@ -58,7 +61,8 @@ class TransformersAgent:
     Args:
         path: a model folder, an adapter folder (its base is found through ``adapter_config.json``) or a hub name.
         adapter: an adapter folder on top of ``path``.
-        max_new_tokens: longest answer; one that reaches it is taken as it is and counted.
+        max_new_tokens: longest answer; one that reaches it is taken as it is and counted. None: what the model's
+            generation config says, else 256.
         temperature: 0 is greedy; else answers are sampled, seeded by `reset` or ``seed``.
         top_p: nucleus of sampled answers.
         device: "auto" takes a GPU when there is one.
@@ -73,12 +77,12 @@ class TransformersAgent:
 
     path: str | Path
     adapter: str | Path | None = None
-    max_new_tokens: int = 256
+    max_new_tokens: int | None = None
     temperature: float = 0.0
     top_p: float = 1.0
     device: str = "auto"
     dtype: str = "auto"
-    batch_size: int = 16
+    batch_size: int = 64
     seed: int = 0
     threads: int = 0
     name: str = field(init=False)
@@ -94,6 +98,7 @@ class TransformersAgent:
             self._device = "cuda" if self._torch.cuda.is_available() else "cpu"
         self._tokenizer, self._model = _load(self._torch, self._source, self._device, self.dtype)
         self._stop_ids = _stop_ids(self._tokenizer, self._model)
+        self._longest = self.max_new_tokens or self._model.generation_config.max_new_tokens or DEFAULT_ANSWER
         self._context = _context_length(self._model, self._tokenizer)
         self._counters = _Counters()
         self._prefix: tuple[list[int], Any] | None = None
@@ -135,7 +140,7 @@ class TransformersAgent:
             "kind": "transformers",
             "weights_sha256": self._hashes["weights"],
             "chat_template_sha256": self._hashes["chat_template"],
-            "max_new_tokens": self.max_new_tokens,
+            "max_new_tokens": self._longest,
             "temperature": self.temperature,
             "top_p": self.top_p,
             "dtype": str(self._model.dtype).removeprefix("torch."),
@@ -169,7 +174,7 @@ class TransformersAgent:
         shared = _shared_prefix(prompts)
         rest = [ids[shared:] for ids in prompts]
         width = max(map(len, rest))
-        room = min(self.max_new_tokens, self._context - shared - width)
+        room = min(self._longest, self._context - shared - width)
         prefix = prompts[0][:shared]
         rows = [prefix + [pad] * (width - len(ids)) + ids for ids in rest]
         mask = [[1] * shared + [0] * (width - len(ids)) + [1] * len(ids) for ids in rest]

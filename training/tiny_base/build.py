@@ -129,6 +129,8 @@ def build(out: Path, recipe: BaseRecipe = BaseRecipe(), log_every: int = 50) -> 
     out.mkdir(parents=True, exist_ok=True)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
+    # The longest answer to an easy task is 42 tokens; what goes on longer is going round in circles.
+    model.generation_config.max_new_tokens = 64
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     facts = {

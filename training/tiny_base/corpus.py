@@ -175,10 +175,8 @@ def _made_up_tools(words: Words, tools: Sequence[ToolSchema]) -> Conversation:
         function = rng.choice(schemas)["function"]
         keys = list(function["parameters"]["properties"])
         said = {key: rng.choice(_VALUES)(words) for key in keys}
-        # Files end with a newline that nobody says.
-        values = {
-            key: f"{text}\n" if " " in text and rng.random() < 0.5 else text for key, text in said.items()
-        }
+        # Texts end with a newline that nobody says.
+        values = {key: f"{text}\n" if " " in text else text for key, text in said.items()}
         mentioned = rng.sample(keys, len(keys)) if rng.random() < 0.4 else keys
         saying = rng.choice(_PAIR_SAYINGS)
         pairs = rng.choice((" and ", ", ")).join(saying.format(key=k, value=said[k]) for k in mentioned)
