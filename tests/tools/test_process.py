@@ -93,12 +93,12 @@ def test_submit_is_enter_on_a_terminal(call):
 
 
 def test_kill_ends_the_whole_group(call, workspace):
-    pid = start(call, "(sleep 1; touch late) & sleep 30")
+    pid = start(call, "(sleep 5; touch late) & sleep 30")
     assert call("process", action="kill", sessionId=pid)["content"] == f"Killed {pid}"
     assert "exited with code 137" in call("process", action="list")["content"]
     again = call("process", action="kill", sessionId=pid)
     assert again["success"] is False and "has already exited with code 137" in again["content"]
-    call("exec", command="sleep 1.3")
+    call("exec", command="sleep 5.5")
     assert workspace.stat("late") is None
 
 
