@@ -2,8 +2,8 @@
 
 Why: a tree search or a group of rollouts saves the same workspace hundreds of times with small changes. Here
 each file's content is an object named by its SHA-256; a snapshot is a small document that names its objects,
-and is itself named by its hash. Nothing is ever changed in place, so writers need no order among each other;
-only the collector excludes them.
+and is itself named by its hash. Nothing is ever changed in place, so readers and writers need no order among
+each other; only the collector excludes them.
 """
 
 from __future__ import annotations
@@ -75,12 +75,13 @@ class SnapshotStore:
             KeyError: there is no such snapshot.
             WorkspaceError: a file of it is damaged or missing; names the file.
         """
-        head, about = self._document(key)
         contents = []
-        for name, size in snapshots.contents(head):
-            contents.append(self._checked(self._object(name), name))
-            if len(contents[-1]) != size:
-                raise WorkspaceError(f"{self._object(name)}: the snapshot's index names another size")
+        with self._locked(fcntl.LOCK_SH):
+            head, about = self._document(key)
+            for name, size in snapshots.contents(head):
+                contents.append(self._checked(self._object(name), name))
+                if len(contents[-1]) != size:
+                    raise WorkspaceError(f"{self._object(name)}: the snapshot's index names another size")
         payload = snapshots.put_together(head, contents)
         return Snapshot(str(about["digest"]), payload, str(about["services"]))
 
@@ -90,10 +91,11 @@ class SnapshotStore:
 
     def remove(self, key: str) -> None:
         """Forget a snapshot; its objects go at the next `collect_garbage`. Unknown key: KeyError."""
-        try:
-            (self._documents / key).unlink()
-        except FileNotFoundError:
-            raise KeyError(key) from None
+        with self._locked(fcntl.LOCK_SH):  # the collector counts on the documents that it has listed
+            try:
+                (self._documents / key).unlink()
+            except FileNotFoundError:
+                raise KeyError(key) from None
 
     def collect_garbage(self) -> tuple[int, int]:
         """Delete objects that no snapshot names, and what killed writers left; return (files, bytes).
