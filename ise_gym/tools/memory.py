@@ -1,5 +1,6 @@
 """`memory_search` and `memory_get`: what the agent noted in MEMORY.md and memory/*.md of its workspace.
 
+A workspace holds one folder a task, each with notes of its own, so the same two names count one level down as well.
 Search is by words (BM25), so it works without an embedder; that nothing matches is an answer, not a failure.
 """
 
@@ -57,11 +58,16 @@ def passages(path: str, text: str) -> Iterator[Passage]:
 
 def memory_files(workspace: Workspace) -> list[str]:
     """Return the memory files there are, relative to the workspace, sorted; links are not followed."""
+    tops = [posixpath.basename(entry.path) for entry in workspace.list() if entry.kind == "dir"]
+    places = ["", *(top for top in tops if top != MEMORY_FOLDER and not top.startswith("."))]
     found = []
-    stat = workspace.stat(MEMORY_FILE)
-    if stat is not None and stat.kind == "file":
-        found.append(MEMORY_FILE)
-    folders = [MEMORY_FOLDER]
+    folders = []
+    for place in places:
+        path = posixpath.join(place, MEMORY_FILE)
+        stat = workspace.stat(path)
+        if stat is not None and stat.kind == "file":
+            found.append(path)
+        folders.append(posixpath.join(place, MEMORY_FOLDER))
     while folders:
         folder = folders.pop()
         stat = workspace.stat(folder)
@@ -116,11 +122,22 @@ def _snippet(text: str) -> str:
     return text if len(text) <= _SNIPPET else text[:_SNIPPET] + "…"
 
 
+def is_memory_path(path: str) -> bool:
+    """Say whether a path, relative to the workspace and normal, names a note of the workspace or of a folder in it.
+
+    >>> [is_memory_path(p) for p in ("MEMORY.md", "trip/memory/a/b.md", "a/b/MEMORY.md", "../MEMORY.md")]
+    [True, True, False, False]
+    """
+    parts = path.split("/")
+    if parts[0] != MEMORY_FOLDER and not parts[0].startswith(".") and len(parts) > 1:
+        parts = parts[1:]
+    return parts == [MEMORY_FILE] or (parts[0] == MEMORY_FOLDER and len(parts) > 1 and path.endswith(".md"))
+
+
 def get(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
     """Show lines of a memory file."""
     path = posixpath.relpath(posixpath.normpath(in_box_path(arguments["path"])), WORKDIR)
-    inside = path == MEMORY_FILE or (path.startswith(f"{MEMORY_FOLDER}/") and path.endswith(".md"))
-    if not inside:
+    if not is_memory_path(path):
         return failure(
             f"memory_get: '{arguments['path']}' is no memory file ({MEMORY_FILE} or {MEMORY_FOLDER}/*.md); use read",
             "bad_arguments",
@@ -132,7 +149,7 @@ def get(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
 MEMORY_SEARCH = Tool(
     function_tool(
         "memory_search",
-        f"Search your notes ({MEMORY_FILE}, {MEMORY_FOLDER}/*.md) by words.",
+        f"Search your notes ({MEMORY_FILE}, {MEMORY_FOLDER}/*.md, also those of each folder) by words.",
         {
             "query": {"type": "string"},
             "maxResults": {"type": "integer", "minimum": 1},

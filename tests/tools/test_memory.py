@@ -36,6 +36,19 @@ def test_search_finds_passages_with_their_lines(call, notes):
     assert "memory/2025-03-01.md:3-3" in message["content"] and "memory/deep/x.md:1-1" in message["content"]
 
 
+def test_the_notes_of_each_folder_count_one_level_down(call, notes, workspace):
+    workspace.write("trip/MEMORY.md", b"The ferry leaves at nine.\n")
+    workspace.write("trip/memory/2025-04-02.md", b"Ferry booked, cabin twelve.\n")
+    workspace.write("trip/old/MEMORY.md", b"ferry of last year\n")
+    workspace.write(".cache/MEMORY.md", b"ferry in a cache\n")
+    content = call("memory_search", query="ferry")["content"]
+    assert content.count("(score") == 2
+    assert "trip/MEMORY.md:1-1" in content and "trip/memory/2025-04-02.md:1-1" in content
+    assert call("memory_get", path="trip/memory/2025-04-02.md")["content"] == "Ferry booked, cabin twelve.\n"
+    for outside in ("trip/old/MEMORY.md", ".cache/MEMORY.md", "trip/notes.md"):
+        assert "is no memory file" in call("memory_get", path=outside)["content"]
+
+
 def test_search_folds_case_in_any_script(call, notes):
     assert "memory/2025-03-01.md:1-1" in call("memory_search", query="GRÖSSE")["content"]
 
