@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ise_gym.agents.background import resolved
 from ise_gym.errors import UserError
 from ise_gym.messages import Message, ToolSchema, assistant, tool_call
 from ise_gym.scenario import PlanStep, Request, Scenario
@@ -158,7 +159,7 @@ class ExpertAgent:
             words += [text for text in (closing, request.reply) if text]
         if work.spoken < len(steps):
             step = steps[work.spoken]
-            return assistant(step.say, [tool_call(step.tool, dict(step.arguments))])
+            return assistant(step.say, [tool_call(step.tool, resolved(step.arguments, messages))])
         return assistant(" ".join(words) or CLOSING)
 
     def _plan(self, request: Request, attempt: int) -> list[PlanStep]:

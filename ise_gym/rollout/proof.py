@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ise_gym.agents.background import resolved
 from ise_gym.errors import UserError
 from ise_gym.intents.instance import RequestInstance, TaskInstance, instantiate
 from ise_gym.intents.review import Finding, review, review_texts
 from ise_gym.intents.taskfile import TaskSpec
-from ise_gym.messages import tool_call
+from ise_gym.messages import Message, assistant, tool_call
 from ise_gym.scenario import DEFAULT_TOOLS, PlanStep
 from ise_gym.services import start_services
 from ise_gym.tools.dispatch import Toolbox
@@ -101,8 +102,11 @@ class _Proof:
         """Run steps; unless quiet, note each that fails or succeeds against its mark. True when none did."""
         toolbox = Toolbox((*DEFAULT_TOOLS, *self.instance.tools), self.workspace)
         fine = True
+        seen: list[Message] = []
         for number, step in enumerate(step for step in steps if step.tool):
-            message = toolbox.call(tool_call(step.tool, step.arguments, f"call_{number}"))
+            call = tool_call(step.tool, resolved(step.arguments, seen), f"call_{number}")
+            message = toolbox.call(call)
+            seen += [assistant(step.say, [call]), message]
             if message["success"] == step.fails and not quiet:
                 fine = False
                 verdict = "succeeds but is marked `fails`" if step.fails else "fails"

@@ -73,6 +73,15 @@ def test_each_fault_is_found(
     assert any(finding.kind == kind and words in finding.detail for finding in found), found
 
 
+def test_a_plan_may_look_after_what_it_left_running(tmp_path: Path, box: Workspace) -> None:
+    slow = COUNT.replace("wc -l <", "sleep 0.2; wc -l <").replace('"}', '", background: true}')
+    poll = '\n      - process: {action: poll, sessionId: "@sleep 0.2", timeout: 20000}'
+    task = task_with(tmp_path, (COUNT, slow + poll))
+    assert prove_seed(task, 0, box) == []
+    lost = prove_seed(task_with(tmp_path, (COUNT, slow + poll.replace("@sleep 0.2", "@sleep 0.3"))), 0, box)
+    assert any(f.kind == "step" and "no background process 'proc_0'" in f.detail for f in lost), lost
+
+
 def test_a_goal_that_an_earlier_request_reaches_is_found(tmp_path: Path, box: Workspace) -> None:
     both = COUNT.replace(
         "list.txt > {{ target }}", "list.txt > {{ target }}; echo {{ limit }} > {{ root }}/limit"
