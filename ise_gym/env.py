@@ -40,6 +40,8 @@ class ISEEnv(gym.Env[Observation, Message]):
         tools: tool names offered, unless the scenario names its own.
         limits: resource limits of the workspace.
         system_prompt: replaces the scenario's.
+        toolbox: makes the tools of an episode, for scenarios that bring tools of their own; by default the
+            scenario's tools are looked up by name.
         render_mode: "ansi" returns the conversation as text, "human" prints it.
 
     Nothing starts before `reset`. ``info`` is equal for equal seeds and actions; wall times live in `timings`.
@@ -70,6 +72,7 @@ class ISEEnv(gym.Env[Observation, Message]):
         tools: Sequence[str] = DEFAULT_TOOLS,
         limits: Limits | None = None,
         system_prompt: str | None = None,
+        toolbox: Callable[[Scenario, Workspace], Toolbox] | None = None,
         render_mode: str | None = None,
     ) -> None:
         self._source = source
@@ -79,6 +82,7 @@ class ISEEnv(gym.Env[Observation, Message]):
         self._tools = tuple(tools)
         self._limits = limits or Limits()
         self._system_prompt = system_prompt
+        self._make_toolbox = toolbox
         self.render_mode = render_mode
         self.tool_schemas: list[ToolSchema] = tool_schemas(self._tools)
         self.action_space = AssistantMessageSpace(self.tool_schemas)
@@ -209,6 +213,7 @@ class ISEEnv(gym.Env[Observation, Message]):
                 tools=self._tools,
                 limits=self._limits,
                 system_prompt=self._system_prompt,
+                toolbox=self._make_toolbox,
                 render_mode=self.render_mode,
             )
             other._np_random = copy.deepcopy(self._np_random)
@@ -230,11 +235,15 @@ class ISEEnv(gym.Env[Observation, Message]):
 
     def _bind(self, scenario: Scenario) -> None:
         """Take over the scenario's tools; spaces stay those of `__init__` so that vector envs agree on them."""
-        if scenario.tools != self._tools:
+        if self._make_toolbox is None and scenario.tools != self._tools:
             self.tool_schemas = tool_schemas(scenario.tools)
 
     def _toolbox(self, scenario: Scenario) -> Toolbox:
-        return Toolbox(scenario.tools, self._live_workspace())
+        if self._make_toolbox is None:
+            return Toolbox(scenario.tools, self._live_workspace())
+        made = self._make_toolbox(scenario, self._live_workspace())
+        self.tool_schemas = made.schemas
+        return made
 
     def _prompt(self, scenario: Scenario) -> str:
         return self._system_prompt if self._system_prompt is not None else scenario.system_prompt

@@ -291,7 +291,7 @@ class Episode:
         with _Timer(self.timings, "checks_s"):
             self._tree = self.workspace.manifest()
             self._digest = self._tree.digest()
-            self._board.verify(self.workspace, self._tree)
+            self._board.verify(self.workspace, self._tree, self.over)
 
     def _settle(self) -> None:
         """When the episode has ended, look once more at the sub-goals and name the outcome."""
@@ -313,6 +313,8 @@ class Episode:
             self._truncate("messages")
         elif self.counts["tool_calls"] >= budget.tool_calls:
             self._truncate("tool calls")
+        elif 0 < budget.agent_turns <= sum(m["role"] == "assistant" for m in self.messages):
+            self._truncate("agent turns")
         elif time.monotonic() - self._clock >= budget.seconds:
             self._truncate("seconds")
 

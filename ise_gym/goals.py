@@ -53,24 +53,26 @@ class GoalBoard:
                     self._drop(old)
         self.reached = upto
 
-    def verify(self, workspace: Workspace, tree: Manifest) -> None:
+    def verify(self, workspace: Workspace, tree: Manifest, over: bool = False) -> None:
         """Run the checks of every request made so far, but for frozen ones and those whose folder is unchanged.
 
         Args:
             workspace: where the checks look.
             tree: its present manifest.
+            over: the episode has ended, so final sub-goals are judged too.
         """
         for request in self.scenario.requests[: self.reached]:
             if request.name in self.frozen:
                 continue
-            if request.folder:
+            at_last = over and any(goal.final for goal in request.subgoals)
+            if request.folder and not at_last:
                 digest = tree.below(request.folder).digest()
                 if self._verified_at.get(request.name) == digest:
                     continue
                 self._verified_at[request.name] = digest
             for goal in request.subgoals:
                 key = goal_key(request, goal)
-                if key in self.verdicts:
+                if key in self.verdicts and (over or not goal.final):
                     self.verdicts[key], self.reasons[key] = self._run(goal, workspace)
 
     def open_goals(self, request_name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -82,6 +84,8 @@ class GoalBoard:
                 continue
             for goal in request.subgoals:
                 key = goal_key(request, goal)
+                if goal.final:
+                    continue
                 if key in self.verdicts and (request.name == request_name or not self.verdicts[key]):
                     (passed if self.verdicts[key] else failed).append(goal.name)
         return tuple(passed), tuple(failed)

@@ -36,10 +36,15 @@ class Check(Protocol):
 
 @dataclass(frozen=True)
 class SubGoal:
-    """One verifiable piece of what a request asks for: passes when all of its checks pass."""
+    """One verifiable piece of what a request asks for: passes when all of its checks pass.
+
+    A ``final`` one can only be judged once the episode is over (a benchmark's grader, say): its checks run then and
+    not before, and the user never sees it as evidence.
+    """
 
     name: str
     checks: tuple[Check, ...]
+    final: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,12 +113,16 @@ class Persona:
 
 @dataclass(frozen=True)
 class Budget:
-    """When an episode is truncated. ``seconds`` counts wall time and is the one nondeterministic limit."""
+    """When an episode is truncated; ``agent_turns`` counts the agent's messages, 0 is no limit.
+
+    ``seconds`` counts wall time and is the one nondeterministic limit.
+    """
 
     user_turns: int = 24
     messages: int = 600
     tool_calls: int = 300
     seconds: float = 1800.0
+    agent_turns: int = 0
 
 
 @dataclass(frozen=True)

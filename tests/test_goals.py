@@ -44,6 +44,17 @@ def test_goals_superseded_within_one_turn_are_dropped(workspace):
     assert board.verdicts == {"b: x holds 2": True} and board.score == 1.0
 
 
+def test_final_goals_are_judged_when_the_episode_is_over_and_are_no_evidence_before(workspace):
+    final = SubGoal("graded", (FileHolds("x", "1"),), final=True)
+    board = GoalBoard(make_scenario(requests=(Request("a", "a", subgoals=(final,), folder="."),)))
+    board.reach("a")
+    workspace.write("x", b"1")
+    board.verify(workspace, workspace.manifest())
+    assert board.score == 0.0 and board.open_goals("a") == ((), ())
+    board.verify(workspace, workspace.manifest(), over=True)
+    assert board.score == 1.0 and board.open_goals("a") == ((), ())
+
+
 def test_goals_not_asked_for_yet_do_not_pass(workspace):
     board = GoalBoard(make_scenario(requests=_requests()))
     board.reach("a")
