@@ -11,6 +11,7 @@ from typing import Any
 from ise_gym.checks.base import BaseCheck
 from ise_gym.checks.command import CommandCheck
 from ise_gym.checks.content import CsvCheck, JsonCheck, JsonLinesCheck, TextCheck, YamlCheck
+from ise_gym.checks.cron import CronCheck
 from ise_gym.checks.files import AbsentCheck, ArchiveCheck, ExistsCheck, ModeCheck, TreeCheck, UnchangedCheck
 from ise_gym.checks.services import CalendarCheck, ChatCheck, MailCheck
 
@@ -30,6 +31,7 @@ CHECKS: dict[str, type[BaseCheck]] = {
     "mail": MailCheck,
     "chat": ChatCheck,
     "calendar": CalendarCheck,
+    "cron": CronCheck,
 }
 """The checks by the name that a task file uses."""
 

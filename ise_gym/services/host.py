@@ -20,6 +20,7 @@ from ise_gym.services.calendars import CalendarSite
 from ise_gym.services.chat import ChatSite
 from ise_gym.services.http import front_for
 from ise_gym.services.mail import MailServer, converse
+from ise_gym.services.scheduler import Scheduler
 from ise_gym.services.site import Request, Response, Site
 from ise_gym.services.spec import ServiceSpec, make_spec
 from ise_gym.services.web import WebSite
@@ -81,6 +82,9 @@ class ServiceHost:
                 self.sites[spec.host] = _SITES[spec.kind](spec.data, known.get(spec.host))
         mail = [spec.data for spec in self.specs if spec.kind == "mail"]
         self.mail = MailServer(mail, known.get("mail:")) if mail else None
+        self.scheduler = Scheduler(
+            [spec.data for spec in self.specs if spec.kind == "cron"], known.get("cron:")
+        )
         self._lock = threading.Lock()
         self._doors: list[_Door] = []
 
@@ -121,6 +125,7 @@ class ServiceHost:
             state = {host: site.state for host, site in self.sites.items()}
             if self.mail is not None:
                 state["mail:"] = self.mail.state
+            state["cron:"] = self.scheduler.state
             specs = [[spec.kind, spec.data] for spec in self.specs]
             return json.dumps({"specs": specs, "state": state}, ensure_ascii=False)
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ise_gym.errors import nearest
+from ise_gym.services.jobs import CronModel
 
 
 class _Model(BaseModel):
@@ -148,11 +149,12 @@ class CalendarModel(_Model):
     faults: list[FaultModel] = Field(default_factory=list)
 
 
-KINDS: dict[str, type[_Model]] = {
+KINDS: dict[str, type[BaseModel]] = {
     "web": WebModel,
     "mail": MailModel,
     "chat": ChatModel,
     "calendar": CalendarModel,
+    "cron": CronModel,
 }
 """The kinds of service and what each one's data look like."""
 
@@ -166,7 +168,7 @@ class ServiceSpec:
 
     @property
     def host(self) -> str:
-        """The host name (mail: the domain) that it answers to."""
+        """The host name (mail and cron: the domain) that it answers to."""
         return str(self.data.get("host") or self.data.get("domain"))
 
 

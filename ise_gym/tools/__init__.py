@@ -11,6 +11,7 @@ from ise_gym.errors import UserError, nearest
 from ise_gym.messages import ToolSchema
 from ise_gym.tools.apply_patch import APPLY_PATCH
 from ise_gym.tools.base import Tool
+from ise_gym.tools.cron import CRON
 from ise_gym.tools.edit import EDIT
 from ise_gym.tools.files import READ, WRITE
 from ise_gym.tools.memory import MEMORY_GET, MEMORY_SEARCH
@@ -36,6 +37,7 @@ TOOLS: dict[str, Tool] = {
         SESSION_STATUS,
         WEB_FETCH,
         WEB_SEARCH,
+        CRON,
     )
 }
 """Every tool there is, by name."""

@@ -411,11 +411,11 @@ class AgentWorkspace(ABC):
         with self._lock:
             if self._closed:
                 raise WorkspaceError("the workspace is closed")
+            self._end_services()  # a scheduler may be there though nothing was done in the box
             if not (self._fresh and self.alive):
                 old, self._box = self._box, None
                 if old is not None:
                     old.kill()
-                self._end_services()
                 self._end_sessions()
                 self._commands = {}
                 self._shells = 0
