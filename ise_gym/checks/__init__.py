@@ -14,6 +14,7 @@ from ise_gym.checks.content import CsvCheck, JsonCheck, JsonLinesCheck, TextChec
 from ise_gym.checks.cron import CronCheck
 from ise_gym.checks.files import AbsentCheck, ArchiveCheck, ExistsCheck, ModeCheck, TreeCheck, UnchangedCheck
 from ise_gym.checks.services import CalendarCheck, ChatCheck, MailCheck
+from ise_gym.checks.speech import SpeechCheck
 
 CHECKS: dict[str, type[BaseCheck]] = {
     "exists": ExistsCheck,
@@ -32,6 +33,7 @@ CHECKS: dict[str, type[BaseCheck]] = {
     "chat": ChatCheck,
     "calendar": CalendarCheck,
     "cron": CronCheck,
+    "speech": SpeechCheck,
 }
 """The checks by the name that a task file uses."""
 

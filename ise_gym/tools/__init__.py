@@ -20,6 +20,7 @@ from ise_gym.tools.process import PROCESS
 from ise_gym.tools.schema import schema_hash
 from ise_gym.tools.session import SESSION_STATUS
 from ise_gym.tools.shell import EXEC
+from ise_gym.tools.tts import TTS
 from ise_gym.tools.web import WEB_FETCH, WEB_SEARCH
 
 TOOLS: dict[str, Tool] = {
@@ -38,6 +39,7 @@ TOOLS: dict[str, Tool] = {
         WEB_FETCH,
         WEB_SEARCH,
         CRON,
+        TTS,
     )
 }
 """Every tool there is, by name."""
