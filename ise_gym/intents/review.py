@@ -33,7 +33,8 @@ class Finding:
     Attributes:
         task: its name.
         seed: of the instance it was found with; -1 for findings about the file itself.
-        kind: template, wording, recoverable, variety, idle, early, step, expert, undone, key, writes, infrastructure.
+        kind: template, wording, recoverable, variety, idle, early, step, expert, undone, key, mutant, writes or
+            infrastructure.
         detail: what, where, and what was found instead.
     """
 

@@ -1,12 +1,14 @@
-"""Proves one task in a live workspace: the expert's plan passes, doing nothing and leaving out a key step don't.
+"""Proves one task in a live workspace: the expert passes; idleness, a missing key step and wrong answers don't.
 
-Per seed: everything asked with all mistakes, request by request; then, from the state before each request,
-the plan without each of its key steps; then only the required requests without mistakes.
+Per thorough seed: everything asked with all mistakes, request by request; after each, wrong answers
+(`ise_gym.rollout.damage`) and, from the state before it, the plan without each of its key steps; then only the
+required requests without mistakes. The other seeds ask whether the expert passes, in one run each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ise_gym.agents.background import resolved
 from ise_gym.errors import UserError
@@ -14,75 +16,168 @@ from ise_gym.intents.instance import RequestInstance, TaskInstance, instantiate
 from ise_gym.intents.review import Finding, review, review_texts
 from ise_gym.intents.taskfile import TaskSpec
 from ise_gym.messages import Message, assistant, tool_call
+from ise_gym.rollout.damage import Damage, Known
 from ise_gym.scenario import DEFAULT_TOOLS, PlanStep
 from ise_gym.services import start_services
 from ise_gym.tools.dispatch import Toolbox
-from ise_gym.workspace.base import SeedFile, Snapshot, Workspace
+from ise_gym.workspace.base import Manifest, SeedFile, Snapshot, Workspace, diff_manifests
+
+THOROUGH_SEEDS = 3
+"""On so many seeds of a task idleness, missing key steps and wrong answers are tried, on the rest the expert only."""
+
+Rights = tuple[str, Mapping[str, Mapping[str, bytes]]]
+"""An instance's root and what its outputs hold when they are right: request → place → content."""
 
 
-def prove_in(task: TaskSpec, seeds: Iterable[int], workspace: Workspace) -> list[Finding]:
+@dataclass
+class Proved:
+    """What came of proving one task: ``mutants`` wrong answers were tried, ``survived`` of them passed all checks."""
+
+    findings: list[Finding] = field(default_factory=list)
+    mutants: int = 0
+    survived: int = 0
+
+
+def prove_in(
+    task: TaskSpec, seeds: Iterable[int], workspace: Workspace, thorough: int = THOROUGH_SEEDS
+) -> Proved:
     """Prove a task on some seeds in an open workspace, which is reset again and again.
+
+    Args:
+        task: the loaded task.
+        seeds: which instances.
+        workspace: where they are played.
+        thorough: on how many of the seeds, from the first, everything is tried.
 
     Raises:
         WorkspaceError: the sandbox failed.
     """
     try:
-        found = review(task)
+        proved = Proved(review(task))
     except UserError as error:
-        return [Finding(task.name, -1, "template", str(error))]
-    for seed in seeds:
-        found.extend(prove_seed(task, seed, workspace))
-    return found
+        return Proved([Finding(task.name, -1, "template", str(error))])
+    rights: Rights = ("", {})
+    for count, seed in enumerate(seeds):
+        if count < thorough:
+            rights = prove_seed(task, seed, workspace, proved, rights)
+        else:
+            prove_expert(task, seed, workspace, proved, with_everything=count % 2 == 0)
+    return proved
 
 
-def prove_seed(task: TaskSpec, seed: int, workspace: Workspace) -> list[Finding]:
-    """Prove one instance."""
+def prove_seed(
+    task: TaskSpec, seed: int, workspace: Workspace, proved: Proved, rights: Rights = ("", {})
+) -> Rights:
+    """Prove one instance thoroughly; adds to ``proved`` and returns what right outputs hold.
+
+    Args:
+        task: the loaded task.
+        seed: of the instance.
+        workspace: where it is played.
+        proved: collects what is found.
+        rights: what this returned for another instance: its outputs are wrong answers here.
+    """
     try:
         full = instantiate(task, seed, asked="all", mistakes="all")
         plain = instantiate(task, seed, asked="required", mistakes="none")
     except UserError as error:
-        return [Finding(task.name, seed, "template", str(error))]
-    thorough = _Proof(full, workspace)
-    thorough.with_everything()
-    sparing = _Proof(plain, workspace)
-    sparing.without_mistakes()
-    return [*review_texts(full), *thorough.found, *sparing.found]
+        proved.findings.append(Finding(task.name, seed, "template", str(error)))
+        return rights
+    proved.findings.extend(review_texts(full))
+    thorough = _Proof(full, workspace, proved)
+    found = thorough.with_everything(rights)
+    _Proof(plain, workspace, proved).play_through("after the plan without mistakes")
+    return full.root, found
+
+
+def prove_expert(
+    task: TaskSpec, seed: int, workspace: Workspace, proved: Proved, with_everything: bool
+) -> None:
+    """Prove of one instance that the expert passes, in a single run.
+
+    Args:
+        task: the loaded task.
+        seed: of the instance.
+        workspace: where it is played.
+        proved: collects what is found.
+        with_everything: all requests with all mistakes; else the drawn requests without mistakes.
+    """
+    try:
+        if with_everything:
+            instance = instantiate(task, seed, asked="all", mistakes="all")
+        else:
+            instance = instantiate(task, seed, asked="drawn", mistakes="none")
+    except UserError as error:
+        proved.findings.append(Finding(task.name, seed, "template", str(error)))
+        return
+    proved.findings.extend(review_texts(instance))
+    when = "after the plan with all mistakes" if with_everything else "after the plan without mistakes"
+    _Proof(instance, workspace, proved).play_through(when)
 
 
 class _Proof:
     """One run through one instance."""
 
-    def __init__(self, instance: TaskInstance, workspace: Workspace) -> None:
-        self.instance, self.workspace = instance, workspace
-        self.found: list[Finding] = []
+    def __init__(self, instance: TaskInstance, workspace: Workspace, proved: Proved) -> None:
+        self.instance, self.workspace, self.proved = instance, workspace, proved
+        self.failed: set[str] = set()
         self.start: dict[str, SeedFile] = {file.path: file for file in instance.files}
         workspace.reset()
         workspace.seed(instance.files)
         start_services(workspace, instance.services)
 
-    def with_everything(self) -> None:
-        """All requests with all mistakes: goals are open before, hold after, and need each key step."""
+    def with_everything(self, rights: Rights) -> dict[str, Mapping[str, bytes]]:
+        """All requests with all mistakes: goals are open before, hold after, and need each key step.
+
+        Returns what the right outputs of each request hold.
+        """
         for request in self.instance.requests:
             for goal in self._holding(request):
                 self._note("idle", f"{request.name}: '{goal}' holds in the untouched workspace")
+        known = Known({path: file.content for path, file in self.start.items()})
+        found: dict[str, Mapping[str, bytes]] = {}
         for request in self.instance.requests:
             for goal in self._holding(request):
                 self._note("early", f"{request.name}: '{goal}' already holds before its request is worked on")
             before = self.workspace.snapshot()
+            tree = self.workspace.manifest()
             fine = self._play(request, request.plan)
             fine = self._goals_hold(request, "after the plan with all mistakes") and fine
             after = self.workspace.snapshot()
             if fine:
+                theirs = (rights[0], rights[1].get(request.name, {}))
+                found[request.name] = self._wrong_answers(request, tree, known, before, theirs)
                 self._without_key_steps(request, before)
                 self.workspace.restore(after)
+            now = self.workspace.manifest()
+            known.update(self.workspace, now, diff_manifests(tree, now))
         self._still_hold()
+        return found
 
-    def without_mistakes(self) -> None:
+    def play_through(self, when: str) -> None:
         """The plans as they are, one after the other."""
         for request in self.instance.requests:
             self._play(request, request.plan)
-            self._goals_hold(request, "after the plan without mistakes")
+            self._goals_hold(request, when)
         self._still_hold()
+
+    def _wrong_answers(
+        self,
+        request: RequestInstance,
+        before: Manifest,
+        known: Known,
+        earlier: Snapshot,
+        other: tuple[str, Mapping[str, bytes]],
+    ) -> Mapping[str, bytes]:
+        damage = Damage(
+            self.workspace, self.start, request, self.instance.root, before, known, earlier, other
+        )
+        outcome = damage.assess()
+        self.proved.mutants += outcome.made
+        self.proved.survived += len(outcome.survivors)
+        for text in outcome.survivors:
+            self._note("mutant", text)
+        return outcome.contents
 
     def _without_key_steps(self, request: RequestInstance, before: Snapshot) -> None:
         steps = [step for step in request.plan if not step.mistake]
@@ -120,6 +215,7 @@ class _Proof:
         problems = self._problems(request)
         for problem in problems:
             self._note("expert", f"{problem} {when}")
+            self.failed.add(request.name)
         if self.workspace.digest() != digest:
             self._note("writes", f"{request.name}: running its checks changes the workspace")
         return not problems
@@ -127,9 +223,8 @@ class _Proof:
     def _still_hold(self) -> None:
         """At the end, what no later request supersedes must hold still (or again)."""
         replaced = {name for request in self.instance.requests for name in request.supersedes}
-        failed_before = {finding.detail.split(":")[0] for finding in self.found if finding.kind == "expert"}
         for request in self.instance.requests:
-            if request.name not in replaced and request.name not in failed_before:
+            if request.name not in replaced and request.name not in self.failed:
                 for problem in self._problems(request):
                     self._note("undone", f"{problem} after the later requests (supersedes missing?)")
 
@@ -151,7 +246,7 @@ class _Proof:
         ]
 
     def _note(self, kind: str, detail: str) -> None:
-        self.found.append(Finding(self.instance.task, self.instance.seed, kind, detail))
+        self.proved.findings.append(Finding(self.instance.task, self.instance.seed, kind, detail))
 
 
 def shown(step: PlanStep) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 from ise_gym.errors import UserError, WorkspaceError, nearest
 from ise_gym.intents.review import Finding
 from ise_gym.intents.taskfile import TaskSpec, load_task, load_tasks
-from ise_gym.rollout.proof import prove_in
+from ise_gym.rollout.proof import THOROUGH_SEEDS, Proved, prove_in
 from ise_gym.workspace import open_workspace
 
 OnProgress = Callable[["Row", int, int], None]
@@ -27,12 +27,23 @@ OnProgress = Callable[["Row", int, int], None]
 
 @dataclass(frozen=True)
 class Row:
-    """The outcome of one task: proved when there are no findings."""
+    """The outcome of one task: proved when there are no findings.
+
+    Attributes:
+        task: its name.
+        seeds: how many instances were proved.
+        seconds: wall time.
+        findings: what is wrong.
+        mutants: how many wrong answers were tried on it.
+        survived: how many of them passed all checks; each is a finding as well.
+    """
 
     task: str
     seeds: int
     seconds: float
     findings: tuple[Finding, ...] = ()
+    mutants: int = 0
+    survived: int = 0
 
     @property
     def ok(self) -> bool:
@@ -41,10 +52,23 @@ class Row:
 
 
 @dataclass
+class Counts:
+    """Sums over the tasks of one domain; ``seconds`` is their time added up, whichever worker it was."""
+
+    tasks: int = 0
+    failed: int = 0
+    instances: int = 0
+    mutants: int = 0
+    survived: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
 class Report:
     """The outcome of a check of many tasks."""
 
     rows: list[Row] = field(default_factory=list)
+    seconds: float = 0.0
 
     @property
     def ok(self) -> bool:
@@ -56,17 +80,37 @@ class Report:
         """Return all findings in order of task."""
         return [finding for row in self.rows for finding in row.findings]
 
+    @property
+    def domains(self) -> dict[str, Counts]:
+        """Return what was counted in each domain."""
+        found: dict[str, Counts] = {}
+        for row in self.rows:
+            counts = found.setdefault(row.task.split("/")[0], Counts())
+            counts.tasks += 1
+            counts.failed += not row.ok
+            counts.instances += row.seeds
+            counts.mutants += row.mutants
+            counts.survived += row.survived
+            counts.seconds = round(counts.seconds + row.seconds, 3)
+        return dict(sorted(found.items()))
+
     def to_json(self) -> dict[str, Any]:
-        """Return the report as JSON-able data."""
+        """Return the report as JSON-able data; the rows' seconds add up to more than ``seconds`` with workers."""
         return {
             "ok": self.ok,
             "tasks": len(self.rows),
             "failed": sum(not row.ok for row in self.rows),
+            "mutants": sum(row.mutants for row in self.rows),
+            "mutants_survived": sum(row.survived for row in self.rows),
+            "seconds": self.seconds,
+            "domains": {name: asdict(counts) for name, counts in self.domains.items()},
             "rows": [asdict(row) | {"ok": row.ok} for row in self.rows],
         }
 
 
-def prove(task: TaskSpec, seeds: Iterable[int], backend: str = "auto") -> list[Finding]:
+def prove(
+    task: TaskSpec, seeds: Iterable[int], backend: str = "auto", thorough: int = THOROUGH_SEEDS
+) -> Proved:
     """Prove one task in a workspace of its own; a sandbox that fails is tried once more, then reported."""
     chosen = list(seeds)
     problem = ""
@@ -74,12 +118,12 @@ def prove(task: TaskSpec, seeds: Iterable[int], backend: str = "auto") -> list[F
         try:
             workspace = open_workspace(backend)
             try:
-                return prove_in(task, chosen, workspace)
+                return prove_in(task, chosen, workspace, thorough)
             finally:
                 workspace.close()
         except WorkspaceError as error:
             problem = str(error)
-    return [Finding(task.name, -1, "infrastructure", f"the sandbox failed twice: {problem}")]
+    return Proved([Finding(task.name, -1, "infrastructure", f"the sandbox failed twice: {problem}")])
 
 
 def select_tasks(names: Sequence[str], folders: Sequence[Path] | None = None) -> list[TaskSpec]:
@@ -115,6 +159,7 @@ def check_tasks(
     *,
     folders: Sequence[Path] | None = None,
     backend: str = "auto",
+    thorough: int = THOROUGH_SEEDS,
 ) -> Report:
     """Prove the named tasks (all without names) on seeds 0 … n-1, or on the given ones.
 
@@ -125,7 +170,9 @@ def check_tasks(
         on_progress: called in this process after each task.
         folders: where tasks are looked up instead of the catalog.
         backend: see `ise_gym.workspace.open_workspace`.
+        thorough: on how many seeds more is tried than whether the expert passes; see `prove_in`.
     """
+    begun = time.monotonic()
     tasks = select_tasks(names, folders)
     chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
     report = Report()
@@ -137,11 +184,13 @@ def check_tasks(
 
     if workers <= 1 or len(tasks) == 1:
         for task in tasks:
-            note(_row(task, chosen, backend))
+            note(_row(task, chosen, backend, thorough))
     else:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context) as pool:
-            waiting: list[Future[Row]] = [pool.submit(_row, task, chosen, backend) for task in tasks]
+            waiting: list[Future[Row]] = [
+                pool.submit(_row, task, chosen, backend, thorough) for task in tasks
+            ]
             try:
                 for done in as_completed(waiting):
                     note(done.result())
@@ -149,13 +198,22 @@ def check_tasks(
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
     report.rows.sort(key=lambda row: row.task)
+    report.seconds = round(time.monotonic() - begun, 3)
     return report
 
 
-def _row(task: TaskSpec, seeds: Sequence[int], backend: str) -> Row:
+def _row(task: TaskSpec, seeds: Sequence[int], backend: str, thorough: int) -> Row:
     begun = time.monotonic()
-    found = prove(task, seeds, backend)
-    return Row(task.name, len(seeds), round(time.monotonic() - begun, 3), tuple(found))
+    proved = prove(task, seeds, backend, thorough)
+    seconds = round(time.monotonic() - begun, 3)
+    return Row(
+        task.name,
+        len(seeds),
+        seconds,
+        tuple(proved.findings),
+        mutants=proved.mutants,
+        survived=proved.survived,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -165,17 +223,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--backend", default="auto")
+    parser.add_argument("--thorough", type=int, default=THOROUGH_SEEDS)
     options = parser.parse_args(arguments)
 
     def show(row: Row, done: int, total: int) -> None:
         verdict = "ok" if row.ok else f"{len(row.findings)} findings"
-        print(f"[{done}/{total}] {row.task}: {verdict} ({row.seconds:.1f} s)", flush=True)
+        print(
+            f"[{done}/{total}] {row.task}: {verdict} ({row.mutants} mutants, {row.seconds:.1f} s)", flush=True
+        )
         for finding in row.findings:
             print(f"    seed {finding.seed} {finding.kind}: {finding.detail}", flush=True)
 
     try:
         report = check_tasks(
-            options.names, options.seeds, options.workers, on_progress=show, backend=options.backend
+            options.names,
+            options.seeds,
+            options.workers,
+            show,
+            backend=options.backend,
+            thorough=options.thorough,
         )
     except UserError as error:
         print(error, file=sys.stderr)

@@ -10,9 +10,9 @@ import pytest
 from intents.tasks import GOOD, task_with, write_task
 from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.intents.review import Finding, review, variety
-from ise_gym.intents.taskfile import load_task, load_tasks
+from ise_gym.intents.taskfile import TaskSpec, load_task, load_tasks
 from ise_gym.rollout import prove as prove_module
-from ise_gym.rollout.proof import prove_seed
+from ise_gym.rollout.proof import Proved, prove_seed
 from ise_gym.rollout.prove import Row, check_tasks, main, prove, select_tasks
 from ise_gym.workspace import Workspace, open_workspace
 
@@ -27,6 +27,12 @@ def box() -> Iterator[Workspace]:
     workspace.close()
 
 
+def found_in(task: TaskSpec, seed: int, box: Workspace) -> list[Finding]:
+    proved = Proved()
+    prove_seed(task, seed, box, proved)
+    return proved.findings
+
+
 def kinds(found: list[Finding]) -> set[str]:
     return {finding.kind for finding in found}
 
@@ -34,7 +40,7 @@ def kinds(found: list[Finding]) -> set[str]:
 def test_a_sound_task_is_proved(tmp_path: Path, box: Workspace) -> None:
     task = task_with(tmp_path)
     assert review(task) == []
-    assert [finding for seed in range(2) for finding in prove_seed(task, seed, box)] == []
+    assert [finding for seed in range(2) for finding in found_in(task, seed, box)] == []
 
 
 COUNT = '- exec: {command: "wc -l < {{ root }}/list.txt > {{ target }}"}\n        key: true'
@@ -69,7 +75,7 @@ MISTAKE = '- read: {path: "{{ root }}/lists.txt"}\n              fails: true'
 def test_each_fault_is_found(
     tmp_path: Path, box: Workspace, old: str, new: str, kind: str, words: str
 ) -> None:
-    found = prove_seed(task_with(tmp_path, (old, new)), 0, box)
+    found = found_in(task_with(tmp_path, (old, new)), 0, box)
     assert any(finding.kind == kind and words in finding.detail for finding in found), found
 
 
@@ -77,8 +83,8 @@ def test_a_plan_may_look_after_what_it_left_running(tmp_path: Path, box: Workspa
     slow = COUNT.replace("wc -l <", "sleep 0.2; wc -l <").replace('"}', '", background: true}')
     poll = '\n      - process: {action: poll, sessionId: "@sleep 0.2", timeout: 20000}'
     task = task_with(tmp_path, (COUNT, slow + poll))
-    assert prove_seed(task, 0, box) == []
-    lost = prove_seed(task_with(tmp_path, (COUNT, slow + poll.replace("@sleep 0.2", "@sleep 0.3"))), 0, box)
+    assert found_in(task, 0, box) == []
+    lost = found_in(task_with(tmp_path, (COUNT, slow + poll.replace("@sleep 0.2", "@sleep 0.3"))), 0, box)
     assert any(f.kind == "step" and "no background process 'proc_0'" in f.detail for f in lost), lost
 
 
@@ -91,7 +97,7 @@ def test_a_goal_that_an_earlier_request_reaches_is_found(tmp_path: Path, box: Wo
         (COUNT, both),
         ('- text: {path: "{{ target }}", equals: "{{ limit }}"}', '- text: {path: "{{ root }}/limit", equals: "{{ limit }}"}'),
     )  # fmt: skip
-    assert "early" in kinds(prove_seed(task, 0, box))
+    assert "early" in kinds(found_in(task, 0, box))
 
 
 def test_wordings_that_hide_a_parameter_are_found(tmp_path: Path) -> None:
@@ -133,7 +139,7 @@ def test_wordings_must_differ_over_the_registers(tmp_path: Path, box: Workspace)
         ('"make that {{ limit }} in {{ target }}"', one),
         ('"Could you put {{ limit }} into {{ target }} instead?"', one),
     )
-    assert any("four different wordings" in f.detail for f in prove_seed(same, 0, box))
+    assert any("four different wordings" in f.detail for f in found_in(same, 0, box))
 
 
 def test_many_tasks_are_checked_in_parallel_with_progress(tmp_path: Path, box: Workspace) -> None:
@@ -164,7 +170,7 @@ def test_a_sandbox_that_fails_is_tried_again_and_then_reported(
         raise WorkspaceError("the box died")
 
     monkeypatch.setattr(prove_module, "open_workspace", dying)
-    (finding,) = prove(task, [0], "bubblewrap")
+    (finding,) = prove(task, [0], "bubblewrap").findings
     assert finding.kind == "infrastructure" and "the box died" in finding.detail and len(opened) == 2
 
 
