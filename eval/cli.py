@@ -38,7 +38,7 @@ def run(
     suite: Annotated[str, typer.Option(help="Suite by name (builtin, demo-easy, claweval) or a YAML file.")],
     agent: Annotated[
         str,
-        typer.Option(help="Who acts: expert, openai:MODEL, transformers:DIR; claweval: vacuous, explorer."),
+        typer.Option(help="Who acts: expert, openai:MODEL, transformers:DIR; claweval: vacuous, explorer, diligent."),
     ],
     out: Annotated[Path, typer.Option(help="Run folder; the same command resumes it.")],
     adapter: Annotated[
@@ -72,7 +72,7 @@ def run(
     claw_eval: Annotated[
         Path | None, typer.Option(help="claweval: checkout of the benchmark.", show_default="none")
     ] = None,
-    protocol: Annotated[str, typer.Option(help="claweval: upstream.")] = "upstream",
+    protocol: Annotated[str, typer.Option(help="claweval: upstream (its own loop) or env.")] = "upstream",
     tasks: Annotated[
         str, typer.Option(help="claweval: T, C, M, a tag, a file of ids, ids, or a glob.")
     ] = "T",

@@ -1,4 +1,4 @@
-"""Two scripted agents without a model: what a benchmark gives to one that does nothing, or only looks around.
+"""Scripted agents without a model: what a benchmark gives to one that does nothing, only looks around, or digs.
 
 They calibrate a suite (a task that the vacuous agent passes measures nothing) and make runs repeatable, which
 is what comparing two harnesses needs.
@@ -6,13 +6,16 @@ is what comparing two harnesses needs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ise_gym.agents import make_agent
 from ise_gym.agents.base import Agent
 from ise_gym.errors import UserError
-from ise_gym.messages import Message, ToolSchema, assistant, tool_call
+from ise_gym.messages import Message, ToolSchema, assistant, canonical_json, tool_call, tool_calls_of
 from ise_gym.scenario import Scenario
 
 
@@ -56,6 +59,84 @@ class ExplorerAgent(VacuousAgent):
         return assistant("Summary of what I found:\n" + "\n".join(found))
 
 
+class DiligentAgent(VacuousAgent):
+    """Works a task as far as that goes without understanding it.
+
+    It calls what needs no arguments, takes ids and names out of the answers into the next calls, several in one
+    message, drafts and creates, but sends, deletes and pays nothing, and reports all that it found.
+    """
+
+    name = "diligent"
+    rounds = 5
+    calls_a_round = 8
+    values_a_property = 4
+    _LEFT_ALONE = re.compile(
+        r"(?i)send|delete|remove|cancel|forward|submit|pay|publish|screenshot|media|download"
+    )
+
+    def act(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> Message:
+        """Make the next calls, or report."""
+        made = [call["function"] for message in messages for call in tool_calls_of(message)]
+        done = {(function["name"], canonical_json(json.loads(function["arguments"]))) for function in made}
+        rounds = sum(bool(tool_calls_of(message)) for message in messages)
+        results = [message["content"] for message in messages if message["role"] == "tool"]
+        if rounds < self.rounds:
+            fresh = (
+                tool_call(name, arguments)
+                for name, arguments in self._candidates(tools, _values(results))
+                if (name, canonical_json(arguments)) not in done
+            )
+            if calls := list(itertools.islice(fresh, self.calls_a_round)):
+                return assistant("", calls)
+        return assistant("Report. Found:\n" + "\n".join(result[:1500] for result in results))
+
+    def _candidates(
+        self, tools: Sequence[ToolSchema], values: Mapping[str, Sequence[Any]]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        for tool in tools:
+            function = tool["function"]
+            if self._LEFT_ALONE.search(function["name"]):
+                continue
+            schema = function["parameters"]
+            required = list(schema.get("required") or ())
+            blank = made_up(schema)
+            options = [
+                list(values.get(name) or (values.get("id", ()) if name.endswith("_id") else ()))[
+                    : self.values_a_property
+                ]
+                or [blank[name]]
+                for name in required
+            ]
+            for chosen in itertools.islice(itertools.product(*options), self.values_a_property):
+                yield function["name"], dict(zip(required, chosen, strict=True))
+
+
+def _values(results: Sequence[str]) -> dict[str, list[Any]]:
+    """Collect the plain values of JSON answers by key, in order and without repeats."""
+    found: dict[str, list[Any]] = {}
+
+    def walk(value: Any, key: str = "") -> None:
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                walk(inner, name)
+        elif isinstance(value, list):
+            for inner in value:
+                walk(inner, key)
+        elif isinstance(value, str | int) and value not in found.setdefault(key, []):
+            found[key].append(value)
+
+    for result in results:
+        try:
+            walk(json.loads(result))
+        except ValueError:
+            continue  # plain text holds no ids
+    return found
+
+
+SCRIPTED = {agent.name: agent for agent in (VacuousAgent, ExplorerAgent, DiligentAgent)}
+"""Scripted agents by name."""
+
+
 def made_up(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Make arguments for the required properties of a JSON schema."""
     properties: Mapping[str, Any] = schema.get("properties") or {}
@@ -88,10 +169,10 @@ def make_claw_agent(spec: str, options: Mapping[str, Any]) -> Agent:
     Raises:
         UserError: unknown, or one that can only play our own scenarios.
     """
-    if spec in ("vacuous", "explorer"):
-        return VacuousAgent() if spec == "vacuous" else ExplorerAgent()
+    if spec in SCRIPTED:
+        return SCRIPTED[spec]()
     if spec.partition(":")[0] in ("expert", "lazy"):
         raise UserError(
-            f"agent '{spec}' plays our own scenarios only; here give vacuous, explorer or a model."
+            f"agent '{spec}' plays our own scenarios only; here give {', '.join(SCRIPTED)} or a model."
         )
     return make_agent(spec, **options)

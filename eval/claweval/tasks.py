@@ -258,7 +258,7 @@ def select(tasks: Sequence[ClawTask], selection: str) -> list[ClawTask]:
     if selection in tags:
         return [task for task in tasks if selection in task.file.tags]
     file = Path(selection)
-    if file.is_file():
+    if "," not in selection and file.is_file():  # a long list of ids is no file's name
         lines = (line.partition("#")[0].strip() for line in file.read_text(encoding="utf-8").splitlines())
         patterns = [line for line in lines if line]
     else:

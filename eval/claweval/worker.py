@@ -15,10 +15,13 @@ import traceback
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eval.claweval.judge import JudgeSpec
 from ise_gym.errors import UserError, WorkspaceError
+
+if TYPE_CHECKING:
+    from eval.claweval.envplay import EnvPlayer
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class WorkerPlan:
         agent, agent_options: who acts.
         judge, user: which judge and which model plays the user; None for none.
         sandbox: workspace backend of the sandbox tools; "" leaves them out.
+        protocol: upstream or env.
     """
 
     root: Path
@@ -40,6 +44,7 @@ class WorkerPlan:
     judge: JudgeSpec | None = None
     user: JudgeSpec | None = None
     sandbox: str = ""
+    protocol: str = "upstream"
 
 
 @dataclass(frozen=True)
@@ -102,22 +107,34 @@ class _Player:
         sys.path.insert(0, str(plan.root / "src"))
         os.chdir(plan.root)
         from eval.claweval.asgi import Router, routed_clients
+        from eval.claweval.benchmark import Upstream
         from eval.claweval.judge import make_client, make_user_client
-        from eval.claweval.upstream import Stage, Upstream
+        from eval.claweval.stage import Stage
 
         self._router = Router()
         self._routing = routed_clients(self._router)
         self._routing.__enter__()
         _fast_yaml()
         self._stage = Stage(
-            upstream=Upstream(plan.root, sandbox=bool(plan.sandbox), user=plan.user is not None),
+            upstream=Upstream(
+                plan.root,
+                sandbox=bool(plan.sandbox),
+                user=plan.user is not None,
+                env=plan.protocol == "env",
+            ),
             router=self._router,
             agent=self._agent,
             traces=plan.traces,
             judge=make_client(plan.judge) if plan.judge else None,
             user=make_user_client(plan.user) if plan.user else None,
         )
-        if plan.sandbox:
+        self._env: EnvPlayer | None = None
+        if plan.protocol == "env":
+            from eval.claweval.envplay import EnvPlayer
+
+            backend = plan.sandbox or "auto"
+            self._env = EnvPlayer(self._stage, backend, sandbox_tools=bool(plan.sandbox))
+        elif plan.sandbox:
             self._open_workspace()
 
     def _open_workspace(self) -> None:
@@ -143,11 +160,13 @@ class _Player:
             WorkspaceError: "sandbox",
         }
         try:
+            if self._env is not None:
+                return Answer(job, "graded", graded=self._env.play(job.folder, job.seed))
             return Answer(job, "graded", graded=play(self._stage, job.folder, job.seed))
         except UserError:
             raise
         except (AgentBroke, UserFailed, JudgeFailed, ServiceError, WorkspaceError) as error:
-            if isinstance(error, WorkspaceError):
+            if isinstance(error, WorkspaceError) and self._env is None:  # an env opens a new one by itself
                 self._open_workspace()
             return Answer(job, kinds[type(error)], reason=str(error))
         except Exception as error:
@@ -158,6 +177,8 @@ class _Player:
         self._agent.close()
         if self._stage.workspace is not None:
             self._stage.workspace.close()
+        if self._env is not None:
+            self._env.close()
         self._routing.__exit__(None, None, None)
         self._router.close()
 

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from eval.claweval import runner
+from eval.claweval import driver
 from eval.claweval.agents import made_up
 from eval.claweval.asgi import Router, routed_clients
 from eval.claweval.judge import JudgeClient, JudgeFailed, JudgeSpec, parse_judge
@@ -321,7 +321,7 @@ def test_bad_judges(spec: str, message: str) -> None:
 
 
 def test_outcomes_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "GRACE_S", 1.0)
+    monkeypatch.setattr(driver, "GRACE_S", 1.0)
     summary = run_claweval(SUITE, "explorer", tmp_path / "run", tasks="*", judge=STUB, workers=2, retries=1)
     assert outcomes(tmp_path / "run") == {
         "T901": "pass",
@@ -388,7 +388,8 @@ def test_the_benchmarks_simulated_user_speaks_through_our_client(
     talkative = parse_judge("stub:0.5")
     summary = run_claweval(SUITE, "vacuous", tmp_path / "run", tasks="C", judge=NONE, user=talkative)
     trial = next(iter(load_run(tmp_path / "run").trials.values()))
-    assert summary.rate.passed == 1 and trial.counts["user_calls"] == trial.counts["turns"] == 8
+    assert summary.rate.passed == 1
+    assert (trial.counts["user_calls"], trial.counts["turns"]) == (3, 4)  # the task allows three rounds
     dead = parse_judge("openai:m", base_url=failing_endpoint, retries=0)
     run_claweval(SUITE, "vacuous", tmp_path / "dead", tasks="C", judge=NONE, user=dead, retries=0)
     trial = next(iter(load_run(tmp_path / "dead").trials.values()))

@@ -86,9 +86,11 @@ def languages_known(known: UserKnowledge) -> frozenset[str]:
         name, lead = language_of(wish.text)
         if lead >= 2:
             found.add(name)
+        # what is masked as one long word may be a whole sentence where words have no spaces between them
+        found |= {name for name, script in _SCRIPTS.items() if len(script.findall(wish.text)) >= 3}
     if not found:
         name, lead = language_of("\n".join(wish.text for wish in known.wishes))
-        found.add(name or "en")
+        found.add(name if lead else "en")  # a word that two languages share says nothing
     return frozenset(found)
 
 

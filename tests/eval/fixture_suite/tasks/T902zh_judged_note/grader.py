@@ -6,5 +6,5 @@ from claw_eval.models.trace import DimensionScores
 
 class Grader(AbstractGrader):
     def grade(self, messages, dispatches, task, audit_data=None, judge=None):
-        verdict = judge.evaluate(task.text, messages[-1].text, "", "Is it polite?")
+        verdict = judge.evaluate(task.prompt.text, messages[-1].message.text, "", "Is it polite?")
         return DimensionScores(completion=verdict.score)

@@ -17,25 +17,47 @@ class Service(BaseModel):
     env: dict[str, str] = {}
 
 
+class Prompt(BaseModel):
+    text: str
+
+
+class Tool(BaseModel):
+    name: str
+    description: str = ""
+    input_schema: dict[str, Any] = {}
+
+
+class Endpoint(BaseModel):
+    tool_name: str
+    url: str
+    method: str = "POST"
+
+
+class Limits(BaseModel):
+    timeout_seconds: int = 30
+    max_turns: int = 8
+
+
+class User(BaseModel):
+    enabled: bool = False
+    persona: str = ""
+    max_rounds: int = 3
+    system_prompt_suffix: str = ""
+
+
 class TaskDefinition(BaseModel):
     task_id: str
-    prompt: Any
-    tools: list[dict[str, Any]] = []
-    tool_endpoints: list[dict[str, str]] = []
+    prompt: Prompt
+    tools: list[Tool] = []
+    tool_endpoints: list[Endpoint] = []
     services: list[Service] = []
     local_grader_files: list[str] = []
-    max_turns: int = 8
-    user_agent: Any = None
+    environment: Limits = Limits()
+    user_agent: User = User()
 
-    @property
-    def text(self) -> str:
-        return self.prompt.text
+    def get_endpoint_map(self):
+        return {endpoint.tool_name: endpoint for endpoint in self.tool_endpoints}
 
     @classmethod
-    def from_yaml(cls, path: Path) -> "TaskDefinition":
-        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        task = cls.model_validate(data)
-        task.prompt = type("Prompt", (), {"text": data["prompt"]["text"]})
-        if data.get("user_agent"):
-            task.user_agent = type("User", (), data["user_agent"])
-        return task
+    def from_yaml(cls, path):
+        return cls.model_validate(yaml.safe_load(Path(path).read_text(encoding="utf-8")))

@@ -1,73 +1,75 @@
 """The agent loop."""
 
-import json
 from pathlib import Path
 from uuid import uuid4
 
 import httpx
+
+from ..models.content import TextBlock
+from ..models.message import Message
+from ..models.trace import AuditSnapshot, TraceEnd, TraceMessage, TraceStart
+from ..trace.writer import TraceWriter
+from .dispatcher import ToolDispatcher
+
+
+def _build_initial_user_content(task, *, trace_id, writer, model_cfg, media_cfg):
+    return [TextBlock(text=task.prompt.text)]
 
 
 def run_task(
     task, provider, trace_dir, *, sandbox_tools=False, sandbox_url=None, prompt_cfg=None, model_cfg=None,
     media_cfg=None, user_agent=None,
 ):  # fmt: skip
-    system = {"role": "system", "content": prompt_cfg.greeting}
-    wire = [system, {"role": "user", "content": task.text}]
-    said = [{"role": "user", "text": task.text}]
-    dispatches = []
-    turns = 0
-    endpoints = {e["tool_name"]: e for e in task.tool_endpoints}
-    tools = [
-        {
-            "type": "function",
-            "function": {"name": t["name"], "description": "", "parameters": t["input_schema"]},
-        }
-        for t in task.tools
-    ]
-    with httpx.Client(timeout=5) as client:
-        while turns < task.max_turns:
-            answer = provider.chat(wire, tools)
+    trace_id = uuid4().hex
+    path = Path(trace_dir) / f"{task.task_id}_{trace_id[:8]}.jsonl"
+    dispatcher = ToolDispatcher(task.get_endpoint_map())
+    turns = rounds = 0
+    with TraceWriter(path) as writer:
+        writer.write_event(TraceStart(trace_id=trace_id, task_id=task.task_id, model=provider.model_id))
+        opening = _build_initial_user_content(
+            task, trace_id=trace_id, writer=writer, model_cfg=model_cfg, media_cfg=media_cfg
+        )
+        messages = [
+            Message(role="system", content=prompt_cfg.greeting),
+            Message(role="user", content=opening),
+        ]
+
+        def add(message):
+            messages.append(message)
+            writer.write_event(TraceMessage(trace_id=trace_id, message=message))
+
+        writer.write_event(TraceMessage(trace_id=trace_id, message=messages[-1]))
+        while turns < task.environment.max_turns:
+            answer = provider.chat(messages, task.tools)
             turns += 1
-            said.append({"role": "assistant", **answer})
-            if not answer["calls"]:
-                reply = user_agent.generate_response(said) if user_agent else None
-                if reply is None:
-                    break
-                wire.append({"role": "assistant", "content": answer["text"]})
-                wire.append({"role": "user", "content": reply})
-                said.append({"role": "user", "text": reply})
+            add(answer)
+            uses = [block for block in answer.content if block.type == "tool_use"]
+            if uses:
+                results = []
+                for use in uses:
+                    result, event = dispatcher.dispatch(use, trace_id)
+                    writer.write_event(event)
+                    results.append(result)
+                add(Message(role="user", content=results))
                 continue
-            wire.append(
-                {
-                    "role": "assistant",
-                    "content": answer["text"],
-                    "tool_calls": [
-                        {
-                            "id": c["id"],
-                            "type": "function",
-                            "function": {"name": c["name"], "arguments": json.dumps(c["input"])},
-                        }
-                        for c in answer["calls"]
-                    ],
-                }
-            )
-            for call in answer["calls"]:
-                where = endpoints.get(call["name"])
-                try:
-                    reply = client.post(where["url"], json=call["input"])
-                    status, body = reply.status_code, reply.json()
-                except Exception as error:
-                    status, body = (500 if where else 404), {"error": str(error)}
-                dispatches.append(
-                    {"tool_name": call["name"], "response_status": status, "response_body": body}
+            reply = None
+            if user_agent and task.user_agent.enabled and rounds < task.user_agent.max_rounds:
+                reply = user_agent.generate_response(
+                    persona=task.user_agent.persona, conversation_messages=messages
                 )
-                wire.append({"role": "tool", "tool_call_id": call["id"], "content": json.dumps(body)})
-                said.append({"role": "tool", "text": json.dumps(body), "result_of": call["id"]})
-    audit = {}
-    for service in task.services:
-        audit[service.name] = httpx.get(service.reset_endpoint.replace("/reset", "/audit")).json()
-    path = Path(trace_dir) / f"{task.task_id}_{uuid4().hex[:8]}.json"
-    end = {"total_turns": turns}
-    value = {"messages": said, "dispatches": dispatches, "audit": audit, "end": end}
-    path.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
+            if reply is None:
+                break
+            rounds += 1
+            add(Message(role="user", content=f"[user_agent]\n{reply}"))
+        for service in task.services:
+            url = service.reset_endpoint.replace("/reset", "/audit")
+            audit = AuditSnapshot(
+                trace_id=trace_id,
+                service_name=service.name,
+                audit_url=url,
+                audit_data=httpx.get(url).json(),
+            )
+            writer.write_event(audit)
+        writer.write_event(TraceEnd(trace_id=trace_id, total_turns=turns, user_agent_rounds=rounds))
+    dispatcher.close()
     return path

@@ -8,10 +8,13 @@ class UserAgent:
         self.model_id = model_id
         self.client = None
 
-    def generate_response(self, conversation):
+    def generate_response(self, persona, conversation_messages):
         for _ in range(30):
             try:
-                asked = [{"role": "user", "content": conversation[-1]["text"]}]
+                asked = [
+                    {"role": "system", "content": persona},
+                    {"role": "user", "content": conversation_messages[-1].text},
+                ]
                 reply = self.client.chat.completions.create(model=self.model_id, messages=asked)
                 text = reply.choices[0].message.content
                 return None if "[DONE]" in text else text

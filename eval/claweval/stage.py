@@ -1,0 +1,79 @@
+"""What trials are played with, one a worker, and what every trial is given: its services and a sandbox.
+
+Both protocols stand on the same stage, so that they differ in who runs the conversation and in nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from eval.claweval.asgi import Router
+from eval.claweval.benchmark import Upstream
+from eval.claweval.judge import JudgeClient
+from eval.claweval.sandbox import PORT, URL, SandboxApp
+from eval.claweval.services import InProcessServices
+from ise_gym.agents.base import Agent
+from ise_gym.errors import WorkspaceError
+from ise_gym.workspace.base import Workspace
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What trials are played with; one a worker.
+
+    Attributes:
+        judge, user: clients of the models behind the judge and the simulated user; None where there is none.
+        workspace: what the sandbox tools act on; None leaves the tools out.
+    """
+
+    upstream: Upstream
+    router: Router
+    agent: Agent
+    traces: Path
+    judge: JudgeClient | None = None
+    user: JudgeClient | None = None
+    workspace: Workspace | None = None
+
+    def begin_trial(self) -> None:
+        """Forget the last trial's questions."""
+        for model in (self.judge, self.user):
+            if model is not None:
+                model.begin_trial()
+
+    def services(self, task: Any) -> AbstractContextManager[object]:
+        """The task's services, running while the context is open."""
+        return InProcessServices(task.services, self.upstream.root, self.router)
+
+    def benchmark_judge(self) -> Any:
+        """The benchmark's judge over our client, or None."""
+        return self.upstream.judge(self.judge) if self.judge is not None else None
+
+    @contextmanager
+    def sandbox(self, workspace: Workspace) -> Iterator[SandboxApp]:
+        """Serve a workspace as the benchmark's sandbox.
+
+        Raises (on leaving):
+            WorkspaceError: it broke while it was served.
+        """
+        app = SandboxApp(workspace)
+        self.router.add(PORT, app)
+        try:
+            yield app
+            if app.broken:
+                raise WorkspaceError(app.broken)
+        finally:
+            self.router.remove(PORT)
+
+    def inject(self, task: Any, folder: Path) -> None:
+        """Let the benchmark put the task's files into the sandbox that is being served."""
+        self.upstream.SandboxRunner.inject_files(SimpleNamespace(sandbox_url=URL), task, task_dir=str(folder))
+
+
+def has_user(task: Any) -> bool:
+    """Whether a task has a simulated user of its own."""
+    return bool(getattr(getattr(task, "user_agent", None), "enabled", False))
