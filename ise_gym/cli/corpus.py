@@ -10,8 +10,8 @@ import typer
 
 from ise_gym.errors import UserError, nearest
 
-EXPORTS = ("isetrace", "openai", "trl")
-IMPORTS = ("isetrace",)
+EXPORTS = ("isetrace", "openai", "trl", "atif")
+IMPORTS = ("isetrace", "atif")
 
 
 def register(app: typer.Typer) -> None:
@@ -82,6 +82,9 @@ def filter_episodes(
     no_secrets: Annotated[
         bool, typer.Option("--no-secrets", help="Nothing in it looks like a credential.")
     ] = False,
+    no_personal: Annotated[
+        bool, typer.Option("--no-personal", help="Nothing in it looks like personal data.")
+    ] = False,
     recovery: Annotated[bool, typer.Option("--recovery", help="A failed call was recovered.")] = False,
     min_user_turns: Annotated[int, typer.Option(min=0, help="0: no bound.")] = 0,
     max_user_turns: Annotated[int, typer.Option(min=0, help="0: no bound.")] = 0,
@@ -106,6 +109,7 @@ def filter_episodes(
         min_score=min_score,
         guard_clean=guard_clean,
         no_secrets=no_secrets,
+        no_personal=no_personal,
         recovery=recovery,
         min_user_turns=min_user_turns,
         max_user_turns=max_user_turns,
@@ -123,12 +127,48 @@ def filter_episodes(
 
 def export(
     store: Annotated[Path, typer.Argument(help="Trajectory store, or a JSONL file of trajectories.")],
-    format: Annotated[str, typer.Option("--format", "-f", help="isetrace, openai or trl.")],
-    out: Annotated[Path, typer.Option(help="File to write.")],
+    format: Annotated[str, typer.Option("--format", "-f", help="isetrace, openai, trl or atif.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="File to write: .jsonl; for trl also .parquet; for atif also a folder (no suffix)."
+        ),
+    ] = None,
     passed_only: Annotated[bool, typer.Option(help="Only episodes that passed.")] = False,
+    push_to_hub: Annotated[
+        str, typer.Option(help="Publish trl rows as this dataset of the Hugging Face hub: owner/name.")
+    ] = "",
+    public: Annotated[bool, typer.Option("--public", help="Make a new dataset public.")] = False,
+    license: Annotated[str, typer.Option(help="License on the dataset's card, e.g. mit.")] = "",
+    allow_findings: Annotated[
+        bool,
+        typer.Option(
+            "--allow-findings",
+            help="Publish although something looks like a credential or personal data.",
+        ),
+    ] = False,
 ) -> None:
-    """Write trajectories in another format, one JSON object a line."""
+    """Write trajectories in another format, or publish them on the Hugging Face hub with a generated card."""
     _known(format, EXPORTS, "export format")
+    if bool(out) == bool(push_to_hub):
+        raise UserError("ise export: give either --out FILE or --push-to-hub OWNER/NAME.")
+    if push_to_hub:
+        from ise_gym.trajectory import hub
+
+        if format != "trl":
+            raise UserError("--push-to-hub publishes rows for training: give --format trl.")
+        made, address = hub.push_to_hub(
+            store,
+            push_to_hub,
+            passed_only=passed_only,
+            public=public,
+            allow_findings=allow_findings,
+            license=license,
+        )
+        rows = ", ".join(f"{count} {split}" for split, count in made.rows.items())
+        typer.echo(f"{rows} episodes → {address}", err=True)
+        return
+    assert out is not None
     from ise_gym.trajectory.export import export_file
 
     counts = export_file(store, format, out, passed_only=passed_only)
@@ -137,20 +177,27 @@ def export(
         typer.echo(
             f"looks like a credential: {kind}: {count} (`ise filter --no-secrets` leaves them out)", err=True
         )
+    for kind, count in counts.personal.most_common():
+        typer.echo(
+            f"looks like personal data: {kind}: {count} (`ise filter --no-personal` leaves them out)",
+            err=True,
+        )
 
 
 def import_files(
     files: Annotated[list[Path], typer.Argument(help="Files to read: JSON, JSONL, plain or .gz/.zst.")],
     out: Annotated[Path, typer.Option(help="Folder of the trajectory store to make.")],
-    source: Annotated[str, typer.Option("--from", help="Format of the files: isetrace.")] = "isetrace",
+    source: Annotated[
+        str, typer.Option("--from", help="Format of the files: isetrace or atif.")
+    ] = "isetrace",
 ) -> None:
     """Read foreign records into a trajectory store; what was repaired or left out is counted and said."""
     _known(source, IMPORTS, "import format")
     from rich.console import Console
 
-    from ise_gym.trajectory.importer import import_isetrace
+    from ise_gym.trajectory import importer
 
-    counts = import_isetrace(files, out)
+    counts = importer.import_files(files, out, source)
     console = Console(stderr=True)
     console.print(f"{counts.imported} episodes → {out}", highlight=False, markup=False)
     for what, count in sorted(counts.repairs.items()):

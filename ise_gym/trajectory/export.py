@@ -5,25 +5,26 @@
 - ``openai``: ``{"messages", "tools"}`` with the keys that the chat-completions API knows and no others.
 - ``trl``: the same with reasoning kept, as TRL's trainers take it (``arguments`` stay JSON strings, so that Arrow
   can't pad them with nulls).
+- ``atif``: the Agent Trajectory Interchange Format, see `ise_gym.trajectory.atif`; read back exactly, too.
 """
 
 from __future__ import annotations
 
 import json
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ise_gym.errors import UserError
+from ise_gym.trajectory.atif import to_atif
 from ise_gym.trajectory.atomic import replacing
+from ise_gym.trajectory.foreign import session_id
+from ise_gym.trajectory.parquet import write_parquet
 from ise_gym.trajectory.record import Trajectory
-from ise_gym.trajectory.secrets import scan_trajectory
+from ise_gym.trajectory.secrets import scan_personal, scan_trajectory
 from ise_gym.trajectory.store import read_trajectories
-
-_NAMESPACE = uuid.UUID("6e1f0f9c-51bd-5a53-9d0c-2b6a3a3f7c11")
-"""Of the session ids made from episode ids; an arbitrary constant."""
 
 OPENAI_KEYS: Mapping[str, tuple[str, ...]] = {
     "system": ("role", "content"),
@@ -46,7 +47,7 @@ def to_isetrace(trajectory: Trajectory) -> dict[str, Any]:
     said = [m["content"] for m in messages if m["role"] == "assistant" and m["content"]]
     return {
         "status": "completed" if trajectory.outcome in ("passed", "failed") else trajectory.outcome,
-        "session_id": str(uuid.uuid5(_NAMESPACE, trajectory.episode_id)),
+        "session_id": session_id(trajectory.episode_id),
         "intent": trajectory.intent,
         "intent_id": trajectory.scenario_id,
         "total_steps": sum(m["role"] == "assistant" for m in messages),
@@ -82,6 +83,7 @@ FORMATS: Mapping[str, Callable[[Trajectory], dict[str, Any]]] = {
     "isetrace": to_isetrace,
     "openai": to_openai,
     "trl": to_trl,
+    "atif": to_atif,
 }
 
 
@@ -95,14 +97,29 @@ def trl_rows(trajectories: Iterable[Trajectory]) -> Iterator[dict[str, Any]]:
 
 @dataclass
 class Exported:
-    """What an export wrote; ``secrets`` counts what looks like a credential, by kind, in the episodes written."""
+    """What an export wrote; ``secrets`` and ``personal`` count what looks like credentials and personal data."""
 
     episodes: int = 0
     secrets: Counter[str] = field(default_factory=Counter)
+    personal: Counter[str] = field(default_factory=Counter)
+
+    def watch(self, trajectories: Iterable[Trajectory], passed_only: bool) -> Iterator[Trajectory]:
+        """Pass on what is exported, and count it."""
+        for trajectory in trajectories:
+            if passed_only and trajectory.outcome != "passed":
+                continue
+            self.episodes += 1
+            self.secrets.update(scan_trajectory(trajectory))
+            self.personal.update(scan_personal(trajectory))
+            yield trajectory
 
 
 def export_file(store: str | Path, format: str, out: str | Path, *, passed_only: bool = False) -> Exported:
-    """Write a store's episodes in another format, one JSON object a line; whole or not at all.
+    """Write a store's episodes in another format.
+
+    The file, one JSON object a line, appears whole or not at all. Besides: ``trl`` to a name that ends in
+    ``.parquet`` writes Parquet; ``atif`` to a name without a suffix makes a folder with one file an episode, which is
+    what tools for that format read.
 
     Args:
         store: a store folder or a JSONL file of trajectories; infrastructure failures are not exported.
@@ -111,16 +128,22 @@ def export_file(store: str | Path, format: str, out: str | Path, *, passed_only:
         passed_only: leave out episodes that did not pass.
 
     Raises:
-        UserError: a bad store or an unwritable file.
+        UserError: a bad store, an unwritable file, or Parquet asked for a format that has no columns.
     """
-    convert, counts = FORMATS[format], Exported()
-    with replacing(out) as file:
-        for trajectory in read_trajectories(store):
-            if passed_only and trajectory.outcome != "passed":
-                continue
-            file.write(dump(convert(trajectory)))
-            counts.episodes += 1
-            counts.secrets.update(scan_trajectory(trajectory))
+    out, counts = Path(out), Exported()
+    trajectories = counts.watch(read_trajectories(store), passed_only)
+    if out.suffix == ".parquet":
+        if format != "trl":
+            raise UserError(f"{out}: only --format trl has Parquet columns; write {format} to a .jsonl file.")
+        write_parquet(trl_rows(trajectories), out)
+    elif format == "atif" and not out.suffix:
+        for trajectory in trajectories:
+            with replacing(out / f"{trajectory.episode_id}.json") as file:
+                file.write(dump(to_atif(trajectory)))
+    else:
+        with replacing(out) as file:
+            for trajectory in trajectories:
+                file.write(dump(FORMATS[format](trajectory)))
     return counts
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from ise_gym.errors import UserError
 from ise_gym.messages import canonical_json, sha256_of
 from ise_gym.trajectory.record import Trajectory
-from ise_gym.trajectory.secrets import scan_trajectory
+from ise_gym.trajectory.secrets import scan_personal, scan_trajectory
 from ise_gym.trajectory.stats import recoveries
 from ise_gym.trajectory.store import TrajectoryStore, read_trajectories
 
@@ -23,7 +23,7 @@ class Rules:
         outcomes: allowed outcomes.
         min_score: least fraction of sub-goals.
         guard_clean: no user turn drifted and none fell back to the script.
-        no_secrets: `ise_gym.trajectory.secrets` finds nothing.
+        no_secrets, no_personal: `ise_gym.trajectory.secrets` finds no credential, no personal data.
         recovery: holds at least one failed call that was recovered.
         min_user_turns, max_user_turns, max_messages, max_tool_calls: bounds; 0 is none.
         domains: all of its domains are among these; empty allows any.
@@ -34,6 +34,7 @@ class Rules:
     min_score: float = 0.0
     guard_clean: bool = False
     no_secrets: bool = False
+    no_personal: bool = False
     recovery: bool = False
     min_user_turns: int = 0
     max_user_turns: int = 0
@@ -96,6 +97,8 @@ def broken_rules(trajectory: Trajectory, rules: Rules, seen: set[str] | None = N
         yield "role drift"
     if rules.no_secrets and scan_trajectory(trajectory):
         yield "secrets"
+    if rules.no_personal and scan_personal(trajectory):
+        yield "personal data"
     if rules.recovery and not recoveries(trajectory).recovered:
         yield "no recovery"
     if users < rules.min_user_turns:

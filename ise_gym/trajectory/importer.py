@@ -1,9 +1,9 @@
-"""ISETrace records → trajectories: both released forms, with every repair counted.
+"""Foreign records → trajectories, with every repair counted: ISETrace's both released forms, and ATIF's.
 
-The example's form has ``intent`` and no system message; the newest converter's has ``source_intents``, a system
-message first, and ``arguments`` as an object. Files from the hub also hold null contents, tool messages that answer
-no call, and a ``success`` that is true for most failures; what a call's text says of its exit code is believed
-instead.
+ISETrace: the example's form has ``intent`` and no system message; the newest converter's has ``source_intents``,
+a system message first, and ``arguments`` as an object. Files from the hub also hold null contents, tool messages
+that answer no call, and a ``success`` that is true for most failures; what a call's text says of its exit code is
+believed instead.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from pydantic import ValidationError
 
 from ise_gym.errors import UserError
 from ise_gym.messages import sha256_of
+from ise_gym.trajectory.atif import from_atif
+from ise_gym.trajectory.foreign import Unusable, dict_of, text_of
 from ise_gym.trajectory.record import Trajectory, episode_id
 from ise_gym.trajectory.shards import read_lines
 from ise_gym.trajectory.store import TrajectoryStore
@@ -38,15 +40,17 @@ class Imported:
     skipped: Counter[str] = field(default_factory=Counter)
 
 
-class _Unusable(Exception):
-    """A record that can't become a trajectory; the message is the reason that is counted."""
-
-
 def import_isetrace(files: Sequence[str | Path], out: str | Path) -> Imported:
-    """Read ISETrace files into a store.
+    """Read ISETrace files into a store, see `import_files`."""
+    return import_files(files, out, "isetrace")
+
+
+def import_files(files: Sequence[str | Path], out: str | Path, format: str) -> Imported:
+    """Read foreign files into a store.
 
     Args:
         files: JSONL, one JSON object, or a JSON list; plain, ``.gz`` or ``.zst``.
+        format: a key of `READERS`.
         out: store folder; importing the same files again adds nothing.
 
     Returns:
@@ -55,15 +59,15 @@ def import_isetrace(files: Sequence[str | Path], out: str | Path) -> Imported:
     Raises:
         UserError: a file that can't be read, or isn't JSON at all.
     """
-    counts = Imported()
+    counts, read = Imported(), READERS[format]
     digests = [_digest(Path(f)) for f in files]
-    with TrajectoryStore(out, run={"imported": "isetrace", "files": digests}) as store:
+    with TrajectoryStore(out, run={"imported": format, "files": digests}) as store:
         done = store.ids()
         for file in files:
             for where, record in read_records(Path(file)):
                 try:
-                    trajectory = from_isetrace(record, counts.repairs, where)
-                except _Unusable as reason:
+                    trajectory = read(record, counts.repairs, where)
+                except Unusable as reason:
                     counts.skipped[str(reason)] += 1
                     continue
                 if trajectory.episode_id in done:
@@ -106,14 +110,14 @@ def from_isetrace(record: Any, repairs: Counter[str], where: str = "record") -> 
     A record that `ise_gym.trajectory.export.to_isetrace` wrote gives back the trajectory it was made from.
     """
     if not isinstance(record, dict) or not isinstance(record.get("messages"), list):
-        raise _Unusable("no list of messages")
-    metadata = _dict(record.get("metadata"))
+        raise Unusable("no list of messages")
+    metadata = dict_of(record.get("metadata"))
     own = metadata.get("ise_gym")
     if isinstance(own, dict):
         return _own(record, metadata, own, where)
     messages = _messages(record["messages"], repairs)
     if not any(m["role"] == "assistant" for m in messages):
-        raise _Unusable("no assistant message")
+        raise Unusable("no assistant message")
     intents = record.get("source_intents") or []
     ids = record.get("source_intent_ids") or []
     scenario = str(record.get("intent_id") or (ids[0] if ids else "") or record.get("session_id") or "")
@@ -126,7 +130,7 @@ def from_isetrace(record: Any, repairs: Counter[str], where: str = "record") -> 
         scenario_id=scenario,
         seed=0,
         intent=str(record.get("intent") or "\n".join(map(_intent_text, intents))),
-        persona=_dict(metadata.get("persona")),
+        persona=dict_of(metadata.get("persona")),
         domains=[str(d.get("name", "")) for d in domains],
         tasks=[
             str(t.get("name", ""))
@@ -161,7 +165,9 @@ def _own(record: dict[str, Any], metadata: dict[str, Any], own: dict[str, Any], 
     """Put back together what `to_isetrace` took apart."""
     rest = {k: v for k, v in own.items() if k != "system_messages"}
     messages = list(record["messages"])
-    for position, message in sorted(_dict(own.get("system_messages")).items(), key=lambda item: int(item[0])):
+    for position, message in sorted(
+        dict_of(own.get("system_messages")).items(), key=lambda item: int(item[0])
+    ):
         messages.insert(int(position), message)
     try:
         return Trajectory.model_validate(
@@ -191,7 +197,7 @@ def _messages(raw: Sequence[Any], repairs: Counter[str]) -> list[dict[str, Any]]
         ):
             repairs["message of an unknown role dropped"] += 1
             continue
-        clean: dict[str, Any] = {"role": message["role"], "content": _text(message.get("content"), repairs)}
+        clean: dict[str, Any] = {"role": message["role"], "content": text_of(message.get("content"), repairs)}
         if message["role"] == "assistant":
             if message.get("reasoning_content"):
                 clean["reasoning_content"] = str(message["reasoning_content"])
@@ -209,18 +215,6 @@ def _messages(raw: Sequence[Any], repairs: Counter[str]) -> list[dict[str, Any]]
             clean.update(_tool_fields(message, clean["content"], names, repairs))
         messages.append(clean)
     return messages
-
-
-def _text(content: Any, repairs: Counter[str]) -> str:
-    if isinstance(content, str):
-        return content
-    if content is None:
-        repairs["null content"] += 1
-        return ""
-    repairs["content that is not text"] += 1
-    if isinstance(content, list):  # OpenAI's content parts
-        return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-    return json.dumps(content, ensure_ascii=False)
 
 
 def _call(raw: Any, position: int, number: int, repairs: Counter[str]) -> dict[str, Any] | None:
@@ -286,5 +280,8 @@ def _intent_text(intent: Any) -> str:
     return str(intent)
 
 
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+READERS: Mapping[str, Callable[[Any, Counter[str], str], Trajectory]] = {
+    "isetrace": from_isetrace,
+    "atif": from_atif,
+}
+"""Format → how one record of it is read; takes the record, the counts of repairs, and where it stands."""

@@ -11,7 +11,7 @@ import json
 import re
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from ise_gym.messages import sha256_of
 
@@ -58,7 +58,10 @@ class Trajectory(BaseModel):
         messages: the whole conversation in OpenAI format, system message first.
         tools: the schemas the agent was offered.
         subgoals: sub-goal name → holds at the end (superseded ones keep the verdict they had).
-        score: fraction of sub-goals that hold, in [0, 1]; the sum of all rewards.
+        score: fraction of sub-goals that hold, in [0, 1]; the sum of all rewards, those inside ``sessions`` included.
+        sessions: what the agent delegated to itself, in order (absent where nothing was): key, label, task, context,
+            sandbox, cleanup, status, ``opened_by`` (ids of the calls in ``messages`` that it answered), ``inherited``
+            (how many of its messages are a copy of the main conversation), ``messages`` and ``steps``.
         user: simulator name and parameters, plus ``guard`` counts: turns, hits by detector, resamples,
             fallbacks.
         hashes: SHA-256 of ``system_prompt``, ``tools`` and, where the agent has one, ``chat_template``.
@@ -85,12 +88,21 @@ class Trajectory(BaseModel):
     messages: list[dict[str, Any]]
     tools: list[dict[str, Any]]
     steps: list[Step] = Field(default_factory=list)
+    sessions: list[dict[str, Any]] = Field(default_factory=list)
     agent: dict[str, Any] = Field(default_factory=dict)
     user: dict[str, Any] = Field(default_factory=dict)
     hashes: dict[str, str] = Field(default_factory=dict)
     env: dict[str, Any] = Field(default_factory=dict)
     metadata: dict[str, Any] = Field(default_factory=dict)
     timings: Timings = Field(default_factory=Timings)
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave ``sessions`` out where there are none, so that a record is the same with and without the field."""
+        data: dict[str, Any] = handler(self)
+        if not self.sessions:
+            data.pop("sessions", None)
+        return data
 
 
 def episode_id(scenario_id: str, seed: int, agent: str) -> str:

@@ -1,7 +1,11 @@
-"""Finds what must not leave the machine inside a published corpus: credentials, by shape and by value.
+"""Finds what must not leave the machine inside a published corpus: credentials and personal data.
 
-By shape: formats that issuers document. By value: the exact contents of this process' own environment variables that
-are named like credentials, which is how a real leak would look. A finding never carries the secret itself.
+Credentials by shape: formats that issuers document. By value: the exact contents of this process' own environment
+variables that are named like credentials, which is how a real leak would look. A finding never carries the secret
+itself.
+
+Personal data: e-mail addresses outside the domains reserved for examples, and numbers of payment cards and bank
+accounts whose check digits are right. Names aren't looked for: the personas are made up.
 """
 
 from __future__ import annotations
@@ -25,13 +29,38 @@ PATTERNS: Mapping[str, str] = {
     "stripe key": r"\b[rs]k_live_[A-Za-z0-9]{20,}\b",
     "json web token": r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\b",
     "private key": r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----",
-    "password in a url": r"\b[a-z][a-z0-9+.-]*://[^\s/:@'\"]+:[^\s/@'\"$<{]{3,}@[^\s'\"]+",
+    "password in a url": r"\b[a-z][a-z0-9+.-]{0,20}://[^\s/:@'\"]+:[^\s/@'\"$<{]{3,}@[^\s'\"]+",
 }
 """Kind → regular expression of its form."""
+
+_SIGNS: Mapping[str, tuple[str, ...]] = {
+    "aws access key": ("AKIA", "ASIA"),
+    "github token": ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
+    "gitlab token": ("glpat-",),
+    "model provider key": ("sk-",),
+    "hugging face token": ("hf_",),
+    "google api key": ("AIza",),
+    "slack token": ("xox",),
+    "stripe key": ("k_live_",),
+    "json web token": ("eyJ",),
+    "private key": ("PRIVATE KEY",),
+    "password in a url": ("://",),
+}
+"""Kind → strings of which one is in every match. Looking for them first is what makes a scan of megabytes cheap."""
 
 _NAMED_LIKE_ONE = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
 _SHORTEST = 12
 """Values shorter than this are too likely to occur by chance."""
+
+
+_EMAIL = re.compile(r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,18}\b")
+_RESERVED = re.compile(
+    r"@(?:[\w-]+\.)*(?:example\.(?:com|org|net)|(?:[\w-]+\.)*(?:example|test|invalid|localhost|local|internal|lan))$",
+    re.IGNORECASE,
+)
+"""Domains that nobody owns (RFC 2606, RFC 6762 and private use)."""
+_CARD = re.compile(r"(?<![\w.-])[3-6]\d{3}(?:[ -]?\d{4}){2}[ -]?\d{3,4}(?![\w.-])")
+_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b")
 
 
 def scan(text: str) -> Iterator[str]:
@@ -41,24 +70,55 @@ def scan(text: str) -> Iterator[str]:
     ['aws access key']
     """
     for kind, pattern in _compiled():
-        for _ in pattern.finditer(text):
-            yield kind
+        if any(sign in text for sign in _SIGNS[kind]):
+            for _ in pattern.finditer(text):
+                yield kind
     for name, value in _environment():
         if value in text:
             yield f"value of ${name}"
 
 
+def scan_personal(trajectory: Trajectory) -> Counter[str]:
+    """Count what looks like personal data, over the same texts as `scan_trajectory`."""
+    found: Counter[str] = Counter()
+    for text in _texts(trajectory):
+        if "@" in text:
+            found["e-mail address"] += sum(not _RESERVED.search(m[0]) for m in _EMAIL.finditer(text))
+        for match in _CARD.finditer(text):
+            found["payment card"] += _luhn(re.sub(r"\D", "", match[0]))
+        for match in _IBAN.finditer(text):
+            found["bank account"] += _mod97(match[0].replace(" ", ""))
+    return +found
+
+
 def scan_trajectory(trajectory: Trajectory) -> Counter[str]:
     """Count findings over everything in a record that a model, a tool or a user wrote."""
     found: Counter[str] = Counter()
-    for message in trajectory.messages:
-        found.update(scan(message["content"]))
-        if reasoning := message.get("reasoning_content"):
-            found.update(scan(reasoning))
-        for call in message.get("tool_calls") or ():
-            found.update(scan(call["function"]["arguments"]))
-    found.update(scan(trajectory.intent))
+    for text in _texts(trajectory):
+        found.update(scan(text))
     return found
+
+
+def _texts(trajectory: Trajectory) -> Iterator[str]:
+    yield trajectory.intent
+    for message in trajectory.messages:
+        yield message["content"]
+        if reasoning := message.get("reasoning_content"):
+            yield reasoning
+        for call in message.get("tool_calls") or ():
+            # an escaped line break would otherwise glue its "n" to the word that follows
+            yield call["function"]["arguments"].replace("\\n", "\n").replace("\\t", "\t")
+
+
+def _luhn(digits: str) -> bool:
+    """Whether a card number's check digit is right (ISO/IEC 7812-1)."""
+    doubled = [int(d) * (1 + n % 2) for n, d in enumerate(reversed(digits))]
+    return len(set(digits)) > 1 and sum(d - 9 * (d > 9) for d in doubled) % 10 == 0
+
+
+def _mod97(account: str) -> bool:
+    """Whether an IBAN's check digits are right (ISO 13616)."""
+    return int("".join(str(int(c, 36)) for c in account[4:] + account[:4])) % 97 == 1
 
 
 @lru_cache(maxsize=1)

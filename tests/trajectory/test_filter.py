@@ -9,8 +9,8 @@ from trajectory_samples import trajectory
 from ise_gym.errors import UserError
 from ise_gym.messages import assistant, user
 from ise_gym.trajectory.export import export_file
-from ise_gym.trajectory.filter import Rules, filter_store
-from ise_gym.trajectory.secrets import scan, scan_trajectory
+from ise_gym.trajectory.filter import Rules, broken_rules, filter_store
+from ise_gym.trajectory.secrets import scan, scan_personal, scan_trajectory
 from ise_gym.trajectory.store import TrajectoryStore, read_trajectories
 
 TOKEN = "ghp_" + "a1B2" * 9
@@ -92,3 +92,22 @@ def test_values_of_this_process_environment_are_found(
     assert scan_trajectory(leaky) == {"value of $MY_SERVICE_API_KEY": 1}
     counts = export_file(store(tmp_path / "s", leaky), "openai", tmp_path / "o.jsonl")
     assert counts.secrets == {"value of $MY_SERVICE_API_KEY": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("write to ada@heron-labs.io", {"e-mail address": 1}),
+        ("ada@example.com, bo@mail.intranet.test, cy@files.local, @functools.cache", {}),
+        ("pay 4111 1111 1111 1111 or 4111 1111 1111 1112", {"payment card": 1}),
+        ("build 0000000000000000, id 1234567812345678", {}),
+        ("to DE89 3704 0044 0532 0130 00, not DE88370400440532013000", {"bank account": 1}),
+    ],
+)
+def test_personal_data_is_told_from_what_looks_like_it(text: str, found: dict[str, int]) -> None:
+    assert scan_personal(trajectory(1, messages=[{"role": "user", "content": text}], steps=[])) == found
+    call = {"id": "a", "type": "function", "function": {"name": "x", "arguments": '{"c": "\\n' + text + '"}'}}
+    said = {"role": "assistant", "content": "", "tool_calls": [call]}
+    assert scan_personal(trajectory(1, messages=[said], steps=[])) == found
+    kept = not list(broken_rules(trajectory(1, intent=text), Rules(no_personal=True)))
+    assert kept is (not found)

@@ -1,0 +1,42 @@
+"""What readers and writers of other people's formats share: ids, texts, and a way to refuse a record."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections import Counter
+from typing import Any
+
+_NAMESPACE = uuid.UUID("6e1f0f9c-51bd-5a53-9d0c-2b6a3a3f7c11")
+"""Of the session ids made from episode ids; an arbitrary constant."""
+
+
+class Unusable(Exception):
+    """A record that can't become a trajectory; the message is the reason that is counted."""
+
+
+def session_id(episode: str) -> str:
+    """Return the UUID that formats with such ids get; equal for equal episode ids."""
+    return str(uuid.uuid5(_NAMESPACE, episode))
+
+
+def text_of(content: Any, repairs: Counter[str]) -> str:
+    """Return a message's content as text; counts what had to be mended.
+
+    >>> text_of([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], Counter())
+    'ab'
+    """
+    if isinstance(content, str):
+        return content
+    if content is None:
+        repairs["null content"] += 1
+        return ""
+    repairs["content that is not text"] += 1
+    if isinstance(content, list):  # content parts, of which only text can be kept
+        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+    return json.dumps(content, ensure_ascii=False)
+
+
+def dict_of(value: Any) -> dict[str, Any]:
+    """Return a JSON object, or {} for anything else."""
+    return value if isinstance(value, dict) else {}
