@@ -38,7 +38,9 @@ def run(
     suite: Annotated[str, typer.Option(help="Suite by name (builtin, demo-easy, claweval) or a YAML file.")],
     agent: Annotated[
         str,
-        typer.Option(help="Who acts: expert, openai:MODEL, transformers:DIR; claweval: vacuous, explorer, diligent."),
+        typer.Option(
+            help="Who acts: expert, openai:MODEL, transformers:DIR; claweval: vacuous, explorer, diligent."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Run folder; the same command resumes it.")],
     adapter: Annotated[
@@ -79,6 +81,15 @@ def run(
     judge: Annotated[str, typer.Option(help="claweval: none, stub:SCORE or openai:MODEL.")] = "none",
     judge_base_url: Annotated[str, typer.Option(help="claweval: endpoint of the judge.")] = "",
     judge_cache: Annotated[str, typer.Option(help="claweval: folder of cached judge answers.")] = "",
+    judge_concurrency: Annotated[
+        int, typer.Option(min=0, help="claweval: judge requests at once, all workers together; 0: no limit.")
+    ] = 0,
+    judge_price: Annotated[
+        str, typer.Option(help="claweval: IN,OUT dollars a million tokens of the judge.", show_default="none")
+    ] = "",
+    agent_price: Annotated[
+        str, typer.Option(help="claweval: the same of the agent.", show_default="none")
+    ] = "",
     user_model: Annotated[
         str,
         typer.Option(
@@ -115,7 +126,15 @@ def run(
             "on_progress": progress,
         }
         if suite == "claweval":
-            chosen = parse_judge(judge, base_url=judge_base_url, cache=judge_cache)
+            read, written = parse_price(judge_price)
+            chosen = parse_judge(
+                judge,
+                base_url=judge_base_url,
+                cache=judge_cache,
+                concurrency=judge_concurrency,
+                price_in=read,
+                price_out=written,
+            )
             plays_user = parse_judge(user_model, base_url=user_base_url) if user_model else None
             place = "" if sandbox == "none" else sandbox
             summary = run_claweval(
@@ -127,6 +146,7 @@ def run(
                 user=plays_user,
                 sandbox=place,
                 protocol=protocol,
+                agent_prices=parse_price(agent_price),
                 **shared,
             )
         else:
@@ -227,6 +247,24 @@ def parse_options(pairs: list[str]) -> dict[str, Any]:
             value = text
         options[key] = text if isinstance(value, dict | list) else value
     return options
+
+
+def parse_price(text: str) -> tuple[float, float]:
+    """Parse ``IN,OUT``, dollars a million tokens; "" is no price.
+
+    Raises:
+        UserError: not two numbers.
+
+    >>> parse_price("0.5,3")
+    (0.5, 3.0)
+    """
+    try:
+        read, written = (float(part) for part in text.split(",")) if text else (0.0, 0.0)
+    except ValueError:
+        raise UserError(
+            f"{text!r} is no price: write IN,OUT, dollars a million tokens, such as 0.5,3."
+        ) from None
+    return read, written
 
 
 def print_json(value: Any) -> None:

@@ -41,6 +41,7 @@ class Trial(BaseModel):
         agent: what the agent says of itself.
         episode: id of the stored trajectory or trace; "" when there is none.
         notes: the grader's and the judge's remarks, JSON.
+        costs: dollars by whom (agent_usd, judge_usd, user_usd), where a price is known.
         timings: wall seconds; the only part that differs between two runs of the same thing.
     """
 
@@ -64,6 +65,7 @@ class Trial(BaseModel):
     agent: dict[str, Any] = Field(default_factory=dict)
     episode: str = ""
     notes: list[dict[str, Any]] = Field(default_factory=list)
+    costs: dict[str, float] = Field(default_factory=dict)
     timings: dict[str, float] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -154,7 +154,7 @@ def _means(trials: Sequence[Trial]) -> dict[str, float]:
         values = [value for trial in trials if (value := getattr(trial, name)) is not None]
         if values:
             figures[name] = fmean(values)
-    for part in ("counts", "timings"):
+    for part in ("counts", "costs", "timings"):
         for name in sorted({key for trial in trials for key in getattr(trial, part)}):
             figures[name] = fmean(getattr(trial, part).get(name, 0) for trial in trials)
     return figures

@@ -205,5 +205,13 @@ class Driver:
             counts=graded.counts,
             episode=graded.trace,
             notes=graded.notes,
+            costs={**graded.costs, **self._agent_cost(graded.counts)},
             timings=graded.timings,
         )
+
+    def _agent_cost(self, counts: Mapping[str, int]) -> dict[str, float]:
+        read, written = self._plan.prices
+        if not (read or written):
+            return {}
+        spent = counts.get("input_tokens", 0) * read + counts.get("output_tokens", 0) * written
+        return {"agent_usd": round(spent / 1e6, 6)}

@@ -17,9 +17,9 @@ from uuid import uuid4
 import gymnasium as gym
 
 import ise_gym  # noqa: F401  (registers the env)
-from eval.claweval.grading import Graded, collect_snapshot, grade, model_counts
+from eval.claweval.grading import Graded, collect_snapshot, grade, model_costs, model_counts
 from eval.claweval.persona import TaskUser, guarded
-from eval.claweval.provider import AgentBroke
+from eval.claweval.provider import AgentBroke, tokens_of
 from eval.claweval.sandbox import PORT, SandboxApp
 from eval.claweval.stage import Stage, has_user
 from eval.claweval.toolbox import ClawToolbox
@@ -95,7 +95,7 @@ class EnvPlayer:
         counts = {
             **grader.graded.counts,
             **{name: record.counts[name] for name in ("user_turns", "messages")},
-            **{key: value for key, value in record.counts.items() if key.endswith("_tokens")},
+            **dict(zip(("input_tokens", "output_tokens"), tokens_of(stage.agent), strict=True)),
             **{f"user_{key}": record.user["guard"][key] for key in ("drifted", "fallbacks") if "guard" in record.user},
             **model_counts(stage.judge, stage.user),
         }  # fmt: skip
@@ -105,7 +105,13 @@ class EnvPlayer:
             "loop_s": round(record.timings.total_s - record.timings.checks_s, 4),
         }
         reason = f"the agent gave up: {agent.failure}" if agent.failure else ""
-        return replace(grader.graded, counts=counts, timings=timings, reason=reason)
+        return replace(
+            grader.graded,
+            counts=counts,
+            timings=timings,
+            reason=reason,
+            costs=model_costs(stage.judge, stage.user),
+        )
 
     def close(self) -> None:
         """Close the env."""
@@ -209,11 +215,6 @@ class _Steady:
     def __init__(self, agent: Agent) -> None:
         self._agent, self.name = agent, agent.name
         self.failure = ""
-
-    @property
-    def usage(self) -> Mapping[str, int]:
-        """The agent's token counts, where it has them."""
-        return getattr(self._agent, "usage", {})
 
     def reset(self, scenario: Scenario, seed: int) -> None:
         """Hand on the scenario without anything to look into."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,6 +27,7 @@ class Graded:
     timings: dict[str, float]
     trace: str
     reason: str = ""
+    costs: dict[str, float] = field(default_factory=dict)
 
 
 def grade(
@@ -86,6 +87,15 @@ def collect_snapshot(upstream: Upstream, task: Any, folder: Path, *, sandboxed: 
     return {**found, **local_files(folder, task.local_grader_files)}
 
 
+def model_costs(judge: JudgeClient | None, user: JudgeClient | None) -> dict[str, float]:
+    """Return what they cost in dollars, where a price is known."""
+    return {
+        f"{name}_usd": round(client.cost, 6)
+        for name, client in (("judge", judge), ("user", user))
+        if client is not None and (client.spec.price_in or client.spec.price_out)
+    }
+
+
 def model_counts(judge: JudgeClient | None, user: JudgeClient | None) -> dict[str, int]:
     """Return what the models beside the agent were asked in the present trial."""
     counts: dict[str, int] = {}
@@ -94,6 +104,7 @@ def model_counts(judge: JudgeClient | None, user: JudgeClient | None) -> dict[st
             counts |= {
                 f"{name}_calls": client.calls,
                 f"{name}_cached": client.cached,
+                f"{name}_retried": client.retried,
                 f"{name}_input_tokens": client.tokens[0],
                 f"{name}_output_tokens": client.tokens[1],
             }

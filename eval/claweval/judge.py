@@ -19,6 +19,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from eval.claweval.endpoint import ChatEndpoint, EndpointError
+from eval.claweval.slots import Slots
 from ise_gym.errors import UserError, nearest
 from ise_gym.messages import sha256_of
 
@@ -49,6 +51,8 @@ class JudgeSpec:
         base_url, api_key_env: endpoint, and the environment variable that holds its key.
         timeout_s, retries: of one request.
         cache: folder of cached answers; "" for none.
+        concurrency: requests at once over all workers, counted in the folder ``slots``; 0 for no limit.
+        price_in, price_out: dollars a million tokens; 0 when not known.
     """
 
     kind: str
@@ -58,6 +62,10 @@ class JudgeSpec:
     timeout_s: float = 120.0
     retries: int = 3
     cache: str = ""
+    concurrency: int = 0
+    slots: str = ""
+    price_in: float = 0.0
+    price_out: float = 0.0
 
     @property
     def text(self) -> str:
@@ -95,12 +103,13 @@ class JudgeClient:
 
     Args:
         spec: which judge.
-        ask: sends one request and returns the answer's text and its token counts; may raise anything.
+        ask: sends one request and returns the answer's text and its token counts; raises `EndpointError`.
         failure: what is raised when it gives no answer.
         repeats: how often a trial may ask the very same question; 0 for any number.
 
     Attributes:
         calls, cached: questions of the present trial, and how many the cache answered. ``tokens``: in and out.
+        retried: requests of it that failed and were sent again.
     """
 
     spec: JudgeSpec
@@ -110,15 +119,23 @@ class JudgeClient:
     repeats: int = REPEATS
     calls: int = 0
     cached: int = 0
+    retried: int = 0
     tokens: list[int] = field(default_factory=lambda: [0, 0])
     _asked: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.chat = SimpleNamespace(completions=SimpleNamespace(create=self._create))
+        self._slots = Slots(self.spec.slots if self.spec.concurrency else "", self.spec.concurrency)
+
+    @property
+    def cost(self) -> float:
+        """Dollars of the present trial, as far as prices are known; cached answers cost nothing."""
+        read, written = self.tokens
+        return (read * self.spec.price_in + written * self.spec.price_out) / 1e6
 
     def begin_trial(self) -> None:
         """Forget the last trial's questions."""
-        self.calls, self.cached, self.tokens = 0, 0, [0, 0]
+        self.calls, self.cached, self.retried, self.tokens = 0, 0, 0, [0, 0]
         self._asked.clear()
 
     def _create(self, **request: Any) -> Any:
@@ -126,7 +143,7 @@ class JudgeClient:
         key = sha256_of({"model": request.get("model"), "messages": request.get("messages")})
         self._asked[key] += 1
         if self.repeats and self._asked[key] > self.repeats:
-            raise self.failure(f"{self.spec.model}: no answer could be parsed in {self.repeats} tries")
+            raise self.failure(f"{self.spec.model}: answer: none could be parsed in {self.repeats} tries")
         text = self._from_cache(key) if self._asked[key] == 1 else None
         if text is None:
             text = self._from_endpoint(request)
@@ -136,22 +153,24 @@ class JudgeClient:
         return SimpleNamespace(choices=[SimpleNamespace(message=SimpleNamespace(content=text))], usage=None)
 
     def _from_endpoint(self, request: Mapping[str, Any]) -> str:
-        problem = ""
+        problem, wait = "", 0.0
         for attempt in range(self.spec.retries + 1):
             if attempt:
-                self.sleep(min(8.0, 0.5 * 2**attempt))
+                self.retried += 1
+                self.sleep(max(wait, min(8.0, 0.5 * 2**attempt)))
             try:
-                text, (read, written) = self.ask(request)
-            except Exception as error:
-                problem = f"{type(error).__name__}: {error}"
-                if getattr(error, "status_code", None) in (400, 401, 403, 404):
+                with self._slots.held():
+                    text, (read, written) = self.ask(request)
+            except EndpointError as error:
+                problem, wait = str(error), error.retry_after
+                if error.final:
                     break
                 continue
             self.tokens[0] += read
             self.tokens[1] += written
             if text.strip():
                 return text
-            problem = "an empty answer"
+            problem, wait = "answer: empty", 0.0
         raise self.failure(f"{self.spec.model}: {problem[:300]}")
 
     def _file(self, key: str) -> Path:
@@ -180,7 +199,7 @@ def make_client(spec: JudgeSpec) -> JudgeClient:
     """Make the client of a judge.
 
     Raises:
-        UserError: the openai package or the key is missing.
+        UserError: the key is missing.
     """
     if spec.kind == "stub":
         answer = json.dumps({"score": float(spec.model), "reasoning": "stub"})
@@ -192,7 +211,7 @@ def make_user_client(spec: JudgeSpec) -> JudgeClient:
     """Make the client of the model that plays the user; nothing is cached, since it is sampled.
 
     Raises:
-        UserError: the openai package or the key is missing.
+        UserError: the key is missing.
     """
     client = make_client(dataclasses.replace(spec, cache=""))
     client.failure, client.repeats = UserFailed, 0
@@ -200,25 +219,9 @@ def make_user_client(spec: JudgeSpec) -> JudgeClient:
 
 
 def _endpoint(spec: JudgeSpec) -> Callable[[Mapping[str, Any]], tuple[str, tuple[int, int]]]:
-    try:
-        from openai import OpenAI
-    except ImportError:
-        raise UserError(
-            "a judge endpoint needs the openai package: pip install 'ise-gym[claweval]'."
-        ) from None
     key = os.environ.get(spec.api_key_env, "")
     if not key and not spec.base_url:
         raise UserError(
             f"the judge needs a key in {spec.api_key_env}, or --judge-base-url for a local endpoint."
         )
-    client = OpenAI(
-        api_key=key or "unused", base_url=spec.base_url or None, timeout=spec.timeout_s, max_retries=0
-    )
-
-    def ask(request: Mapping[str, Any]) -> tuple[str, tuple[int, int]]:
-        reply = client.chat.completions.create(**request)
-        usage = reply.usage
-        counted = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
-        return reply.choices[0].message.content or "", counted
-
-    return ask
+    return ChatEndpoint(spec.base_url or "https://api.openai.com/v1", key, spec.timeout_s).ask

@@ -41,6 +41,7 @@ class AgentClient:
 
     def _create(self, **request: Any) -> Any:
         self.calls += 1
+        before = tokens_of(self._agent)
         messages = [from_openai(message) for message in request["messages"]]
         tools = cast("Sequence[ToolSchema]", request.get("tools") or [])
         try:
@@ -51,7 +52,14 @@ class AgentClient:
             # The model's own limit (its context, say): it says nothing more, and is graded on what it did.
             self.agent_failure = str(error)
             said = assistant("")
-        return as_completion(said, self.calls)
+        read, written = (now - then for now, then in zip(tokens_of(self._agent), before, strict=True))
+        return as_completion(said, self.calls, (read, written))
+
+
+def tokens_of(agent: Agent) -> tuple[int, int]:
+    """Return the tokens that an agent has read and written in this episode; zeros where it doesn't count."""
+    usage = getattr(agent, "usage", None) or {}
+    return int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0))
 
 
 def from_openai(message: dict[str, Any]) -> Message:
@@ -85,7 +93,7 @@ def name_results(messages: Sequence[Message]) -> list[Message]:
     return named
 
 
-def as_completion(message: Message, turn: int) -> Any:
+def as_completion(message: Message, turn: int, tokens: tuple[int, int] = (0, 0)) -> Any:
     """Shape an answer like a chat completion; empty call ids are filled in, unique within the episode."""
     calls = [
         SimpleNamespace(
@@ -101,7 +109,8 @@ def as_completion(message: Message, turn: int) -> Any:
         tool_calls=calls or None,
         reasoning_content=message.get("reasoning_content"),
     )
-    return SimpleNamespace(choices=[SimpleNamespace(message=said)], usage=None)
+    usage = SimpleNamespace(prompt_tokens=tokens[0], completion_tokens=tokens[1], total_tokens=sum(tokens))
+    return SimpleNamespace(choices=[SimpleNamespace(message=said)], usage=usage)
 
 
 def _object(arguments: str) -> str:

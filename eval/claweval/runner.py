@@ -36,6 +36,7 @@ def run_claweval(
     sandbox: str = "",
     protocol: str = "upstream",
     agent_options: Mapping[str, Any] | None = None,
+    agent_prices: tuple[float, float] = (0.0, 0.0),
     trials: int = 1,
     limit: int | None = None,
     seed: int = 0,
@@ -55,7 +56,7 @@ def run_claweval(
         sandbox: workspace backend for the nine sandbox tools that the official run offers in every task; "" leaves
             the tools out, and with them the tasks that are graded on what stands in a sandbox.
         protocol: "upstream": the benchmark's own loop and prompt. "env": the task as a scenario of ``ISE-OS-v0``.
-        agent_options: keyword arguments of the agent.
+        agent_options: keyword arguments of the agent. ``agent_prices``: dollars a million tokens, in and out.
         trials, limit, seed, workers: as of `eval.builtin.run_suite`.
         retries: how often a trial is played again that a broken endpoint, judge, service or worker spoilt.
         on_progress: called after every trial.
@@ -90,10 +91,11 @@ def run_claweval(
         log=(folder / "benchmark.log").resolve(),
         agent=agent,
         agent_options=dict(agent_options or {}),
-        judge=_placed(judge),
-        user=user,
+        judge=_placed(judge, folder) if judge.kind != "none" else None,
+        user=_placed(user, folder) if user else None,
         sandbox=sandbox,
         protocol=protocol,
+        prices=agent_prices,
     )
     plan.traces.mkdir(exist_ok=True)
     with Ledger(folder / LEDGER) as ledger:
@@ -158,11 +160,11 @@ def _require_packages() -> None:
         raise UserError(f"Claw-Eval needs {' and '.join(missing)}: pip install 'ise-gym[claweval]'.")
 
 
-def _placed(judge: JudgeSpec) -> JudgeSpec | None:
-    """Make the cache's path absolute: workers have another working directory."""
-    if judge.kind == "none":
-        return None
-    return dataclasses.replace(judge, cache=str(Path(judge.cache).resolve())) if judge.cache else judge
+def _placed(model: JudgeSpec, folder: Path) -> JudgeSpec:
+    """Make its paths absolute: workers have another working directory. Models at one endpoint share its slots."""
+    cache = str(Path(model.cache).resolve()) if model.cache else ""
+    slots = folder.resolve() / ".slots" / sha256_of(model.base_url)[:8]
+    return dataclasses.replace(model, cache=cache, slots=str(slots) if model.concurrency else "")
 
 
 def _why(left_out: Mapping[str, str]) -> str:

@@ -67,9 +67,9 @@ class ClawToolbox(Toolbox):
         """What the model is told: the task's tools, then the sandbox's."""
         return list(self._schemas)
 
-    def reset(self, workspace: Workspace, state: Any = None) -> None:
+    def reset(self, workspace: Workspace, *rest: Any, **more: Any) -> None:
         """Begin an episode; serve its workspace where the sandbox tools are offered."""
-        super().reset(workspace, state)
+        super().reset(workspace, *rest, **more)
         if self._serve is not None and self._sandbox is None:
             self._sandbox = self._held.enter_context(self._serve(workspace))
 

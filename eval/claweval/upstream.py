@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from eval.claweval.grading import Graded, collect_snapshot, grade, model_counts
+from eval.claweval.grading import Graded, collect_snapshot, grade, model_costs, model_counts
 from eval.claweval.provider import AgentClient
 from eval.claweval.sandbox import URL, SandboxApp
 from eval.claweval.stage import Stage, has_user
@@ -57,7 +57,14 @@ def play(stage: Stage, folder: Path, seed: int) -> Graded:
     }
     counts = {**graded.counts, **model_counts(stage.judge, stage.user)}
     reason = f"the agent gave up: {client.agent_failure}" if client.agent_failure else ""
-    return replace(graded, counts=counts, timings=timings, trace=Path(trace).name, reason=reason)
+    return replace(
+        graded,
+        counts=counts,
+        timings=timings,
+        trace=Path(trace).name,
+        reason=reason,
+        costs=model_costs(stage.judge, stage.user),
+    )
 
 
 @contextmanager

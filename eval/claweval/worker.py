@@ -34,6 +34,7 @@ class WorkerPlan:
         judge, user: which judge and which model plays the user; None for none.
         sandbox: workspace backend of the sandbox tools; "" leaves them out.
         protocol: upstream or env.
+        prices: the agent's, in dollars a million tokens, in and out; 0 when not known.
     """
 
     root: Path
@@ -45,6 +46,7 @@ class WorkerPlan:
     user: JudgeSpec | None = None
     sandbox: str = ""
     protocol: str = "upstream"
+    prices: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,12 @@
 """The env protocol: the benchmark in miniature, its tasks played as scenarios of the env."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
+from model_server import ModelServer
 
 from eval.claweval import driver
 from eval.claweval.judge import JudgeSpec, parse_judge
@@ -65,38 +63,11 @@ def test_outcomes_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert all(trial.score is None for trial in found.values())
 
 
-@pytest.fixture
-def person() -> Iterator[str]:
-    """An endpoint that plays a person: forgetful twice, then satisfied."""
+def test_a_persona_speaks_behind_the_guard(tmp_path: Path) -> None:
     lines = ["It is for the kitchen.", "How can I assist you today?", "Thursday, please.", "[DONE]"]
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            said = {"role": "assistant", "content": lines.pop(0)}
-            usage = {"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13}
-            body = json.dumps({"choices": [{"index": 0, "message": said}], "usage": usage}).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args: Any) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/v1"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_a_persona_speaks_behind_the_guard(tmp_path: Path, person: str) -> None:
-    plays = parse_judge("openai:m", base_url=person)
-    run_claweval(SUITE, "vacuous", tmp_path / "run", tasks="C", judge=NONE, user=plays, protocol="env")
+    with ModelServer(lambda n: lines[n - 1]) as server:
+        plays = parse_judge("openai:m", base_url=server.url)
+        run_claweval(SUITE, "vacuous", tmp_path / "run", tasks="C", judge=NONE, user=plays, protocol="env")
     trial = trials(tmp_path / "run")["C901"]
     assert trial.outcome == "pass"
     events = [json.loads(line) for line in (tmp_path / "run" / "traces" / trial.episode).open()]
