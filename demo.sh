@@ -14,6 +14,7 @@ workers=${WORKERS:-$(nproc)}
 base=training/tiny_base/model
 mkdir -p "$runs"
 export HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
+export PYTHONWARNINGS=ignore::FutureWarning,ignore::UserWarning:peft  # of the libraries; nothing of ours
 
 step() { printf '\n\033[1;34m── %s\033[0m\n' "$*"; }
 
@@ -36,6 +37,7 @@ step "5/6  SFT: LoRA on what the env recorded"
 python -m training.sft --config training/recipes/tiny_cpu.yaml data.store="$runs/lessons" output="$runs/model" resume=true
 
 step "6/6  pass@1 on held-out instances, through the same env, before and after"
+export OMP_NUM_THREADS=1  # a model of a million parameters is too small to share among cores
 python -m eval run --suite demo-easy --agent "transformers:$base" --trained-on "$runs/lessons" --out "$runs/eval-before"
 python -m eval run --suite demo-easy --agent "transformers:$runs/model" --trained-on "$runs/lessons" --out "$runs/eval-after"
 python -m eval compare "$runs/eval-before" "$runs/eval-after" --for-report "$runs/comparison.json"
