@@ -32,6 +32,10 @@ class ISEEnv(gym.Env[Observation, Message]):
     tool message a call. Without, the agent's turn is over: sub-goals are verified, the user simulator answers, and
     its message is the observation (or the episode ends).
 
+    A call of ``sessions_spawn`` or ``sessions_send`` moves the floor: the observation is then what stands in the
+    sub-session, ``info["session"]`` names it, and the actions that follow are its agent's, until one without tool
+    calls ends it; the observation after that one holds the results of the call that had opened it.
+
     Args:
         source: where scenarios come from; default: the catalog (`ise_gym.intents.source.IntentSource`).
         backend: workspace backend, see `ise_gym.workspace.open_workspace`.
@@ -190,7 +194,7 @@ class ISEEnv(gym.Env[Observation, Message]):
         return self.episode.snapshot()
 
     def restore(self, saved: EpisodeSnapshot) -> tuple[Observation, dict[str, Any]]:
-        """Continue from a saved episode; returns its whole conversation and info."""
+        """Continue from a saved episode; returns the whole conversation of the session on the floor, and info."""
         self._bind(saved.scenario)
         self._episode = Episode.restored(
             saved,
@@ -198,7 +202,7 @@ class ISEEnv(gym.Env[Observation, Message]):
             self._toolbox(saved.scenario),
             make_user(self._user_spec, self._guard),
         )
-        return _fresh(self._episode.messages), self._episode.info()
+        return _fresh(self._episode.conversation), self._episode.info()
 
     def fork(self, n: int) -> list[ISEEnv]:
         """Return n new envs that stand where this one stands; each must be closed."""

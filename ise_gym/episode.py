@@ -18,7 +18,10 @@ from ise_gym.scenario import Scenario
 from ise_gym.services import start_services
 from ise_gym.simulator.base import Command, Evidence, Service, UserSimulator, UserTurn, UserView
 from ise_gym.simulator.evidence import command_of, gather
-from ise_gym.tools.dispatch import Toolbox
+from ise_gym.tools.base import ToolOutcome
+from ise_gym.tools.dispatch import Toolbox, answered
+from ise_gym.tools.output import failure
+from ise_gym.tools.subsessions import MAIN, NOT_RUN, since_last_spoken
 from ise_gym.trajectory.record import Step, Timings
 from ise_gym.workspace.base import Manifest, Snapshot, Workspace
 
@@ -85,7 +88,7 @@ class Episode:
         self.workspace.reset()
         self.workspace.seed(self.scenario.files)
         start_services(self.workspace, self.scenario.services)
-        self.toolbox.reset(self.workspace)
+        self.toolbox.reset(self.workspace, transcript=self.messages)
         self._seen = self._tree = self.workspace.manifest()
         self._digest = self._seen.digest()
         self.timings.reset_s = time.monotonic() - begun
@@ -96,30 +99,42 @@ class Episode:
         return list(self.messages)
 
     def act(self, message: Message) -> Transition:
-        """Play one assistant message: run its tool calls, or end the agent's turn and let the user answer."""
+        """Play one assistant message: run its tool calls, or end the agent's turn and let the user answer.
+
+        While a sub-session has the floor the message belongs to that one (see `ise_gym.tools.subsessions`).
+        """
         if self.over:
             raise RuntimeError(f"the episode is over ({self.outcome}); call reset() first")
         begun = time.monotonic()
         before = self._board.score
-        said = self._normalised(message)
-        self._add(said)
-        position, added = len(self.messages) - 1, len(self.messages)
-        calls = tool_calls_of(said)
-        if calls:
-            self._run_calls(calls)
+        if inside := self.toolbox.sessions.speaking:
+            position = len(inside.messages)
+            self._speak_inside(message)
         else:
-            self._hand_over()
+            position = len(self.messages)
+            said = self._normalised(message)
+            self._add(said)
+            if calls := tool_calls_of(said):
+                self._run_calls(calls)
+            else:
+                self._hand_over()
         self._spend_budget()
         self._settle()
         reward = self._board.score - before
-        error = "; ".join(m["name"] for m in self.messages[added:] if m.get("success") is False)
-        self.steps.append(
-            Step(message=position, reward=reward, digest=self._digest, score=self._board.score, error=error)
-        )
+        if inside:
+            error = _failures(inside.messages[position:])
+            inside.steps.append(Step(message=position, reward=reward, digest=self._digest, error=error))
+            self._complete_step()
+        else:
+            error = _failures(self.messages[position:])
+            step = Step(
+                message=position, reward=reward, digest=self._digest, score=self._board.score, error=error
+            )
+            self.steps.append(step)
         self.timings.step_s.append(time.monotonic() - begun)
         self.timings.total_s = time.monotonic() - self._clock
         return Transition(
-            messages=self.messages[added:],
+            messages=self._news(),
             reward=reward,
             terminated=self.outcome in ("passed", "failed", "unverified"),
             truncated=self.outcome == "truncated",
@@ -153,8 +168,29 @@ class Episode:
 
     @property
     def tool_schemas(self) -> list[ToolSchema]:
-        """The tools the agent is offered."""
+        """The tools the agent is offered in the main session."""
         return list(self.toolbox.schemas)
+
+    @property
+    def floor(self) -> str:
+        """Key of the session that the agent speaks in next: main, or a sub-session."""
+        return self.toolbox.sessions.floor or MAIN
+
+    @property
+    def conversation(self) -> list[Message]:
+        """The whole conversation of the session that has the floor: what an agent acts on."""
+        inside = self.toolbox.sessions.speaking
+        return self.messages if inside is None else inside.messages
+
+    @property
+    def offered(self) -> list[ToolSchema]:
+        """The tools the agent is offered in the session that has the floor."""
+        return list(self.toolbox.offered)
+
+    @property
+    def sessions(self) -> list[dict[str, Any]]:
+        """What a trajectory keeps of the sub-sessions, oldest first."""
+        return [session.record() for session in self.toolbox.sessions.sessions.values()]
 
     @property
     def user_report(self) -> dict[str, Any]:
@@ -166,6 +202,7 @@ class Episode:
         return copy.deepcopy(
             {
                 "scenario_id": self.scenario.id,
+                "session": self.floor,
                 "outcome": self.outcome,
                 "reason": self.reason,
                 "score": self.score,
@@ -216,7 +253,7 @@ class Episode:
         """Build the episode that `snapshot` saved, on a workspace of its own."""
         state = copy.deepcopy(saved.state)
         workspace.restore(saved.workspace)
-        toolbox.reset(workspace, state["tools"])
+        toolbox.reset(workspace, state["tools"], state["messages"])
         simulator.set_state(copy.deepcopy(saved.user))
         episode = cls(saved.scenario, workspace, toolbox, simulator, saved.seed)
         for name in ("messages", "steps", "outcome", "reason", "counts", "timings"):
@@ -246,13 +283,56 @@ class Episode:
         return assistant(message["content"], calls, message.get("reasoning_content"))
 
     def _run_calls(self, calls: list[ToolCall]) -> None:
+        """Run the calls of a main message in order; one that opens a sub-session keeps the rest waiting."""
         with _Timer(self.timings, "tools_s"):
-            for call in calls:
-                result = self.toolbox.call(call)
-                self.counts["tool_calls"] += 1
+            for number, call in enumerate(calls):
+                result = self.toolbox.begin(call)
+                if result is None:
+                    self.toolbox.sessions.waiting = calls[number:]
+                    break
                 self._add(result)
-                self._commands.append(command_of(call, result))
+                self._note_call(call, result)
             self._digest = self.workspace.digest()
+
+    def _speak_inside(self, message: Message) -> None:
+        """Play a message of the sub-session that has the floor; when it ends, answer what waited for it and go on."""
+        with _Timer(self.timings, "tools_s"):
+            outcome = self.toolbox.speak(message, self._note_call)
+            self._digest = self.workspace.digest()
+        if outcome is not None:
+            self._answer_waiting(outcome)
+
+    def _answer_waiting(self, outcome: ToolOutcome) -> None:
+        book = self.toolbox.sessions
+        opener, *rest = book.waiting
+        book.waiting = []
+        result = answered(opener, outcome)
+        self._add(result)
+        self._note_call(opener, result)
+        if self.over:  # cut off: what still waited is not run any more
+            for call in rest:
+                self._add(answered(call, failure(NOT_RUN, "cut")))
+        else:
+            self._run_calls(rest)
+
+    def _note_call(self, call: ToolCall, result: Message) -> None:
+        self.counts["tool_calls"] += 1
+        self._commands.append(command_of(call, result))
+
+    def _complete_step(self) -> None:
+        """Let the main step that waited for a sub-session tell how it ended, once it has."""
+        if not self.toolbox.sessions.floor:
+            last = self.steps[-1]
+            error = _failures(self.messages[last.message :])
+            self.steps[-1] = last.model_copy(
+                update={"digest": self._digest, "score": self._board.score, "error": error}
+            )
+
+    def _news(self) -> list[Message]:
+        inside = self.toolbox.sessions.speaking
+        if inside is None:
+            return since_last_spoken(self.messages)
+        return since_last_spoken(inside.messages, inside.inherited)
 
     def _hand_over(self) -> None:
         """End the agent's turn: verify, show the user what really happened, and let it answer."""
@@ -297,6 +377,8 @@ class Episode:
         """When the episode has ended, look once more at the sub-goals and name the outcome."""
         if not self.over:
             return
+        if self.toolbox.sessions.floor:
+            self._answer_waiting(self.toolbox.cut_off())
         self._verify()
         if self.outcome == "truncated":
             return
@@ -309,11 +391,14 @@ class Episode:
         budget = self.scenario.budget
         if self.over:
             return
-        if self.counts["messages"] >= budget.messages:
+        inside = [m for s in self.toolbox.sessions.sessions.values() for m in s.messages[s.inherited :]]
+        if inside:
+            self.counts["session_messages"] = len(inside)
+        if self.counts["messages"] + len(inside) >= budget.messages:
             self._truncate("messages")
         elif self.counts["tool_calls"] >= budget.tool_calls:
             self._truncate("tool calls")
-        elif 0 < budget.agent_turns <= sum(m["role"] == "assistant" for m in self.messages):
+        elif 0 < budget.agent_turns <= sum(m["role"] == "assistant" for m in [*self.messages, *inside]):
             self._truncate("agent turns")
         elif time.monotonic() - self._clock >= budget.seconds:
             self._truncate("seconds")
@@ -339,6 +424,11 @@ class Episode:
         records = getattr(self.toolbox.state.get("processes"), "records", {})
         services = tuple(Service(r.command, r.running, r.exit_code) for r in records.values())
         return gather(self.workspace, before, self._tree, commands, services, passed, failed)
+
+
+def _failures(messages: list[Message]) -> str:
+    """Name the tools whose calls failed."""
+    return "; ".join(m["name"] for m in messages if m.get("success") is False)
 
 
 def _parting(view: UserView) -> str:

@@ -130,7 +130,7 @@ class History(TypedDict):
 
 
 class ChatHistory(gym.ObservationWrapper[Any, Any, Any]):
-    """Observes the whole conversation and the tools, which is what a chat template wants.
+    """Observes the whole conversation (of the session that has the floor) and the tools: what a chat template wants.
 
     The observation is ``{"messages": tuple of all messages, system first, "tools": tuple of schemas}``.
 
@@ -149,8 +149,8 @@ class ChatHistory(gym.ObservationWrapper[Any, Any, Any]):
         """Return copies, so that what a user keeps never changes under it."""
         base: Any = self.env.unwrapped
         return {
-            "messages": tuple(copy.deepcopy(base.episode.messages)),
-            "tools": tuple(copy.deepcopy(base.tool_schemas)),
+            "messages": tuple(copy.deepcopy(base.episode.conversation)),
+            "tools": tuple(copy.deepcopy(base.episode.offered)),
         }
 
 

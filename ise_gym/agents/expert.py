@@ -16,6 +16,7 @@ from ise_gym.agents.background import resolved
 from ise_gym.errors import UserError
 from ise_gym.messages import Message, ToolSchema, assistant, tool_call
 from ise_gym.scenario import PlanStep, Request, Scenario
+from ise_gym.tools.instructed import follow, is_delegated
 
 CLOSING = "You're welcome. That is everything from my side."
 """What an agent says when nothing is left to do."""
@@ -150,6 +151,8 @@ class ExpertAgent:
         """Return the next step of the present request's plan, or its reply."""
         if self._scenario is None:
             raise RuntimeError("call reset() before act()")
+        if is_delegated(messages):
+            return follow(messages)
         work = current_assignment(self._scenario, messages)
         steps: list[PlanStep] = []
         words: list[str] = [AGAIN] if work.attempt and work.requests else []
@@ -201,6 +204,8 @@ class LazyAgent:
         """Return the reply of the present request at once."""
         if self._scenario is None:
             raise RuntimeError("call reset() before act()")
+        if is_delegated(messages):
+            return assistant("All done.")
         work = current_assignment(self._scenario, messages)
         replies = [request.reply for request in work.requests if request.reply]
         return assistant(" ".join(replies) or "All done.")

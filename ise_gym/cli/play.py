@@ -70,7 +70,7 @@ def _as_user(env: Any, agent_name: str, seed: int) -> None:
         episode = env.unwrapped.episode
         agent.reset(episode.scenario, seed)
         while not episode.over:
-            message = agent.act(episode.messages, episode.tool_schemas)
+            message = agent.act(episode.conversation, episode.offered)
             for call in message.get("tool_calls") or ():
                 typer.echo(f"  → {call['function']['name']} {call['function']['arguments'][:200]}")
             env.step(message)
@@ -94,7 +94,7 @@ def _as_agent(env: Any, seed: int) -> None:
         if line == "/quit":
             break
         if line == "/tools":
-            typer.echo(", ".join(schema["function"]["name"] for schema in episode.tool_schemas))
+            typer.echo(", ".join(schema["function"]["name"] for schema in episode.offered))
         elif line:
             observation, *_ = env.step(_action(line) if line[0] in "!/" else assistant(line))
             _show(observation)

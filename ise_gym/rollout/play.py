@@ -53,9 +53,9 @@ class LiveEpisode:
 
     @property
     def conversation(self) -> tuple[Sequence[Message], Sequence[ToolSchema]]:
-        """The transcript so far, system message first, and the tool schemas: what an agent acts on."""
+        """The transcript of the session on the floor, system message first, and its tools: what an agent acts on."""
         episode = self.env.unwrapped.episode
-        return episode.messages, episode.tool_schemas
+        return episode.conversation, episode.offered
 
     def start(self) -> None:
         """Reset the env."""
@@ -284,6 +284,7 @@ def _record(
         messages=messages,
         tools=tools,
         steps=list(episode.steps) if episode else [],
+        sessions=[plain(session) for session in episode.sessions] if episode else [],
         agent=plain(agent),
         user=plain(episode.user_report) if episode else {},
         hashes=hashes,

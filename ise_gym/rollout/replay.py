@@ -24,6 +24,7 @@ from ise_gym.rollout.normalise import SLACK_S, Window, masked
 from ise_gym.scenario import Scenario
 from ise_gym.services import start_services
 from ise_gym.tools.dispatch import Toolbox
+from ise_gym.tools.subsessions import NOT_RUN, SubSession
 from ise_gym.trajectory.record import Trajectory
 from ise_gym.workspace.base import Limits, Workspace
 
@@ -192,6 +193,9 @@ class _Run:
         self.rules: set[str] = set()
         self._trajectory = trajectory
         self._toolbox = toolbox
+        self._sessions = {str(session["key"]): session["messages"] for session in trajectory.sessions}
+        self._compared: dict[str, int] = {}
+        toolbox.worker = self._as_recorded
         self._workspace = workspace
         self._exact = exact
         self._began = time.time()
@@ -209,7 +213,11 @@ class _Run:
             answers = _answers(messages, position)
             for place, call in enumerate(tool_calls_of(message)):
                 at, recorded = answers[place] if place < len(answers) else (position, None)
-                if found := self._compare(call["id"], recorded, self._toolbox.call(call)):
+                if recorded is not None and recorded["content"] == NOT_RUN:
+                    continue
+                self._toolbox.show(messages[:at])
+                replayed = self._toolbox.call(call)
+                if found := self._compare_sessions() or self._compare(call["id"], recorded, replayed):
                     what, old, new = found
                     function = call["function"]
                     return Difference(number, at, what, function["name"], function["arguments"], old, new)
@@ -219,6 +227,29 @@ class _Run:
                 if digest != wanted:
                     return Difference(number, position, "digest", recorded=wanted, replayed=digest)
                 self.digests += 1
+        return None
+
+    def _as_recorded(self, session: SubSession) -> Message | None:
+        """Say what was said in the recorded sub-session at this place; None where it was cut off."""
+        recorded = self._sessions.get(session.key, [])
+        place = len(session.messages)
+        said = recorded[place] if place < len(recorded) else None
+        return cast("Message", said) if said is not None and said["role"] == "assistant" else None
+
+    def _compare_sessions(self) -> tuple[str, str, str] | None:
+        """Compare what was said and done in sub-sessions so far; what a main call gave may hide a difference there."""
+        for key, session in self._toolbox.sessions.sessions.items():
+            recorded = self._sessions.get(key)
+            if recorded is None:
+                return "session", "(none)", key
+            first = self._compared.get(key, 0)
+            self._compared[key] = len(session.messages)
+            for old, new in zip(recorded[first:], session.messages[first:], strict=False):
+                if not self._equal(old["content"], new["content"]):
+                    return f"content in {key}", old["content"], new["content"]
+                for name in ("success", "exit_code"):
+                    if old.get(name) != new.get(name):
+                        return f"{name} in {key}", str(old.get(name)), str(new.get(name))
         return None
 
     def _compare(

@@ -12,6 +12,14 @@ from ise_gym.messages import ToolSchema
 from ise_gym.tools.apply_patch import APPLY_PATCH
 from ise_gym.tools.base import Tool
 from ise_gym.tools.cron import CRON
+from ise_gym.tools.delegation import (
+    SESSIONS_HISTORY,
+    SESSIONS_LIST,
+    SESSIONS_SEND,
+    SESSIONS_SPAWN,
+    SESSIONS_YIELD,
+    SUBAGENTS,
+)
 from ise_gym.tools.edit import EDIT
 from ise_gym.tools.files import READ, WRITE
 from ise_gym.tools.memory import MEMORY_GET, MEMORY_SEARCH
@@ -40,6 +48,12 @@ TOOLS: dict[str, Tool] = {
         WEB_SEARCH,
         CRON,
         TTS,
+        SESSIONS_SPAWN,
+        SESSIONS_SEND,
+        SESSIONS_YIELD,
+        SESSIONS_LIST,
+        SESSIONS_HISTORY,
+        SUBAGENTS,
     )
 }
 """Every tool there is, by name."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ise_gym.messages import ToolSchema
+from ise_gym.messages import Message, ToolSchema
 from ise_gym.workspace.base import Workspace
 
 
@@ -19,20 +19,23 @@ class ToolOutcome:
         success: False for a non-zero exit, a timeout, a missing file, a bad argument: any failure.
         exit_code: the real exit status where a process ran, else None.
         error: a short machine-readable kind for failures ("exit", "timeout", "not_found", "bad_arguments", …).
+        session: key of a sub-session that has to speak before the call is answered; the rest is then not valid yet.
     """
 
     content: str
     success: bool
     exit_code: int | None = None
     error: str = ""
+    session: str = ""
 
 
 @dataclass
 class ToolContext:
-    """What a tool may touch: the workspace and its own per-episode state (e.g. process offsets)."""
+    """What a tool may touch: the workspace, its own per-episode state (e.g. process offsets), the main conversation."""
 
     workspace: Workspace
     state: dict[str, Any] = field(default_factory=dict)
+    transcript: Sequence[Message] = ()
 
 
 @dataclass(frozen=True)

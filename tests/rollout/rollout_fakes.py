@@ -67,6 +67,15 @@ class FakeEpisode:
     reason: str = ""
     counts: dict[str, int] = field(default_factory=lambda: {"user_turns": 1, "messages": 2, "tool_calls": 0})
     timings: Timings = field(default_factory=Timings)
+    sessions: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def conversation(self) -> list[Message]:
+        return self.messages
+
+    @property
+    def offered(self) -> list[ToolSchema]:
+        return self.tool_schemas
 
     @property
     def user_report(self) -> dict[str, Any]:
