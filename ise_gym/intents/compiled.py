@@ -12,10 +12,12 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from ise_gym.checks import BaseCheck, build_check
+from ise_gym.intents.chaining import Product
 from ise_gym.intents.draw import Draw, compile_generator
 from ise_gym.intents.filters import to_csv, to_json
 from ise_gym.intents.media import MEDIA
-from ise_gym.intents.taskfile import FileModel, MistakeBlock, RequestModel, StepModel, TaskSpec, octal_mode
+from ise_gym.intents.taskfile import TaskSpec
+from ise_gym.intents.taskmodel import FileModel, MistakeBlock, RequestModel, StepModel, octal_mode
 from ise_gym.intents.template import Render, Scope, TemplateError, TextRender, compile_text, compile_value
 from ise_gym.intents.worldparts import compile_services
 from ise_gym.scenario import Check, Register, SubGoal
@@ -82,12 +84,33 @@ class CompiledTask:
         }
 
     @cached_property
-    def files(self) -> list[Callable[[Scope], list[SeedFile]]]:
-        """One function a file entry; each gives the entry's files."""
+    def files(self) -> list[tuple[str, Callable[[Scope], list[SeedFile]]]]:
+        """One pair a file entry: the input that it stands for ("" for none), and what gives the entry's files."""
         return [
-            _compile_file(model, self._at("files", index))
+            (model.for_, _compile_file(model, self._at("files", index)))
             for index, model in enumerate(self.spec.model.files)
         ]
+
+    @cached_property
+    def inputs(self) -> dict[str, Callable[[Scope], Product]]:
+        """Input name → the task's own product, for when no earlier task gives one."""
+        return {
+            name: self._product("inputs", name, model.path, model.what, "")
+            for name, model in self.spec.model.inputs.items()
+        }
+
+    @cached_property
+    def outputs(self) -> dict[str, Callable[[Scope], Product]]:
+        """Output name → what is handed on."""
+        return {
+            name: self._product("outputs", name, model.path, model.what, model.kind)
+            for name, model in self.spec.model.outputs.items()
+        }
+
+    def _product(self, part: str, name: str, path: str, what: str, kind: str) -> Callable[[Scope], Product]:
+        where = compile_text(path, self._at(part, name, "path"))
+        called = compile_text(what, self._at(part, name, "what"))
+        return lambda scope: Product(where(scope), kind, called(scope))
 
     @cached_property
     def services(self) -> Callable[[Scope], tuple[ServiceSpec, ...]]:

@@ -19,8 +19,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ise_gym.errors import UserError
+from ise_gym.intents.drawmodel import Generator
 from ise_gym.intents.filters import slug, to_ascii
-from ise_gym.intents.taskfile import Generator
 from ise_gym.intents.template import TemplateError, compile_text, compile_value, mentions
 from ise_gym.intents.yamlfile import read_yaml
 from ise_gym.messages import canonical_json

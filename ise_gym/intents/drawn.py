@@ -15,11 +15,13 @@ from typing import Any, cast
 
 from ise_gym.errors import UserError, nearest
 from ise_gym.intents.catalog import catalog_hash, personas, system_prompt, tasks_of
+from ise_gym.intents.chaining import Product
+from ise_gym.intents.draw import derive_seed
 from ise_gym.intents.instance import Split, TaskInstance, complete, draft, facts_of
 from ise_gym.intents.realise import choose_wordings, intent_text, utter
-from ise_gym.intents.sampler import DEFAULT_TASKS, Blueprint, Options, Sampler
+from ise_gym.intents.sampler import DEFAULT_TASKS, Blueprint, Options, Pick, Sampler
 from ise_gym.messages import sha256_of
-from ise_gym.scenario import DEFAULT_TOOLS, Budget, Request, Scenario
+from ise_gym.scenario import DEFAULT_TOOLS, Budget, Register, Request, Scenario
 
 SPLITS = ("", "train", "eval")
 Names = Sequence[str] | str | None
@@ -84,6 +86,11 @@ class IntentSource:
         self.folders = tuple(Path(folder) for folder in folders) if folders is not None else None
         self._open()
 
+    def described(self) -> dict[str, Any]:
+        """Return the arguments that make this source again (without the offset), JSON-able."""
+        folders = {} if self.folders is None else {"folders": [str(folder) for folder in self.folders]}
+        return {**self.options.to_json(), **folders}
+
     def _open(self) -> None:
         self.sampler = Sampler(tasks_of(self.folders), personas(), self.options)
         self.catalog = catalog_hash(self.folders)
@@ -101,7 +108,7 @@ class IntentSource:
     def name(self) -> str:
         """``ise-os``, with the split and a hash of the other options where there are any."""
         parts = ["ise-os", self.options.split or "any"]
-        rest = {name: value for name, value in self.options.to_json().items() if name != "split"}
+        rest = {name: value for name, value in self.described().items() if name != "split"}
         return "-".join(parts + ([sha256_of(rest)[:6]] if rest else []))
 
     def scenario(self, seed: int) -> Scenario:
@@ -129,7 +136,8 @@ class IntentSource:
                         reply=request.reply,
                         supersedes=request.supersedes,
                         facts=facts_of(instance, text),
-                        folder="" if instance.services else instance.root,  # a service changes no file
+                        # a service changes no file; what an earlier task made lies in that task's folder
+                        folder="" if instance.services or instance.chained else instance.root,
                     )
                 )
         return Scenario(
@@ -149,10 +157,11 @@ class IntentSource:
             split=self.options.split,
             metadata={
                 "catalog": self.catalog,
-                "options": self.options.to_json(),
+                "options": self.described(),
                 "tiers": [pick.task.model.tier for pick in plan.picks],
                 "roots": {instance.label: instance.root for instance in instances},
                 "fingerprints": fingerprints(intent),
+                **({"chained": chained} if (chained := chained_inputs(instances)) else {}),
             },
         )
 
@@ -163,8 +172,9 @@ class IntentSource:
         number = seed + self.seed_offset
         plan = self.sampler.blueprint(number)
         split = cast(Split, self.options.split)
-        instances = tuple(
-            draft(
+        drafted: list[TaskInstance] = []
+        for pick in plan.picks:
+            instance = draft(
                 pick.task,
                 pick.seed,
                 pick.root,
@@ -172,9 +182,10 @@ class IntentSource:
                 split=split,
                 asked="drawn" if pick.asked is None else pick.asked,
                 registers=(plan.persona.register,),
+                inputs=_handed_on(pick, drafted, plan.persona.register),
             )
-            for pick in plan.picks
-        )
+            drafted.append(instance)
+        instances = tuple(drafted)
         rng = random.Random(plan.voice_seed)
         wordings = choose_wordings([r for i in instances for r in i.requests], plan.persona, rng)
         said = utter(wordings, plan.persona, rng)
@@ -193,6 +204,26 @@ def budget_for(requests: Sequence[Request]) -> Budget:
     """
     calls = sum(bool(step.tool) for request in requests for step in request.plan)
     return Budget(user_turns=3 * len(requests) + 1, tool_calls=5 + 3 * calls)
+
+
+def _handed_on(pick: Pick, earlier: Sequence[TaskInstance], register: Register) -> dict[str, Product]:
+    """Return what earlier tasks provide; nothing where the request that would make it isn't asked."""
+    rng = random.Random(derive_seed("recalled", pick.seed))
+    found = {}
+    for link in pick.links:
+        product = earlier[link.position].outputs.get(link.output)
+        if product is not None:
+            found[link.input] = product.recalled(register, rng)
+    return found
+
+
+def chained_inputs(instances: Sequence[TaskInstance]) -> dict[str, dict[str, str]]:
+    """Return label → input → path of all that earlier tasks of an intent provide."""
+    return {
+        instance.label: {name: product.path for name, product in instance.chained.items()}
+        for instance in instances
+        if instance.chained
+    }
 
 
 def fingerprints(intent: Intent) -> dict[str, str]:

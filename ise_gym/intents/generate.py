@@ -136,7 +136,7 @@ def generate(
         manifest = {
             "catalog": source.catalog,
             "seed": seed,
-            "options": source.options.to_json(),
+            "options": source.described(),
             "drawn": count,
             "points_of_the_space": source.sampler.space(),
             "dedup": admitted.report(),

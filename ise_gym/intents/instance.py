@@ -11,9 +11,10 @@ import posixpath
 import random
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from ise_gym.intents.chaining import Product
 from ise_gym.intents.compiled import (
     CompiledMistake,
     CompiledRequest,
@@ -58,6 +59,8 @@ class TaskInstance:
         fingerprint: hash of what was drawn (without `root`): equal for instances that are the same work.
         parameters: everything templates can name.
         files, services: empty in a draft.
+        chained: the inputs that an earlier task of the intent provides.
+        outputs: what a later task may be given, made by the requests that are asked.
         tools: those that the task offers beside the default ones.
     """
 
@@ -71,6 +74,8 @@ class TaskInstance:
     files: tuple[SeedFile, ...] = ()
     services: tuple[ServiceSpec, ...] = ()
     tools: tuple[str, ...] = ()
+    chained: Mapping[str, Product] = field(default_factory=dict)
+    outputs: Mapping[str, Product] = field(default_factory=dict)
 
 
 def split_of(fingerprint: str) -> Split:
@@ -87,13 +92,15 @@ def instantiate(
     split: Split = "",
     asked: Collection[str] | Literal["drawn", "all", "required"] = "drawn",
     mistakes: Mistakes = "drawn",
+    inputs: Mapping[str, Product] | None = None,
 ) -> TaskInstance:
     """Draw a whole instance: `draft` and `complete` in one.
 
     Raises:
         TemplateError: a template or generator of the task fails with these draws (file and key path named).
     """
-    return complete(task, draft(task, seed, root, label=label, split=split, asked=asked), mistakes)
+    drafted = draft(task, seed, root, label=label, split=split, asked=asked, inputs=inputs)
+    return complete(task, drafted, mistakes)
 
 
 def draw_parameters(task: TaskSpec, seed: int, root: str, split: Split = "") -> tuple[dict[str, Any], str]:
@@ -122,6 +129,7 @@ def draft(
     split: Split = "",
     asked: Collection[str] | Literal["drawn", "all", "required"] = "drawn",
     registers: Collection[Register] = REGISTERS,
+    inputs: Mapping[str, Product] | None = None,
 ) -> TaskInstance:
     """Draw parameters and wordings only.
 
@@ -133,24 +141,43 @@ def draft(
         split: draw until the instance belongs to it; "" takes the first.
         asked: which follow-ups are made: by their chance, all, none, or those named.
         registers: which wordings are rendered.
+        inputs: what earlier tasks provide; for the other inputs the instance makes start files of its own.
     """
     if root is None:
         root = random.Random(derive_seed("root", task.name, seed)).choice(load_words().folders)
     label = label or task.name
     parameters, fingerprint = draw_parameters(task, seed, root, split)
+    compiled, chained = compile_task(task), dict(inputs or {})
+    for name, own in compiled.inputs.items():
+        parameters[name] = (chained.get(name) or own(parameters)).scope()
     names = _asked(task, seed, asked)
+    outputs = {
+        name: compiled.outputs[name](parameters)
+        for name, model in task.model.outputs.items()
+        if not model.after or model.after in names
+    }
     requests = []
     for model in task.model.requests:
         if model.name not in names:
             continue
         wordings = {
             register: tuple(render(parameters) for render in texts)
-            for register, texts in compile_task(task).wordings[model.name].items()
+            for register, texts in compiled.wordings[model.name].items()
             if register in registers
         }
         replaced = tuple(f"{label}/{name}" for name in model.supersedes if name in names)
         requests.append(RequestInstance(f"{label}/{model.name}", wordings, replaced, model.chance < 1))
-    return TaskInstance(task.name, label, seed, root, fingerprint, parameters, tuple(requests))
+    return TaskInstance(
+        task.name,
+        label,
+        seed,
+        root,
+        fingerprint,
+        parameters,
+        tuple(requests),
+        chained=chained,
+        outputs=outputs,
+    )
 
 
 def complete(task: TaskSpec, drafted: TaskInstance, mistakes: Mistakes = "drawn") -> TaskInstance:
@@ -171,12 +198,23 @@ def complete(task: TaskSpec, drafted: TaskInstance, mistakes: Mistakes = "drawn"
                 rng.choice(parts.reply)(scope),
             )
         )
-    files = tuple(file for entry in compiled.files for file in entry(scope))
+    files = tuple(
+        file
+        for stands_for, entry in compiled.files
+        if stands_for not in drafted.chained
+        for file in entry(scope)
+    )
     _require_own_paths(task, files, drafted.root)
-    return TaskInstance(
-        drafted.task, drafted.label, drafted.seed, drafted.root, drafted.fingerprint, scope, tuple(requests), files,
-        compiled.services(scope), tuple(task.model.tools),
-    )  # fmt: skip
+    services = compiled.services(scope)
+    return replace(
+        drafted, requests=tuple(requests), files=files, services=services, tools=tuple(task.model.tools)
+    )
+
+
+def own_input_files(task: TaskSpec, drafted: TaskInstance, name: str) -> tuple[SeedFile, ...]:
+    """Return the start files that stand for an input where no earlier task provides it."""
+    entries = [entry for stands_for, entry in compile_task(task).files if stands_for == name]
+    return tuple(file for entry in entries for file in entry(drafted.parameters))
 
 
 def _asked(task: TaskSpec, seed: int, asked: Collection[str] | str) -> set[str]:

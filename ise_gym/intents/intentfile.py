@@ -58,7 +58,7 @@ def line_of(intent: Intent, source: IntentSource) -> IntentLine:
         id=intent.id,
         seed=plan.seed,
         catalog=source.catalog,
-        options=source.options.to_json(),
+        options=source.described(),
         natural_language_intent=intent.text,
         complexity=plan.complexity,
         domains=list(plan.domains),

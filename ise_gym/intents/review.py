@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ise_gym.intents.instance import TaskInstance, draw_parameters
-from ise_gym.intents.taskfile import REGISTERS, FileModel, RequestModel, TaskSpec
+from ise_gym.intents.taskfile import TaskSpec
+from ise_gym.intents.taskmodel import REGISTERS, FileModel, RequestModel
 from ise_gym.intents.template import names_in
 from ise_gym.intents.worldparts import loop_names
 
@@ -89,12 +90,15 @@ def unrecoverable(task: TaskSpec) -> Iterator[str]:
     Dependencies are followed through computed parameters (``value``, templates in other generators) down to
     drawn ones. Every wording has to do it alone; earlier requests of the task are known to the agent as well.
     """
-    sources = _sources(task)
+    sources, inputs = _sources(task), set(task.model.inputs)
     served = names_in(task.model.services) - loop_names(task.model.services)
     shown = _closure(_file_names(task.model.files) | served, sources)
     for request in task.model.requests:
         needed = {
-            name for goal in request.subgoals for check in goal.checks for name in _needed(check, sources)
+            name
+            for goal in request.subgoals
+            for check in goal.checks
+            for name in _needed(check, sources, inputs)
         }
         for register, texts in request.say.items():
             for index, text in enumerate(texts):
@@ -107,14 +111,15 @@ def unrecoverable(task: TaskSpec) -> Iterator[str]:
         shown = shown | _shared_names(request, sources)
 
 
-def _needed(check: dict[str, Any], sources: dict[str, set[str]]) -> set[str]:
-    """Return the drawn parameters that a check depends on, but for those it feeds to a program itself."""
+def _needed(check: dict[str, Any], sources: dict[str, set[str]], inputs: set[str]) -> set[str]:
+    """Return the drawn parameters and inputs that a check depends on, but for parameters it feeds to a program."""
     spec = check.get("command")
     if not isinstance(spec, dict):
         return _closure(names_in(check), sources)
     probes = {key: spec[key] for key in ("argv", "stdin") if key in spec}
     expected = {key: value for key, value in spec.items() if key not in probes}
-    return _closure(names_in(expected), sources) - _closure(names_in(probes), sources)
+    told = _closure(names_in(expected), sources) - _closure(names_in(probes), sources)
+    return told | (names_in(spec) & inputs)
 
 
 def _shared_names(request: RequestModel, sources: dict[str, set[str]]) -> set[str]:
@@ -126,6 +131,8 @@ def _shared_names(request: RequestModel, sources: dict[str, set[str]]) -> set[st
 def _file_names(files: list[FileModel]) -> set[str]:
     found: set[str] = set()
     for file in files:
+        if file.for_:
+            continue  # it isn't there when an earlier task provides the input
         raw = [file.path, file.content, file.csv, file.json_, file.jsonl, dict(file.each)]
         raw += [file.base64, file.wav, file.image]
         found |= names_in(raw) - set(file.each)
@@ -134,7 +141,7 @@ def _file_names(files: list[FileModel]) -> set[str]:
 
 def _sources(task: TaskSpec) -> dict[str, set[str]]:
     """Map each parameter to the names that its own definition reads; drawn ones also stand for themselves."""
-    found: dict[str, set[str]] = {}
+    found: dict[str, set[str]] = {name: set() for name in task.model.inputs}
     for name, generator in task.model.parameters.items():
         raw: Any = generator.model_dump(exclude_unset=True)
         inner = set(generator.table.columns) | {"index"} if generator.table else set()

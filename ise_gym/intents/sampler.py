@@ -16,6 +16,7 @@ from typing import get_args
 from ise_gym.errors import UserError, nearest
 from ise_gym.intents.affinity import WINDOW, load_affinity, share_out
 from ise_gym.intents.axes import deal, subsets
+from ise_gym.intents.chaining import Link, arranged, linked
 from ise_gym.intents.draw import derive_seed, load_words
 from ise_gym.intents.taskfile import REGISTERS, TaskSpec, Tier
 from ise_gym.scenario import Complexity, Persona
@@ -61,13 +62,17 @@ class Options:
 
 @dataclass(frozen=True)
 class Pick:
-    """One task of an intent: ``asked`` names the follow-ups that are made; None leaves them to their chance."""
+    """One task of an intent: ``asked`` names the follow-ups that are made; None leaves them to their chance.
+
+    ``links`` says which inputs are outputs of earlier picks.
+    """
 
     task: TaskSpec
     label: str
     root: str
     seed: int
     asked: tuple[str, ...] | None
+    links: tuple[Link, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,8 @@ class Sampler:
         rng = random.Random(derive_seed(*key, "plan", seed))
         count = rng.randint(*self._task_range(complexity))
         domains = self._domains(seed, count, key)
-        chosen = self._tasks(seed, count, domains, rng, key)
+        chosen = arranged(self._tasks(seed, count, domains, rng, key))
+        links = linked(chosen, random.Random(derive_seed(*key, "chain", seed)))
         asked = self._follow_ups(chosen, complexity, rng)
         folders = load_words().folders
         places = deal(len(folders), derive_seed(*key, "roots", seed), "roots", count=len(chosen))
@@ -122,8 +128,9 @@ class Sampler:
         for position, task in enumerate(chosen):
             earlier = sum(other is task for other in chosen[:position])
             label = f"{task.name}#{earlier + 1}" if earlier else task.name
+            own_seed = derive_seed(*key, seed, label)
             picks.append(
-                Pick(task, label, folders[places[position]], derive_seed(*key, seed, label), asked[position])
+                Pick(task, label, folders[places[position]], own_seed, asked[position], links[position])
             )
         return Blueprint(seed, persona, complexity, domains, tuple(picks), derive_seed(*key, "voice", seed))
 

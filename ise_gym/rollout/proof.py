@@ -8,11 +8,12 @@ required requests without mistakes. The other seeds ask whether the expert passe
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ise_gym.agents.background import resolved
 from ise_gym.errors import UserError
-from ise_gym.intents.instance import RequestInstance, TaskInstance, instantiate
+from ise_gym.intents.chaining import Product
+from ise_gym.intents.instance import RequestInstance, TaskInstance, draft, instantiate, own_input_files
 from ise_gym.intents.review import Finding, review, review_texts
 from ise_gym.intents.taskfile import TaskSpec
 from ise_gym.messages import Message, assistant, tool_call
@@ -24,6 +25,10 @@ from ise_gym.workspace.base import Manifest, SeedFile, Snapshot, Workspace, diff
 
 THOROUGH_SEEDS = 3
 """On so many seeds of a task idleness, missing key steps and wrong answers are tried, on the rest the expert only."""
+
+_ANOTHER = 7919
+_ELSEWHERE = "handed-on"
+"""No folder that instances draw has this name."""
 
 Rights = tuple[str, Mapping[str, Mapping[str, bytes]]]
 """An instance's root and what its outputs hold when they are right: request → place → content."""
@@ -87,7 +92,25 @@ def prove_seed(
     thorough = _Proof(full, workspace, proved)
     found = thorough.with_everything(rights)
     _Proof(plain, workspace, proved).play_through("after the plan without mistakes")
+    if task.model.inputs:
+        handed = with_stand_ins(task, seed)
+        _Proof(handed, workspace, proved).play_through("when an earlier task provides its inputs")
     return full.root, found
+
+
+def with_stand_ins(task: TaskSpec, seed: int) -> TaskInstance:
+    """Draw an instance that is handed all its inputs: the start files of another instance play the products.
+
+    Its checks and plan must get along with whatever they are given, wherever that lies.
+    """
+    other = draft(task, seed + _ANOTHER, _ELSEWHERE)
+    inputs = {
+        name: Product(scope["path"], "", f"{scope['what']} from before")
+        for name, scope in ((name, other.parameters[name]) for name in task.model.inputs)
+    }
+    instance = instantiate(task, seed, asked="all", mistakes="all", inputs=inputs)
+    given = [file for name in inputs for file in own_input_files(task, other, name)]
+    return replace(instance, files=(*instance.files, *given))
 
 
 def prove_expert(

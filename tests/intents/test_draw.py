@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ise_gym.intents.draw import DrawState, compile_generator, derive_seed, draw_person, load_words
-from ise_gym.intents.taskfile import Generator
+from ise_gym.intents.drawmodel import Generator
 from ise_gym.intents.template import TemplateError
 
 

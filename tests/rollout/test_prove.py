@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from intents.tasks import GOOD, task_with, write_task
+from intents.test_chaining import TAKER
 from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.intents.review import Finding, review, variety
 from ise_gym.intents.taskfile import TaskSpec, load_task, load_tasks
@@ -200,3 +201,11 @@ def test_the_command_line_tells_the_outcome(
     name = next(iter(load_tasks()))
     assert main([name]) == 1
     assert "seed 3 key: left out" in capsys.readouterr().out
+
+
+def test_a_task_that_can_be_handed_something_is_proved_with_it(tmp_path: Path, box: Workspace) -> None:
+    good = load_task(write_task(tmp_path, TAKER, "taker"))
+    assert found_in(good, 0, box) == []
+    own = TAKER.replace('cmp, "{{ original.path }}"', 'cmp, "{{ root }}/{{ word }}.txt"')
+    (finding,) = found_in(load_task(write_task(tmp_path, own, "own")), 0, box)
+    assert finding.kind == "expert" and "when an earlier task provides its inputs" in finding.detail

@@ -1,0 +1,109 @@
+"""Lets a later task of an intent work on what an earlier one made: "mail the report you just wrote".
+
+A task names what it makes (`outputs`) and what it can be given (`inputs`, with a start file of its own for when
+nobody gives it anything). The sampler links the two; the wording then speaks of the earlier product.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ise_gym.intents.taskfile import TaskSpec
+from ise_gym.scenario import Register
+
+CHANCE = 0.75
+"""How often an input is linked to a fitting output of an earlier task of the same intent."""
+
+_EARLIER: Mapping[Register, Sequence[str]] = {
+    "casual": ("from before", "you just did", "from a minute ago"),
+    "collaborative": ("from earlier", "you just prepared", "we have just finished"),
+    "analytical": ("from the earlier step", "produced earlier", "from the previous item"),
+    "formal": ("prepared earlier", "you have just prepared", "mentioned earlier"),
+}
+
+
+@dataclass(frozen=True)
+class Product:
+    """What one task hands to another.
+
+    Attributes:
+        path: relative to the workspace.
+        kind: table, json, text, script, config, image, sound, archive, page or folder.
+        what: what the user calls it, a noun with its article.
+    """
+
+    path: str
+    kind: str
+    what: str
+
+    def scope(self) -> dict[str, str]:
+        """Return what templates see under the input's name."""
+        return {"path": self.path, "name": posixpath.basename(self.path), "what": self.what}
+
+    def recalled(self, register: Register, rng: random.Random) -> Product:
+        """Return it as a later request speaks of it."""
+        return replace(self, what=f"{self.what} {rng.choice(_EARLIER[register])}")
+
+
+@dataclass(frozen=True)
+class Link:
+    """An input of a task that is an output of the task at an earlier position of the intent."""
+
+    input: str
+    position: int
+    output: str
+
+
+def fits(kind: str, accepts: Sequence[str]) -> bool:
+    """Return whether an input takes a kind; ``file`` takes all but folders.
+
+    >>> fits("table", ["file"]), fits("folder", ["file"]), fits("folder", ["folder", "text"])
+    (True, False, True)
+    """
+    return kind in accepts or ("file" in accepts and kind != "folder")
+
+
+def arranged(tasks: Sequence[TaskSpec]) -> list[TaskSpec]:
+    """Return tasks in an order in which those that can be given something come after one that makes it."""
+    ordered = list(tasks)
+    for task in tasks:
+        at = ordered.index(task)
+        if not task.model.inputs or _offers(task, ordered[:at]):
+            continue
+        later = next((n for n, other in enumerate(ordered) if n > at and _offers(task, [other])), None)
+        if later is not None and not any(_offers(other, [task]) for other in ordered[at + 1 : later + 1]):
+            ordered.insert(later, ordered.pop(at))
+    return ordered
+
+
+def linked(tasks: Sequence[TaskSpec], rng: random.Random) -> list[tuple[Link, ...]]:
+    """Draw for each task which of its inputs earlier tasks provide; nothing is handed on twice."""
+    taken: set[tuple[int, str]] = set()
+    links: list[tuple[Link, ...]] = []
+    for at, task in enumerate(tasks):
+        own = []
+        for name in task.model.inputs:
+            offers = [
+                (n, out) for n, out in _offers(task, tasks[:at], name) if (n, out) not in taken
+            ]  # fmt: skip
+            if offers and rng.random() < CHANCE:
+                position, output = rng.choice(offers)
+                taken.add((position, output))
+                own.append(Link(name, position, output))
+        links.append(tuple(own))
+    return links
+
+
+def _offers(task: TaskSpec, others: Sequence[TaskSpec], name: str = "") -> list[tuple[int, str]]:
+    """Return (position, output) of what other tasks make that an input (any without a name) takes."""
+    inputs = [task.model.inputs[name]] if name else list(task.model.inputs.values())
+    return [
+        (at, output)
+        for at, other in enumerate(others)
+        if other is not task
+        for output, model in other.model.outputs.items()
+        if any(fits(model.kind, wanted.accepts) for wanted in inputs)
+    ]
