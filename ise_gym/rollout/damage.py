@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ise_gym.checks.command import CommandCheck
@@ -67,8 +67,9 @@ class Damage:
         request: what was asked; its checks hold.
         before, known: the tree and its contents before the request.
         earlier: the snapshot that belongs to ``before``.
-        other: `Outcome.contents` of the same request in another instance, with its root.
         root: the folder of this instance.
+        other: `Outcome.contents` of the same request in another instance, with its root.
+        standing: checks of earlier requests, which have to hold on as well.
     """
 
     def __init__(
@@ -81,12 +82,14 @@ class Damage:
         known: Known,
         earlier: Snapshot,
         other: tuple[str, Mapping[str, bytes]] = ("", {}),
+        standing: Sequence[Check] = (),
     ) -> None:
         self.workspace, self.start, self.request, self.root = workspace, start, request, root
         self.before, self.known, self.earlier, self.other = before, known, earlier, other
         self.after = workspace.manifest()
         self.diff = diff_manifests(before, self.after)
         self.checks = [check for goal in request.subgoals for check in goal.checks]
+        self.standing = standing
         self.wordings = [text for texts in request.wordings.values() for text in texts]
         self.repositories = _repositories(self.after)
         touched = (*self.diff.created, *self.diff.changed, *self.diff.deleted)
@@ -222,7 +225,7 @@ class Damage:
         self.made += 1
         if repository:
             self.workspace.exec([*_AMEND], cwd=f"/workspace/{posixpath.dirname(repository)}")
-        if all(check.run(self.workspace, self.start).passed for check in self.checks):
+        if all(check.run(self.workspace, self.start).passed for check in (*self.checks, *self.standing)):
             self.survivors.append(f"{self.request.name}: every check holds although {what}")
 
 

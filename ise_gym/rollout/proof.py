@@ -18,7 +18,7 @@ from ise_gym.intents.review import Finding, review, review_texts
 from ise_gym.intents.taskfile import TaskSpec
 from ise_gym.messages import Message, assistant, tool_call
 from ise_gym.rollout.damage import Damage, Known
-from ise_gym.scenario import DEFAULT_TOOLS, PlanStep
+from ise_gym.scenario import DEFAULT_TOOLS, Check, PlanStep
 from ise_gym.services import start_services
 from ise_gym.tools.dispatch import Toolbox
 from ise_gym.workspace.base import Manifest, SeedFile, Snapshot, Workspace, diff_manifests
@@ -192,8 +192,9 @@ class _Proof:
         earlier: Snapshot,
         other: tuple[str, Mapping[str, bytes]],
     ) -> Mapping[str, bytes]:
+        standing = self._standing(request)
         damage = Damage(
-            self.workspace, self.start, request, self.instance.root, before, known, earlier, other
+            self.workspace, self.start, request, self.instance.root, before, known, earlier, other, standing
         )
         outcome = damage.assess()
         self.proved.mutants += outcome.made
@@ -201,6 +202,13 @@ class _Proof:
         for text in outcome.survivors:
             self._note("mutant", text)
         return outcome.contents
+
+    def _standing(self, last: RequestInstance) -> list[Check]:
+        """Return the checks of earlier requests that hold to the end as far as the last one goes."""
+        done = self.instance.requests[: self.instance.requests.index(last) + 1]
+        replaced = {name for request in done for name in request.supersedes}
+        standing = [r for r in done[:-1] if r.name not in replaced and r.name not in self.failed]
+        return [check for request in standing for goal in request.subgoals for check in goal.checks]
 
     def _without_key_steps(self, request: RequestInstance, before: Snapshot) -> None:
         steps = [step for step in request.plan if not step.mistake]

@@ -62,9 +62,9 @@ def test_order_counts_where_it_is_asked_for() -> None:
     assert not asks_for_order(["count the orders", "in order to see more, count them"])
 
 
-def test_programs_keep_their_constants() -> None:
-    assert set(forms("run", "#!/bin/bash\nexit 3\n")) == {"empty", "other"}
-    assert set(forms("x.py", "print(1)\nprint(2)\n", "")) == {"empty", "other"}
+def test_programs_keep_their_code() -> None:
+    assert set(forms("run", "#!/bin/bash\nexit 3\n")) == {"empty"}
+    assert set(forms("x.py", "print(1)\nprint(2)\n", "old")) == {"empty", "unedited"}
 
 
 def test_bytes_that_are_no_text_are_cut() -> None:
@@ -106,6 +106,19 @@ def test_a_file_that_no_check_names_is_found(tmp_path: Path, box: Workspace) -> 
     task = task_with(tmp_path, (EQUALS, f"{copied}\n          {grown}"))
     found, _ = survivors(task, box)
     assert any("count.txt is called count-1.txt" in text for text in found)
+
+
+def test_what_earlier_requests_still_demand_counts(tmp_path: Path, box: Workspace) -> None:
+    own = '- text: {path: "{{ root }}/limit", equals: "{{ limit }}"}\n          - exists: "{{ target }}"'
+    changes = (
+        ("    supersedes: [count]\n", ""),
+        ('- text: {path: "{{ target }}", equals: "{{ limit }}"}', own),
+        ('- write: {path: "{{ target }}", content: "{{ limit }}"}',
+         '- exec: {command: "echo >> {{ target }}; echo {{ limit }} > {{ root }}/limit"}'),
+    )  # fmt: skip
+    assert not any("/count.txt is empty" in text for text in survivors(task_with(tmp_path, *changes), box)[0])
+    replaced = task_with(tmp_path, *changes[1:], name="replaced")
+    assert any("/count.txt is empty" in text for text in survivors(replaced, box)[0])
 
 
 def test_another_instances_answer_is_tried(tmp_path: Path, box: Workspace) -> None:
