@@ -1,4 +1,4 @@
-"""Who acts: the scripted expert, an OpenAI-compatible endpoint, a local transformers model."""
+"""Who acts: the scripted expert, an OpenAI-compatible endpoint, a local transformers model, or a package's own."""
 
 from __future__ import annotations
 
@@ -13,14 +13,22 @@ AGENTS = {
     "openai": "openai:MODEL (an OpenAI-compatible endpoint)",
     "transformers": "transformers:DIR (a local model)",
 }
-"""Kind of agent → how it is written."""
+"""Kind of agent → how it is written. Other packages add to these, see `ise_gym.agents.plugins`."""
+
+
+def known_agents() -> dict[str, str]:
+    """Return every kind of agent, those of installed packages included, and how it is written."""
+    from ise_gym.agents.plugins import plugins
+
+    return {**{name: f"{name} or {name}:… (a plug-in)" for name in plugins()}, **AGENTS}
 
 
 def make_agent(spec: str, **options: Any) -> Agent:
     """Make an agent from its short description.
 
     Args:
-        spec: ``expert``, ``expert:0.7``, ``lazy``, ``openai:MODEL`` or ``transformers:DIR``.
+        spec: ``expert``, ``expert:0.7``, ``lazy``, ``openai:MODEL``, ``transformers:DIR``, or the name of a package's
+            agent with or without ``:ARGUMENT``. A package can't replace an agent of this project.
         options: keyword arguments of the agent's class (``base_url``, ``temperature``, ``adapter``, …).
 
     Raises:
@@ -30,10 +38,9 @@ def make_agent(spec: str, **options: Any) -> Agent:
     'expert:0.7'
     """
     kind, colon, rest = spec.partition(":")
-    if kind not in AGENTS:
-        raise UserError(
-            f"unknown agent '{spec}'.{nearest(kind, AGENTS)} Known: {'; '.join(AGENTS.values())}."
-        )
+    known = AGENTS if kind in AGENTS else known_agents()
+    if kind not in known:
+        raise UserError(f"unknown agent '{spec}'.{nearest(kind, known)} Known: {'; '.join(known.values())}.")
     if kind in ("openai", "transformers") and not rest:
         raise UserError(f"'{spec}' is incomplete: write {AGENTS[kind]}")
     if kind == "lazy" and colon:
@@ -62,11 +69,15 @@ def _make(kind: str, rest: str, colon: str, options: dict[str, Any]) -> Agent:
             from ise_gym.agents.openai import OpenAIAgent
 
             return OpenAIAgent(rest, **options)
-        case _:
+        case "transformers":
             from ise_gym.agents.transformers import TransformersAgent
 
             agent: Agent = TransformersAgent(rest, **options)
             return agent
+        case _:
+            from ise_gym.agents.plugins import make_plugin
+
+            return make_plugin(kind, rest, options)
 
 
 def _quality(text: str) -> float:
@@ -76,4 +87,4 @@ def _quality(text: str) -> float:
         raise UserError(f"'expert:{text}': the quality must be a number from 0 to 1") from None
 
 
-__all__ = ["AGENTS", "Agent", "make_agent"]
+__all__ = ["AGENTS", "Agent", "known_agents", "make_agent"]

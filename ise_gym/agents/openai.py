@@ -14,6 +14,7 @@ from typing import Any
 
 from ise_gym.errors import AgentError, UserError
 from ise_gym.messages import Message, ToolCall, ToolSchema, assistant, tool_call
+from ise_gym.metering import Meter, prices_of, shared_pace
 from ise_gym.scenario import Scenario
 
 _ALLOWED: Mapping[str, tuple[str, ...]] = {
@@ -81,13 +82,12 @@ class OpenAIAgent:
             exponential backoff (it honours ``Retry-After``).
         send_reasoning: hand earlier reasoning back to the server.
         extra: further fields of the request body, e.g. ``{"top_p": 0.9}``.
-
-    Attributes:
-        usage: of the present episode: calls, prompt_tokens, completion_tokens, total_tokens, cut (completions
-            that hit ``max_tokens``). ``total_usage`` is the same over all episodes.
+        price_in, price_out, price_cached: prices of a million prompt, completion and cached prompt tokens.
+        requests_per_minute, tokens_per_minute: of this process, shared by its agents of the same model, see
+            `ise_gym.metering.Pace`. A server's own 429 is waited out besides.
 
     Raises:
-        UserError: the ``openai`` package is missing, or neither a key nor a URL is given.
+        UserError: the ``openai`` package is missing, neither a key nor a URL is given, or a price or rate is wrong.
     """
 
     def __init__(
@@ -101,6 +101,11 @@ class OpenAIAgent:
         max_retries: int = 5,
         send_reasoning: bool = False,
         extra: Mapping[str, Any] | None = None,
+        price_in: float | None = None,
+        price_out: float | None = None,
+        price_cached: float | None = None,
+        requests_per_minute: float | None = None,
+        tokens_per_minute: float | None = None,
     ) -> None:
         try:
             import openai
@@ -119,16 +124,27 @@ class OpenAIAgent:
         self.temperature, self.max_tokens = temperature, max_tokens
         self.send_reasoning = send_reasoning
         self.extra = dict(extra or {})
-        self.usage = _no_usage()
-        self.total_usage = _no_usage()
+        prices = prices_of(price_in, price_out, price_cached)
+        self._episode, self._total = Meter(prices), Meter(prices)
         self._endpoint = base_url or "api.openai.com"
+        self._pace = shared_pace(self._endpoint, model, requests_per_minute, tokens_per_minute)
         self._client = openai.OpenAI(
             base_url=base_url, api_key=api_key, timeout=timeout, max_retries=max_retries
         )
 
+    @property
+    def usage(self) -> dict[str, Any]:
+        """What the present episode spent, see `ise_gym.metering.Meter`."""
+        return self._episode.usage
+
+    @property
+    def total_usage(self) -> dict[str, Any]:
+        """What all episodes spent."""
+        return self._total.usage
+
     def reset(self, scenario: Scenario, seed: int) -> None:
         """Start counting anew; a model never sees the scenario."""
-        self.usage = _no_usage()
+        self._episode.reset()
 
     def act(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> Message:
         """Ask the endpoint for the next assistant message.
@@ -150,8 +166,10 @@ class OpenAIAgent:
             request["temperature"] = self.temperature
         if self.max_tokens is not None:
             request["max_tokens"] = self.max_tokens
+        self._pace.wait()
         reply = self._ask(request)
-        self._count(reply)
+        self._episode.add(reply)
+        self._pace.spent(self._total.add(reply))
         return self._as_message(reply)
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -194,20 +212,6 @@ class OpenAIAgent:
             raise AgentError(f"{where} answered with content that is not text")
         return assistant(content, calls, reasoning)
 
-    def _count(self, reply: Mapping[str, Any]) -> None:
-        reported = reply.get("usage")
-        choices = reply.get("choices")
-        first = choices[0] if isinstance(choices, list) and choices else {}
-        cut = isinstance(first, dict) and first.get("finish_reason") == "length"
-        for usage in (self.usage, self.total_usage):
-            usage["calls"] += 1
-            usage["cut"] += int(cut)
-            if isinstance(reported, dict):
-                sizes = [int(reported.get(key) or 0) for key in ("prompt_tokens", "completion_tokens")]
-                usage["prompt_tokens"] += sizes[0]
-                usage["completion_tokens"] += sizes[1]
-                usage["total_tokens"] += sum(sizes)
-
     def describe(self) -> dict[str, Any]:
         """Return model, sampling parameters and the episode's token usage; no address and no key."""
         return {
@@ -222,10 +226,6 @@ class OpenAIAgent:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
-
-
-def _no_usage() -> dict[str, int]:
-    return {"calls": 0, "prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "cut": 0}
 
 
 def _as_call(call: Mapping[str, Any]) -> ToolCall:

@@ -47,6 +47,10 @@ def stats(
         console.print(tables.group_table(summary, kind))
     if summary["guard"]:
         console.print(tables.guard_table(summary))
+    if summary["usage"]:
+        from ise_gym.trajectory.usage import usage_table
+
+        console.print(usage_table(summary["usage"]))
     if summary["drift"]:
         from ise_gym.trajectory.drift import drift_table
 

@@ -28,9 +28,16 @@ def rollout(
         Path, typer.Option(help="Folder of the trajectory store; made when missing, else resumed.")
     ],
     agent: Annotated[
-        str, typer.Option(help="Who acts, e.g. expert, openai:MODEL, transformers:PATH.")
+        str, typer.Option(help="Who acts, e.g. expert, openai:MODEL, transformers:PATH, or a plug-in.")
     ] = "expert",
+    agent_option: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE for the agent, e.g. temperature=0.7 (give it several times)."),
+    ] = None,
     user: Annotated[str, typer.Option(help="User simulator: scripted, single-turn, naive, …")] = "scripted",
+    user_option: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE for the user simulator (give it several times).")
+    ] = None,
     guard: Annotated[bool, typer.Option(help="Put the role guard around the simulator.")] = True,
     backend: Annotated[str, typer.Option(help="Workspace backend: auto, bubblewrap, docker, …")] = "auto",
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Worker processes.")] = 2,
@@ -67,15 +74,19 @@ def rollout(
 
     from ise_gym.intents.catalog import catalog_hash
     from ise_gym.rollout.engine import run
-    from ise_gym.rollout.plan import Plan, agent_factory, env_factory
+    from ise_gym.rollout.options import a_workers_share, binding, options_of
+    from ise_gym.rollout.plan import Plan, agent_factory, env_factory, user_factory
     from ise_gym.rollout.progress import RolloutProgress
 
     check_names(agent, user, backend, engine)
+    for_agent, for_user = options_of(agent_option), options_of(user_option)
     file = intents / "intents.jsonl" if intents.is_dir() else intents
     plan = Plan(
         source=open_intents(file, limit),
-        make_agent=agent_factory(agent),
-        make_env=env_factory(backend=backend, user=user, guard=guard),
+        make_agent=agent_factory(agent, **a_workers_share(for_agent, workers)),
+        make_env=env_factory(
+            backend=backend, user=user_factory(user, a_workers_share(for_user, workers)), guard=guard
+        ),
         seed=seed,
         samples=samples,
         slots=episodes_per_worker,
@@ -99,6 +110,8 @@ def rollout(
                 "backend": backend,
                 "seed": seed,
                 "samples": samples,
+                **binding("agent_options", for_agent),
+                **binding("user_options", for_user),
             },
             workers=workers,
             retries=retries,
@@ -118,7 +131,7 @@ def rollout(
 
 def check_names(agent: str, user: str, backend: str, engine: str = "local") -> None:
     """Refuse unknown names before any worker starts."""
-    from ise_gym.agents import AGENTS
+    from ise_gym.agents import known_agents
     from ise_gym.simulator import make_user
     from ise_gym.workspace import available_backends
 
@@ -129,9 +142,9 @@ def check_names(agent: str, user: str, backend: str, engine: str = "local") -> N
         )
     if engine not in ENGINES:
         raise UserError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}.{nearest(engine, ENGINES)}")
-    if (kind := agent.partition(":")[0]) not in AGENTS:
+    if (kind := agent.partition(":")[0]) not in (agents := known_agents()):
         raise UserError(
-            f"unknown agent '{agent}'; known: {'; '.join(AGENTS.values())}.{nearest(kind, AGENTS)}"
+            f"unknown agent '{agent}'; known: {'; '.join(agents.values())}.{nearest(kind, agents)}"
         )
     make_user(user)
 

@@ -37,6 +37,7 @@ class Status:
     Attributes:
         total: episodes asked for; ``already``: of them, in the store when it began.
         outcomes: outcome → episodes of this run. ``failures``: kind of infrastructure failure → episodes.
+        tokens, cost: of agent and user, of attempts that were played again too.
         retries: episodes played again. ``crashes``: worker processes that died.
         torn: half-written records that were set aside at the start.
     """
@@ -49,6 +50,7 @@ class Status:
     tool_calls: int = 0
     guard_hits: int = 0
     tokens: int = 0
+    cost: float = 0.0
     retries: int = 0
     crashes: int = 0
     torn: int = 0
@@ -202,6 +204,8 @@ class _Driver:
 
     def _finish(self, result: Result) -> None:
         item, status = result.item, self.status
+        status.tokens += result.tokens
+        status.cost += result.cost
         if result.failed and not result.reason.startswith(BUG) and self._play_again(item):
             return
         self._tries.pop(item, None)
@@ -210,7 +214,6 @@ class _Driver:
         status.user_turns += result.user_turns
         status.tool_calls += result.tool_calls
         status.guard_hits += result.guard_hits
-        status.tokens += result.tokens
         if not result.failed:
             self._in_a_row = 0
             return

@@ -7,13 +7,14 @@ and its record are the same.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ise_gym.agents.base import Agent, BatchAgent
 from ise_gym.messages import sha256_of
 from ise_gym.scenario import ScenarioSource
+from ise_gym.simulator.base import UserSimulator
 
 AnyAgent = Agent | BatchAgent
 
@@ -76,6 +77,7 @@ class Result:
     tool_calls: int = 0
     guard_hits: int = 0
     tokens: int = 0
+    cost: float = 0.0
     seconds: float = 0.0
 
     @property
@@ -93,9 +95,14 @@ def episode_seed(run_seed: int, scenario_id: str, sample: int) -> int:
     return int(sha256_of([run_seed, scenario_id, sample])[:8], 16) >> 1
 
 
-def agent_factory(agent: str | Callable[[], AnyAgent]) -> Callable[[], AnyAgent]:
-    """Return a picklable function that makes the agent of a spec such as ``expert``."""
-    return functools.partial(_agent_of, agent) if isinstance(agent, str) else agent
+def agent_factory(agent: str | Callable[[], AnyAgent], **options: Any) -> Callable[[], AnyAgent]:
+    """Return a picklable function that makes the agent of a spec such as ``expert`` with options of its class."""
+    return functools.partial(_agent_of, agent, options) if isinstance(agent, str) else agent
+
+
+def user_factory(user: str, options: Mapping[str, Any]) -> str | Callable[[], UserSimulator]:
+    """Return what an env's ``user`` argument takes: the name, or a picklable function when there are options."""
+    return functools.partial(_user_of, user, dict(options)) if options else user
 
 
 def env_factory(**kwargs: Any) -> Callable[[], Any]:
@@ -103,10 +110,16 @@ def env_factory(**kwargs: Any) -> Callable[[], Any]:
     return functools.partial(_env_of, kwargs)
 
 
-def _agent_of(spec: str) -> AnyAgent:
+def _agent_of(spec: str, options: dict[str, Any]) -> AnyAgent:
     from ise_gym.agents import make_agent
 
-    return make_agent(spec)
+    return make_agent(spec, **options)
+
+
+def _user_of(spec: str, options: dict[str, Any]) -> UserSimulator:
+    from ise_gym.simulator import make_user
+
+    return make_user(spec, guard=False, **options)  # the env puts the guard around it
 
 
 def _env_of(kwargs: dict[str, Any]) -> Any:

@@ -75,6 +75,8 @@ def figures(status: Status) -> str:
         parts.append(f"drift {status.guard_hits}/{status.user_turns} turns")
     if status.tokens:
         parts.append(f"{status.tokens:,} tokens")
+    if status.cost:
+        parts.append(f"cost {status.cost:,.2f}")
     if status.retries:
         parts.append(f"retried {status.retries}")
     if status.crashes:

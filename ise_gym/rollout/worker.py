@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from ise_gym.agents.base import Agent, BatchAgent
 from ise_gym.errors import UserError, WorkspaceError
+from ise_gym.metering import spent_by
 from ise_gym.rollout.plan import Item, Plan, Result
 from ise_gym.rollout.play import BatchPlayer, play_episode
 from ise_gym.scenario import Scenario
@@ -74,6 +75,7 @@ class Player:
 def result_of(item: Item, trajectory: Trajectory) -> Result:
     """Condense a trajectory to what the driver needs: the line to store and figures to show."""
     guard = trajectory.user.get("guard") or {}
+    spent = [spent_by(trajectory.agent), spent_by(trajectory.user)]
     return Result(
         item=item,
         line=to_line(trajectory),
@@ -83,7 +85,8 @@ def result_of(item: Item, trajectory: Trajectory) -> Result:
         user_turns=trajectory.counts.get("user_turns", 0),
         tool_calls=trajectory.counts.get("tool_calls", 0),
         guard_hits=int(guard.get("drifted", 0)),
-        tokens=sum(n for name, n in trajectory.counts.items() if name.endswith("_tokens")),
+        tokens=sum(tokens for tokens, _ in spent),
+        cost=sum(cost for _, cost in spent),
         seconds=trajectory.timings.total_s,
     )
 

@@ -10,10 +10,12 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from ise_gym.errors import AgentError, UserError
 from ise_gym.messages import Message
+from ise_gym.metering import Meter, prices_of, shared_pace
 
 _THINKING = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL)
 _FENCE = re.compile(r"^\s*```(?:json)?\s*\n?(.*?)\n?\s*```\s*$", re.DOTALL)
@@ -29,6 +31,11 @@ class JsonChat:
         seed: sent along, for servers that sample reproducibly.
         timeout: seconds of one request; ``max_retries``: after connection failures, timeouts, 408, 409, 429 and 5xx.
         extra: further fields of the request body.
+        price_in, price_out, price_cached: prices of a million prompt, completion and cached prompt tokens.
+        requests_per_minute, tokens_per_minute: of this process, see `ise_gym.metering.Pace`.
+
+    Attributes:
+        meter: what the answers spent.
 
     Raises:
         UserError: the ``openai`` package is missing, or neither a key nor a URL is given.
@@ -45,9 +52,14 @@ class JsonChat:
         timeout: float = 60.0,
         max_retries: int = 4,
         extra: Mapping[str, Any] | None = None,
+        price_in: float | None = None,
+        price_out: float | None = None,
+        price_cached: float | None = None,
+        requests_per_minute: float | None = None,
+        tokens_per_minute: float | None = None,
     ) -> None:
         try:
-            import openai
+            import openai  # noqa: F401  (said here, where the message can name the user)
         except ImportError as error:
             raise UserError(
                 "the user 'llm:…' needs the openai package: pip install 'ise-gym[llm]'"
@@ -63,11 +75,11 @@ class JsonChat:
         self.model, self.temperature, self.max_tokens, self.seed = model, temperature, max_tokens, seed
         self.extra = dict(extra or {})
         self.calls = 0
+        self.meter = Meter(prices_of(price_in, price_out, price_cached))
+        self._pace = shared_pace(base_url or "", model, requests_per_minute, tokens_per_minute)
         self._where = f"the user's model {model} at {base_url or 'api.openai.com'}"
         self._schema_known = True
-        self._client = openai.OpenAI(
-            base_url=base_url, api_key=api_key, timeout=timeout, max_retries=max_retries
-        )
+        self._client = _client(base_url, api_key, timeout, max_retries)
 
     def ask(self, messages: Sequence[Message], schema: Mapping[str, Any], seed: int | None = None) -> str:
         """Return the text of the answer.
@@ -90,6 +102,7 @@ class JsonChat:
                 "json_schema": {"name": "answer", "schema": dict(schema), "strict": True},
             }
         self.calls += 1
+        self._pace.wait()
         try:
             response = self._client.chat.completions.with_raw_response.create(
                 **request, extra_body=self.extra or None
@@ -108,6 +121,8 @@ class JsonChat:
             raise AgentError(f"{self._where} failed: {_line(error)}") from error
         except ValueError as error:
             raise AgentError(f"{self._where} answered with something that is not JSON") from error
+        if isinstance(body, dict):
+            self._pace.spent(self.meter.add(body))
         try:
             content = body["choices"][0]["message"].get("content")
         except (KeyError, IndexError, TypeError, AttributeError) as error:
@@ -125,6 +140,14 @@ class JsonChat:
             "seed": self.seed,
             "extra": dict(self.extra),
         }
+
+
+@lru_cache(maxsize=8)
+def _client(base_url: str | None, api_key: str, timeout: float, max_retries: int) -> Any:
+    """One client for all episodes of a process: a new one costs tens of milliseconds, and connections of its own."""
+    import openai
+
+    return openai.OpenAI(base_url=base_url, api_key=api_key, timeout=timeout, max_retries=max_retries)
 
 
 def read_object(text: str) -> dict[str, Any] | None:

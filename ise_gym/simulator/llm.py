@@ -50,6 +50,7 @@ class LLMUser:
         """
         self._take(scenario)
         self._seed, self._asked = seed, 0
+        self._chat.meter.reset()
         return self._answer(None, "")
 
     def respond(self, view: UserView, feedback: str = "") -> UserTurn:
@@ -72,12 +73,13 @@ class LLMUser:
         self._take(scenario)
 
     def describe(self) -> dict[str, Any]:
-        """Return model, sampling and the hashes of the prompt: of its template, and of this episode's own."""
+        """Return model, sampling, what this episode spent, and the hashes of the prompt and of its template."""
         template = sha256_of([[p.prompt for p in PRINCIPLES.values()], FORMAT, ANSWER_SCHEMA])
         own = sha256_of(role_prompt(self._known)) if self._known else ""
         return {
             "name": self.name,
             **self._chat.sampling(),
+            "usage": dict(self._chat.meter.usage),
             "prompt_sha256": own,
             "prompt_template_sha256": template,
         }

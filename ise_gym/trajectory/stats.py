@@ -17,6 +17,7 @@ from typing import Any
 from ise_gym.trajectory.drift import DriftStats
 from ise_gym.trajectory.record import Trajectory, content_hash
 from ise_gym.trajectory.store import read_trajectories
+from ise_gym.trajectory.usage import UsageStats
 
 ISETRACE: Mapping[str, float] = {
     "episodes": 23_132,
@@ -181,11 +182,13 @@ class Stats:
         self._drift = DriftStats(wilson)
         self._broken: Counter[str] = Counter()
         self._seconds: Counter[str] = Counter()
+        self._usage = UsageStats()
         self._score = 0.0
         self._digest = 0
 
     def add(self, trajectory: Trajectory) -> None:
         """Count one episode; infrastructure failures are counted apart from everything else."""
+        self._usage.add(trajectory)
         if trajectory.outcome == "infrastructure_error":
             self._broken[trajectory.reason.partition(":")[0] or "unknown"] += 1
             return
@@ -274,6 +277,7 @@ class Stats:
             **{kind: _by_outcome(groups) for kind, groups in self._groups.items()},
             "guard": dict(sorted(self._guard.items())),
             "drift": self._drift.summary(),
+            "usage": self._usage.summary(),
             "seconds_an_episode": {part: total / n for part, total in self._seconds.items()} if n else {},
             "content_sha256": f"{self._digest:064x}",
         }

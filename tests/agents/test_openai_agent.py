@@ -95,6 +95,7 @@ def test_usage_is_counted_by_episode_and_in_all(scenario):
             "calls": 2,
             "prompt_tokens": 20,
             "completion_tokens": 6,
+            "cached_tokens": 0,
             "total_tokens": 26,
             "cut": 1,
         }

@@ -215,12 +215,21 @@ def test_progress_shows_figures_and_logs_without_a_terminal(capsys: pytest.Captu
         user_turns=40,
         guard_hits=2,
         tokens=1500,
+        cost=2.5,
         retries=2,
         crashes=1,
         seconds=10,
     )
     text = figures(status)
-    for words in ("1,800/h", "pass 75%", "drift 2/40", "1,500 tokens", "agent failures 1", "ETA 0:10"):
+    for words in (
+        "1,800/h",
+        "pass 75%",
+        "drift 2/40",
+        "1,500 tokens",
+        "cost 2.50",
+        "agent failures 1",
+        "ETA 0:10",
+    ):
         assert words in text
     with RolloutProgress() as progress:
         progress(status)

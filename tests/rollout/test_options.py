@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from ise_gym.errors import UserError
+from ise_gym.rollout.options import a_workers_share, binding, options_of
+from ise_gym.rollout.plan import Item, agent_factory, user_factory
+from ise_gym.rollout.worker import result_of
+from ise_gym.simulator import make_user
+from ise_gym.trajectory.record import Trajectory
+from ise_gym.trajectory.stats import Stats
+from ise_gym.trajectory.usage import usage_table
+
+
+def test_values_are_json_or_text() -> None:
+    assert options_of(None) == {}
+    assert options_of(["a=1", "b=x=y", "c=null", 'd={"e": [1]}', "max-tokens=3", "f="]) == {
+        "a": 1,
+        "b": "x=y",
+        "c": None,
+        "d": {"e": [1]},
+        "max_tokens": 3,
+        "f": "",
+    }
+    for wrong, words in (
+        (["a"], "write NAME=VALUE"),
+        (["=1"], "write NAME=VALUE"),
+        (["a=1", "a=2"], "twice"),
+    ):
+        with pytest.raises(UserError, match=words):
+            options_of(wrong)
+
+
+def test_only_what_shapes_the_records_binds_a_resumed_run() -> None:
+    given = {"temperature": 0.5, "base_url": "http://10.0.0.1/v1", "price_in": 1, "requests_per_minute": 90}
+    assert binding("agent_options", given) == {"agent_options": {"temperature": 0.5}}
+    assert binding("agent_options", {"api_key": "x"}) == {}
+    assert a_workers_share(given, 3)["requests_per_minute"] == 30
+
+
+def test_factories_with_options_reach_the_classes_in_another_process() -> None:
+    agent = pickle.loads(pickle.dumps(agent_factory("expert", quality=0.5)))()
+    assert agent.name == "expert:0.5"
+    patient = pickle.loads(pickle.dumps(user_factory("scripted", {"patience": 7})))
+    assert make_user(patient).describe()["patience"] == 7
+    assert user_factory("scripted", {}) == "scripted"
+    with pytest.raises(UserError, match="unexpected keyword argument 'patients'"):
+        user_factory("scripted", {"patients": 1})()  # type: ignore[operator]
+
+
+def spent(agent_tokens: int, user_tokens: int, cost: float) -> Trajectory:
+    usage = {
+        "calls": 2,
+        "prompt_tokens": agent_tokens - 1,
+        "completion_tokens": 1,
+        "total_tokens": agent_tokens,
+    }
+    return Trajectory(
+        episode_id=f"e{agent_tokens}",
+        scenario_id="s",
+        seed=0,
+        intent="",
+        outcome="passed",
+        score=1.0,
+        messages=[],
+        tools=[],
+        agent={"name": "openai:m", "usage": {**usage, "cost": cost}},
+        user={"name": "llm:u", "usage": {"calls": 1, "total_tokens": user_tokens}},
+    )
+
+
+def test_tokens_of_agent_and_user_reach_progress_and_statistics(tmp_path: Path) -> None:
+    result = result_of(Item(0, 0, "s", 0), spent(100, 40, 0.25))
+    assert (result.tokens, result.cost) == (140, 0.25)
+    stats = Stats()
+    assert stats.summary()["usage"] == {}
+    stats.add(spent(100, 40, 0.25))
+    broken = spent(50, 10, 0.5)
+    broken.outcome, broken.reason = "infrastructure_error", "agent: down"
+    stats.add(broken)  # its tokens were paid for all the same
+    usage = stats.summary()["usage"]
+    assert usage["agent"]["openai:m"] == {
+        "episodes": 2,
+        "calls": 4,
+        "prompt_tokens": 148,
+        "cached_tokens": 0,
+        "completion_tokens": 2,
+        "cut": 0,
+        "cost": 0.75,
+    }
+    assert usage["user"]["llm:u"]["cost"] is None and usage["cost"] == 0.75
+    from rich.console import Console
+
+    console = Console(record=True, width=140, quiet=False, file=(tmp_path / "out").open("w"))
+    console.print(usage_table(usage))
+    text = console.export_text()
+    assert "agent openai:m" in text and "0.75" in text and "0.3750" in text
