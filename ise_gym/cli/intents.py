@@ -38,6 +38,14 @@ def generate(
     tasks_per_intent: Annotated[
         str, typer.Option(help="Tasks in an intent: a number or a range such as 3-6.")
     ] = "3-6",
+    folder: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Draw from the tasks of this folder instead of the catalog's; may be given several times, and "
+            "'catalog' stands for the catalog's own.",
+            show_default=False,
+        ),
+    ] = None,
     dedup: Annotated[
         str | None,
         typer.Option(
@@ -78,6 +86,7 @@ def generate(
             domains=_names(domains),
             tier=_names(tier),
             tasks_per_intent=parse_range(tasks_per_intent),
+            folders=folder,
         )
     console.print(pool_report(json.loads((path.parent / MANIFEST).read_text(encoding="utf-8"))))
     console.print(f"{time.monotonic() - begun:.1f} s")

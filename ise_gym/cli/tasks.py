@@ -1,4 +1,4 @@
-"""``ise tasks``: list the catalog's tasks and prove that each is sound."""
+"""``ise tasks``: list tasks, start a new one, and prove that each is sound."""
 
 from __future__ import annotations
 
@@ -8,11 +8,22 @@ from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(help="List the tasks of the catalog, or prove that they are sound.", no_args_is_help=True)
+app = typer.Typer(help="List tasks, start a new one, or prove that they are sound.", no_args_is_help=True)
+
+Folders = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--folder",
+        help="Tasks of this folder (DOMAIN/TASK.yaml below it) instead of the catalog's; may be given several "
+        "times, and 'catalog' stands for the catalog's own.",
+        show_default=False,
+    ),
+]
 
 
 @app.command("list")
 def list_tasks(
+    folder: Folders = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """List every task with its domain and tier."""
@@ -20,7 +31,7 @@ def list_tasks(
 
     rows = [
         {"domain": task.domain, "name": name, "tier": task.model.tier, "title": task.model.title}
-        for name, task in sorted(load_tasks().items())
+        for name, task in sorted(load_tasks(folder).items())
     ]
     if as_json:
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
@@ -35,6 +46,23 @@ def list_tasks(
     Console().print(table)
 
 
+@app.command("new")
+def new(
+    domain: Annotated[str, typer.Argument(help="Its domain, such as file-io, or one of your own.")],
+    name: Annotated[str, typer.Argument(help="Its name: lower-case words joined by hyphens.")],
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Folder of tasks to put it into.", show_default="the catalog's own"),
+    ] = None,
+) -> None:
+    """Write a task file to start from: small, complete, and already proved by `ise tasks check`."""
+    from ise_gym.intents.scaffold import new_task
+
+    path = new_task(domain, name, folder)
+    typer.echo(str(path))
+    typer.echo(f"Change it step by step, and prove it each time: ise tasks check {path} --seeds 3", err=True)
+
+
 @app.command()
 def check(
     names: Annotated[
@@ -43,10 +71,19 @@ def check(
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Instances of each task.")] = 20,
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Worker processes.")] = 2,
+    thorough: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="On so many of the seeds idleness, missing key steps and wrong answers are tried as well; on the "
+            "rest only whether the expert passes.",
+        ),
+    ] = 3,
+    folder: Folders = None,
     backend: Annotated[str, typer.Option(help="Workspace backend.")] = "auto",
     out: Annotated[Path | None, typer.Option("--json", help="Also write the report to this file.")] = None,
 ) -> None:
-    """Prove tasks: the expert passes, doing nothing fails, and the plan without any key step fails.
+    """Prove tasks: the expert passes; doing nothing, a missing key step and wrong answers fail.
 
     Exit code 0 when every task is proved, else 1.
     """
@@ -66,7 +103,9 @@ def check(
         def advance(row: Row, done: int, total: int) -> None:
             progress.update(bar, completed=done, total=total, description=row.task)
 
-        report = check_tasks(names or [], seeds, workers, advance, backend=backend)
+        report = check_tasks(
+            names or [], seeds, workers, advance, folders=folder, backend=backend, thorough=thorough
+        )
     if out is not None:
         with replacing(out) as file:
             file.write((json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n").encode())
@@ -85,19 +124,17 @@ def _show(report: dict[str, Any]) -> None:
         for finding in row["findings"]:
             seed = "file" if finding["seed"] < 0 else f"seed {finding['seed']}"
             console.print(Text(f"{row['task']} ({seed}) {finding['kind']}: {finding['detail']}"))
-    domains: dict[str, list[dict[str, Any]]] = {}
-    for row in report["rows"]:
-        domains.setdefault(row["task"].split("/")[0], []).append(row)
     table = Table(title="Tasks proved", title_justify="left")
     table.add_column("domain")
-    for column in ("tasks", "proved", "instances", "seconds"):
+    for column in ("tasks", "proved", "instances", "mutants", "survived", "seconds"):
         table.add_column(column, justify="right")
-    for domain, rows in sorted(domains.items()):
-        proved = sum(r["ok"] for r in rows)
-        instances = sum(r["seeds"] for r in rows)
-        table.add_row(
-            domain, str(len(rows)), str(proved), str(instances), f"{sum(r['seconds'] for r in rows):.1f}"
-        )
+    for domain, counts in report["domains"].items():
+        proved = counts["tasks"] - counts["failed"]
+        cells = (counts["tasks"], proved, counts["instances"], counts["mutants"], counts["survived"])
+        table.add_row(domain, *map(str, cells), f"{counts['seconds']:.1f}")
     table.add_section()
-    table.add_row("all", str(report["tasks"]), str(report["tasks"] - report["failed"]), "", "")
+    instances = sum(row["seeds"] for row in report["rows"])
+    proved = report["tasks"] - report["failed"]
+    totals = (report["tasks"], proved, instances, report["mutants"], report["mutants_survived"])
+    table.add_row("all", *map(str, totals), f"{report['seconds']:.1f}")
     console.print(table)

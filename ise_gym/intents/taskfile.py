@@ -59,13 +59,14 @@ def load_task(path: Path, domain: str | None = None) -> TaskSpec:
 def load_tasks(folders: Sequence[Path] | None = None) -> dict[str, TaskSpec]:
     """Load every task below the given folders (the catalog's own without any), sorted by name.
 
-    A folder holds ``<domain>/<task>.yaml``, or is itself one domain's folder.
+    A folder holds ``<domain>/<task>.yaml``, or is itself one domain's folder; ``catalog`` stands for the
+    catalog's own where no folder has that name.
 
     Raises:
         UserError: a folder without tasks, a broken file, or a name that occurs twice.
     """
     found: dict[str, TaskSpec] = {}
-    for folder in [os_world() / "domains"] if folders is None else folders:
+    for folder in map(_folder, ["catalog"] if folders is None else folders):
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder of tasks")
         paths = sorted(p for p in folder.rglob("*.yaml") if not p.name.startswith("."))
@@ -79,6 +80,10 @@ def load_tasks(folders: Sequence[Path] | None = None) -> dict[str, TaskSpec]:
                 )
             found[task.name] = task
     return dict(sorted(found.items()))
+
+
+def _folder(given: Path | str) -> Path:
+    return os_world() / "domains" if str(given) == "catalog" and not Path("catalog").is_dir() else Path(given)
 
 
 class _Domain(Model):
