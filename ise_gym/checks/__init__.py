@@ -13,6 +13,7 @@ from ise_gym.checks.command import CommandCheck
 from ise_gym.checks.content import CsvCheck, JsonCheck, JsonLinesCheck, TextCheck, YamlCheck
 from ise_gym.checks.cron import CronCheck
 from ise_gym.checks.files import AbsentCheck, ArchiveCheck, ExistsCheck, ModeCheck, TreeCheck, UnchangedCheck
+from ise_gym.checks.remote import RemoteCheck
 from ise_gym.checks.services import CalendarCheck, ChatCheck, MailCheck
 from ise_gym.checks.speech import SpeechCheck
 
@@ -33,6 +34,7 @@ CHECKS: dict[str, type[BaseCheck]] = {
     "chat": ChatCheck,
     "calendar": CalendarCheck,
     "cron": CronCheck,
+    "remote": RemoteCheck,
     "speech": SpeechCheck,
 }
 """The checks by the name that a task file uses."""

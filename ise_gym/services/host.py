@@ -16,17 +16,20 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ise_gym.errors import UserError
 from ise_gym.resources import read_text
+from ise_gym.services import git
 from ise_gym.services.calendars import CalendarSite
 from ise_gym.services.chat import ChatSite
 from ise_gym.services.http import front_for
 from ise_gym.services.mail import MailServer, converse
+from ise_gym.services.packages import PackageSite, pip_environment
 from ise_gym.services.scheduler import Scheduler
 from ise_gym.services.site import Request, Response, Site
 from ise_gym.services.spec import ServiceSpec, make_spec
 from ise_gym.services.web import WebSite
+from ise_gym.workspace.base import WORKDIR
 
 if TYPE_CHECKING:
-    from ise_gym.workspace.base import Workspace
+    from ise_gym.workspace.base import ExecResult, Workspace
 
 HTTP_PORT = 3128
 MAIL_PORT = 2525
@@ -39,6 +42,7 @@ _SITES: Mapping[str, Callable[[Mapping[str, Any], dict[str, Any] | None], Site]]
     "web": WebSite,
     "chat": ChatSite,
     "calendar": CalendarSite,
+    "packages": PackageSite,
 }
 
 
@@ -57,6 +61,19 @@ class Hosting(Protocol):
 
     def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
         """Write a file inside."""
+        ...
+
+    def exec(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        cwd: str = WORKDIR,
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        merge: bool = True,
+    ) -> ExecResult:
+        """Run a process inside."""
         ...
 
 
@@ -96,6 +113,8 @@ class ServiceHost:
             front = front_for(self.answer)
             self._doors.append(_Door(box.listen(HTTP_PORT), lambda end, peer: front(end, peer, None)))  # type: ignore[arg-type]
             variables |= {"http_proxy": address, "no_proxy": "localhost,127.0.0.1"}
+            if indexes := [spec.host for spec in self.specs if spec.kind == "packages"]:
+                variables |= pip_environment(indexes, HTTP_PORT)
         if self.mail is not None:
             self._doors.append(_Door(box.listen(MAIL_PORT), self._talk_mail))
             for name in ("sendmail", "mail"):
@@ -104,6 +123,12 @@ class ServiceHost:
             variables["PATH"] = f"{COMMANDS}:/usr/local/bin:/usr/bin:/bin"
         if variables:
             box.set_env(variables)
+
+    def furnish(self, box: Hosting) -> None:
+        """Put into a fresh box what belongs to services but is kept there: git repositories and clones of them."""
+        for spec in self.specs:
+            if spec.kind == "git":
+                git.install(box, spec.data)
 
     def answer(self, request: Request) -> Response:
         """Answer one HTTP request: one at a time, so that counts never race."""
@@ -196,7 +221,9 @@ def start_services(workspace: Workspace, specs: Sequence[ServiceSpec]) -> None:
         WorkspaceError: the box has no network of its own, or broke.
     """
     if specs:
-        _run(workspace, ServiceHost(specs))
+        host = ServiceHost(specs)
+        _run(workspace, host)
+        host.furnish(workspace)  # type: ignore[arg-type]  # `_run` made sure that it can hold services
 
 
 def resume_services(workspace: Any, saved: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ise_gym.services.spec import FaultModel
+from ise_gym.services.models import FaultModel
 
 
 @dataclass(frozen=True)
