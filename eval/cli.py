@@ -206,16 +206,24 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, one line a trial.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write a page with every trial's conversation, calls and judgement to this file."),
+    ] = None,
 ) -> None:
     """Report runs: by difficulty, by outcome, with every error counted."""
     from eval import report as reports
     from eval.run import load_run
     from eval.summary import summarise
-    from eval.tables import summary_table
+    from eval.tables import broken_text, summary_table
 
     if as_json + as_csv + as_markdown > 1:
         raise UserError("give one of --json, --csv and --markdown.")
     loaded = [load_run(path) for path in runs]
+    if html is not None:
+        from eval.page import write_html
+
+        write_html(loaded, html)
     if as_json:
         print_json(reports.to_json(loaded))
     elif as_csv:
@@ -224,7 +232,7 @@ def report(
         sys.stdout.write(reports.to_markdown(loaded))
     else:
         for one in loaded:
-            wide_console().print(summary_table(summarise(one)))
+            wide_console().print(summary_table(summarise(one)), *broken_text(one))
 
 
 def parse_options(pairs: list[str]) -> dict[str, Any]:

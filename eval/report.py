@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from eval.run import Run
-from eval.summary import RunSummary, summarise
+from eval.summary import RunSummary, broken_tools, summarise
 from eval.tables import outcomes_text, percent, rate_text
 
 _COLUMNS = ("suite", "protocol", "task", "trial", "attempt", "seed", "outcome", "reason", "score")
@@ -26,6 +26,10 @@ def to_json(runs: Sequence[Run]) -> dict[str, Any]:
                 "versions": run.card.versions,
                 "suite_sha256": run.card.suite_sha256,
                 "task_list_sha256": run.card.task_list_sha256(),
+                "broken_tools": [
+                    {"tool": tool, "why": why, "tasks": tasks}
+                    for (tool, why), tasks in broken_tools(run).items()
+                ],
                 "results": [
                     {"task": t.task, "trial": t.trial, "outcome": t.outcome, "score": t.score}
                     for t in run.trials.values()
@@ -40,10 +44,13 @@ def to_csv(runs: Sequence[Run]) -> str:
     """Return one line a trial (its last attempt); labels and counts are columns of their own."""
     trials = [(run, trial) for run in runs for trial in run.trials.values()]
     labels = sorted({name for _, trial in trials for name in trial.labels})
-    counts = sorted({name for _, trial in trials for name in trial.counts})
+    counts, costs, timings = (
+        sorted({name for _, trial in trials for name in getattr(trial, part)})
+        for part in ("counts", "costs", "timings")
+    )
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["run", "agent", *_COLUMNS, *_DIMENSIONS, *labels, *counts])
+    writer.writerow(["run", "agent", *_COLUMNS, *_DIMENSIONS, *labels, *counts, *costs, *timings])
     for run, trial in trials:
         row = [getattr(trial, name) for name in (*_COLUMNS, *_DIMENSIONS)]
         writer.writerow(
@@ -53,6 +60,8 @@ def to_csv(runs: Sequence[Run]) -> str:
                 *("" if value is None else value for value in row),
                 *(trial.labels.get(name, "") for name in labels),
                 *(trial.counts.get(name, "") for name in counts),
+                *(trial.costs.get(name, "") for name in costs),
+                *(trial.timings.get(name, "") for name in timings),
             ]
         )
     return out.getvalue()
@@ -85,6 +94,8 @@ def to_markdown(runs: Sequence[Run]) -> str:
         lines.append("| " + " | ".join(_escape(cell) for cell in cells) + " |")
     for summary in summaries:
         lines += _groups(summary)
+    for run in runs:
+        lines += _broken(run)
     return "\n".join(lines) + "\n"
 
 
@@ -105,6 +116,22 @@ def _groups(summary: RunSummary) -> list[str]:
         figures = (f"{name} {percent(v)}" for name, v in summary.at_k.items() if not name.startswith("tasks"))
         lines += ["", f"**{_escape(summary.name)}**: " + ", ".join(figures)]
     return lines
+
+
+def _broken(run: Run) -> list[str]:
+    found = broken_tools(run)
+    if not found:
+        return []
+    lines = [
+        "",
+        f"**{_escape(run.name)}**: tools that can only fail",
+        "",
+        "| tool | why | tasks |",
+        "|---|---|---|",
+    ]
+    return lines + [
+        f"| {tool} | {_escape(why)} | {', '.join(tasks)} |" for (tool, why), tasks in found.items()
+    ]
 
 
 def _escape(text: str) -> str:

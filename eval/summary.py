@@ -135,6 +135,18 @@ def fixed_rate(run: Run) -> Rate:
     return Rate(n, total, sum(passes), found.mean, (found.low, found.high), "bootstrap over tasks")
 
 
+def broken_tools(run: Run) -> dict[tuple[str, str], list[str]]:
+    """Return the tools that can only fail, as trials noted them: (tool, why) → tasks that offer it."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for trial in run.trials.values():
+        for note in trial.notes:
+            if "broken_tool" in note:
+                tasks = found.setdefault((note["broken_tool"], note["why"]), [])
+                if trial.task not in tasks:
+                    tasks.append(trial.task)
+    return dict(sorted(found.items()))
+
+
 def _at_k(verdicts: Sequence[Sequence[Trial]], trials: int) -> dict[str, float]:
     """pass@k and pass^k, k = 2 … trials, as means over the tasks whose trials were all graded."""
     whole = [sum(t.outcome == "pass" for t in task) for task in verdicts if len(task) == trials]

@@ -6,8 +6,9 @@ from rich.table import Table
 from rich.text import Text
 
 from eval.compare import Comparison, Pair
+from eval.run import Run
 from eval.stats import Interval
-from eval.summary import Rate, RunSummary
+from eval.summary import Rate, RunSummary, broken_tools
 
 
 def percent(value: float) -> str:
@@ -122,6 +123,13 @@ def summary_table(summary: RunSummary) -> Table:
     for task, why in summary.left_out.items():
         table.add_row("left out", f"{task}: {why}")
     return table
+
+
+def broken_text(run: Run) -> list[str]:
+    """Name the tools of a run's tasks that can only fail, one line each."""
+    return [
+        f"broken tool {tool} in {', '.join(tasks)}: {why}" for (tool, why), tasks in broken_tools(run).items()
+    ]
 
 
 def outcomes_text(summary: RunSummary) -> str:

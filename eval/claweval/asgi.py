@@ -42,6 +42,10 @@ class Router:
         """Stop serving a port."""
         del self._apps[port]
 
+    def app(self, port: int) -> App | None:
+        """The app on a port, if there is one."""
+        return self._apps[port][0] if port in self._apps else None
+
     def serves(self, url: httpx.URL) -> bool:
         """Whether a request to this address is answered here."""
         return url.host in LOCAL and url.port in self._apps

@@ -81,6 +81,7 @@ class EnvPlayer:
         grader = _Grader(lambda: self._grade(task, folder, trace_id))
         try:
             with stage.services(task):
+                broken = stage.broken_tools(task)
                 ready = time.perf_counter()
                 scenario = scenario_of(task, seed, self._files(task, folder), grader)
                 record = play_episode(self._env, agent, scenario, seed)
@@ -108,6 +109,7 @@ class EnvPlayer:
         return replace(
             grader.graded,
             counts=counts,
+            notes=[*broken, *grader.graded.notes],
             timings=timings,
             reason=reason,
             costs=model_costs(stage.judge, stage.user),

@@ -14,6 +14,7 @@ from typing import Any
 
 from eval.claweval.asgi import Router
 from eval.claweval.benchmark import Upstream
+from eval.claweval.broken import broken_tools
 from eval.claweval.judge import JudgeClient
 from eval.claweval.sandbox import PORT, URL, SandboxApp
 from eval.claweval.services import InProcessServices
@@ -48,6 +49,10 @@ class Stage:
     def services(self, task: Any) -> AbstractContextManager[object]:
         """The task's services, running while the context is open."""
         return InProcessServices(task.services, self.upstream.root, self.router)
+
+    def broken_tools(self, task: Any) -> list[dict[str, Any]]:
+        """Notes on the task's tools that can only fail, while its services run."""
+        return [tool.note() for tool in broken_tools(task, self.router.app)]
 
     def benchmark_judge(self) -> Any:
         """The benchmark's judge over our client, or None."""

@@ -35,6 +35,7 @@ def play(stage: Stage, folder: Path, seed: int) -> Graded:
     client = AgentClient(agent)
     stage.begin_trial()
     with stage.services(task), _sandbox(stage, task, folder) as sandbox:
+        broken = stage.broken_tools(task)
         ready = time.perf_counter()
         trace = upstream.run_task(
             task,
@@ -60,6 +61,7 @@ def play(stage: Stage, folder: Path, seed: int) -> Graded:
     return replace(
         graded,
         counts=counts,
+        notes=[*broken, *graded.notes],
         timings=timings,
         trace=Path(trace).name,
         reason=reason,
