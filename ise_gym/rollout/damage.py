@@ -121,7 +121,8 @@ class Damage:
         for path in (*self.diff.created, *self.diff.changed):
             named = any(names(check, path) for check in self.checks)
             asked = all(path in text for text in self.wordings)
-            if path in final.contents and not _NEVER.search(path) and (named or asked):
+            same = path in self.before.entries and self.before.entries[path][3] == self.after.entries[path][3]
+            if path in final.contents and not same and not _NEVER.search(path) and (named or asked):
                 found.append(path)
         return {f"{self.request.name.rsplit('/', 1)[-1]}:{n}": path for n, path in enumerate(sorted(found))}
 
