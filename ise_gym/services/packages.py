@@ -183,7 +183,7 @@ def pip_environment(hosts: list[str], port: int) -> dict[str, str]:
         "PIP_PROXY": f"http://127.0.0.1:{port}",
         "PIP_RETRIES": "0",  # a fault is met where it stands, not waited out by the clock
         "PIP_NO_CACHE_DIR": "1",
-        "PIP_NO_COMPILE": "1",  # compiled files hold times
+        "PIP_NO_COMPILE": "0",  # pip reads its "no" options by their effect: don't compile, compiled files hold times
         "PIP_PROGRESS_BAR": "off",  # it prints speeds
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_NO_INPUT": "1",
