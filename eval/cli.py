@@ -1,4 +1,4 @@
-"""The command line: ``python -m eval run | compare | report | suite``.
+"""The command line: ``python -m eval run | compare | reproduce-ise | report | suite``.
 
 A `UserError` becomes one line and exit code 2; a bug keeps its traceback.
 """
@@ -198,6 +198,25 @@ def compare(
         print_json(found.to_json())
     else:
         wide_console().print(found.table())
+
+
+@app.command("reproduce-ise")
+def reproduce_ise(
+    runs: Annotated[list[Path] | None, typer.Argument(help="Run folders of the suite claweval.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
+) -> None:
+    """Print the paper's Claw-Eval table beside your runs, over the tasks that each of them was graded on."""
+    from eval.reproduce import reproduce
+    from eval.run import load_run
+
+    found = reproduce([load_run(path) for path in runs or ()])
+    if as_json:
+        print_json(found.to_json())
+    elif as_markdown:
+        sys.stdout.write(found.to_markdown())
+    else:
+        wide_console().print(found.table(), *found.remarks())
 
 
 @app.command()
