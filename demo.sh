@@ -8,9 +8,11 @@
 # EPISODES   composed episodes recorded for the statistics (default 40)
 # LESSONS    short episodes recorded for training the small model (default 480)
 # WORKERS    parallel workers (default: number of cores)
+# SEED       of intents and training (default 0)
 set -euo pipefail
 runs=${1:-runs/demo}
 workers=${WORKERS:-$(nproc)}
+seed=${SEED:-0}
 base=training/tiny_base/model
 mkdir -p "$runs"
 export HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
@@ -22,19 +24,19 @@ step "1/6  Is this machine ready?"
 ise doctor
 
 step "2/6  Intents: 4D draws from the catalog become requests in a persona's voice"
-ise intents generate --count "${EPISODES:-40}" --seed 0 --split train --out "$runs/intents"
+ise intents generate --count "${EPISODES:-40}" --seed "$seed" --split train --out "$runs/intents"
 
 step "3/6  Episodes: a scripted user delegates, a scripted expert works in a live sandbox"
 ise rollout --intents "$runs/intents/intents.jsonl" --agent expert --user scripted --workers "$workers" --out "$runs/episodes"
 ise stats "$runs/episodes"
 
 step "4/6  Lessons for a very small model: single-task episodes, recorded the same way"
-ise intents generate --count "${LESSONS:-480}" --seed 1 --split train --tier easy --tasks-per-intent 1 \
+ise intents generate --count "${LESSONS:-480}" --seed "$((seed * 1000 + 1))" --split train --tier easy --tasks-per-intent 1 \
   --domains file-io,code-runtime,source-chain,agent-memory,automation-flow,intelligence-core --out "$runs/lessons-intents"
 ise rollout --intents "$runs/lessons-intents/intents.jsonl" --agent expert --user scripted --workers "$workers" --out "$runs/lessons"
 
 step "5/6  SFT: LoRA on what the env recorded"
-python -m training.sft --config training/recipes/tiny_cpu.yaml data.store="$runs/lessons" output="$runs/model" resume=true
+python -m training.sft --config training/recipes/tiny_cpu.yaml data.store="$runs/lessons" output="$runs/model" train.seed="$seed" resume=true
 
 step "6/6  pass@1 on held-out instances, through the same env, before and after"
 export OMP_NUM_THREADS=1  # a model of a million parameters is too small to share among cores
