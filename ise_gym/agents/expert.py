@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ise_gym.agents.background import resolved
+from ise_gym.agents.batching import batches
 from ise_gym.errors import UserError
 from ise_gym.messages import Message, ToolSchema, assistant, tool_call
 from ise_gym.scenario import PlanStep, Request, Scenario
@@ -148,21 +149,23 @@ class ExpertAgent:
         self._scenario, self._seed = scenario, seed
 
     def act(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> Message:
-        """Return the next step of the present request's plan, or its reply."""
+        """Return the next message of the present request's plan, or its reply."""
         if self._scenario is None:
             raise RuntimeError("call reset() before act()")
         if is_delegated(messages):
             return follow(messages)
         work = current_assignment(self._scenario, messages)
-        steps: list[PlanStep] = []
+        calls: list[list[PlanStep]] = []
         words: list[str] = [AGAIN] if work.attempt and work.requests else []
         for request in work.requests:
             plan, closing = compiled(self._plan(request, work.attempt))
-            steps += plan
+            calls += batches(plan)
             words += [text for text in (closing, request.reply) if text]
-        if work.spoken < len(steps):
-            step = steps[work.spoken]
-            return assistant(step.say, [tool_call(step.tool, resolved(step.arguments, messages))])
+        if work.spoken < len(calls):
+            batch = calls[work.spoken]
+            return assistant(
+                batch[0].say, [tool_call(step.tool, resolved(step.arguments, messages)) for step in batch]
+            )
         return assistant(" ".join(words) or CLOSING)
 
     def _plan(self, request: Request, attempt: int) -> list[PlanStep]:
