@@ -1,7 +1,6 @@
 """A local model as agent: what was trained is what plays, with the chat template saved beside its weights.
 
-Many episodes are answered in one padded batch. The prompt that they share (system text and tool schemas) is run
-once a batch and its key-value cache handed to all rows, because in short episodes it is most of what is read.
+Many episodes are answered in one padded batch (`ise_gym.agents.generation`).
 
 Nothing is cut silently: a conversation that leaves no room for an answer ends its turn with
 `CONTEXT_OVERFLOW` as the agent's words (in a batch the other conversations must go on), and
@@ -10,7 +9,6 @@ Nothing is cut silently: a conversation that leaves no room for an answer ends i
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import os
@@ -19,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ise_gym.agents.generation import BatchGenerator
 from ise_gym.errors import UserError
 from ise_gym.messages import Message, ToolSchema, assistant, sha256_of
 from ise_gym.parsing import parse_completion
@@ -101,7 +100,16 @@ class TransformersAgent:
         self._longest = self.max_new_tokens or self._model.generation_config.max_new_tokens or DEFAULT_ANSWER
         self._context = _context_length(self._model, self._tokenizer)
         self._counters = _Counters()
-        self._prefix: tuple[list[int], Any] | None = None
+        pad = self._tokenizer.pad_token_id
+        self._generator = BatchGenerator(
+            self._model,
+            pad_id=pad if pad is not None else self._stop_ids[0],
+            stop_ids=self._stop_ids,
+            longest=self._longest,
+            context=self._context,
+            temperature=self.temperature,
+            top_p=self.top_p,
+        )
         self._generator_seed = self.seed
         self._calls = 0
         self._hashes = {
@@ -156,8 +164,8 @@ class TransformersAgent:
 
     def close(self) -> None:
         """Free the weights."""
-        self._prefix = None
-        del self._model
+        self._generator.forget()
+        del self._model, self._generator
         if self._device.startswith("cuda"):
             self._torch.cuda.empty_cache()
 
@@ -168,48 +176,16 @@ class TransformersAgent:
         return list(encoded["input_ids"])
 
     def _generate(self, prompts: list[list[int]]) -> list[str]:
-        """Answer one batch: left-padded, on top of the cached shared prefix."""
-        torch = self._torch
-        pad = self._tokenizer.pad_token_id if self._tokenizer.pad_token_id is not None else self._stop_ids[0]
-        shared = _shared_prefix(prompts)
-        rest = [ids[shared:] for ids in prompts]
-        width = max(map(len, rest))
-        room = min(self._longest, self._context - shared - width)
-        prefix = prompts[0][:shared]
-        rows = [prefix + [pad] * (width - len(ids)) + ids for ids in rest]
-        mask = [[1] * shared + [0] * (width - len(ids)) + [1] * len(ids) for ids in rest]
-        options: dict[str, Any] = {"do_sample": False}
+        """Answer one batch as text, without the token that ended it."""
         if self.temperature > 0:
-            options = {"do_sample": True, "temperature": self.temperature, "top_p": self.top_p, "top_k": 0}
-            torch.manual_seed((self._generator_seed * 1_000_003 + self._calls) % 2**63)
+            self._torch.manual_seed((self._generator_seed * 1_000_003 + self._calls) % 2**63)
         self._calls += 1
-        with torch.inference_mode():
-            if shared:
-                options["past_key_values"] = self._prefix_cache(prefix, len(rows))
-            output = self._model.generate(
-                input_ids=torch.tensor(rows, device=self._device),
-                attention_mask=torch.tensor(mask, device=self._device),
-                max_new_tokens=max(1, room),
-                eos_token_id=self._stop_ids,
-                pad_token_id=pad,
-                **options,
-            )
         texts = []
-        for ids in output[:, shared + width :].tolist():
-            end = next((i for i, token in enumerate(ids) if token in self._stop_ids), None)
-            if end is None:
-                self._counters.cut_answers += 1
-            texts.append(self._tokenizer.decode(ids[:end], skip_special_tokens=False))
+        for ids in self._generator.generate(prompts):
+            ended = self._generator.ended(ids)
+            self._counters.cut_answers += not ended
+            texts.append(self._tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=False))
         return texts
-
-    def _prefix_cache(self, prefix: list[int], rows: int) -> Any:
-        """Return a fresh copy of the prefix's cache, repeated for every row of the batch."""
-        if self._prefix is None or self._prefix[0] != prefix:
-            ids = self._torch.tensor([prefix], device=self._device)
-            self._prefix = (prefix, self._model(input_ids=ids, use_cache=True).past_key_values)
-        cache = copy.deepcopy(self._prefix[1])
-        cache.batch_repeat_interleave(rows)
-        return cache
 
 
 def resolve_model(path: str | Path, adapter: str | Path | None = None) -> ModelSource:
@@ -354,13 +330,3 @@ def _stop_ids(tokenizer: Any, model: Any) -> list[int]:
 def _context_length(model: Any, tokenizer: Any) -> int:
     lengths = [getattr(model.config, "max_position_embeddings", None), tokenizer.model_max_length]
     return min(int(length) for length in lengths if length and length < 10**9)
-
-
-def _shared_prefix(prompts: Sequence[list[int]]) -> int:
-    """Length of what all prompts start with, leaving every row at least one token of its own."""
-    first, last = min(prompts), max(prompts)
-    limit = min(map(len, prompts)) - 1
-    length = 0
-    while length < limit and first[length] == last[length]:
-        length += 1
-    return length
