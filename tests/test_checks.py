@@ -40,6 +40,17 @@ def test_exists_and_absent_are_opposites(box: DummyWorkspace) -> None:
     assert "still exists" in run(box, "absent", "a/b.txt").reason
 
 
+def test_unchanged_follows_files_that_moved(box: DummyWorkspace) -> None:
+    start = {path: SeedFile(path, path.encode()) for path in ("d/a.txt", "d/b.txt")}
+    box.write("new/a.txt", b"d/a.txt")
+    assert run(box, "unchanged", {"path": "new/a.txt", "was": "d/a.txt"}, start).passed
+    assert run(box, "unchanged", {"path": "new", "was": "d"}, start).passed
+    assert "does not exist" in run(box, "unchanged", {"path": "new/b.txt", "was": "d/b.txt"}, start).reason
+    box.write("new/b.txt", b"other")
+    assert run(box, "unchanged", {"path": "new", "was": "d"}, start).reason == "new/b.txt was changed"
+    assert "none of the files" in run(box, "unchanged", {"path": "new", "was": "e"}, start).reason
+
+
 def test_unchanged_compares_bytes_of_a_file_and_of_a_folder(box: DummyWorkspace) -> None:
     start = {name: SeedFile(name, b"1\n") for name in ("d/a.txt", "d/b.txt")}
     box.seed(start.values())
@@ -319,7 +330,7 @@ def test_checks_survive_pickling() -> None:
     ):
         again = pickle.loads(pickle.dumps(check))
         assert again == check and again.equals is check.equals
-    assert len(CHECKS) == 15
+    assert len(CHECKS) == 18
 
 
 documents = st.recursive(

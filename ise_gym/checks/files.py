@@ -52,17 +52,31 @@ class AbsentCheck(BaseCheck):
 
 @dataclass(frozen=True)
 class UnchangedCheck(BaseCheck):
-    """Passes when a start file (or every start file below a folder) has its first bytes."""
+    """Passes when a start file (or every start file below a folder) has its first bytes.
 
+    With ``was`` it is about files that have moved: ``path`` is where they lie now, ``was`` where they lay; of a
+    folder, those count that are there now.
+    """
+
+    was: str = ""
     shorthand: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.was:
+            normal_path(self.was)
 
     def look(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
         """See `BaseCheck.run`."""
         path = normal_path(self.path)
-        own = {name: file for name, file in start.items() if name == path or name.startswith(path + "/")}
+        was = normal_path(self.was) if self.was else path
+        own = {name: file for name, file in start.items() if name == was or name.startswith(was + "/")}
         if not own:
-            return failed(f"{path} is none of the files that existed at the start")
-        for name, file in sorted(own.items()):
+            return failed(f"{was} is none of the files that existed at the start")
+        for old, file in sorted(own.items()):
+            name = path + old[len(was) :]
+            if name != path and was != path and not _stat(workspace, name):
+                continue
             if read_bytes(workspace, name, max(MAX_BYTES, len(file.content))) != file.content:
                 return failed(f"{name} was changed")
         return PASSED

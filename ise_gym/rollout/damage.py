@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ise_gym.checks.command import CommandCheck
-from ise_gym.checks.files import TreeCheck
+from ise_gym.checks.files import TreeCheck, UnchangedCheck
 from ise_gym.checks.services import MailCheck
 from ise_gym.intents.instance import RequestInstance
 from ise_gym.rollout.mutants import asks_for_order, content_mutants, is_program
@@ -25,10 +25,13 @@ from ise_gym.workspace.base import Diff, Manifest, SeedFile, Snapshot, Workspace
 MOST_BYTES = 1 << 20
 _NEVER = re.compile(r"(?:^|/)(?:__pycache__|\.pytest_cache)(?:/|$)|\.pyc$")
 
-_AMEND = (
-    "git", "-c", "user.name=Somebody", "-c", "user.email=somebody@else.example", "-c", "core.hooksPath=/dev/null",
-    "commit", "--quiet", "--all", "--amend", "--no-edit", "--allow-empty",
-)  # fmt: skip
+_AMEND = """\
+old=$(git rev-parse HEAD) &&
+git -c user.name=Somebody -c user.email=somebody@else.example -c core.hooksPath=/dev/null \\
+    commit --quiet --all --amend --no-edit --allow-empty &&
+for tag in $(git tag --points-at "$old"); do git tag --force "$tag" > /dev/null; done
+"""
+"""Puts a damaged file into the last commit, and tags along with it."""
 
 
 @dataclass
@@ -225,7 +228,7 @@ class Damage:
         """Count a wrong answer, and note it when every check holds; with a repository it is committed first."""
         self.made += 1
         if repository:
-            self.workspace.exec([*_AMEND], cwd=f"/workspace/{posixpath.dirname(repository)}")
+            self.workspace.exec(["bash", "-c", _AMEND], cwd=f"/workspace/{posixpath.dirname(repository)}")
         if all(check.run(self.workspace, self.start).passed for check in (*self.checks, *self.standing)):
             self.survivors.append(f"{self.request.name}: every check holds although {what}")
 
@@ -241,6 +244,8 @@ def names(check: Check, path: str) -> bool:
         return any(_stands_in(form, said) for form in forms)
     if isinstance(check, MailCheck):
         return isinstance(check.attachments, Mapping) and path in check.attachments.values()
+    if isinstance(check, UnchangedCheck):
+        return bool(check.was) and (path == own or path.startswith(own.rstrip("/") + "/"))
     if isinstance(check, TreeCheck):
         return path.startswith(own.rstrip("/") + "/") and posixpath.relpath(path, own) in check.equals
     return posixpath.normpath(own) == path
