@@ -100,6 +100,12 @@ def run(
     sandbox: Annotated[
         str, typer.Option(help="claweval: workspace backend of the nine sandbox tools; none leaves them out.")
     ] = "auto",
+    services: Annotated[
+        str, typer.Option(help="claweval: mock services in process, or as subprocess like the benchmark's.")
+    ] = "process",
+    clock: Annotated[
+        str, typer.Option(help="claweval: upstream (today), or task (fixtures keep their dates).")
+    ] = "upstream",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table.")] = False,
 ) -> None:
     """Play a suite and print pass@1 with its interval.
@@ -146,6 +152,8 @@ def run(
                 user=plays_user,
                 sandbox=place,
                 protocol=protocol,
+                services=services,
+                clock=clock,
                 agent_prices=parse_price(agent_price),
                 **shared,
             )

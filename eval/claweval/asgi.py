@@ -24,6 +24,7 @@ class Router:
 
     def __init__(self) -> None:
         self._apps: dict[int, tuple[App, Callable[[], AbstractContextManager[None]]]] = {}
+        self._forwarded: dict[int, int] = {}
         self._loop = asyncio.new_event_loop()
 
     def add(
@@ -34,13 +35,26 @@ class Router:
         Raises:
             ValueError: the port is taken.
         """
-        if port in self._apps:
-            raise ValueError(f"two services of one task have the port {port}")
+        self._require_free(port)
         self._apps[port] = (app, around)
+
+    def forward(self, port: int, real: int) -> None:
+        """Send requests to a port on to another one of this machine.
+
+        Raises:
+            ValueError: the port is taken.
+        """
+        self._require_free(port)
+        self._forwarded[port] = real
 
     def remove(self, port: int) -> None:
         """Stop serving a port."""
-        del self._apps[port]
+        if self._apps.pop(port, None) is None:
+            del self._forwarded[port]
+
+    def _require_free(self, port: int) -> None:
+        if port in self._apps or port in self._forwarded:
+            raise ValueError(f"two services of one task have the port {port}")
 
     def app(self, port: int) -> App | None:
         """The app on a port, if there is one."""
@@ -49,6 +63,11 @@ class Router:
     def serves(self, url: httpx.URL) -> bool:
         """Whether a request to this address is answered here."""
         return url.host in LOCAL and url.port in self._apps
+
+    def forwarded(self, url: httpx.URL) -> httpx.URL:
+        """The address that a request really goes to."""
+        real = self._forwarded.get(url.port or 80) if url.host in LOCAL else None
+        return url if real is None else url.copy_with(host="127.0.0.1", port=real)
 
     def handle(self, request: httpx.Request) -> httpx.Response:
         """Answer a request with the app on its port."""
@@ -76,6 +95,7 @@ class RoutedTransport(httpx.BaseTransport):
         """Answer one request."""
         if self._router.serves(request.url):
             return self._router.handle(request)
+        request.url = self._router.forwarded(request.url)
         if self._network is None:
             self._network = self._make_network()
         return self._network.handle_request(request)

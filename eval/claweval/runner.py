@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from eval.claweval.clock import CLOCKS
 from eval.claweval.driver import Driver
 from eval.claweval.judge import JudgeSpec
 from eval.claweval.tasks import Checkout, ClawTask, load_tasks, open_checkout, select
@@ -19,6 +20,7 @@ from ise_gym.errors import UserError, nearest
 from ise_gym.messages import sha256_of
 from ise_gym.rollout.engine import Status
 
+SERVICES = ("process", "subprocess")
 PROTOCOLS = {
     "upstream": "the benchmark's own loop and prompt",
     "env": "the task as a scenario of ISE-OS-v0, with its tools, services, persona and grader",
@@ -35,6 +37,8 @@ def run_claweval(
     user: JudgeSpec | None = None,
     sandbox: str = "",
     protocol: str = "upstream",
+    services: str = "process",
+    clock: str = "upstream",
     agent_options: Mapping[str, Any] | None = None,
     agent_prices: tuple[float, float] = (0.0, 0.0),
     trials: int = 1,
@@ -56,6 +60,8 @@ def run_claweval(
         sandbox: workspace backend for the nine sandbox tools that the official run offers in every task; "" leaves
             the tools out, and with them the tasks that are graded on what stands in a sandbox.
         protocol: "upstream": the benchmark's own loop and prompt. "env": the task as a scenario of ``ISE-OS-v0``.
+        services: "process" loads them in the worker; "subprocess" starts each as a process, as the benchmark does.
+        clock: "upstream": the real one. "task": services that move their fixtures to today keep them as written.
         agent_options: keyword arguments of the agent. ``agent_prices``: dollars a million tokens, in and out.
         trials, limit, seed, workers: as of `eval.builtin.run_suite`.
         retries: how often a trial is played again that a broken endpoint, judge, service or worker spoilt.
@@ -68,6 +74,11 @@ def run_claweval(
         raise UserError(
             f"unknown protocol '{protocol}'.{nearest(protocol, PROTOCOLS)} Known: {', '.join(PROTOCOLS)}."
         )
+    for name, value, known in (("services", services, SERVICES), ("clock", clock, CLOCKS)):
+        if value not in known:
+            raise UserError(f"unknown {name} '{value}'.{nearest(value, known)} Known: {', '.join(known)}.")
+    if clock == "task" and services == "subprocess":
+        raise UserError("the task's clock needs services in process: leave --services subprocess out.")
     _require_packages()
     source = open_checkout(checkout)
     chosen, left_out = playable(
@@ -82,6 +93,8 @@ def run_claweval(
         "judge": judge.text,
         "user": user.text if user else "none",
         "sandbox": sandbox or "none",
+        "services": services,
+        "clock": clock,
         "agent_options": {key: str(value) for key, value in (agent_options or {}).items()},
     }
     folder = open_run(Path(out), card)
@@ -95,6 +108,8 @@ def run_claweval(
         user=_placed(user, folder) if user else None,
         sandbox=sandbox,
         protocol=protocol,
+        services=services,
+        clock=clock,
         prices=agent_prices,
     )
     plan.traces.mkdir(exist_ok=True)
@@ -148,7 +163,7 @@ def make_card(
         trials=trials,
         seed=seed,
         tasks=[TaskEntry(id=task.id, labels=task.labels()) for task in chosen],
-        options={"commit": source.version, "services": "in process", "clock": "upstream"},
+        options={"commit": source.version},
         versions=versions(),
         left_out=dict(left_out),
     )

@@ -13,6 +13,7 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -20,6 +21,7 @@ from typing import Any, Protocol
 import httpx
 
 from eval.claweval.asgi import Router
+from eval.claweval.clock import shift_of, standing_at
 from ise_gym.errors import UserError
 
 _numbers = itertools.count()
@@ -47,14 +49,17 @@ class InProcessServices:
         services: their definitions.
         root: the checkout; commands and fixture paths are relative to it, so it must be the working directory.
         router: which answers the clients of this process.
+        clock: "task" starts services that move their fixtures to today at the moment at which they move nothing.
 
     Raises (on entering):
         ServiceError: a command that isn't a Python file with an ``app``, or a service that isn't healthy.
         UserError: a package that a service imports is not installed.
     """
 
-    def __init__(self, services: Sequence[ServiceLike], root: Path, router: Router) -> None:
-        self._services, self._root, self._router = services, root, router
+    def __init__(
+        self, services: Sequence[ServiceLike], root: Path, router: Router, clock: str = "upstream"
+    ) -> None:
+        self._services, self._root, self._router, self._clock = services, root, router, clock
         self._ports: list[int] = []
         self._modules: list[str] = []
 
@@ -74,9 +79,10 @@ class InProcessServices:
 
     def _start(self, service: ServiceLike) -> None:
         file = self._file(service)
-        name = f"claweval_service_{next(_numbers)}"
         with environment(service.env), _import_path_kept():
-            app = self._load(service, file, name)
+            app = (
+                self._load_at_its_time(service, file) if self._clock == "task" else self._load(service, file)
+            )
         try:
             self._router.add(service.port, app, lambda: environment(service.env))
         except ValueError as error:
@@ -92,7 +98,18 @@ class InProcessServices:
             )
         return self._root / words[1]
 
-    def _load(self, service: ServiceLike, file: Path, name: str) -> Any:
+    def _load_at_its_time(self, service: ServiceLike, file: Path) -> Any:
+        moment = datetime.now(UTC).replace(microsecond=0)
+        with standing_at(moment):
+            app = self._load(service, file)
+        shift = shift_of(sys.modules[self._modules[-1]], service.env, self._root)
+        if not shift:
+            return app
+        with standing_at(moment - shift):
+            return self._load(service, file)
+
+    def _load(self, service: ServiceLike, file: Path) -> Any:
+        name = f"claweval_service_{next(_numbers)}"
         spec = importlib.util.spec_from_file_location(name, file)
         if spec is None or spec.loader is None or not file.is_file():
             raise ServiceError(f"service '{service.name}': there is no Python file {file}")

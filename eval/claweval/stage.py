@@ -16,6 +16,7 @@ from eval.claweval.asgi import Router
 from eval.claweval.benchmark import Upstream
 from eval.claweval.broken import broken_tools
 from eval.claweval.judge import JudgeClient
+from eval.claweval.processes import SubprocessServices
 from eval.claweval.sandbox import PORT, URL, SandboxApp
 from eval.claweval.services import InProcessServices
 from ise_gym.agents.base import Agent
@@ -30,6 +31,7 @@ class Stage:
     Attributes:
         judge, user: clients of the models behind the judge and the simulated user; None where there is none.
         workspace: what the sandbox tools act on; None leaves the tools out.
+        how_services: "process" (in this one) or "subprocess". ``clock``: "upstream" or "task".
     """
 
     upstream: Upstream
@@ -39,6 +41,8 @@ class Stage:
     judge: JudgeClient | None = None
     user: JudgeClient | None = None
     workspace: Workspace | None = None
+    how_services: str = "process"
+    clock: str = "upstream"
 
     def begin_trial(self) -> None:
         """Forget the last trial's questions."""
@@ -48,7 +52,9 @@ class Stage:
 
     def services(self, task: Any) -> AbstractContextManager[object]:
         """The task's services, running while the context is open."""
-        return InProcessServices(task.services, self.upstream.root, self.router)
+        if self.how_services == "subprocess":
+            return SubprocessServices(task.services, self.upstream.root, self.router)
+        return InProcessServices(task.services, self.upstream.root, self.router, self.clock)
 
     def broken_tools(self, task: Any) -> list[dict[str, Any]]:
         """Notes on the task's tools that can only fail, while its services run."""

@@ -34,6 +34,7 @@ class WorkerPlan:
         judge, user: which judge and which model plays the user; None for none.
         sandbox: workspace backend of the sandbox tools; "" leaves them out.
         protocol: upstream or env.
+        services: "process" or "subprocess". ``clock``: "upstream" or "task".
         prices: the agent's, in dollars a million tokens, in and out; 0 when not known.
     """
 
@@ -46,6 +47,8 @@ class WorkerPlan:
     user: JudgeSpec | None = None
     sandbox: str = ""
     protocol: str = "upstream"
+    services: str = "process"
+    clock: str = "upstream"
     prices: tuple[float, float] = (0.0, 0.0)
 
 
@@ -129,6 +132,8 @@ class _Player:
             traces=plan.traces,
             judge=make_client(plan.judge) if plan.judge else None,
             user=make_user_client(plan.user) if plan.user else None,
+            how_services=plan.services,
+            clock=plan.clock,
         )
         self._env: EnvPlayer | None = None
         if plan.protocol == "env":
