@@ -19,7 +19,7 @@ class CronCheck(BaseCheck):
 
     A job fits when every key given equals; keys are those of a job, with the ones of schedule and payload on the same
     level (``{name: …, expr: …, command: …, enabled: true}``). Expressions that mean the same are equal. A run fits by
-    ``jobId``, ``status``, ``exitCode`` and ``output``; at least one must.
+    ``jobId``, ``name``, ``status``, ``exitCode`` and ``output``; at least one must.
     """
 
     path: str = "."

@@ -76,7 +76,7 @@ class Scheduler:
 
     @property
     def runs(self) -> list[dict[str, Any]]:
-        """What ran so far, oldest first: jobId, at, status, exitCode, output."""
+        """What ran so far, oldest first: jobId, name, at, status, exitCode, output."""
         found: list[dict[str, Any]] = self.state["runs"]
         return found
 
@@ -218,6 +218,7 @@ class Scheduler:
         output = ran.output if len(ran.output) <= _TAIL else "…" + ran.output[-_TAIL:]
         record = {
             "jobId": entry["id"],
+            "name": job.name,
             "at": at,
             "status": status,
             "exitCode": ran.exit_code,
