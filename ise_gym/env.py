@@ -43,6 +43,7 @@ class ISEEnv(gym.Env[Observation, Message]):
         guard: put the role guard around the simulator.
         tools: tool names offered, unless the scenario names its own.
         limits: resource limits of the workspace.
+        template: a folder of this machine that each episode's workspace starts from; a scenario's files come on top.
         system_prompt: replaces the scenario's.
         toolbox: makes the tools of an episode, for scenarios that bring tools of their own; by default the
             scenario's tools are looked up by name.
@@ -75,6 +76,7 @@ class ISEEnv(gym.Env[Observation, Message]):
         guard: bool = True,
         tools: Sequence[str] = DEFAULT_TOOLS,
         limits: Limits | None = None,
+        template: str | None = None,
         system_prompt: str | None = None,
         toolbox: Callable[[Scenario, Workspace], Toolbox] | None = None,
         render_mode: str | None = None,
@@ -85,6 +87,7 @@ class ISEEnv(gym.Env[Observation, Message]):
         self._guard = guard
         self._tools = tuple(tools)
         self._limits = limits or Limits()
+        self._template = template
         self._system_prompt = system_prompt
         self._make_toolbox = toolbox
         self.render_mode = render_mode
@@ -254,7 +257,7 @@ class ISEEnv(gym.Env[Observation, Message]):
 
     def _live_workspace(self) -> Workspace:
         if self._workspace is None:
-            self._workspace = open_workspace(self._backend, limits=self._limits)
+            self._workspace = open_workspace(self._backend, self._limits, self._template)
         return self._workspace
 
     def _discard_workspace(self) -> None:

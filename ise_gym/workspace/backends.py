@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from functools import cache
 
 from ise_gym.errors import UserError, WorkspaceError, nearest
 from ise_gym.workspace.base import Capabilities, Limits, Workspace
+from ise_gym.workspace.template import Template, read_template
 
 _AUTO_ORDER = ("bubblewrap", "docker")
 
@@ -28,35 +30,35 @@ class SelfCheck:
     capabilities: Capabilities | None = None
 
 
-def _bubblewrap(limits: Limits) -> Workspace:
+def _bubblewrap(limits: Limits, template: Template | None) -> Workspace:
     from ise_gym.workspace.bubblewrap import BubblewrapWorkspace
 
-    return BubblewrapWorkspace(limits)
+    return BubblewrapWorkspace(limits, template=template)
 
 
-def _docker(limits: Limits) -> Workspace:
+def _docker(limits: Limits, template: Template | None) -> Workspace:
     from ise_gym.workspace.container import DockerWorkspace
 
-    return DockerWorkspace(limits)
+    return DockerWorkspace(limits, template=template)
 
 
-def _unsafe_local(limits: Limits) -> Workspace:
+def _unsafe_local(limits: Limits, template: Template | None) -> Workspace:
     from ise_gym.workspace.local import LocalWorkspace
 
     warnings.warn(
         "backend 'unsafe-local' runs an agent's commands on this machine with your own rights: no isolation at all",
         stacklevel=3,
     )
-    return LocalWorkspace(limits)
+    return LocalWorkspace(limits, template=template)
 
 
-def _dummy(limits: Limits) -> Workspace:
+def _dummy(limits: Limits, template: Template | None) -> Workspace:
     from ise_gym.workspace.dummy import DummyWorkspace
 
-    return DummyWorkspace(limits)
+    return DummyWorkspace(limits, template=template)
 
 
-_BACKENDS: dict[str, Callable[[Limits], Workspace]] = {
+_BACKENDS: dict[str, Callable[[Limits, Template | None], Workspace]] = {
     "bubblewrap": _bubblewrap,
     "docker": _docker,
     "unsafe-local": _unsafe_local,
@@ -69,15 +71,22 @@ def available_backends() -> tuple[str, ...]:
     return tuple(_BACKENDS)
 
 
-def open_workspace(backend: str = "auto", limits: Limits | None = None) -> Workspace:
+def open_workspace(
+    backend: str = "auto",
+    limits: Limits | None = None,
+    template: str | os.PathLike[str] | None = None,
+) -> Workspace:
     """Start a workspace.
 
     Args:
         backend: a name of `available_backends`, or ``auto``: the first of bubblewrap and docker that works here.
         limits: resource limits; `Limits()` when not given.
+        template: a folder of this machine whose contents `/workspace` starts from and goes back to at each reset; a
+            relative path is one of the present directory. Empty when not given. The folder itself is never changed.
 
     Raises:
-        UserError: unknown name, or a backend that can't run here, with what to install.
+        UserError: unknown name, a backend that can't run here, with what to install, or a template that is no folder
+            or can't be read.
         WorkspaceError: the sandbox failed to start although its requirements are there.
     """
     if backend == "auto":
@@ -88,7 +97,7 @@ def open_workspace(backend: str = "auto", limits: Limits | None = None) -> Works
         raise UserError(
             f"unknown workspace backend '{backend}': choose one of {known}.{nearest(backend, ['auto', *_BACKENDS])}"
         )
-    return start(limits or Limits())
+    return start(limits or Limits(), None if template is None else read_template(template))
 
 
 @cache
@@ -112,7 +121,7 @@ def self_check(backend: str) -> SelfCheck:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            workspace = _BACKENDS[backend](Limits())
+            workspace = _BACKENDS[backend](Limits(), None)
     except UserError as error:
         return SelfCheck(False, str(error))
     except (WorkspaceError, OSError, ImportError) as error:

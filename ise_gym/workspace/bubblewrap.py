@@ -19,116 +19,31 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
-from functools import cache
-from pathlib import Path
+from functools import cache, partial
+from typing import Any
 
 from ise_gym.errors import UserError, WorkspaceError
-from ise_gym.workspace import box, cgroups, seccomp, uids
+from ise_gym.workspace import box, cgroups, seccomp, stage, uids
 from ise_gym.workspace.base import HOME, WORKDIR, Capabilities, Limits
-from ise_gym.workspace.boxenv import BOX_ENV, HOSTNAME, UID, USER
+from ise_gym.workspace.boxenv import BOX_ENV, HOSTNAME, UID
+from ise_gym.workspace.boxparts import (
+    ETC_FILES,
+    box_rlimits,
+    memory_cap,
+    memory_file,
+    scratch_sizes,
+    system_mounts,
+)
 from ise_gym.workspace.channel import Channel
-from ise_gym.workspace.remote import AgentWorkspace, Box, agent_config
+from ise_gym.workspace.remote import AgentWorkspace, agent_config
+from ise_gym.workspace.supply import Box, TemplateRefused
+from ise_gym.workspace.template import Template
 
 _AGENT_IN_BOX = "/.agent"
 _PYTHON = "/usr/bin/python3"
 _START_TIMEOUT_S = 30.0
-_OVERHEAD_MB = 64
-
-_SYSTEM_ETC = (
-    "alternatives",
-    "ssl/certs",
-    "ssl/openssl.cnf",
-    "ld.so.cache",
-    "ld.so.conf",
-    "ld.so.conf.d",
-    "mime.types",
-    "magic",
-    "services",
-    "protocols",
-    "fonts",
-    "ImageMagick-6",
-    "ImageMagick-7",
-    "python3",
-    "python3.11",
-    "python3.12",
-    "python3.13",
-    "perl",
-    "java-17-openjdk",
-    "bash_completion",
-    "inputrc",
-    "ca-certificates.conf",
-    "pki/tls/certs",
-    "crypto-policies",
-)
-_ETC_FILES = {
-    "passwd": f"root:x:0:0:root:/root:/usr/sbin/nologin\n{USER}:x:{UID}:{UID}:{USER}:{HOME}:/bin/bash\n"
-    "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
-    "group": f"root:x:0:\n{USER}:x:{UID}:\nnogroup:x:65534:\n",
-    "hosts": f"127.0.0.1 localhost {HOSTNAME}\n::1 localhost\n",
-    "hostname": f"{HOSTNAME}\n",
-    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
-    "resolv.conf": "",
-    "timezone": "Etc/UTC\n",
-    "bash.bashrc": "",
-    "profile": "",
-}
-
-
-def scratch_sizes(limits: Limits) -> dict[str, int]:
-    """Bytes of each writable file system."""
-    side = max(16, limits.disk_mb // 4)
-    return {
-        path: mb << 20
-        for path, mb in ((WORKDIR, limits.disk_mb), (HOME, side), ("/tmp", side), ("/dev/shm", side))
-    }
-
-
-def memory_cap(limits: Limits) -> int:
-    """Bytes for the box's cgroup: above all scratch space together, or filling a disk would kill the box."""
-    return sum(scratch_sizes(limits).values()) + ((limits.memory_mb + _OVERHEAD_MB) << 20)
-
-
-def box_rlimits(limits: Limits, memory_capped: bool) -> dict[str, int]:
-    """Per-process limits set by the agent; the data size only where no cgroup caps the whole box."""
-    found = {
-        "RLIMIT_NPROC": limits.processes,
-        "RLIMIT_NOFILE": limits.open_files,
-        "RLIMIT_FSIZE": limits.disk_mb << 20,
-        "RLIMIT_CORE": 0,
-        "RLIMIT_MEMLOCK": 64 << 10,
-        "RLIMIT_MSGQUEUE": 800 << 10,
-        "RLIMIT_SIGPENDING": 1024,
-        "RLIMIT_NICE": 0,
-        "RLIMIT_RTPRIO": 0,
-    }
-    if not memory_capped:
-        found["RLIMIT_DATA"] = limits.memory_mb << 20
-    return found
-
-
-def _memory_file(name: str, content: bytes) -> int:
-    fd = os.memfd_create(name)
-    os.write(fd, content)
-    os.lseek(fd, 0, os.SEEK_SET)
-    return fd
-
-
-@cache
-def _system_mounts() -> tuple[str, ...]:
-    """Arguments that show the host's programs and libraries, read-only, and nothing else of it."""
-    args = ["--ro-bind", "/usr", "/usr"]
-    for name in ("bin", "sbin", "lib", "lib64", "lib32", "libx32"):
-        path = Path("/", name)
-        if path.is_symlink():
-            args += ["--symlink", str(path.readlink()), str(path)]
-        elif path.is_dir():
-            args += ["--ro-bind", str(path), str(path)]
-    for name in _SYSTEM_ETC:
-        path = Path("/etc", name)
-        if path.exists():
-            args += ["--ro-bind", str(path), str(path)]
-    return tuple(args)
 
 
 def bwrap_path() -> str:
@@ -163,15 +78,23 @@ def _cgroup_support() -> cgroups.Support:
 
 
 class BubblewrapBox(Box):
-    """One bwrap process tree."""
+    """One bwrap process tree.
 
-    def __init__(self, limits: Limits) -> None:
+    Args:
+        limits: resource limits.
+        room_mb: room for a copy of a template.
+        template: what to mount under `WORKDIR` instead.
+    """
+
+    def __init__(self, limits: Limits, room_mb: int = 0, template: Template | None = None) -> None:
         self.uid = uids.acquire() if os.geteuid() == 0 else None
         self._process: subprocess.Popen[bytes] | None = None
         self._group: cgroups.Cgroup | None = None
         self._pidfd = -1
         self._errors = os.memfd_create("box-stderr")
         self._disposed = False
+        self._template = template
+        self._room_mb = 0 if template else room_mb
         ours, theirs = socket.socketpair()
         self.channel = Channel(ours)
         try:
@@ -190,11 +113,17 @@ class BubblewrapBox(Box):
         made.append(info_w)
         try:
             args = self._arguments(limits, theirs.fileno(), info_w, made)
-            args_fd = _memory_file("args", b"\0".join(os.fsencode(a) for a in args) + b"\0")
+            args_fd = memory_file("args", b"\0".join(os.fsencode(a) for a in args) + b"\0")
             made.append(args_fd)
-            command = [_PYTHON, "-I", "-S", _AGENT_IN_BOX, str(theirs.fileno())]
+            agent = [_PYTHON, "-I", "-S", _AGENT_IN_BOX, str(theirs.fileno())]
+            command = [program, "--args", str(args_fd), "--", *agent]
+            user: dict[str, Any] = {}
+            if self._template is not None:
+                command = self._staged(self._template, limits, made, command)
+            elif self.uid is not None:
+                user = {"user": self.uid, "group": self.uid, "extra_groups": []}
             self._process = subprocess.Popen(
-                [program, "--args", str(args_fd), "--", *command],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._errors,
@@ -202,7 +131,7 @@ class BubblewrapBox(Box):
                 env={},
                 cwd="/",
                 umask=0o022,
-                **({} if self.uid is None else {"user": self.uid, "group": self.uid, "extra_groups": []}),  # type: ignore[call-overload]
+                **user,
             )
         finally:
             for fd in made:
@@ -216,15 +145,24 @@ class BubblewrapBox(Box):
         try:
             self._pidfd = os.pidfd_open(child)
             if support.version:
-                self._group = cgroups.create(support, memory_cap(limits), limits.processes + 2)
+                self._group = cgroups.create(support, memory_cap(limits, self._room_mb), limits.processes + 2)
                 self._group.add(child)
         except ProcessLookupError as error:
-            raise WorkspaceError(self._why()) from error
-        config = agent_config(limits, box_rlimits(limits, self._group is not None), {}, BOX_ENV)
+            raise self._problem() from error
+        config = agent_config(
+            limits, box_rlimits(limits, self._group is not None, self._room_mb), {}, BOX_ENV
+        )
         try:
             self.channel.request("configure", timeout=_START_TIMEOUT_S, **config)
         except WorkspaceError as error:
-            raise WorkspaceError(self._why()) from error
+            raise self._problem() from error
+
+    def _staged(self, template: Template, limits: Limits, made: list[int], command: list[str]) -> list[str]:
+        """Put the program that mounts a template before a command; it drops root itself."""
+        program = memory_file("stage", box.compile_for(_PYTHON, stage.source()))
+        made.append(program)
+        size = scratch_sizes(limits)[WORKDIR]
+        return stage.command(_PYTHON, program, template.path, size, template.owner, self.uid, command)
 
     def _arguments(self, limits: Limits, sock: int, info: int, made: list[int]) -> list[str]:
         args = [
@@ -233,23 +171,26 @@ class BubblewrapBox(Box):
             *("--hostname", HOSTNAME, "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"),
             *("--setenv", "LANG", "C.UTF-8", "--info-fd", str(info)),
             *("--perms", "0755", "--dir", "/etc"),
-            *_system_mounts(),
+            *system_mounts(),
             *("--proc", "/proc", "--dev", "/dev"),
         ]
-        for path, size in scratch_sizes(limits).items():
+        for path, size in scratch_sizes(limits, self._room_mb).items():
+            if path == WORKDIR and self._template is not None:
+                args += ["--bind", stage.TARGET, WORKDIR]
+                continue
             mode = "0755" if path in (WORKDIR, HOME) else "1777"
             args += ["--perms", mode, "--size", str(size), "--tmpfs", path]
         args += ["--dir", "/run", "--dir", "/var", "--symlink", "/tmp", "/var/tmp"]
-        for name, text in _ETC_FILES.items():
-            fd = _memory_file(name, text.encode())
+        for name, text in ETC_FILES.items():
+            fd = memory_file(name, text.encode())
             made.append(fd)
             args += ["--perms", "0644", "--file", str(fd), f"/etc/{name}"]
-        agent = _memory_file("agent", box.compiled(_PYTHON))
+        agent = memory_file("agent", box.compiled(_PYTHON))
         made.append(agent)
         args += ["--perms", "0444", "--file", str(agent), _AGENT_IN_BOX]
         args += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
         if seccomp.supported():
-            fd = _memory_file("seccomp", seccomp.build_filter())
+            fd = memory_file("seccomp", seccomp.build_filter())
             made.append(fd)
             args += ["--seccomp", str(fd)]
         return args
@@ -269,17 +210,19 @@ class BubblewrapBox(Box):
         try:
             return int(json.loads(text)["child-pid"])
         except (ValueError, KeyError) as error:
-            raise WorkspaceError(self._why()) from error
+            raise self._problem() from error
 
-    def _why(self) -> str:
-        """Say what bwrap or the agent wrote before it ended."""
+    def _problem(self) -> WorkspaceError:
+        """Say what the stage, bwrap or the agent wrote before it ended."""
         if self._process is not None:
             try:
                 self._process.wait(2.0)
             except subprocess.TimeoutExpired:
-                return "bubblewrap did not start its sandbox in time"
+                return WorkspaceError("bubblewrap did not start its sandbox in time")
         text = os.pread(self._errors, 4000, 0).decode("utf-8", "replace").strip()
-        return f"bubblewrap could not start a sandbox: {text or 'it said nothing'}"
+        if text.startswith(stage.REFUSED):
+            return TemplateRefused(text.removeprefix(stage.REFUSED))
+        return WorkspaceError(f"bubblewrap could not start a sandbox: {text or 'it said nothing'}")
 
     def kill(self) -> None:
         """Kill PID 1 of the box, and with it every process inside."""
@@ -315,15 +258,23 @@ class BubblewrapBox(Box):
 class BubblewrapWorkspace(AgentWorkspace):
     """`Workspace` in a bubblewrap sandbox (Linux; as root or as an ordinary user)."""
 
-    def __init__(self, limits: Limits | None = None, box: Future[Box] | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        box: Future[Box] | None = None,
+        template: Template | None = None,
+    ) -> None:
         bwrap_path()
-        super().__init__(limits, box)
+        super().__init__(limits, box, template)
 
-    def _start_box(self) -> BubblewrapBox:
-        return BubblewrapBox(self.limits)
+    def _starter(self) -> Callable[[Template | None], Box]:
+        return partial(BubblewrapBox, self.limits, self._room_mb)
 
     def _sibling(self, box: Future[Box]) -> BubblewrapWorkspace:
-        return BubblewrapWorkspace(self.limits, box)
+        return BubblewrapWorkspace(self.limits, box, self.template)
+
+    def _why_copied(self, template: Template) -> str:
+        return template.copy_because
 
     def capabilities(self) -> Capabilities:
         """Say what is really enforced on this host."""
@@ -336,6 +287,10 @@ class BubblewrapWorkspace(AgentWorkspace):
             )
         if not seccomp.supported():
             notes.append(f"There is no system-call filter for {platform.machine()}.")
+        if self.template is not None and not self._supply.copied_because and os.geteuid() != 0:
+            notes.append(
+                "Folders of the template can be renamed by copying only (mv does so; rename(2) answers EXDEV)."
+            )
         if os.geteuid() != 0:
             notes.append("Boxes run as the user who started the harness, mapped into a user namespace.")
         scratch = {path: size >> 20 for path, size in scratch_sizes(self.limits).items()}
@@ -354,6 +309,7 @@ class BubblewrapWorkspace(AgentWorkspace):
                 "separate_host_user": os.geteuid() == 0,
                 "syscall_filter": "seccomp" if seccomp.supported() else False,
                 "dies_with_harness": True,
+                **self._template_word(),
             },
             notes=tuple(notes),
         )

@@ -20,6 +20,7 @@ import shutil
 import socket
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,11 @@ from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.workspace import box, seccomp
 from ise_gym.workspace.base import HOME, WORKDIR, Capabilities, Limits
 from ise_gym.workspace.boxenv import BOX_ENV, HOSTNAME, UID
-from ise_gym.workspace.bubblewrap import box_rlimits, memory_cap, scratch_sizes
+from ise_gym.workspace.boxparts import box_rlimits, memory_cap, scratch_sizes
 from ise_gym.workspace.channel import Channel
-from ise_gym.workspace.remote import AgentWorkspace, Box, agent_config
+from ise_gym.workspace.remote import AgentWorkspace, agent_config
+from ise_gym.workspace.supply import Box
+from ise_gym.workspace.template import Template
 
 IMAGE = "ise-gym-os"
 LABEL = "ise-gym"
@@ -100,9 +103,11 @@ def collect_garbage(client: Any | None = None) -> list[str]:
 
 
 class ContainerBox(Box):
-    """One container."""
+    """One container; ``room_mb`` for a copy of a template comes on top of its disk limit."""
 
-    def __init__(self, client: Any, image: str, limits: Limits, runtime: str | None) -> None:
+    def __init__(
+        self, client: Any, image: str, limits: Limits, runtime: str | None, room_mb: int = 0
+    ) -> None:
         self._client = client
         self._container: Any = None
         self._folder = Path(tempfile.mkdtemp(prefix="ise-docker-"))
@@ -114,9 +119,9 @@ class ContainerBox(Box):
             path.chmod(0o666)
             listener.listen(1)
             listener.settimeout(_START_TIMEOUT_S)
-            self._start(image, limits, runtime)
+            self._start(image, limits, runtime, room_mb)
             self.channel = Channel(self._accept(listener))
-            config = agent_config(limits, box_rlimits(limits, True), {}, BOX_ENV)
+            config = agent_config(limits, box_rlimits(limits, True, room_mb), {}, BOX_ENV)
             self.channel.request("configure", timeout=_START_TIMEOUT_S, **config)
         except BaseException:
             self._remove()
@@ -125,11 +130,11 @@ class ContainerBox(Box):
             listener.close()
             shutil.rmtree(self._folder)
 
-    def _start(self, image: str, limits: Limits, runtime: str | None) -> None:
+    def _start(self, image: str, limits: Limits, runtime: str | None, room_mb: int) -> None:
         source = box.source()
         low = self._client.api
         tmpfs = {}
-        for path, size in scratch_sizes(limits).items():
+        for path, size in scratch_sizes(limits, room_mb).items():
             mode = "0755" if path in (WORKDIR, HOME) else "1777"
             tmpfs[path] = (
                 f"rw,exec,nosuid,nodev,size={size},nr_inodes={_INODES},mode={mode},uid={UID},gid={UID}"
@@ -143,8 +148,8 @@ class ContainerBox(Box):
             cap_drop=["ALL"],
             security_opt=["no-new-privileges", f"seccomp={json.dumps(seccomp_profile())}"],
             pids_limit=limits.processes + 2,
-            mem_limit=memory_cap(limits),
-            memswap_limit=memory_cap(limits),
+            mem_limit=memory_cap(limits, room_mb),
+            memswap_limit=memory_cap(limits, room_mb),
             ipc_mode="private",
             auto_remove=True,
             runtime=runtime,
@@ -263,6 +268,7 @@ class DockerWorkspace(AgentWorkspace):
         image: an image with bash and /usr/bin/python3, and a user 1000.
         runtime: another OCI runtime that the daemon knows, such as ``runsc``.
         box: a container that starts already; `fork` hands it in.
+        template: what `reset` goes back to; it is copied into each container.
     """
 
     def __init__(
@@ -271,17 +277,25 @@ class DockerWorkspace(AgentWorkspace):
         image: str = IMAGE,
         runtime: str | None = None,
         box: Future[Box] | None = None,
+        template: Template | None = None,
     ) -> None:
         self._client = connect()
         self._image = ensure_image(self._client, image)
         self._runtime = runtime
-        super().__init__(limits, box)
+        super().__init__(limits, box, template)
 
-    def _start_box(self) -> ContainerBox:
-        return ContainerBox(self._client, self._image, self.limits, self._runtime)
+    def _starter(self) -> Callable[[Template | None], Box]:
+        client, image, limits, runtime, room = (
+            self._client,
+            self._image,
+            self.limits,
+            self._runtime,
+            self._room_mb,
+        )
+        return lambda _: ContainerBox(client, image, limits, runtime, room)
 
     def _sibling(self, box: Future[Box]) -> DockerWorkspace:
-        return DockerWorkspace(self.limits, self._image, self._runtime, box)
+        return DockerWorkspace(self.limits, self._image, self._runtime, box, self.template)
 
     def close(self) -> None:
         """End the container; idempotent."""
@@ -315,6 +329,7 @@ class DockerWorkspace(AgentWorkspace):
                 "separate_host_user": False,
                 "syscall_filter": "seccomp" if filtered else False,
                 "dies_with_harness": True,
+                **self._template_word(),
             },
             notes=tuple(notes),
         )

@@ -31,6 +31,7 @@ from ise_gym.workspace.base import (
     Snapshot,
     diff_manifests,
 )
+from ise_gym.workspace.template import Template, template_tree
 
 Command = Callable[["DummyWorkspace", Sequence[str], bytes], ExecResult]
 
@@ -46,6 +47,7 @@ class DummyWorkspace:
         limits: only ``output_bytes`` matters here.
         commands: program name → function of (workspace, argv, stdin); they win over the builtins ``true``,
             ``false``, ``echo``, ``cat``, ``rm`` and ``exit``.
+        template: what to start from; only its files and folders are taken.
 
     >>> w = DummyWorkspace()
     >>> w.write("a.txt", b"hello")
@@ -55,8 +57,14 @@ class DummyWorkspace:
     3
     """
 
-    def __init__(self, limits: Limits | None = None, commands: Mapping[str, Command] | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        commands: Mapping[str, Command] | None = None,
+        template: Template | None = None,
+    ) -> None:
         self.limits = limits or Limits()
+        self._template = template
         self._commands = dict(commands or {})
         self._closed = False
         self._clear()
@@ -65,6 +73,13 @@ class DummyWorkspace:
         self._files: dict[str, tuple[bytes, int]] = {}
         self._dirs: set[str] = {"/", "/home", HOME, WORKDIR, "/tmp"}
         self._processes: dict[str, tuple[str, ExecResult, bool]] = {}
+        if self._template is not None:
+            tree, contents = template_tree(self._template)
+            for entry in tree.entries:
+                if entry.kind == "dir":
+                    self._dirs.add(f"{WORKDIR}/{entry.path}")
+                elif entry.kind == "file":
+                    self._files[f"{WORKDIR}/{entry.path}"] = (bytes(contents[entry.value]), entry.mode)
 
     def _path(self, path: str) -> str:
         if self._closed:
@@ -254,7 +269,7 @@ class DummyWorkspace:
 
     def fork(self) -> Self:
         """Return a copy."""
-        other = type(self)(self.limits, self._commands)
+        other = type(self)(self.limits, self._commands, self._template)
         other.restore(self.snapshot())
         return other
 

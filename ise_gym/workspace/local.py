@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -25,13 +25,15 @@ from ise_gym.workspace import box
 from ise_gym.workspace.base import HOME, WORKDIR, Capabilities, Limits
 from ise_gym.workspace.boxenv import BOX_ENV
 from ise_gym.workspace.channel import Channel
-from ise_gym.workspace.remote import AgentWorkspace, Box, agent_config
+from ise_gym.workspace.remote import AgentWorkspace, agent_config
+from ise_gym.workspace.supply import Box
+from ise_gym.workspace.template import Template
 
 
 class LocalBox(Box):
     """An agent process in two temporary folders."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, room_mb: int = 0) -> None:
         self._root = Path(tempfile.mkdtemp(prefix="ise-unsafe-"))
         roots = {}
         for place in (WORKDIR, HOME):
@@ -52,7 +54,11 @@ class LocalBox(Box):
         theirs.close()
         self.channel = Channel(ours)
         env: Mapping[str, str] = {**BOX_ENV, "HOME": roots[HOME], "WORKSPACE": roots[WORKDIR]}
-        rlimits = {"RLIMIT_FSIZE": limits.disk_mb << 20, "RLIMIT_CORE": 0, "RLIMIT_NOFILE": limits.open_files}
+        rlimits = {
+            "RLIMIT_FSIZE": (limits.disk_mb + room_mb) << 20,
+            "RLIMIT_CORE": 0,
+            "RLIMIT_NOFILE": limits.open_files,
+        }
         try:
             self.channel.request("configure", **agent_config(limits, rlimits, roots, env))
         except WorkspaceError:
@@ -83,11 +89,12 @@ class LocalBox(Box):
 class LocalWorkspace(AgentWorkspace):
     """`Workspace` without isolation, on this machine."""
 
-    def _start_box(self) -> LocalBox:
-        return LocalBox(self.limits)
+    def _starter(self) -> Callable[[Template | None], Box]:
+        limits, room = self.limits, self._room_mb
+        return lambda _: LocalBox(limits, room)
 
     def _sibling(self, box: Future[Box]) -> LocalWorkspace:
-        return LocalWorkspace(self.limits, box)
+        return LocalWorkspace(self.limits, box, self.template)
 
     def capabilities(self) -> Capabilities:
         """Say that next to nothing is enforced."""
@@ -106,6 +113,7 @@ class LocalWorkspace(AgentWorkspace):
                 "separate_host_user": False,
                 "syscall_filter": False,
                 "dies_with_harness": "as far as its processes did not leave the agent's care",
+                **self._template_word(),
             },
             notes=("No isolation: commands can read, change and delete whatever you can.",),
         )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import dataclasses
-import json
 import os
 import posixpath
 import socket
@@ -17,7 +16,7 @@ import sys
 import threading
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Self
 
@@ -39,30 +38,17 @@ from ise_gym.workspace.base import (
     diff_manifests,
 )
 from ise_gym.workspace.boxenv import BOX_ENV, SEED_TIME
-from ise_gym.workspace.channel import Channel, Reply
+from ise_gym.workspace.channel import Reply
 from ise_gym.workspace.session import PtySession
+from ise_gym.workspace.supply import Box, BoxSupply, end
+from ise_gym.workspace.template import Template
+from ise_gym.workspace.treeclient import BATCH, PIECE, TreeClient
 
 if TYPE_CHECKING:
     from ise_gym.services.host import ServiceHost
 
-BATCH = 8 << 20
-_PIECE = 48 << 20
 _GRACE_S = 30.0
 _live: weakref.WeakSet[AgentWorkspace] = weakref.WeakSet()
-
-
-class Box(ABC):
-    """One live sandbox: a channel to its agent and a way to end it."""
-
-    channel: Channel
-
-    @abstractmethod
-    def kill(self) -> None:
-        """End every process in the box now."""
-
-    @abstractmethod
-    def dispose(self) -> None:
-        """Wait for the end after `kill` and give back what the box held. Idempotent."""
 
 
 def agent_config(
@@ -82,25 +68,38 @@ def agent_config(
 class AgentWorkspace(ABC):
     """A workspace whose work is done by an agent in a box; subclasses start the boxes."""
 
-    def __init__(self, limits: Limits | None = None, box: Future[Box] | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        box: Future[Box] | None = None,
+        template: Template | None = None,
+    ) -> None:
         self.limits = limits or Limits()
+        self.template = template
+        """What `reset` goes back to; None for an empty folder."""
         self._owner = os.getpid()
         self._lock = threading.RLock()
         self._box: Box | None = None
         self._fresh = True
-        self._spare: Future[Box] | None = None
+        self._filled = True
+        self._budget = 4 * self.limits.disk_mb << 20
+        copied = ""
+        if template is not None:
+            self._budget += template.size_bytes
+            copied = self._why_copied(template)
+        self._supply = BoxSupply(self._starter(), template, self._budget, copied)
         self._sessions: list[PtySession] = []
         self._commands: dict[str, str] = {}
         self._shells = 0
         self._closed = False
         self.services: ServiceHost | None = None
         """The in-box services that run now; see `ise_gym.services`."""
-        self._box = (box or launcher.submit(self._start_box)).result()
+        self._box = box.result() if box else self._supply.first()
         _live.add(self)
 
     @abstractmethod
-    def _start_box(self) -> Box:
-        """Start a fresh box with an empty template; runs on the launcher thread."""
+    def _starter(self) -> Callable[[Template | None], Box]:
+        """Return what starts a box, see `BoxSupply`; without a reference to this workspace, so that it can go."""
 
     @abstractmethod
     def _sibling(self, box: Future[Box]) -> AgentWorkspace:
@@ -113,6 +112,24 @@ class AgentWorkspace(ABC):
     def box_env(self) -> Mapping[str, str]:
         """Return the clean environment of every command."""
         return BOX_ENV
+
+    # -- boxes that start from a template ----------------------------------------------------------
+
+    def _why_copied(self, template: Template) -> str:
+        """Say why this backend copies a template into each box; "" where it mounts it."""
+        return "this backend mounts nothing of the host"
+
+    @property
+    def _room_mb(self) -> int:
+        """Room for the template in a box into which it is copied, in MB."""
+        return 0 if self.template is None else self.template.megabytes
+
+    def _template_word(self) -> dict[str, str]:
+        """Return the line of `capabilities` about the template, if there is one."""
+        if self.template is None:
+            return {}
+        copied = self._supply.copied_because
+        return {"template": f"copied at each reset: {copied}" if copied else "overlay, copy-on-write"}
 
     # -- the agent ---------------------------------------------------------------------------------
 
@@ -259,7 +276,7 @@ class AgentWorkspace(ABC):
         with self._naming(path):
             parts: list[bytes] = []
             while limit is None or limit > 0:
-                want = _PIECE if limit is None else min(limit, _PIECE)
+                want = PIECE if limit is None else min(limit, PIECE)
                 piece = self.agent_call("read", path=path, offset=offset, limit=want).body
                 parts.append(piece)
                 offset += len(piece)
@@ -272,8 +289,8 @@ class AgentWorkspace(ABC):
     def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
         """Create or replace a file; see `Workspace.write`."""
         with self._naming(path):
-            for at in range(0, max(1, len(data)), _PIECE):
-                self.agent_call("write", data[at : at + _PIECE], path=path, mode=mode, append=at > 0)
+            for at in range(0, max(1, len(data)), PIECE):
+                self.agent_call("write", data[at : at + PIECE], path=path, mode=mode, append=at > 0)
 
     def remove(self, path: str) -> None:
         """Delete one file or symlink."""
@@ -324,9 +341,12 @@ class AgentWorkspace(ABC):
 
     # -- trees -------------------------------------------------------------------------------------
 
+    @property
+    def _trees(self) -> TreeClient:
+        return TreeClient(self.agent_call, self._budget)
+
     def _tree(self, root: str) -> snapshots.Tree:
-        reply = self.agent_call("tree", root=root, budget=4 * self.limits.disk_mb << 20, timeout=300.0)
-        return snapshots.Tree.parse(root, reply.header["top"], json.loads(reply.body))
+        return self._trees.tree(root)
 
     def manifest(self) -> Manifest:
         """Hash the tree under `WORKDIR`."""
@@ -343,39 +363,18 @@ class AgentWorkspace(ABC):
     def snapshot(self) -> Snapshot:
         """Save the trees under `WORKDIR` and `HOME`; OSError when they hold more than can be kept."""
         trees = [self._tree(WORKDIR), self._tree(HOME)]
-        saved = snapshots.save(trees, self._fetch)
+        saved = snapshots.save(trees, self._trees.fetch)
         return saved if self.services is None else dataclasses.replace(saved, services=self.services.save())
-
-    def _fetch(self, paths: Sequence[str], size: int) -> Sequence[bytes]:
-        """Read several files, or one of any size."""
-        if len(paths) == 1:
-            parts: list[bytes] = []
-            for at in range(0, max(1, size), _PIECE):
-                call = self.agent_call("fetch", paths=paths, offset=at, limit=_PIECE, timeout=300.0)
-                parts.append(call.body)
-            return [b"".join(parts)]
-        reply = self.agent_call("fetch", paths=paths, offset=0, limit=2 * BATCH, timeout=300.0)
-        out, at = [], 0
-        for length in reply.header["sizes"]:
-            out.append(reply.body[at : at + length])
-            at += length
-        return out
 
     def restore(self, snapshot: Snapshot) -> None:
         """Reset, put a snapshot's trees in place and verify them; see `Workspace.restore`."""
-        self._renew(keep_spare=not self._fresh)
+        self._renew(keep_spare=not self._fresh, filled=False)
         self._plant(snapshot)
 
     def _plant(self, snapshot: Snapshot) -> None:
         """Fill a fresh box."""
         trees, blobs = snapshots.load(snapshot)
-        newest_first = bool(self.agent_call("order").header["newest_first"])
-        for entries, body in snapshots.plant(trees, blobs, newest_first):
-            self.agent_call("plant", body, entries=entries, timeout=300.0)
-        self.agent_call("stamp", folders=snapshots.folders(trees))
-        for tree in trees:
-            if self._tree(tree.root).manifest() != tree.manifest():
-                raise WorkspaceError(f"the restored tree {tree.root} differs from the snapshot")
+        self._trees.plant(trees, blobs, "snapshot")
         if snapshot.services:
             from ise_gym.services.host import resume_services
 
@@ -386,13 +385,14 @@ class AgentWorkspace(ABC):
         with self._lock:
             if self._closed:
                 raise WorkspaceError("the workspace is closed")
-            box = self._take_spare()
-            self._keep_spare()
+            box = self._supply.take(filled=False)
+            self._supply.keep(filled=False)
         try:
             saved = self.snapshot()
             other = self._sibling(box)
+            other._supply.copied_because, other._filled = self._supply.copied_because, False
         except BaseException:
-            _end(box)
+            end(box)
             raise
         try:
             other._plant(saved)
@@ -405,36 +405,27 @@ class AgentWorkspace(ABC):
 
     def reset(self) -> None:
         """Replace the box by a fresh one, unless nothing was done in it; see `Workspace.reset`."""
-        self._renew(keep_spare=True)
+        self._renew(keep_spare=True, filled=True)
 
-    def _renew(self, keep_spare: bool) -> None:
+    def _renew(self, keep_spare: bool, filled: bool) -> None:
         with self._lock:
             if self._closed:
                 raise WorkspaceError("the workspace is closed")
             self._end_services()  # a scheduler may be there though nothing was done in the box
-            if not (self._fresh and self.alive):
+            right = self.template is None or self._filled == filled
+            if not (self._fresh and self.alive and right):
                 old, self._box = self._box, None
                 if old is not None:
                     old.kill()
                 self._end_sessions()
                 self._commands = {}
                 self._shells = 0
-                self._box = self._take_spare().result()
-                self._fresh = True
+                self._box = self._supply.take(filled).result()
+                self._fresh, self._filled = True, filled
                 if old is not None:
                     launcher.submit(old.dispose)
             if keep_spare:
-                self._keep_spare()
-
-    def _take_spare(self) -> Future[Box]:
-        """Return the box that was made ahead, or one that starts now."""
-        waiting, self._spare = self._spare, None
-        return waiting or launcher.submit(self._start_box)
-
-    def _keep_spare(self) -> None:
-        """From the first reset or fork on, the next box is made while an episode runs."""
-        if self._spare is None:
-            self._spare = launcher.submit(self._start_box)
+                self._supply.keep(filled)
 
     def _end_services(self) -> None:
         if self.services is not None:
@@ -456,11 +447,9 @@ class AgentWorkspace(ABC):
                 return  # a forked copy: the box belongs to the parent
             boxes = [] if self._box is None else [self._box]
             self._box = None
-            spare, self._spare = self._spare, None
             self._end_services()
             self._end_sessions()
-            if spare is not None:
-                _end(spare)
+            self._supply.close()
         for box in boxes:
             box.kill()
         for box in boxes:
@@ -475,14 +464,6 @@ class AgentWorkspace(ABC):
     def __del__(self) -> None:
         if not getattr(self, "_closed", True) and not sys.is_finalizing():
             self.close()
-
-
-def _end(starting: Future[Box]) -> None:
-    """End a box that nobody uses."""
-    with contextlib.suppress(WorkspaceError, OSError):  # one that never came up is nothing to end
-        box = starting.result()
-        box.kill()
-        box.dispose()
 
 
 @atexit.register

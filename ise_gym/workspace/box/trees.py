@@ -80,12 +80,14 @@ class Trees(Files):
     """The part of the agent that handles trees."""
 
     def op_tree(self, header: dict[str, Any], body: bytes) -> Answer:
-        """Describe all under ``root``: [path, kind, mode, size, hash or target, mtime_ns, inode or 0, stable].
+        """Describe all under ``root``: [path, kind, mode, size, hash or target, mtime_ns, number of the file among
+        those with several names or 0, stable].
 
         ``stable`` is the hash without clocks of files that record them, else empty: see `stable_index`. The entries of
         a folder stand together, in the order in which the file system lists them.
         """
         root = self.in_box(header["root"])
+        linked: dict[tuple[int, int], int] = {}
         budget = [header["budget"]]
         entries: list[tuple[Any, ...]] = []
 
@@ -120,7 +122,11 @@ class Trees(Files):
                     stable = self.stable_hash(full, info)
                 if kind == "other" and stat.S_ISFIFO(info.st_mode):
                     value = "fifo"
-                link = info.st_ino if kind == "file" and info.st_nlink > 1 else 0
+                link = 0
+                if (
+                    kind == "file" and info.st_nlink > 1
+                ):  # a number says nothing across the layers of an overlay
+                    link = linked.setdefault((info.st_dev, info.st_ino), len(linked) + 1)
                 entries.append((path, kind, mode, size, value, info.st_mtime_ns, link, stable))
                 if kind == "dir":
                     stack.append((path + "/", full))
