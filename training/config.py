@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -21,11 +21,13 @@ BUILTIN_TINY = "builtin:tiny"
 """Names the small base model that ships inside this package, wherever it is installed."""
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A part of a recipe: unknown keys are errors."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """Where the base model is and how it is loaded.
 
     Attributes:
@@ -41,7 +43,7 @@ class ModelConfig(_Section):
     load_in_4bit: bool = False
 
 
-class DataConfig(_Section):
+class DataConfig(Section):
     """Which episodes are trained on and how they become rows.
 
     Attributes:
@@ -78,7 +80,7 @@ class DataConfig(_Section):
         return (self.store,) if isinstance(self.store, str) else self.store
 
 
-class LoraSettings(_Section):
+class LoraSettings(Section):
     """The adapter. Dropout is 0 by default: any other value keeps a copy of every input (measured: +64 % memory)."""
 
     rank: int = Field(default=16, ge=1)
@@ -87,7 +89,7 @@ class LoraSettings(_Section):
     targets: str | tuple[str, ...] = "all-linear"
 
 
-class TrainConfig(_Section):
+class TrainConfig(Section):
     """Optimisation. ``max_steps`` > 0 overrides ``epochs``; ``save_steps`` 0 keeps only the final result.
 
     Attributes:
@@ -119,7 +121,7 @@ class TrainConfig(_Section):
     seed: int = 0
 
 
-class RunConfig(_Section):
+class RunConfig(Section):
     """One fine-tuning run.
 
     Attributes:
@@ -142,11 +144,23 @@ class RunConfig(_Section):
     overwrite: bool = False
 
 
+Recipe = TypeVar("Recipe", bound=Section)
+
 _SHORTHAND = {"model": "path", "data": "store"}
 """``model=DIR`` and ``data=DIR`` on the command line mean these keys of the sections."""
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read a fine-tuning recipe; see `load`."""
+    return load(RunConfig, path, overrides)
+
+
+def parse_config(values: Mapping[str, Any], where: str = "config") -> RunConfig:
+    """Validate the keys of a fine-tuning recipe; see `parse`."""
+    return parse(RunConfig, values, where)
+
+
+def load(kind: type[Recipe], path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply ``dotted.key=value`` overrides (values are YAML).
 
     Raises:
@@ -154,7 +168,8 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     """
     file = Path(path)
     if not file.is_file():
-        known = sorted(p.name for p in (Path(__file__).parent / "recipes").glob("*.yaml"))
+        recipes = Path(__file__).parent / "recipes"
+        known = sorted(p.relative_to(recipes).as_posix() for p in recipes.rglob("*.yaml"))
         raise UserError(
             f"no config file at {path}.{nearest(file.name, known)} Recipes that ship: {', '.join(known)}"
         )
@@ -166,15 +181,15 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
         raise UserError(f"{path} must hold a mapping of keys, found {type(values).__name__}")
     for override in overrides:
         _apply(values, override)
-    return parse_config(values, where=str(path))
+    return parse(kind, values, where=str(path))
 
 
-def parse_config(values: Mapping[str, Any], where: str = "config") -> RunConfig:
+def parse(kind: type[Recipe], values: Mapping[str, Any], where: str = "config") -> Recipe:
     """Validate a nested mapping; errors name the dotted key and what to do."""
     try:
-        return RunConfig.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"{where}: " + "; ".join(_explain(error))) from error
+        raise UserError(f"{where}: " + "; ".join(_explain(error, kind))) from error
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
@@ -200,12 +215,12 @@ def _apply(values: dict[str, Any], override: str) -> None:
     target[last] = value
 
 
-def _explain(error: ValidationError) -> Iterator[str]:
+def _explain(error: ValidationError, kind: type[Section]) -> Iterator[str]:
     for item in error.errors():
         location = [str(part) for part in item["loc"]]
         key = ".".join(location)
         if item["type"] == "extra_forbidden":
-            known = _keys_at(location[:-1])
+            known = _keys_at(kind, location[:-1])
             yield f"unknown key {key!r}.{nearest(location[-1], known)} Known here: {', '.join(known)}"
         elif item["type"] == "missing":
             yield f"key {key!r} is missing"
@@ -213,9 +228,9 @@ def _explain(error: ValidationError) -> Iterator[str]:
             yield f"{key} = {item['input']!r}: {item['msg']}"
 
 
-def _keys_at(location: Sequence[str]) -> list[str]:
+def _keys_at(kind: type[Section], location: Sequence[str]) -> list[str]:
     """Names that exist in the section at a dotted location."""
-    fields = RunConfig.model_fields
+    fields = kind.model_fields
     for part in location:
         annotation = fields[part].annotation if part in fields else None
         candidates = [annotation, *getattr(annotation, "__args__", ())]

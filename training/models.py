@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ise_gym.agents.transformers import resolve_model
+from ise_gym.agents.transformers import ModelSource, resolve_model
 from ise_gym.errors import UserError
-from training.config import BUILTIN_TINY, LoraSettings, RunConfig
+from training.config import BUILTIN_TINY, LoraSettings, ModelConfig, RunConfig
 from training.template import CONTROL_TOKENS
 
 TINY_BASE = Path(__file__).parent / "tiny_base" / "model"
@@ -58,21 +58,51 @@ def load_tokenizer(base: str) -> Any:
 
 def load_base(config: RunConfig, base: str) -> tuple[Any, Any]:
     """Load the base weights and make the PEFT configuration (None for full fine-tuning)."""
+    return _weights(config.model, base), _lora(config.lora) if config.lora else None
+
+
+def load_start(model: ModelConfig, lora: LoraSettings | None) -> tuple[ModelSource, Any, Any]:
+    """Load where reinforcement learning starts: a base, or a base with an adapter merged into it in memory.
+
+    With an adapter in the start, what is saved would be an adapter on weights that exist nowhere, so that a new
+    adapter is allowed on plain bases only.
+
+    Returns:
+        Base and adapter, the model, and the PEFT configuration (None to train all weights).
+
+    Raises:
+        UserError: not a model; or an adapter as start of another adapter.
+    """
+    source = resolve_model(str(TINY_BASE) if model.path == BUILTIN_TINY else model.path)
+    if source.adapter is not None and lora is not None:
+        raise UserError(
+            f"{model.path} is an adapter, and a new one would stand on weights that exist nowhere. Merge it first "
+            f"(python -m training.merge {model.path} OUT) and start from OUT, or train all weights with lora=null"
+        )
+    weights = _weights(model, source.base)
+    if source.adapter is not None:
+        from peft import PeftModel
+
+        weights = PeftModel.from_pretrained(weights, source.adapter).merge_and_unload()
+    return source, weights, _lora(lora) if lora else None
+
+
+def _weights(settings: ModelConfig, base: str) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
     options: dict[str, Any] = {
-        "dtype": getattr(torch, config.model.dtype),
-        "attn_implementation": config.model.attention,
+        "dtype": getattr(torch, settings.dtype),
+        "attn_implementation": settings.attention,
     }
-    if config.model.load_in_4bit:
+    if settings.load_in_4bit:
         options["quantization_config"] = _four_bit(torch)
     try:
         model = AutoModelForCausalLM.from_pretrained(base, **options)
     except (OSError, ValueError, ImportError) as error:
         raise UserError(f"cannot load {base}: {' '.join(str(error).split())[:300]}") from error
     model.config.use_cache = False
-    return model, _lora(config.lora) if config.lora else None
+    return model
 
 
 def _lora(settings: LoraSettings) -> Any:

@@ -36,3 +36,23 @@ class LinePrinter(TrainerCallback):  # type: ignore[misc]  # transformers is unt
             + f"  {seconds:.0f} s, about {left:.0f} s left",
             flush=True,
         )
+
+
+class RewardPrinter(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
+    """Prints step, mean reward and its deviation, and seconds, one line a step."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        """Print one line for every logged step of the main process."""
+        if not logs or "reward" not in logs or not state.is_world_process_zero:
+            return
+        print(
+            f"step {state.global_step}/{state.max_steps}  reward {float(logs['reward']):.3f} "
+            f"± {float(logs['reward_std']):.3f}  tokens {float(logs['completions/mean_length']):.0f}"
+            f"  {time.monotonic() - self._started:.0f} s",
+            flush=True,
+        )

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ise_gym.agents.transformers import resolve_model, weights_hash
+from ise_gym.agents.transformers import ModelSource, resolve_model, weights_hash
 from ise_gym.errors import UserError
 from training.config import RunConfig
 from training.data import DataReport
@@ -37,6 +37,7 @@ class RunCard:
         base: name and weights hash of the base model.
         metrics: steps, seconds, losses, tokens a second; empty until the run is finished.
         losses: (step, loss) as logged.
+        rewards: (step, mean reward) of reinforcement learning; empty after fine-tuning.
     """
 
     config: dict[str, Any]
@@ -48,6 +49,7 @@ class RunCard:
     finished_run: bool = False
     metrics: dict[str, Any] = field(default_factory=dict)
     losses: list[tuple[int, float]] = field(default_factory=list)
+    rewards: list[tuple[int, float]] = field(default_factory=list)
 
     def finished(
         self, metrics: Mapping[str, float], history: Sequence[Mapping[str, Any]], model: Any
@@ -76,16 +78,24 @@ class RunCard:
 
 
 def start_card(config: RunConfig, report: DataReport, base: str, template_sha256: str) -> RunCard:
-    """Make the card of a run that is about to start."""
+    """Make the card of a fine-tuning run that is about to start."""
+    source = resolve_model(base)
+    return start_card_of(
+        config.model_dump(mode="json"), report.as_json(), source, template_sha256, config.train.seed
+    )
+
+
+def start_card_of(
+    config: dict[str, Any], data: dict[str, Any], start: ModelSource, template_sha256: str, seed: int
+) -> RunCard:
+    """Make the card of any run that is about to start; ``data`` needs ``data_hash`` and ``tool_hashes``."""
+    name = start.adapter or start.base
     return RunCard(
-        config=config.model_dump(mode="json"),
-        data=report.as_json(),
+        config=config,
+        data=data,
         template_hash=template_sha256,
-        base={
-            "name": Path(base).name if Path(base).is_dir() else base,
-            "sha256": weights_hash(resolve_model(base)),
-        },
-        seed=config.train.seed,
+        base={"name": Path(name).name if Path(name).is_dir() else name, "sha256": weights_hash(start)},
+        seed=seed,
         versions=_versions(),
     )
 
@@ -108,9 +118,12 @@ def read_card(output: str | Path) -> RunCard:
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
         values["losses"] = [(int(step), float(loss)) for step, loss in values["losses"]]
+        values["rewards"] = [(int(step), float(reward)) for step, reward in values.get("rewards", [])]
         return RunCard(**values)
     except FileNotFoundError:
-        raise UserError(f"{output} holds no {CARD}: it is not an output folder of training.sft") from None
+        raise UserError(
+            f"{output} holds no {CARD}: it is not an output folder of training.sft or training.grpo"
+        ) from None
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{file} is not a run card ({error})") from error
 

@@ -66,7 +66,7 @@ def run(config: RunConfig, *, quiet: bool = False) -> Result:
     trainer = make_trainer(config, tokenizer, data, base, quiet=quiet)
     trained = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if trainer.is_world_process_zero():
-        _save(trainer, tokenizer, config, base, output)
+        save(trainer, tokenizer, base, output, lora=config.lora is not None)
         card = card.finished(trained.metrics, trainer.state.log_history, trainer.model)
         write_card(output, card)
     if config.merge and trainer.is_world_process_zero():
@@ -157,10 +157,10 @@ def _prepare_output(output: Path, config: RunConfig) -> Path | None:
     return None
 
 
-def _save(trainer: Any, tokenizer: Any, config: RunConfig, base: str, output: Path) -> None:
+def save(trainer: Any, tokenizer: Any, base: str, output: Path, *, lora: bool) -> None:
     """Write weights and tokenizer; the adapter's base is recorded relative to the adapter where it is local."""
     model = trainer.accelerator.unwrap_model(trainer.model)
-    if config.lora is not None and Path(base).is_dir():
+    if lora and Path(base).is_dir():
         relative = os.path.relpath(Path(base).resolve(), output.resolve())
         model.peft_config["default"].base_model_name_or_path = Path(relative).as_posix()
     trainer.save_model(str(output))

@@ -1,0 +1,150 @@
+"""Reinforcement learning on the env: groups start equal, sequences are what serving would see, a step changes weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ise_gym.agents.generation import BatchGenerator
+from ise_gym.errors import UserError, WorkspaceError
+from ise_gym.intents.source import IntentSource
+from training import grpo, plot_rewards
+from training.config import load, parse
+from training.groups import GroupPlayer, _check_equal, _Live
+from training.grpo_config import GrpoConfig
+from training.models import TINY_BASE, load_start, load_tokenizer
+from training.runcard import read_card
+from training.template import project_template
+
+STAGE = {"steps": 1, "tier": "easy", "tasks_per_intent": 1, "domains": ["agent-memory"], "first_seed": 40}
+RECIPES = sorted((Path(grpo.__file__).parent / "recipes" / "grpo").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def player() -> Any:
+    config = parse(
+        GrpoConfig,
+        {"model": {"path": "builtin:tiny", "dtype": "float32"}, "output": "x", "curriculum": [STAGE]},
+    )
+    source, model, _ = load_start(config.model, None)
+    tokenizer = load_tokenizer(source.base)
+    tokenizer.chat_template = project_template()
+    generator = BatchGenerator(
+        model.eval(),
+        pad_id=tokenizer.pad_token_id,
+        stop_ids=[tokenizer.convert_tokens_to_ids("<|im_end|>")],
+        longest=24,
+        context=2048,
+        temperature=1.0,
+    )
+    made = GroupPlayer(tokenizer, generator, longest=700, parallel=2)
+    yield made
+    made.close()
+
+
+def test_sequences_are_what_serving_would_have_seen(player: GroupPlayer) -> None:
+    scenario = IntentSource(split="train", tier="easy", tasks_per_intent=1, domains="agent-memory").scenario(
+        40
+    )
+    played = player.play([scenario], 3)
+    assert len(played) == 3 and len({tuple(p.prompt) for p in played}) == 1
+    for episode in played:
+        assert len(episode.completion) == len(episode.mask) and set(episode.mask) == {0, 1}
+        assert episode.mask[0] == 1 and len(episode) < 700 + 24
+        text = player.tokenizer.decode(episode.prompt + episode.completion)
+        # Everything between two answers is what the env said; each answer closes before it.
+        assert text.startswith("<|im_start|>system") and text.count("<|im_start|>assistant") == _answers(
+            episode.mask
+        )
+        heard = [token for token, own in zip(episode.completion, episode.mask, strict=True) if not own]
+        assert "<|im_start|>assistant" in player.tokenizer.decode(heard) or _answers(episode.mask) == 1
+        assert 0.0 <= episode.reward <= 1.0
+
+
+def _answers(mask: list[int]) -> int:
+    return sum(own and (at == 0 or not mask[at - 1]) for at, own in enumerate(mask))
+
+
+def test_forks_that_differ_are_refused(player: GroupPlayer) -> None:
+    scenario = IntentSource(split="train", tier="easy", tasks_per_intent=1, domains="agent-memory").scenario(
+        41
+    )
+    player._root.reset(seed=41, options={"scenario": scenario})
+    forks = player._root.fork(2)
+    try:
+        live = [_Live(env, env.episode.conversation, player) for env in forks]
+        _check_equal(live)
+        forks[1].episode.workspace.write("left-over.txt", b"x")
+        with pytest.raises(WorkspaceError, match="2 different states"):
+            _check_equal(live)
+    finally:
+        for env in forks:
+            env.close()
+
+
+def test_a_run_leaves_a_model_that_plays_and_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without reward there is nothing to learn from, so the checks are replaced by the length of the first answer."""
+    monkeypatch.setenv("TRL_EXPERIMENTAL_SILENCE", "1")
+    monkeypatch.setattr(
+        grpo, "verified_share", lambda completions, **_: [float(len(c[0]["content"])) for c in completions]
+    )
+    settings = {
+        "model": {"path": "builtin:tiny", "dtype": "float32"},
+        "output": str(tmp_path / "run"),
+        "curriculum": [STAGE],
+        "rollout": {"group": 4, "groups": 1, "answer_tokens": 12, "episode_tokens": 500},
+        "train": {"batch_size": 4, "learning_rate": 1e-3},
+        "lora": {"rank": 2},
+    }
+    card = grpo.run(parse(GrpoConfig, settings), quiet=True)
+    assert [step for step, _ in card.rewards] == [1] and card.rewards[0][1] > 0
+    assert read_card(tmp_path / "run").rewards == card.rewards
+    with pytest.raises(UserError, match="already holds a run"):
+        grpo.run(parse(GrpoConfig, settings), quiet=True)
+    with pytest.raises(UserError, match="Merge it first"):
+        load_start(
+            parse(GrpoConfig, {**settings, "model": {"path": str(tmp_path / "run")}}).model,
+            parse(GrpoConfig, settings).lora,
+        )
+    source, model, _ = load_start(
+        parse(GrpoConfig, {**settings, "model": {"path": str(tmp_path / "run")}}).model, None
+    )
+    _, plain, _ = load_start(parse(GrpoConfig, settings).model, None)
+    changed = [
+        name
+        for (name, ours), (_, theirs) in zip(model.named_parameters(), plain.named_parameters(), strict=True)
+        if not bool((ours.float() == theirs.float()).all())
+    ]
+    assert changed and source.base.endswith(TINY_BASE.name)
+    assert plot_rewards.main([str(tmp_path / "run"), "--out", str(tmp_path / "r.png")]) == 0
+    assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_is_valid(path: Path) -> None:
+    config = load(GrpoConfig, path)
+    names = list(grpo.Curriculum(config.curriculum, config.rollout.groups).names())
+    assert len(names) == config.rollout.groups * sum(stage.steps for stage in config.curriculum)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("rollout.grup=3", "Did you mean 'group'"),
+        ("train.batch_size=3", "does not divide"),
+        ("curriculum=[]", "curriculum"),
+    ],
+)
+def test_a_wrong_key_is_one_line(change: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert grpo.main(["--config", str(RECIPES[-1]), change]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_stage_may_start_again() -> None:
+    stages = parse(
+        GrpoConfig,
+        {"model": {"path": "x"}, "output": "y", "curriculum": [{**STAGE, "steps": 2, "repeat": 3}]},
+    ).curriculum
+    assert list(grpo.Curriculum(stages, 2).names()) == ["0:40", "0:41", "0:42", "0:40"]

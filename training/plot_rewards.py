@@ -1,0 +1,74 @@
+"""Draws the mean reward of reinforcement-learning runs: ``python -m training.plot_rewards RUN… --out FILE``.
+
+Prints for each run the mean over the first and the last fifth of its steps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ise_gym.errors import UserError
+from training.runcard import read_card
+
+
+def means(rewards: Sequence[float]) -> tuple[float, float]:
+    """Return the mean over the first and over the last fifth."""
+    part = max(1, len(rewards) // 5)
+    return sum(rewards[:part]) / part, sum(rewards[-part:]) / part
+
+
+def smoothed(rewards: Sequence[float], width: int = 5) -> list[float]:
+    """Return the trailing mean over ``width`` steps."""
+    return [sum(rewards[max(0, n - width + 1) : n + 1]) / min(n + 1, width) for n in range(len(rewards))]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run from the command line; a `UserError` is one line and exit code 2."""
+    parser = argparse.ArgumentParser(prog="python -m training.plot_rewards", description=__doc__)
+    parser.add_argument("runs", nargs="+", help="output folders of training.grpo")
+    parser.add_argument("--out", default="rewards.png", help="the picture")
+    given = parser.parse_args(arguments)
+    try:
+        curves = {Path(run).name: [reward for _, reward in read_card(run).rewards] for run in given.runs}
+        empty = [name for name, rewards in curves.items() if not rewards]
+        if empty:
+            raise UserError(
+                f"no rewards in the run card of {', '.join(empty)}: give finished runs of training.grpo"
+            )
+        _draw(curves, Path(given.out))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for name, rewards in curves.items():
+        first, last = means(rewards)
+        print(
+            f"{name}: mean reward {first:.3f} → {last:.3f} over {len(rewards)} steps (first and last fifth)"
+        )
+    print(f"written to {given.out}")
+    return 0
+
+
+def _draw(curves: dict[str, list[float]], out: Path) -> None:
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UserError("plots need matplotlib: pip install 'ise-gym[embed]'") from None
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for name, rewards in curves.items():
+        (line,) = axes.plot(smoothed(rewards), label=name)
+        axes.plot(rewards, color=line.get_color(), alpha=0.25)
+    axes.set_xlabel("step")
+    axes.set_ylabel("mean reward (verified share of sub-goals)")
+    axes.legend()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out, dpi=120)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
