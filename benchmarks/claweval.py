@@ -34,12 +34,18 @@ def ours(root: Path, names: list[str], workers: int, out: Path) -> tuple[float, 
         root,
         "explorer",
         out,
-        tasks=",".join(names),
+        tasks=str(_listed(names, out)),
         judge=parse_judge("stub:0.8"),
         workers=workers,
         retries=0,
     )
     return time.perf_counter() - began, summary.outcomes["infrastructure_error"] + summary.outcomes["timeout"]
+
+
+def _listed(names: list[str], out: Path) -> Path:
+    file = out.with_suffix(".txt")
+    file.write_text("\n".join(names))
+    return file
 
 
 def theirs(root: Path, names: list[str], workers: int, out: Path) -> tuple[float, int]:
