@@ -10,6 +10,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ise_gym.checks.command import CommandCheck
@@ -145,11 +146,11 @@ class Damage:
         if theirs is not None:
             theirs = theirs.replace(self.other[0].encode(), self.root.encode())
         for mutant in content_mutants(path, final, first, theirs, ordered):
-            self.workspace.write(path, mutant.content, mode)
+            self._put(path, mutant.content, mode)
             self._try(f"{path} {mutant.what}", repository)
         if done is not None:
             self.workspace.restore(done)
-        self.workspace.write(path, final, mode)
+        self._put(path, final, mode)
         if mode & 0o111 and is_program(path, final) and self._asks_to_be_executable(path):
             self._set_mode(path, mode & ~0o111)
             self._try(f"{path} is not executable")
@@ -166,9 +167,9 @@ class Damage:
                 continue
             asked = path not in done and path in final.contents and self._asked_for(path)
             if old[3] != new[3] and asked and not self._tracked(path):
-                self.workspace.write(path, self.known.contents[path])
+                self._put(path, self.known.contents[path], new[1])
                 self._try(f"{path} is as it was before")
-                self.workspace.write(path, final.contents[path])
+                self._put(path, final.contents[path], new[1])
             if old[1] != new[1]:
                 self._set_mode(path, old[1])
                 self._try(f"{path} has its old mode {old[1]:o}")
@@ -213,13 +214,19 @@ class Damage:
                 self.workspace.remove(path)
         for path in (*self.diff.created, *self.diff.changed):
             if path in final.contents:
-                self.workspace.write(path, final.contents[path], self.after.entries[path][1])
+                self._put(path, final.contents[path], self.after.entries[path][1])
         self._try("the files are right but nothing was committed")
         self.workspace.restore(done)
 
     def _tracked(self, path: str) -> bool:
         """Whether a file lies in a work tree, where the commits count and not the files."""
         return any(_tracks(folder, path) for folder in self.repositories)
+
+    def _put(self, path: str, content: bytes, mode: int) -> None:
+        """Write a file anew: one that may not be written can still be replaced."""
+        with suppress(FileNotFoundError):
+            self.workspace.remove(path)
+        self.workspace.write(path, content, mode)
 
     def _set_mode(self, path: str, mode: int) -> None:
         self.workspace.exec(["chmod", f"{mode:o}", "--", path])
