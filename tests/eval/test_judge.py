@@ -143,3 +143,8 @@ def test_a_dead_judge_is_a_judge_error_and_is_asked_once_a_try(tmp_path: Path) -
     assert (trial.outcome, trial.attempt, trial.score) == ("judge_error", 2, None)
     assert trial.reason == "judge: m: status: 500"
     assert not summary.complete and summary.rate.trials == 0
+    verdict = json.dumps({"score": 0.9, "reasoning": "polite"})
+    with ModelServer(lambda n: verdict) as server:
+        judge = parse_judge("openai:m", base_url=server.url)
+        summary = run_claweval(SUITE, "explorer", tmp_path / "run", tasks="T902", judge=judge)
+    assert summary.complete and summary.rate.passed == 1  # the same run, resumed
