@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ise_gym.endpoint import shared_client
 from ise_gym.errors import AgentError, UserError
 from ise_gym.messages import Message, ToolCall, ToolSchema, assistant, tool_call
 from ise_gym.metering import Meter, prices_of, shared_pace
@@ -108,7 +109,7 @@ class OpenAIAgent:
         tokens_per_minute: float | None = None,
     ) -> None:
         try:
-            import openai
+            import openai  # noqa: F401  (said here, where the message can name the agent)
         except ImportError as error:
             raise UserError(
                 "the agent 'openai:…' needs the openai package: pip install 'ise-gym[llm]'"
@@ -128,9 +129,7 @@ class OpenAIAgent:
         self._episode, self._total = Meter(prices), Meter(prices)
         self._endpoint = base_url or "api.openai.com"
         self._pace = shared_pace(self._endpoint, model, requests_per_minute, tokens_per_minute)
-        self._client = openai.OpenAI(
-            base_url=base_url, api_key=api_key, timeout=timeout, max_retries=max_retries
-        )
+        self._client = shared_client(base_url, api_key, timeout, max_retries)
 
     @property
     def usage(self) -> dict[str, Any]:
@@ -224,8 +223,7 @@ class OpenAIAgent:
         }
 
     def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
+        """Nothing is held: the connections are the process', see `ise_gym.endpoint`."""
 
 
 def _as_call(call: Mapping[str, Any]) -> ToolCall:

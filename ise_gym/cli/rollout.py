@@ -60,6 +60,10 @@ def rollout(
     give_up_after: Annotated[
         int, typer.Option(min=1, help="End the run after so many infrastructure failures in a row.")
     ] = 20,
+    stuck_after: Annotated[
+        float,
+        typer.Option(min=0, help="Replace a worker that ended no episode for so many seconds; 0: never."),
+    ] = 3600.0,
     compress: Annotated[bool, typer.Option(help="Write zstd-compressed shards (a new store only).")] = False,
     engine: Annotated[str, typer.Option(help="Where workers run: local or ray.")] = "local",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no tables.")] = False,
@@ -90,6 +94,7 @@ def rollout(
         seed=seed,
         samples=samples,
         slots=episodes_per_worker,
+        stuck_after_s=stuck_after,
     )
     console = Console(stderr=True, quiet=quiet)
     options: dict[str, Any] = {}

@@ -47,6 +47,8 @@ class Plan:
         seed: of the run.
         samples: episodes a scenario.
         slots: episodes that a worker plays at once (threads; batch slots of a `BatchAgent`).
+        stuck_after_s: a worker that has episodes and ended none for so long is killed and replaced, and its
+            episodes are played again; 0 waits for ever.
     """
 
     source: ScenarioSource
@@ -55,6 +57,7 @@ class Plan:
     seed: int = 0
     samples: int = 1
     slots: int = 1
+    stuck_after_s: float = 3600.0
 
     def items(self, scenario_ids: Sequence[str]) -> Iterator[Item]:
         """Yield the episodes of scenarios 0 … n-1, in order."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -65,6 +66,8 @@ class _Worker:
     pipe: Connection
     ready: bool = False
     items: dict[Item, None] = field(default_factory=dict)
+    moved: float = 0.0  # when it last ended an episode, or got one while it had none
+    stuck: bool = False
 
 
 class ProcessPool:
@@ -95,12 +98,15 @@ class ProcessPool:
     def submit(self, item: Item) -> None:
         """Hand an item to the worker with the most room."""
         chosen = max(self._workers, key=self._slots)
+        if not chosen.items:
+            chosen.moved = time.monotonic()
         chosen.items[item] = None
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # dead: `events` gives the item back
             chosen.pipe.send(item)
 
     def events(self, timeout: float) -> list[Event]:
-        """Wait up to ``timeout`` seconds for results and deaths; dead workers are replaced."""
+        """Wait up to ``timeout`` seconds for results and deaths; dead and stuck workers are replaced."""
+        self._kill_stuck()
         readable = wait([w.pipe for w in self._workers], timeout)
         return [event for w in list(self._workers) if w.pipe in readable for event in self._read(w)]
 
@@ -135,6 +141,7 @@ class ProcessPool:
         elif kind == "result":
             result: Result = rest[0]
             w.items.pop(result.item, None)
+            w.moved = time.monotonic()
             yield result
         else:
             is_user_error, text = rest
@@ -145,6 +152,8 @@ class ProcessPool:
         w.pipe.close()
         code = w.process.exitcode or 0
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        if w.stuck:
+            how = f"stuck: no episode ended in {self._plan.stuck_after_s:g} s"
         if not w.ready:
             self._bad_starts += 1
             if self._bad_starts >= MAX_BAD_STARTS:
@@ -153,6 +162,14 @@ class ProcessPool:
         if w.items:
             yield Lost(tuple(w.items), how)
         self._workers.append(self._start())
+
+    def _kill_stuck(self) -> None:
+        """Kill workers that hang, in a call that never returns; `_read` then finds them dead."""
+        limit = self._plan.stuck_after_s
+        for w in self._workers:
+            if limit and w.items and not w.stuck and time.monotonic() - w.moved > limit:
+                w.stuck = True
+                w.process.kill()
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import queue
+import time
 from typing import Any, cast
 
 from ise_gym.agents.base import Agent
@@ -72,6 +73,9 @@ class RayPool:
         self._plan = plan
         self._bad_starts = 0
         self._tasks: dict[Any, tuple[Any, Item]] = {}
+        self._moved: dict[
+            Any, float
+        ] = {}  # actor → when it last ended an episode, or got one while it had none
         self._actors: list[Any] = []
         try:
             for _ in range(workers):
@@ -89,10 +93,17 @@ class RayPool:
         """Hand an item to the actor that has fewest."""
         load = [sum(actor is a for a, _ in self._tasks.values()) for actor in self._actors]
         actor = self._actors[load.index(min(load))]
+        if min(load) == 0:
+            self._moved[actor] = time.monotonic()
         self._tasks[actor.play.remote(item)] = (actor, item)
 
     def events(self, timeout: float) -> list[Event]:
-        """Wait up to ``timeout`` seconds for results and deaths; dead actors are replaced."""
+        """Wait up to ``timeout`` seconds for results and deaths; dead and stuck actors are replaced."""
+        limit = self._plan.stuck_after_s
+        for actor, moved in list(self._moved.items()) if limit else ():
+            if time.monotonic() - moved > limit and any(a is actor for a, _ in self._tasks.values()):
+                del self._moved[actor]  # killed once; its tasks then fail as those of any dead actor
+                self._ray.kill(actor)
         done, _ = (
             self._ray.wait(list(self._tasks), num_returns=1, timeout=timeout) if self._tasks else ([], [])
         )
@@ -107,6 +118,7 @@ class RayPool:
                 found.append(self._bury(actor, error))
                 continue
             del self._tasks[task]
+            self._moved[actor] = time.monotonic()
             self._bad_starts = 0
             found.append(result)
         return found
@@ -121,6 +133,7 @@ class RayPool:
             self._ray.kill(actor)
         self._actors.clear()
         self._tasks.clear()
+        self._moved.clear()
         if self._started:
             self._ray.shutdown()
 
@@ -145,6 +158,7 @@ class RayPool:
         items = tuple(item for a, item in self._tasks.values() if a is actor)
         self._tasks = {task: value for task, value in self._tasks.items() if value[0] is not actor}
         self._actors.remove(actor)
+        self._moved.pop(actor, None)
         self._bad_starts += 1
         if self._bad_starts > MAX_BAD_STARTS * max(len(self._actors), 1):
             raise RuntimeError("Ray actors die again and again without finishing an episode") from error

@@ -10,9 +10,9 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
+from ise_gym.endpoint import shared_client
 from ise_gym.errors import AgentError, UserError
 from ise_gym.messages import Message
 from ise_gym.metering import Meter, prices_of, shared_pace
@@ -79,7 +79,7 @@ class JsonChat:
         self._pace = shared_pace(base_url or "", model, requests_per_minute, tokens_per_minute)
         self._where = f"the user's model {model} at {base_url or 'api.openai.com'}"
         self._schema_known = True
-        self._client = _client(base_url, api_key, timeout, max_retries)
+        self._client = shared_client(base_url, api_key, timeout, max_retries)
 
     def ask(self, messages: Sequence[Message], schema: Mapping[str, Any], seed: int | None = None) -> str:
         """Return the text of the answer.
@@ -140,14 +140,6 @@ class JsonChat:
             "seed": self.seed,
             "extra": dict(self.extra),
         }
-
-
-@lru_cache(maxsize=8)
-def _client(base_url: str | None, api_key: str, timeout: float, max_retries: int) -> Any:
-    """One client for all episodes of a process: a new one costs tens of milliseconds, and connections of its own."""
-    import openai
-
-    return openai.OpenAI(base_url=base_url, api_key=api_key, timeout=timeout, max_retries=max_retries)
 
 
 def read_object(text: str) -> dict[str, Any] | None:

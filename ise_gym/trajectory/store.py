@@ -7,8 +7,8 @@ Layout::
     DIR/failures/…               the same, of episodes that the infrastructure broke; kept apart
     DIR/torn/…                   half-written lines of killed writers, set aside
 
-Nothing but the manifest of a store that is still empty is ever rewritten. How lines are written,
-locked and repaired: `ise_gym.trajectory.shards`.
+Nothing but the manifest is ever rewritten: of a store that is still empty, and when an older store is written
+on. How lines are written, locked and repaired: `ise_gym.trajectory.shards`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from pydantic import ValidationError
 
 from ise_gym.errors import UserError
 from ise_gym.messages import canonical_json
+from ise_gym.trajectory.migrate import READABLE, upgraded
 from ise_gym.trajectory.record import SCHEMA_VERSION, Trajectory, to_line
 from ise_gym.trajectory.shards import (
     Compression,
@@ -121,10 +122,10 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
         raise UserError(f"{file}: can't be read ({error}).") from error
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise UserError(f'{file}: not the manifest of a trajectory store ("format" is not "{FORMAT}").')
-    if value.get("schema_version") != SCHEMA_VERSION:
+    if value.get("schema_version") not in READABLE:
         raise UserError(
-            f"{file}: schema version {value.get('schema_version')}; this release of ise_gym reads version "
-            f"{SCHEMA_VERSION}. Use the release that wrote it, or roll out into a new folder."
+            f"{file}: schema version {value.get('schema_version')}; this release of ise_gym reads versions "
+            f"{READABLE[0]} to {SCHEMA_VERSION}. Use the release that wrote it, or roll out into a new folder."
         )
     return value
 
@@ -166,7 +167,7 @@ def raw_records(path: str | Path, *, failures: bool = False) -> Iterator[tuple[P
 def parse_line(line: bytes, where: str) -> Trajectory:
     """Parse one record; ``where`` goes into the `UserError` for a bad one."""
     try:
-        return Trajectory.model_validate(json.loads(line))
+        return Trajectory.model_validate(upgraded(json.loads(line)))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
@@ -202,6 +203,10 @@ def _open_manifest(path: Path, run: Mapping[str, Any] | None, compression: Compr
     except OSError as error:
         raise UserError(f"{path}: can't be written ({error.strerror}).") from error
     found = read_manifest(path)
+    if found["schema_version"] != SCHEMA_VERSION:
+        # its lines stay as they are, each names its version; but a release that knows only those must not read on
+        found = {**found, "schema_version": SCHEMA_VERSION}
+        _replace(path / MANIFEST, found)
     if run is not None and found["run"] != wanted["run"] and not _has_records(path):
         _replace(path / MANIFEST, wanted)  # an attempt that recorded nothing doesn't bind the folder
         found = wanted

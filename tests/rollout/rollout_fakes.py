@@ -113,6 +113,8 @@ class FakeEnv:
         trouble = episode.scenario.metadata["trouble"]
         if trouble == "always broken" or (trouble == "broken once" and self._first(episode)):
             raise WorkspaceError("the sandbox died")
+        if trouble == "hang once" and self._first(episode):
+            time.sleep(3600)
         if trouble == "kill worker" and self._first(episode):
             os.kill(os.getpid(), signal.SIGKILL)
         if trouble == "bug":

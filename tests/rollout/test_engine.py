@@ -71,6 +71,15 @@ def test_trouble_is_retried_and_what_stays_broken_is_kept_apart(tmp_path: Path) 
     assert "ZeroDivisionError" in broken["intent_5"].metadata["detail"]
 
 
+def test_a_stuck_worker_is_replaced_and_loses_nothing(tmp_path: Path) -> None:
+    source = FakeSource(5, {2: "hang once"})
+    status = engine.run(
+        plan(tmp_path, source, stuck_after_s=2.0), tmp_path / "out", describe=RUN, workers=1, retries=5
+    )
+    assert status.crashes >= 1 and status.retries >= 1
+    assert status.outcomes == {"passed": 5} and len(hashes(tmp_path / "out")) == 5
+
+
 def test_a_second_run_plays_only_what_is_missing(tmp_path: Path) -> None:
     marks = tmp_path / "marks"
     marks.mkdir()
