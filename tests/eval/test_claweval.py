@@ -323,14 +323,14 @@ def test_kill_9_and_resume(tmp_path: Path) -> None:
     ]  # fmt: skip
     process = subprocess.Popen(command)
     ledger = out / "trials.jsonl"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not ledger.exists() or ledger.read_bytes().count(b"\n") < 3:
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
     before = ledger.read_bytes()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr
     assert ledger.read_bytes().startswith(before[: before.rfind(b"\n") + 1])
     run = load_run(out)
