@@ -22,6 +22,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -100,6 +101,8 @@ def measure_operations(backend: str) -> dict[str, Figure]:
     found["digest, small tree"] = sample(box.digest, 100)
     found["reset after a pause"] = measure_reset(box, 0.15)
     found["reset at once"] = measure_reset(box, 0.0)
+    for size in (1, 100):
+        found[f"reset at once, template of {size} MB"] = measure_template(backend, size)
     for size, count in ((1, 15), (100, 3)):
         box.reset()
         box.seed(tree(size))
@@ -117,6 +120,22 @@ def measure_reset(box: Workspace, pause: float) -> Figure:
         box.exec(["/bin/true"])
         time.sleep(pause)
         times.append(timed(box.reset))
+    return figure(times[1:])
+
+
+def measure_template(backend: str, megabytes: int) -> Figure:
+    """Reset again and again to a folder of the host, without a pause; each episode deletes and changes some of it."""
+    with tempfile.TemporaryDirectory(prefix="ise-template-") as folder:
+        for file in tree(megabytes):
+            path = Path(folder, file.path)
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(file.content)
+        box = open_workspace(backend, LIMITS, folder)
+        times = []
+        for _ in range(15):
+            box.exec(["/bin/bash", "-c", "rm -r d3; echo more >> d1/f1.bin"])
+            times.append(timed(box.reset))
+        box.close()
     return figure(times[1:])
 
 

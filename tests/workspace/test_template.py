@@ -7,15 +7,19 @@ import os
 import shutil
 import socket
 import stat
+import time
 import warnings
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
+import gymnasium as gym
 import pytest
 
+import ise_gym  # noqa: F401 - registers the env
 from conftest import DOCKER, LIMITS, Pool
 from ise_gym.errors import UserError, WorkspaceError
+from ise_gym.messages import assistant, tool_call
 from ise_gym.workspace import ExecResult, Limits, SeedFile, Workspace, open_workspace, stage
 from ise_gym.workspace.local import LocalWorkspace
 from ise_gym.workspace.template import Template, read_template
@@ -192,6 +196,43 @@ def test_a_fork_has_room_for_the_template_besides_its_own_files(pool: Pool, fold
         assert not full.ok and b"No space left" in full.output
     finally:
         box.close()
+
+
+def test_a_digest_reads_a_template_once_but_misses_no_change(pool: Pool, folder: Path) -> None:
+    pool.get("bubblewrap")
+    (folder / "large").write_bytes(bytes(24 << 20))
+    os.utime(folder / "large", ns=(1, 1))
+    time.sleep(1.1)  # what changed within the second before a box began is read each time
+    box = opened("bubblewrap", folder)
+    started = time.perf_counter()
+    digests = [box.digest()]
+    first = time.perf_counter() - started
+    again = []
+    for _ in range(5):
+        started = time.perf_counter()
+        assert box.digest() == digests[0]
+        again.append(time.perf_counter() - started)
+    assert min(again) < first / 2
+    write = (
+        "import mmap, os, sys; fd = os.open('large', os.O_RDWR); m = mmap.mmap(fd, 0); m[9] = int(sys.argv[1]); "
+        "m.flush(); os.utime('large', ns=(1, 1))"
+    )
+    for value in ("1", "2", "3"):
+        assert box.exec(["/usr/bin/python3", "-c", write, value]).output == b""
+        digests.append(box.digest())
+    assert len(set(digests)) == 4
+    box.close()
+
+
+def test_every_episode_of_an_env_starts_from_its_template(pool: Pool, folder: Path) -> None:
+    pool.get("bubblewrap")
+    env = gym.make("ISE-OS-v0", template=str(folder), backend="bubblewrap", limits=LIMITS)
+    command = "cat README.md && rm -rf README.md src"
+    for _ in range(2):
+        env.reset(seed=7)
+        answer = env.step(assistant("", [tool_call("exec", {"command": command})]))[0][0]
+        assert (answer["content"], answer["exit_code"]) == ("# Start", 0)
+    env.close()
 
 
 # -- what a box may not ---------------------------------------------------------------------------------------
