@@ -101,7 +101,8 @@ def scan_trajectory(trajectory: Trajectory) -> Counter[str]:
 
 def _texts(trajectory: Trajectory) -> Iterator[str]:
     yield trajectory.intent
-    for message in trajectory.messages:
+    inside = [message for session in trajectory.sessions for message in session["messages"]]
+    for message in [*trajectory.messages, *inside]:
         yield message["content"]
         if reasoning := message.get("reasoning_content"):
             yield reasoning

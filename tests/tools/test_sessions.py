@@ -336,6 +336,16 @@ def test_the_same_agent_plays_both_sides(open_env: ISEEnv) -> None:
     assert "sessions" not in play_episode(open_env, ExpertAgent(), make_scenario(), 1).model_dump()
 
 
+def test_secrets_are_looked_for_in_sub_sessions_too(open_env: ISEEnv) -> None:
+    from ise_gym.trajectory.secrets import scan_trajectory
+
+    leak = "AKIA" + "Q3EXAMPLEKEY7XZ2"
+    agent = Scripted([spawn("Look."), run(f"echo {leak}"), assistant("Nothing."), assistant("Done.")])
+    trajectory = play_episode(open_env, agent, scenario(budget=Budget(user_turns=1)), 2)
+    assert all(leak not in str(message) for message in trajectory.messages)
+    assert scan_trajectory(trajectory)
+
+
 def test_a_store_keeps_sub_sessions(open_env: ISEEnv, tmp_path: Path) -> None:
     from ise_gym.trajectory.store import TrajectoryStore, read_trajectories
 
