@@ -135,7 +135,7 @@ def prove_expert(
         return
     proved.findings.extend(review_texts(instance))
     when = "after the plan with all mistakes" if with_everything else "after the plan without mistakes"
-    _Proof(instance, workspace, proved).play_through(when)
+    _Proof(instance, workspace, proved).play_to_the_end(when)
 
 
 class _Proof:
@@ -183,6 +183,24 @@ class _Proof:
             self._play(request, request.plan)
             self._goals_hold(request, when)
         self._still_hold()
+
+    def play_to_the_end(self, when: str) -> None:
+        """The plans one after the other; what no later request supersedes is checked once, at the end."""
+        replaced = {name for request in self.instance.requests for name in request.supersedes}
+        for request in self.instance.requests:
+            self._play(request, request.plan)
+            if request.name in replaced:
+                self._note_problems(request, when)
+        for request in self.instance.requests:
+            if request.name not in replaced:
+                self._note_problems(request, when)
+
+    def _note_problems(self, request: RequestInstance, when: str) -> list[str]:
+        problems = self._problems(request)
+        for problem in problems:
+            self._note("expert", f"{problem} {when}")
+            self.failed.add(request.name)
+        return problems
 
     def _wrong_answers(
         self,
@@ -243,10 +261,7 @@ class _Proof:
     def _goals_hold(self, request: RequestInstance, when: str) -> bool:
         """Note each failing check, and any trace that looking has left in the workspace."""
         digest = self.workspace.digest()
-        problems = self._problems(request)
-        for problem in problems:
-            self._note("expert", f"{problem} {when}")
-            self.failed.add(request.name)
+        problems = self._note_problems(request, when)
         if self.workspace.digest() != digest:
             self._note("writes", f"{request.name}: running its checks changes the workspace")
         return not problems
