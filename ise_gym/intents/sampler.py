@@ -28,7 +28,7 @@ COMPLEXITIES: tuple[Complexity, ...] = ("simple",) + ("medium",) * 4 + ("complex
 """One block of the complexity axis: the paper's prior of 10, 40 and 50 per cent."""
 
 DEFAULT_TASKS = (3, 6)
-USER_TURNS: Mapping[Complexity, tuple[int, int]] = {"simple": (5, 6), "medium": (6, 8), "complex": (8, 10)}
+USER_TURNS: Mapping[Complexity, tuple[int, int]] = {"simple": (5, 6), "medium": (6, 7), "complex": (7, 9)}
 """How many requests an intent of full size aims at; follow-ups are chosen to come near it."""
 
 
@@ -117,9 +117,12 @@ class Sampler:
         persona = self.personas[deal(len(self.personas), seed, *key, "persona")[0]]
         complexity = COMPLEXITIES[deal(len(COMPLEXITIES), seed, *key, "complexity")[0]]
         rng = random.Random(derive_seed(*key, "plan", seed))
-        count = rng.randint(*self._task_range(complexity))
+        count = self._task_count(complexity, rng)
         domains = self._domains(seed, count, key)
-        chosen = arranged(self._tasks(seed, count, domains, rng, key))
+        chosen = self._tasks(seed, count, domains, rng, key)
+        while self._falls_short(chosen, complexity):
+            chosen = self._tasks(seed, len(chosen) + 1, domains, rng, key)
+        chosen = arranged(chosen)
         links = linked(chosen, random.Random(derive_seed(*key, "chain", seed)))
         asked = self._follow_ups(chosen, complexity, rng)
         folders = load_words().folders
@@ -135,13 +138,24 @@ class Sampler:
         return Blueprint(seed, persona, complexity, domains, tuple(picks), derive_seed(*key, "voice", seed))
 
     def _task_range(self, complexity: Complexity) -> tuple[int, int]:
-        """Return how many tasks an intent may have: of 3–6, simple takes 3, medium 3–5, complex 4–6."""
+        """Return how many tasks an intent may have: of 3–6, simple takes 3, medium 3–5, complex 3–6."""
         least, most = self.options.tasks_per_intent
         if complexity == "simple":
             return least, least
-        if complexity == "medium":
-            return least, max(least, most - 1)
-        return min(least + 1, most), most
+        return least, most if complexity == "complex" else max(least, most - 1)
+
+    def _task_count(self, complexity: Complexity, rng: random.Random) -> int:
+        """Draw a number of tasks, fewer rather than more: the length comes from what is asked about each."""
+        least, most = self._task_range(complexity)
+        return min(rng.randint(least, most), rng.randint(least, most))
+
+    def _falls_short(self, chosen: Sequence[TaskSpec], complexity: Complexity) -> bool:
+        """Tell whether another task is allowed, and needed for a conversation of the least length."""
+        requests = sum(len(task.model.requests) for task in chosen)
+        return (
+            DEFAULT_TASKS[0] <= len(chosen) < self._task_range(complexity)[1]
+            and requests < USER_TURNS[complexity][0]
+        )
 
     def _domains(self, seed: int, count: int, key: tuple[object, ...]) -> tuple[str, ...]:
         """Return two or three domains (fewer only where there are fewer, or a single task)."""
@@ -209,8 +223,15 @@ class Sampler:
             for request in task.model.requests
             if request.chance < 1
         )
-        taken = ranked[::-1][: max(0, wanted)]
-        return [tuple(name for _, at, name in taken if at == position) for position in range(len(chosen))]
+        taken: set[tuple[int, str]] = set()
+        for _, position, name in reversed(ranked):
+            more = {(position, needed) for needed in _with_needed(chosen[position], name)} - taken
+            if len(taken) + len(more) <= wanted:
+                taken |= more
+        return [
+            tuple(r.name for r in task.model.requests if (position, r.name) in taken)
+            for position, task in enumerate(chosen)
+        ]
 
     def space(self) -> int:
         """Count the points of P × 2^D × T* × C, before any parameter is drawn (an exact whole number)."""
@@ -222,6 +243,18 @@ class Sampler:
                     sizes = [[len(self.by_domain[n]) for n in names] for names in subsets(self.domains, size)]
                     total += sum(_spread(own, count) for own in sizes)
         return total * len(self.personas)
+
+
+def _with_needed(task: TaskSpec, name: str) -> set[str]:
+    """Return a follow-up and those that it builds on, without which it would not be asked."""
+    requests = {request.name: request for request in task.model.requests}
+    found, waiting = set(), [name]
+    while waiting:
+        request = requests[waiting.pop()]
+        if request.chance < 1:
+            found.add(request.name)
+            waiting.extend(request.needs)
+    return found
 
 
 def _spread(sizes: Sequence[int], count: int) -> int:
