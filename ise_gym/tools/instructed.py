@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from ise_gym.messages import Message, assistant, tool_call
 from ise_gym.tools.subsessions import MESSAGE_MARK, TASK_MARK
 
+_YIELD = "sessions_yield"
 _QUOTED = re.compile(r"`([^`]+)`")
 
 
@@ -22,7 +23,7 @@ def is_delegated(messages: Sequence[Message]) -> bool:
 
 
 def follow(messages: Sequence[Message]) -> Message:
-    """Return the next message of a worker that follows its task to the letter.
+    """Return the next message of a worker that follows its task to the letter; it yields when the task says so.
 
     >>> from ise_gym.messages import user
     >>> follow([user("Count with `wc -l < a.txt`.")])["tool_calls"][0]["function"]["arguments"]
@@ -38,7 +39,10 @@ def follow(messages: Sequence[Message]) -> Message:
     for command, result in zip(commands, results, strict=False):
         verdict = "" if result["success"] else f" (failed: {json.dumps(command, ensure_ascii=False)})"
         lines.append(result["content"] + verdict)
-    return assistant("\n".join(lines) or "There was nothing to run.")
+    answer = "\n".join(lines) or "There was nothing to run."
+    if _YIELD in task and spoken == len(commands):
+        return assistant("", [tool_call(_YIELD, {"message": answer})])
+    return assistant(answer)
 
 
 def _last_task(messages: Sequence[Message]) -> tuple[str, Sequence[Message]]:

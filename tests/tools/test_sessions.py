@@ -79,6 +79,15 @@ def test_without_an_env_a_worker_runs_what_the_task_quotes(tools: Caller, worksp
     assert "No such file" in answer["result"] and 'failed: "cat nix.txt"' in answer["result"]
 
 
+def test_the_worker_yields_when_the_task_says_so(tools: Caller, workspace: Workspace) -> None:
+    task = "Run `echo five` and hand it back with sessions_yield."
+    assert said(tools("sessions_spawn", task=task, label="y"))["result"] == "five"
+    rows = said(tools("sessions_history", sessionKey="main:y", includeTools=True))["messages"]
+    assert [row.get("name") for row in rows if row["role"] == "tool"] == ["exec", "sessions_yield"]
+    without = Caller(Toolbox(["sessions_spawn", "exec"], workspace))
+    assert said(without("sessions_spawn", task=task))["result"].startswith("five")
+
+
 def test_sessions_are_listed_read_and_written_to(tools: Caller) -> None:
     tools("sessions_spawn", task="Say `echo one`.", label="a")
     tools("sessions_spawn", task="Say `echo two`.", cleanup="delete")
