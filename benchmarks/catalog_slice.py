@@ -19,7 +19,9 @@ class Slice:
     name: str = "catalog"
 
     def ids(self) -> list[str]:
-        return [f"benchmark-{n}" for n in range(self.start, self.start + self.count)]
+        # they must be the scenarios' own, or a resumed run would play everything again
+        name = _catalog().scenario(self.start).id.rpartition("-")[0]
+        return [f"{name}-{n}" for n in range(self.start, self.start + self.count)]
 
     def scenario(self, seed: int) -> Any:
         return _catalog().scenario(self.start + seed)
