@@ -10,9 +10,11 @@ from ise_gym.scenario import Scenario
 from ise_gym.simulator.base import UserTurn, UserView
 from ise_gym.simulator.phrases import phrase
 
-_SOUNDS_DONE = re.compile(
-    r"\b(done|finished|complete|created|ready|fixed|updated|saved|merged|all set)\b", re.I
+_SOUNDS_UNDONE = re.compile(
+    r"\?\s*$|\b(?:can't|cannot|can not|couldn't|could not|unable|failed|fails|error|sorry|not found|don't know)\b",
+    re.I,
 )
+"""Everything else is taken for success: a simulator that is told to accept claims does the same."""
 
 
 class SingleTurnUser:
@@ -69,11 +71,11 @@ class NaiveUser:
         return UserTurn(text=first.text, request=first.name)
 
     def respond(self, view: UserView, feedback: str = "") -> UserTurn:
-        """Go on when the agent's words sound like success, else ask again."""
+        """Go on unless the agent's words are a question or speak of failure; then ask again."""
         assert self._scenario is not None, "call reset() first"
         requests, persona = self._scenario.requests, self._scenario.persona
         words = view.history[-1]["content"] if view.history else ""
-        if _SOUNDS_DONE.search(words):
+        if words and not _SOUNDS_UNDONE.search(words):
             self._index, self._misses = self._index + 1, 0
             if self._index >= len(requests):
                 return UserTurn(text=phrase("done", persona, self._rng), request=requests[-1].name, done=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ise_gym.errors import UserError
@@ -140,6 +142,15 @@ def test_naive_user_believes_words():
     scenario = make_scenario()
     naive.reset(scenario, 1)
     assert naive.respond(FAILING).request == scenario.requests[1].name
+
+
+@pytest.mark.parametrize("words", ["Which folder do you mean?", "The script failed.", "I can't find it."])
+def test_naive_user_hears_what_is_no_success(words):
+    naive = NaiveUser()
+    scenario = make_scenario()
+    naive.reset(scenario, 1)
+    view = replace(FAILING, history=(assistant(scenario.requests[0].text), user(words)))
+    assert naive.respond(view).request == scenario.requests[0].name
 
 
 def test_single_turn_user_says_everything_at_once():
