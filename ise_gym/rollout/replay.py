@@ -66,11 +66,12 @@ class Difference:
     def diff(self) -> str:
         """Compare the two values line by line."""
         if "\n" not in self.recorded + self.replayed:
-            return f"- {self.recorded}\n+ {self.replayed}"
+            return f"- {_visible(self.recorded)}\n+ {_visible(self.replayed)}"
         lines = list(
             difflib.unified_diff(
-                self.recorded.splitlines(),
-                self.replayed.splitlines(),
+                # not splitlines: it also breaks at characters that may be the whole difference
+                [_visible(line) for line in self.recorded.split("\n")],
+                [_visible(line) for line in self.replayed.split("\n")],
                 "recorded",
                 "replayed",
                 lineterm="",
@@ -79,6 +80,11 @@ class Difference:
         )
         cut = [f"… {len(lines) - DIFF_LINES} more lines"] if len(lines) > DIFF_LINES else []
         return "\n".join(lines[:DIFF_LINES] + cut)
+
+
+def _visible(line: str) -> str:
+    """Write characters that can't be seen as escapes."""
+    return "".join(c if c.isprintable() or c == "\t" else repr(c)[1:-1] for c in line)
 
 
 @dataclass(frozen=True)
