@@ -50,10 +50,10 @@ def test_the_suites_pass_without_root(tmp_path: Path) -> None:
     if not check.ok:
         pytest.skip(check.message)
     slow = "gigabyte or inodes or small_files or endless or deleting or race or disk or capped or large or owners"
-    suites = ("test_behaviour.py", "test_hostile.py", "test_escape.py", "test_template.py")
+    suites = ("test_behaviour.py", "test_hostile.py", "test_escape.py", "test_start_template.py")
     command = [
         *(sys.executable, "-c", DROP, str(HERE.parents[1]), "-q", "-p", "no:cacheprovider", "-x"),
-        *("-k", f"(bubblewrap or test_template) and not (unsafe or {slow})"),
+        *("-k", f"(bubblewrap or test_start_template) and not (unsafe or {slow})"),
         *("--rootdir", str(HERE.parents[1]), *(str(HERE / name) for name in suites)),
     ]
     env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "ISE_REQUIRE_BACKENDS": "bubblewrap"}
