@@ -67,6 +67,13 @@ def test_programs_keep_their_code() -> None:
     assert set(forms("x.py", "print(1)\nprint(2)\n", "old")) == {"empty", "unedited"}
 
 
+def test_keys_in_another_order_are_no_wrong_answer() -> None:
+    forms = content_mutants("r.json", b'{"a": "x", "b": "y"}', other=b'{"b": "y", "a": "x"}')
+    assert "other" not in {mutant.kind for mutant in forms}
+    forms = content_mutants("r.json", b'{"a": "x", "b": "y"}', other=b'{"b": "x", "a": "y"}')
+    assert "other" in {mutant.kind for mutant in forms}
+
+
 def test_bytes_that_are_no_text_are_cut() -> None:
     kinds = {mutant.kind: mutant.content for mutant in content_mutants("a.png", b"\x89PNG\xff\x00\x01\x02")}
     assert kinds == {"empty": b"", "cut": b"\x89PNG"}
