@@ -6,7 +6,7 @@
 #   ./demo.sh [FOLDER]         in an environment with ise_gym[train,llm] installed (default folder: runs/demo)
 #
 # EPISODES   composed episodes recorded for the statistics (default 40)
-# LESSONS    short episodes recorded for training the small model (default 480)
+# LESSONS    short episodes recorded for training the small model (default 720)
 # WORKERS    parallel workers (default: number of cores)
 # SEED       of intents and training (default 0)
 set -euo pipefail
@@ -31,7 +31,7 @@ ise rollout --intents "$runs/intents/intents.jsonl" --agent expert --user script
 ise stats "$runs/episodes"
 
 step "4/6  Lessons for a very small model: single-task episodes, recorded the same way"
-ise intents generate --count "${LESSONS:-480}" --seed "$((seed * 1000 + 1))" --split train --tier easy --tasks-per-intent 1 \
+ise intents generate --count "${LESSONS:-720}" --seed "$((seed * 1000 + 1))" --split train --tier easy --tasks-per-intent 1 \
   --domains file-io,code-runtime,source-chain,agent-memory,automation-flow,intelligence-core --out "$runs/lessons-intents"
 ise rollout --intents "$runs/lessons-intents/intents.jsonl" --agent expert --user scripted --workers "$workers" --out "$runs/lessons"
 

@@ -5,6 +5,7 @@ A `UserError` becomes one line and exit code 2; a bug keeps its traceback.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -113,8 +114,6 @@ def run(
     Exit code 0 when every trial has a verdict, 1 when some ended in an error, 130 when interrupted.
     """
     from eval.builtin import run_suite
-    from eval.claweval.judge import parse_judge
-    from eval.claweval.runner import run_claweval
     from eval.tables import summary_table
     from ise_gym.rollout.progress import RolloutProgress
 
@@ -132,6 +131,11 @@ def run(
             "on_progress": progress,
         }
         if suite == "claweval":
+            # Only here: these need packages that playing one's own suites does not.
+            require_packages()
+            from eval.claweval.judge import parse_judge
+            from eval.claweval.runner import run_claweval
+
             read, written = parse_price(judge_price)
             chosen = parse_judge(
                 judge,
@@ -173,6 +177,13 @@ def run(
         Console().print(summary_table(summary))
     if not summary.complete:
         raise typer.Exit(1)
+
+
+def require_packages() -> None:
+    """Say what Claw-Eval needs and is missing; `UserError`."""
+    missing = [name for name in ("httpx", "openai", "fastapi") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(f"Claw-Eval needs {', '.join(missing)}: pip install 'ise-gym[claweval]'")
 
 
 def _given(checkout: Path | None) -> Path:

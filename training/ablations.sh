@@ -13,7 +13,7 @@ export HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
 export PYTHONWARNINGS=ignore::FutureWarning,ignore::UserWarning:peft
 
 lessons() { # SEED: the demo's lessons, drawn with another seed
-  ise intents generate --count "${LESSONS:-480}" --seed "$(($1 * 1000 + 1))" --split train --tier easy --tasks-per-intent 1 \
+  ise intents generate --count "${LESSONS:-720}" --seed "$(($1 * 1000 + 1))" --split train --tier easy --tasks-per-intent 1 \
     --domains file-io,code-runtime,source-chain,agent-memory,automation-flow,intelligence-core --out "$runs/lessons-intents-$1"
   ise rollout --intents "$runs/lessons-intents-$1/intents.jsonl" --agent expert --user scripted --out "$runs/lessons-$1"
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,7 +78,6 @@ def run_claweval(
             raise UserError(f"unknown {name} '{value}'.{nearest(value, known)} Known: {', '.join(known)}.")
     if clock == "task" and services == "subprocess":
         raise UserError("the task's clock needs services in process: leave --services subprocess out.")
-    _require_packages()
     source = open_checkout(checkout)
     chosen, left_out = playable(
         select(load_tasks(source.root), tasks), judge, user, sandbox, in_env=protocol == "env"
@@ -167,12 +165,6 @@ def make_card(
         versions=versions(),
         left_out=dict(left_out),
     )
-
-
-def _require_packages() -> None:
-    missing = [name for name in ("httpx", "openai") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UserError(f"Claw-Eval needs {' and '.join(missing)}: pip install 'ise-gym[claweval]'.")
 
 
 def _placed(model: JudgeSpec, folder: Path) -> JudgeSpec:

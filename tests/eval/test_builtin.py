@@ -1,6 +1,8 @@
 """The built-in suite: freezing, drift, contamination, playing, resuming."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -251,3 +253,25 @@ def test_a_typo_in_the_agent_leaves_no_run_behind(suite: Manifest, tmp_path: Pat
     with pytest.raises(UserError, match="Did you mean 'expert'"):
         play(suite, "exprt", tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_own_suites_need_no_package_of_claw_eval(tmp_path: Path) -> None:
+    """`make demo` installs only what it says; a missing package of the other benchmark is no matter there."""
+    play = "import sys; sys.modules.update(httpx=None, fastapi=None); from eval.cli import main; main()"
+    chosen = ["run", "--suite", "demo-easy", "--agent", "expert", "--limit", "1", "--workers", "1"]
+    command = [sys.executable, "-c", play, *chosen, "--out"]
+    done = subprocess.run([*command, str(tmp_path / "run")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    other = [
+        *command[:3],
+        "run",
+        "--suite",
+        "claweval",
+        "--claw-eval",
+        str(tmp_path),
+        "--agent",
+        "expert",
+        "--out",
+    ]
+    wrong = subprocess.run([*other, str(tmp_path / "x")], capture_output=True, text=True)
+    assert wrong.returncode == 2 and "pip install 'ise-gym[claweval]'" in wrong.stderr
