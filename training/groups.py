@@ -53,8 +53,7 @@ class _Live:
         self.messages = list(conversation)
         self.done = False
         self._player = player
-        self._text = player.text(self.messages, env, asking=True)
-        self.sequence = Sequenced(player.ids(self._text))
+        self.sequence = Sequenced(player.ids(player.text(self.messages, env, asking=True)))
 
     def sampled(self, answer: list[int], ended: bool) -> Message:
         """Note an answer's tokens; return it as the env's action."""

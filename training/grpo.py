@@ -25,6 +25,7 @@ from training.config import load
 from training.groups import GroupPlayer
 from training.grpo_config import GrpoConfig, Stage
 from training.models import load_start, load_tokenizer
+from training.plot_rewards import means
 from training.runcard import RunCard, start_card_of, write_card
 from training.template import project_template, template_hash
 
@@ -230,11 +231,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    tenth = max(1, len(card.rewards) // 5)
-    first, last = ([r for _, r in part] for part in (card.rewards[:tenth], card.rewards[-tenth:]))
+    first, last = means([reward for _, reward in card.rewards])
     print(
-        f"mean reward {sum(first) / len(first):.3f} over the first {len(first)} steps, "
-        f"{sum(last) / len(last):.3f} over the last; written to {config.output}"
+        f"mean reward {first:.3f} → {last:.3f} over {len(card.rewards)} steps (first and last fifth); "
+        f"written to {config.output}"
     )
     return 0
 

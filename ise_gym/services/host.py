@@ -26,10 +26,9 @@ from ise_gym.services.scheduler import Scheduler
 from ise_gym.services.site import Request, Response, Site
 from ise_gym.services.spec import ServiceSpec, make_spec
 from ise_gym.services.web import WebSite
-from ise_gym.workspace.base import WORKDIR
 
 if TYPE_CHECKING:
-    from ise_gym.workspace.base import ExecResult, Workspace
+    from ise_gym.workspace.base import Workspace
 
 HTTP_PORT = 3128
 MAIL_PORT = 2525
@@ -46,7 +45,7 @@ _SITES: Mapping[str, Callable[[Mapping[str, Any], dict[str, Any] | None], Site]]
 }
 
 
-class Hosting(Protocol):
+class Hosting(git.Box, Protocol):
     """What a workspace must offer beside `Workspace`: ports of its own, variables, and a place to remember the host."""
 
     services: ServiceHost | None
@@ -57,23 +56,6 @@ class Hosting(Protocol):
 
     def set_env(self, variables: Mapping[str, str]) -> None:
         """Add to the environment of later commands."""
-        ...
-
-    def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
-        """Write a file inside."""
-        ...
-
-    def exec(
-        self,
-        argv: Sequence[str],
-        *,
-        stdin: bytes = b"",
-        cwd: str = WORKDIR,
-        env: Mapping[str, str] | None = None,
-        timeout: float | None = None,
-        merge: bool = True,
-    ) -> ExecResult:
-        """Run a process inside."""
         ...
 
 

@@ -1,3 +1,24 @@
-"""What pytest must not import: a benchmark's own files, and scripts."""
+"""What pytest must not import (a benchmark's own files, and scripts), and where services are reached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from eval.claweval.asgi import Router
 
 collect_ignore_glob = ["fixture_suite/*", "upstream_reference.py"]
+
+
+@pytest.fixture
+def router() -> Iterator[Router]:
+    # Only here: the tests of one's own suites run without Claw-Eval's packages.
+    from eval.claweval.asgi import Router, routed_clients
+
+    made = Router()
+    with routed_clients(made):
+        yield made
+    made.close()

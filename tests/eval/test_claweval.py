@@ -6,28 +6,27 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from model_server import ModelServer
+from pad_service import SUITE, pad
 
 from eval.claweval import driver
 from eval.claweval.agents import made_up
-from eval.claweval.asgi import Router, routed_clients
+from eval.claweval.asgi import Router
 from eval.claweval.judge import JudgeSpec, parse_judge
 from eval.claweval.provider import AgentBroke, AgentClient, from_openai
 from eval.claweval.runner import run_claweval
 from eval.claweval.services import InProcessServices, ServiceError
-from eval.claweval.tasks import Service, load_tasks, open_checkout, select
+from eval.claweval.tasks import load_tasks, open_checkout, select
 from eval.compare import compare
 from eval.run import load_run
 from ise_gym.errors import AgentError, UserError
 from ise_gym.messages import assistant, tool_call
 
-SUITE = Path(__file__).parent / "fixture_suite"
 NONE = JudgeSpec("none")
 STUB = parse_judge("stub:0.9")
 
@@ -89,26 +88,6 @@ def test_not_a_checkout(tmp_path: Path) -> None:
 
 
 # -- services without ports ----------------------------------------------------------------------
-
-
-@pytest.fixture
-def router() -> Iterator[Router]:
-    made = Router()
-    with routed_clients(made):
-        yield made
-    made.close()
-
-
-def pad(**changes: Any) -> Service:
-    values = {
-        "name": "pad",
-        "command": "python mock_services/pad/server.py",
-        "port": 19301,
-        "health_check": "http://localhost:19301/pad/list",
-        "health_check_method": "GET",
-        "env": {"PAD_FIXTURES": str(SUITE / "mock_services/pad/notes.json"), "PAD_OWNER": "me"},
-    }
-    return Service(**{**values, **changes})
 
 
 def test_each_task_gets_fresh_services_and_its_own_environment(router: Router) -> None:

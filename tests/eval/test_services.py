@@ -2,15 +2,15 @@
 
 import json
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from pad_service import SUITE, pad
 
 from eval.claweval import processes
-from eval.claweval.asgi import Router, routed_clients
+from eval.claweval.asgi import Router
 from eval.claweval.judge import JudgeSpec
 from eval.claweval.processes import SubprocessServices
 from eval.claweval.runner import run_claweval
@@ -19,28 +19,7 @@ from eval.claweval.tasks import Service
 from eval.run import load_run
 from ise_gym.errors import UserError
 
-SUITE = Path(__file__).parent / "fixture_suite"
 AUDIT = "http://localhost:19301/pad/audit"
-
-
-@pytest.fixture
-def router() -> Iterator[Router]:
-    made = Router()
-    with routed_clients(made):
-        yield made
-    made.close()
-
-
-def pad(**changes: Any) -> Service:
-    values = {
-        "name": "pad",
-        "command": "python mock_services/pad/server.py",
-        "port": 19301,
-        "health_check": "http://localhost:19301/pad/list",
-        "health_check_method": "GET",
-        "env": {"PAD_FIXTURES": str(SUITE / "mock_services/pad/notes.json"), "PAD_OWNER": "me"},
-    }
-    return Service(**{**values, **changes})
 
 
 def test_a_process_is_reached_under_the_tasks_port_whoever_sits_there(router: Router) -> None:

@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from intents.tasks import task_with
-from ise_gym.errors import UserError
 from ise_gym.intents.taskfile import TaskSpec
 from ise_gym.rollout.mutants import asks_for_order, content_mutants, off_by_one
 from ise_gym.rollout.proof import Proved, prove_in, prove_seed
 from ise_gym.rollout.service_mutants import damaged_services
 from ise_gym.services.host import ServiceHost
 from ise_gym.services.spec import make_spec
-from ise_gym.workspace import Workspace, open_workspace
-
-
-@pytest.fixture(scope="module")
-def box() -> Iterator[Workspace]:
-    try:
-        workspace = open_workspace("auto")
-    except UserError as problem:
-        pytest.skip(f"no sandbox on this machine: {problem}")
-    yield workspace
-    workspace.close()
+from ise_gym.workspace import Workspace
 
 
 def forms(path: str, final: str, first: str | None = None, ordered: bool = False) -> dict[str, list[str]]:

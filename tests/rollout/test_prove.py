@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,17 +14,7 @@ from ise_gym.intents.taskfile import TaskSpec, load_task, load_tasks
 from ise_gym.rollout import prove as prove_module
 from ise_gym.rollout.proof import Proved, prove_seed
 from ise_gym.rollout.prove import Row, check_tasks, main, prove, select_tasks
-from ise_gym.workspace import Workspace, open_workspace
-
-
-@pytest.fixture(scope="module")
-def box() -> Iterator[Workspace]:
-    try:
-        workspace = open_workspace("auto")
-    except UserError as problem:
-        pytest.skip(f"no sandbox on this machine: {problem}")
-    yield workspace
-    workspace.close()
+from ise_gym.workspace import Workspace
 
 
 def found_in(task: TaskSpec, seed: int, box: Workspace) -> list[Finding]:

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import gymnasium
@@ -23,18 +23,8 @@ from ise_gym.rollout.replay_store import Options, Summary, replay_store
 from ise_gym.scenario import Scenario
 from ise_gym.trajectory.record import Trajectory, to_line
 from ise_gym.trajectory.store import TrajectoryStore
-from ise_gym.workspace import Workspace, open_workspace
+from ise_gym.workspace import Workspace
 from made_scenarios import make_scenario, write
-
-
-@pytest.fixture(scope="module")
-def box() -> Iterator[Workspace]:
-    try:
-        workspace = open_workspace("auto")
-    except UserError as problem:
-        pytest.skip(f"no sandbox on this machine: {problem}")
-    yield workspace
-    workspace.close()
 
 
 @pytest.fixture(scope="module")
