@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -181,9 +182,9 @@ def test_fork_and_restore_continue_alike(env, scenario):
 
 
 def test_a_dead_sandbox_is_no_reward_of_zero(env, scenario):
+    before = _descendants_of(os.getpid())
     env.reset(seed=1, options={"scenario": scenario})
-    for pid in _children_of(os.getpid()):
-        os.kill(pid, signal.SIGKILL)
+    _kill_and_wait(_descendants_of(os.getpid()) - before)
     with pytest.raises(WorkspaceError):
         env.step(write("greet.txt", "héllo"))
     assert env.unwrapped.episode.outcome == "infrastructure_error"
@@ -198,6 +199,25 @@ def test_render(scenario):
     made.close()
 
 
-def _children_of(pid: int) -> list[int]:
+def _descendants_of(pid: int) -> set[int]:
     tasks = Path(f"/proc/{pid}/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    children = {int(child) for task in tasks for child in (task / "children").read_text().split()}
+    return children.union(*map(_descendants_of, children))
+
+
+def _kill_and_wait(pids: set[int]) -> None:
+    """SIGKILL acts when the process is next scheduled: on a busy machine a step could still be served."""
+    assert pids, "the episode has no process of its own"
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while any(_is_running(pid) for pid in pids):
+        assert time.monotonic() < deadline, "killed processes live on"
+        time.sleep(0.005)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
