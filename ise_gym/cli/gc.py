@@ -23,22 +23,35 @@ def gc(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """Remove containers of harnesses on this host that no longer run.
+    """Remove containers of harnesses on this host that no longer run, and boxes that were cut off while starting.
 
-    bubblewrap boxes end with their harness by themselves, and so do containers in all but rare cases.
+    Both end with their harness by themselves in all but rare cases.
     """
     if snapshots is not None:
         _collect_objects(snapshots, as_json)
         return
+    from ise_gym.errors import UserError
+    from ise_gym.workspace.bubblewrap import collect_orphans
     from ise_gym.workspace.container import collect_garbage
 
-    removed = collect_garbage()
+    boxes = collect_orphans()
+    try:
+        removed, skipped = collect_garbage(), None
+    except UserError as error:  # a machine without docker still has boxes
+        removed, skipped = [], str(error)
     if as_json:
-        typer.echo(json.dumps({"removed": removed}))
-    elif removed:
+        typer.echo(json.dumps({"removed": removed, "boxes": boxes, "containers_not_looked_at": skipped}))
+        return
+    if boxes:
+        typer.echo(
+            f"killed {len(boxes)} box(es) that were cut off while starting: {', '.join(map(str, boxes))}"
+        )
+    if removed:
         typer.echo(f"removed {len(removed)} container(s): {', '.join(removed)}")
-    else:
+    if not boxes and not removed:
         typer.echo("nothing to remove")
+    if skipped:
+        typer.echo(f"containers were not looked at: {skipped}")
 
 
 def _collect_objects(folder: Path, as_json: bool) -> None:

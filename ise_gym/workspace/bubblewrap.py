@@ -25,7 +25,7 @@ from functools import cache, partial
 from typing import Any
 
 from ise_gym.errors import UserError, WorkspaceError
-from ise_gym.workspace import box, cgroups, seccomp, stage, uids
+from ise_gym.workspace import box, cgroups, orphans, seccomp, stage, uids
 from ise_gym.workspace.base import HOME, WORKDIR, Capabilities, Limits
 from ise_gym.workspace.boxenv import BOX_ENV, HOSTNAME, UID
 from ise_gym.workspace.boxparts import (
@@ -63,6 +63,24 @@ def bwrap_path() -> str:
             "install the package 'python3'"
         )
     return found
+
+
+def collect_orphans() -> list[int]:
+    """Kill boxes that were cut off while they started; return their pids. `ise gc` calls it."""
+    return orphans.collect(_AGENT_IN_BOX)
+
+
+def _patient_pipe() -> tuple[int, int]:
+    """A pipe whose writing end reads, too: bwrap can write to it when nobody else is left to read.
+
+    With a plain pipe, bwrap would die of SIGPIPE when the harness is killed during a start, and leave its child
+    waiting.
+    """
+    reader, writer = os.pipe()
+    try:
+        return reader, os.open(f"/proc/self/fd/{writer}", os.O_RDWR | os.O_CLOEXEC)
+    finally:
+        os.close(writer)
 
 
 @cache
@@ -109,7 +127,7 @@ class BubblewrapBox(Box):
         program = bwrap_path()
         fds = [theirs.fileno(), self._errors]
         made: list[int] = []
-        info_r, info_w = os.pipe()
+        info_r, info_w = _patient_pipe()
         made.append(info_w)
         try:
             args = self._arguments(limits, theirs.fileno(), info_w, made)
@@ -131,6 +149,7 @@ class BubblewrapBox(Box):
                 env={},
                 cwd="/",
                 umask=0o022,
+                process_group=0,  # Ctrl-C is for the harness: one that hit a starting bwrap would orphan its child
                 **user,
             )
         finally:
@@ -232,6 +251,8 @@ class BubblewrapBox(Box):
             except ProcessLookupError:
                 return
         elif self._process is not None:
+            for child in orphans.children(self._process.pid):  # not yet bound to bwrap's life
+                orphans.kill(child)
             self._process.kill()
 
     def dispose(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import signal
@@ -14,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from ise_gym.workspace import Limits, open_workspace, self_check
+from ise_gym.workspace import Limits, open_workspace, orphans, self_check
+from ise_gym.workspace.boxparts import memory_file
 
 HARNESS = """
 import os, signal, sys, threading, time
@@ -204,3 +206,55 @@ def test_forked_processes_open_their_own_workspaces() -> None:
     assert os.waitpid(pid, 0)[1] == 0
     assert box.exec(["echo", "parent"]).output == b"parent\n"
     box.close()
+
+
+STARTING = """
+import sys
+sys.path.insert(0, {root!r})
+from ise_gym.workspace import open_workspace
+print("ready", flush=True)
+while True:
+    open_workspace("bubblewrap").close()
+"""
+
+
+@pytest.mark.parametrize("to", ["harness", "group"])
+def test_a_harness_killed_while_boxes_start_leaves_none(to: str) -> None:
+    before = set(orphans.find("/.agent"))
+    for round_ in range(12):
+        harness = subprocess.Popen(
+            [sys.executable, "-c", STARTING.format(root=ROOT)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        assert harness.stdout is not None and harness.stdout.readline() == b"ready\n"
+        time.sleep(0.15 + round_ * 0.0037)  # another moment of a start each time
+        (os.kill if to == "harness" else os.killpg)(harness.pid, signal.SIGKILL)
+        harness.wait(10)
+        harness.stdout.close()
+    time.sleep(0.5)
+    assert set(orphans.find("/.agent")) <= before
+
+
+def test_gc_finds_a_box_that_lost_its_bwrap_while_starting() -> None:
+    blocked, gate = os.pipe()  # bwrap waits here, its child for bwrap
+    info, info_w = os.pipe()
+    words = ["--unshare-pid", "--unshare-user", "--ro-bind", "/", "/", "--as-pid-1", "--info-fd", str(info_w)]
+    args = memory_file(
+        "args", b"\0".join(w.encode() for w in [*words, "--userns-block-fd", str(blocked)]) + b"\0"
+    )
+    command = ["bwrap", "--args", str(args), "--", "/usr/bin/python3", "-I", "-S", "/.agent", "9"]
+    starting = subprocess.Popen(command, pass_fds=(args, blocked, info_w), stdin=subprocess.DEVNULL)
+    child = json.loads(os.read(info, 4096))["child-pid"]
+    assert child not in orphans.find("/.agent"), "its bwrap is there and may go on"
+    starting.kill()
+    starting.wait()
+    for fd in (blocked, gate, info, info_w, args):
+        os.close(fd)
+    assert wait_for(lambda: child in orphans.find("/.agent"))
+    done = subprocess.run(
+        [sys.executable, "-m", "ise_gym.cli", "gc", "--json"], capture_output=True, text=True
+    )
+    assert done.returncode == 0 and child in json.loads(done.stdout)["boxes"], done.stderr
+    assert wait_for(lambda: not _alive(child))
