@@ -55,6 +55,7 @@ class DataConfig(Section):
         fraction: share of the remaining episodes, chosen by a hash of their id (data scaling).
         max_episodes: at most so many, in store order.
         single_user_turn: keep each episode only up to the second user message (the paper's ablation).
+        sub_sessions: make rows of what agents delegated to themselves, with the tools that they were offered there.
         mask_failed_calls: keep an assistant message whose call failed in the context, but not in the loss.
         max_length: tokens of a row. Never cut: see ``over_long``.
         over_long: ``split`` at user turns into windows that each start with system prompt and tools, or ``drop``.
@@ -70,6 +71,7 @@ class DataConfig(Section):
     fraction: float = Field(default=1.0, gt=0.0, le=1.0)
     max_episodes: int | None = Field(default=None, ge=1)
     single_user_turn: bool = False
+    sub_sessions: bool = True
     mask_failed_calls: bool = False
     max_length: int = Field(default=32768, ge=16)
     over_long: Literal["split", "drop"] = "split"

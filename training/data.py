@@ -15,10 +15,11 @@ from typing import Any
 
 from ise_gym.errors import UserError
 from ise_gym.messages import canonical_json, sha256_of
+from ise_gym.tools.delegation import MAIN_ONLY
 from ise_gym.trajectory.record import Trajectory
 from ise_gym.trajectory.store import parse_line, raw_records
 from training.config import DataConfig
-from training.rows import Row, RowOptions, rows_of
+from training.rows import Row, RowOptions, RowSet, rows_of
 from training.template import Thinking, template_hash
 
 
@@ -30,6 +31,7 @@ class DataReport:
         episodes: records met in the store (broken ones included).
         used: episodes that gave at least one row.
         rows, tokens, learned_tokens: sizes of the dataset; learned tokens are those in the loss.
+        sub_sessions: conversations that agents delegated to themselves and that gave rows of their own.
         split_episodes: names of over-long episodes that became several windows.
         left_out: reason → what, for whole episodes and for single over-long turns.
         data_hash: SHA-256 over ids and labels of all rows, in order.
@@ -44,6 +46,7 @@ class DataReport:
     rows: int = 0
     tokens: int = 0
     learned_tokens: int = 0
+    sub_sessions: int = 0
     longest: int = 0
     split_episodes: list[str] = field(default_factory=list)
     left_out: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -60,6 +63,7 @@ class DataReport:
             "rows": self.rows,
             "tokens": self.tokens,
             "learned_tokens": self.learned_tokens,
+            "sub_sessions": self.sub_sessions,
             "longest_row": self.longest,
             "split_episodes": len(self.split_episodes),
             "left_out": {
@@ -78,6 +82,8 @@ class DataReport:
             f"{self.used} of {self.episodes} episodes → {self.rows} rows, {self.tokens} tokens, "
             f"{self.learned_tokens} of them in the loss; longest row {self.longest}"
         ]
+        if self.sub_sessions:
+            text.append(f"sub-sessions with rows of their own: {self.sub_sessions}")
         if self.split_episodes:
             text.append(f"over-long and split at user turns: {_named(self.split_episodes)}")
         text += [f"left out, {reason}: {_named(names)}" for reason, names in sorted(self.left_out.items())]
@@ -124,7 +130,13 @@ def build_dataset(config: DataConfig, tokenizer: Any, thinking: Thinking = "keep
         made = rows_of(tokenizer, name, episode.messages, episode.tools, options)
         for reason, detail in made.dropped:
             report.left_out[reason].append(f"{name} ({detail})")
-        if made.rows:
+        delegated: list[Row] = []
+        for title, found in _delegated(tokenizer, name, episode, options) if config.sub_sessions else ():
+            for reason, detail in found.dropped:
+                report.left_out[f"sub-session {reason}"].append(f"{title} ({detail})")
+            report.sub_sessions += bool(found.rows)
+            delegated += found.rows
+        if made.rows or delegated:
             report.used += 1
             report.tool_hashes[sha256_of(episode.tools)] += 1
             if episode.messages[0]["role"] == "system":
@@ -132,9 +144,9 @@ def build_dataset(config: DataConfig, tokenizer: Any, thinking: Thinking = "keep
             report.recorded_templates[episode.hashes.get("chat_template", "")] += 1
         if len(made.rows) > 1 and "#turns" in made.rows[0].name:
             report.split_episodes.append(name)
-        for row in made.rows:
+        for row in (*made.rows, *delegated):
             digest.update(canonical_json([row.input_ids, row.labels]).encode())
-        rows += made.rows
+            rows.append(row)
     report.rows = len(rows)
     report.tokens = sum(len(row.input_ids) for row in rows)
     report.learned_tokens = sum(row.learned for row in rows)
@@ -166,6 +178,33 @@ def _episodes(config: DataConfig, report: DataReport) -> Iterator[tuple[str, Tra
         else:
             taken += 1
             yield name, episode
+
+
+def _delegated(
+    tokenizer: Any, name: str, episode: Trajectory, options: RowOptions
+) -> Iterator[tuple[str, RowSet]]:
+    """Yield the rows of each sub-session under a name of its own; one that was cut off yields only that reason."""
+    tools = [tool for tool in episode.tools if tool.get("function", {}).get("name") not in MAIN_ONLY]
+    early = _first_turn_calls(episode)
+    for session in episode.sessions:
+        title = f"{name}/{session['key']}"
+        if session.get("status") == "cut":
+            yield title, RowSet(dropped=(("cut", "the episode ended before it answered"),))
+        elif not options.single_user_turn or early.intersection(session.get("opened_by", ())):
+            yield (
+                title,
+                rows_of(
+                    tokenizer, title, session["messages"], tools, options, inherited=session["inherited"]
+                ),
+            )
+
+
+def _first_turn_calls(episode: Trajectory) -> set[str]:
+    """Return the ids of the calls that the agent made before the user spoke a second time."""
+    users = [at for at, message in enumerate(episode.messages) if message.get("role") == "user"]
+    end = users[1] if len(users) > 1 else len(episode.messages)
+    calls = (call for message in episode.messages[:end] for call in message.get("tool_calls") or ())
+    return {str(call.get("id", "")) for call in calls}
 
 
 def _unwanted(config: DataConfig, episode: Trajectory) -> str:

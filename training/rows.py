@@ -17,7 +17,7 @@ from training.template import Thinking, encode
 IGNORED = -100
 """The label of tokens outside the loss."""
 
-Reason = Literal["broken", "empty", "over-long", "nothing to learn"]
+Reason = Literal["broken", "empty", "over-long", "nothing to learn", "cut"]
 
 
 @dataclass(frozen=True)
@@ -87,19 +87,29 @@ def rows_of(
     messages: Sequence[Mapping[str, Any]],
     tools: Sequence[Mapping[str, Any]],
     options: RowOptions,
+    *,
+    inherited: int = 0,
 ) -> RowSet:
-    """Tokenise one conversation with the tokenizer's own template; see the module's docstring for long ones."""
+    """Tokenise one conversation with the tokenizer's own template; see the module's docstring for long ones.
+
+    Args:
+        name: of the rows, for reports.
+        messages: the conversation; ``tools``: the schemas that its agent was offered.
+        options: how it becomes rows.
+        inherited: messages at the start that were copied from another conversation: context, never in the loss.
+    """
     problem = problem_of(messages)
     if problem:
         return RowSet(dropped=(problem,))
     head, turns = _turns(messages)
     if options.single_user_turn:
-        turns = turns[:1]
+        turns = turns[: len(_turns(messages[:inherited])[1]) + 1]
     turns = _without_tail(turns)
     if not turns:
         return RowSet(dropped=(("empty", "no assistant message in the turns that are kept"),))
     failed = _failed_calls(messages) if options.mask_failed_calls else frozenset()
-    build = _Builder(tokenizer, tools, head, turns, options.thinking, failed)
+    foreign = sum(message["role"] == "assistant" for message in messages[:inherited])
+    build = _Builder(tokenizer, tools, head, turns, options.thinking, failed, foreign)
     last_only = options.thinking == "last-turn" and any(
         message.get("reasoning_content") for turn in turns[:-1] for message in turn
     )
@@ -155,6 +165,8 @@ class _Builder:
     turns: Sequence[Sequence[Mapping[str, Any]]]
     thinking: Thinking
     failed: frozenset[str]
+    foreign: int = 0
+    """Assistant messages at the start that are another conversation's."""
 
     def __call__(self, name: str, first: int, last: int, learned: set[int]) -> Row:
         """Turns ``first`` to ``last`` (both included) as one row; only turns in ``learned`` carry loss."""
@@ -167,9 +179,11 @@ class _Builder:
             if message["role"] == "assistant"
         ]
         labels = [IGNORED] * len(encoded.input_ids)
-        for (turn, message), (start, end) in zip(speakers, encoded.spans, strict=True):
+        before = sum(message["role"] == "assistant" for turn in self.turns[:first] for message in turn)
+        spoken = zip(speakers, encoded.spans, strict=True)
+        for number, ((turn, message), (start, end)) in enumerate(spoken, start=before):
             calls = {str(call.get("id", "")) for call in message.get("tool_calls") or ()}
-            if turn in learned and not calls & self.failed:
+            if turn in learned and number >= self.foreign and not calls & self.failed:
                 labels[start:end] = encoded.input_ids[start:end]
         suffix = "" if (first, last) == (0, len(self.turns) - 1) else f"#turns{first}-{last}"
         return Row(name + suffix, encoded.input_ids, labels)

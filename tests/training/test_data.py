@@ -211,3 +211,87 @@ def test_dataset_columns(tiny_tokenizer: Any, make_store: Callable[..., Path]) -
     assert set(table.column_names) == {"input_ids", "labels", "length"}
     assert table[0]["input_ids"] == data.rows[0].input_ids
     assert table[0]["length"] == len(data.rows[0].labels)
+
+
+def delegating() -> Any:
+    """An episode whose agent delegated twice: from scratch (answered, with a mistake), and as a fork (cut off)."""
+    main = [
+        system(SYSTEM),
+        user("compare the two"),
+        assistant("", [tool_call("sessions_spawn", {"task": "look"}, "call_1")]),
+        tool_result("call_1", "sessions_spawn", "result: 3", success=True),
+        assistant("It is 3."),
+        user("and again"),
+        assistant("", [tool_call("sessions_spawn", {"task": "again", "context": "fork"}, "call_2")]),
+        tool_result("call_2", "sessions_spawn", "result: 4", success=True),
+        assistant("It is 4."),
+    ]
+    first = [
+        system("You are a sub-agent."),
+        user("[Task] look"),
+        assistant("", [tool_call("write", {"path": "oops"}, "look_call_1")]),
+        tool_result("look_call_1", "write", "no", success=False, exit_code=1),
+        assistant("I found 3."),
+    ]
+    forked = [*main[:6], user("[Task] again"), assistant("I found 4.")]
+
+    def session(
+        key: str, call: str, messages: list[Any], inherited: int, status: str = "done"
+    ) -> dict[str, Any]:
+        return {
+            "key": key,
+            "opened_by": [call],
+            "messages": messages,
+            "inherited": inherited,
+            "status": status,
+        }
+
+    spawn = {"type": "function", "function": {"name": "sessions_spawn", "parameters": {}}}
+    return episode(
+        "boss",
+        main,
+        tools=[*TOOLS, spawn],
+        sessions=[
+            session("main:look", "call_1", first, 0),
+            session("main:again", "call_2", forked, 6),
+            session("main:lost", "call_2", forked, 6, "cut"),
+        ],
+    )
+
+
+def test_sub_sessions_are_rows_of_their_own(tiny_tokenizer: Any, make_store: Callable[..., Path]) -> None:
+    store = str(make_store([delegating()]))
+
+    def rows(**changes: Any) -> tuple[dict[str, Any], Any]:
+        data = build_dataset(DataConfig(store=store, **changes), tiny_tokenizer)
+        return {row.name: row for row in data.rows}, data.report
+
+    found, report = rows()
+    assert list(found) == ["boss", "boss/main:look", "boss/main:again"]
+    assert (report.used, report.sub_sessions, report.as_json()["sub_sessions"]) == (1, 2, 2)
+    assert any("sub-sessions with rows of their own: 2" in line for line in report.lines())
+    assert report.left_out["sub-session cut"] == ["boss/main:lost (the episode ended before it answered)"]
+    look, again = found["boss/main:look"], found["boss/main:again"]
+    assert "oops" in said(tiny_tokenizer, look.labels) and "I found 3." in said(tiny_tokenizer, look.labels)
+    # A sub-session can't delegate: what it was not offered is not in its prompt.
+    assert "sessions_spawn" in tiny_tokenizer.decode(found["boss"].input_ids)
+    assert "sessions_spawn" not in tiny_tokenizer.decode(look.input_ids)
+    # What a fork inherited is context: it is learned in the main conversation.
+    assert "It is 3." in tiny_tokenizer.decode(again.input_ids)
+    assert said(tiny_tokenizer, again.labels) == "I found 4.<|im_end|>"
+    assert "It is 3." in said(tiny_tokenizer, found["boss"].labels)
+    assert "oops" not in said(tiny_tokenizer, rows(mask_failed_calls=True)[0]["boss/main:look"].labels)
+    assert list(rows(sub_sessions=False)[0]) == ["boss"]
+    assert list(rows(single_user_turn=True)[0]) == ["boss", "boss/main:look"]
+
+
+def test_an_overlong_fork_learns_only_its_own_words(tiny_tokenizer: Any) -> None:
+    messages = [*long_talk(6), user("[Task] sum up"), assistant("six requests")]
+    limit = len(encode(tiny_tokenizer, messages[-3:], ()).input_ids) + 60
+    made = rows_of(
+        tiny_tokenizer, "fork", messages, (), RowOptions(max_length=limit), inherited=len(messages) - 2
+    )
+    assert [said(tiny_tokenizer, row.labels) for row in made.rows] == ["six requests<|im_end|>"]
+    first = RowOptions(max_length=9999, single_user_turn=True)
+    [row] = rows_of(tiny_tokenizer, "fork", messages, (), first, inherited=len(messages) - 2).rows
+    assert said(tiny_tokenizer, row.labels) == "six requests<|im_end|>"
