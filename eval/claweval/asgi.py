@@ -11,12 +11,15 @@ from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+import anyio.to_thread
 import httpx
 
 App = Any
 LOCAL = ("localhost", "127.0.0.1", "0.0.0.0")
 _HOOK = "_init_transport"
 """Where an httpx client makes its transport; there is no public place that reaches clients made by other code."""
+_THREADS = "run_sync"
+"""What Starlette hands plain functions to."""
 
 
 class Router:
@@ -119,6 +122,25 @@ def routed_clients(router: Router) -> Iterator[None]:
         yield
     finally:
         setattr(httpx.Client, _HOOK, original)
+
+
+@contextmanager
+def inline_endpoints() -> Iterator[None]:
+    """Run the endpoints of apps in the calling thread.
+
+    Starlette gives plain functions to a thread, so that others can be served meanwhile. Here there is one request at a
+    time, and the thread is most of its cost.
+    """
+    original = anyio.to_thread.run_sync
+
+    async def run_here(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        return function(*args)
+
+    setattr(anyio.to_thread, _THREADS, run_here)
+    try:
+        yield
+    finally:
+        setattr(anyio.to_thread, _THREADS, original)
 
 
 async def _call(app: App, request: httpx.Request) -> httpx.Response:

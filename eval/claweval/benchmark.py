@@ -7,6 +7,7 @@ middle of a run.
 from __future__ import annotations
 
 import inspect
+import sys
 import time
 from collections.abc import Mapping
 from importlib import import_module
@@ -50,6 +51,15 @@ _EXPECTED_OF_SANDBOX: dict[str, dict[str, tuple[str, ...]]] = {
 _EXPECTED_OF_USER: dict[str, dict[str, tuple[str, ...]]] = {
     "claw_eval.runner.user_agent": {"UserAgent": ("model_id", "api_key", "base_url")},
 }
+_MAKES_CLIENTS = (
+    "claw_eval.graders.llm_judge",
+    "claw_eval.runner.providers.openai_compat",
+    "claw_eval.runner.user_agent",
+)
+
+
+def _no_client(**options: Any) -> None:
+    """Stand for ``openai.OpenAI`` where its object is replaced by ours before anything asks it."""
 
 
 class Upstream:
@@ -75,6 +85,10 @@ class Upstream:
             self._look_up(_EXPECTED_OF_ENV)
         if env and sandbox:
             self._look_up(_EXPECTED_OF_ENV_SANDBOX)
+        for name in _MAKES_CLIENTS:
+            if name in sys.modules:
+                # Each of them makes a client that is replaced at once, and reads all certificates for it.
+                sys.modules[name].OpenAI = _no_client  # type: ignore[attr-defined]
 
     def _look_up(self, expected: Mapping[str, Mapping[str, tuple[str, ...]]]) -> None:
         for module_name, functions in expected.items():

@@ -1,5 +1,6 @@
 """Plays trials in worker processes and writes the ledger.
 
+Workers are forked from one process that has loaded what they share, so that many of them start as fast as one.
 A worker that dies, hangs or meets a broken endpoint costs one attempt, not the run: errors are played again, a
 hang is a timeout, and whatever happened is a line in the ledger with its own outcome.
 """
@@ -8,12 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkServerProcess
 from typing import Any
 
 from eval.claweval import worker
@@ -44,7 +46,7 @@ _AGAIN = frozenset({"agent", "user", "service", "sandbox", "died", "judge"})
 
 @dataclasses.dataclass
 class _Worker:
-    process: SpawnProcess
+    process: ForkServerProcess
     pipe: Connection
     ready: bool = False
     job: Job | None = None
@@ -66,7 +68,8 @@ class Driver:
         self._plan, self._card, self._ledger, self._tasks = plan, card, ledger, tasks
         self._retries = retries
         self._report = on_progress or (lambda status: None)
-        self._context = multiprocessing.get_context("spawn")
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["eval.claweval.warm"])
         self._labels = {task.id: task.labels for task in card.tasks}
         self._agent: dict[str, Any] = {}
         self._tries: dict[tuple[str, int], int] = {}
@@ -122,7 +125,7 @@ class Driver:
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
-            target=worker.main, args=(theirs, self._plan), name="claweval", daemon=True
+            target=worker.main, args=(theirs, self._plan, dict(os.environ)), name="claweval", daemon=True
         )
         process.start()
         theirs.close()
@@ -148,6 +151,8 @@ class Driver:
             w.ready, self._agent, self._bad_starts = True, rest[0], 0
         elif kind == "answer":
             w.job = None
+            if self._todo:  # before the ledger is written, so that the worker doesn't wait for the disk
+                self._hand_out(w, self._todo.popleft())
             self._take(rest[0])
         else:
             is_user_error, text = rest

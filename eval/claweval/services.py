@@ -1,13 +1,11 @@
-"""A task's mock services as fresh module objects in this process, with the task's own environment.
+"""A task's mock services as modules in this process, with the task's own environment.
 
-Their state lives in module globals, so every task gets modules of its own: nothing of the last task is left, two
-tasks never share a port, and starting costs milliseconds.
+Their state lives in module globals, which are made anew for every task: nothing of the last task is left, two tasks
+never share a port, and starting costs milliseconds.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import itertools
 import os
 import shlex
 import sys
@@ -15,16 +13,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, Protocol
 
 import httpx
 
 from eval.claweval.asgi import Router
 from eval.claweval.clock import shift_of, standing_at
+from eval.claweval.modules import NoSuchFile, ServiceModules
 from ise_gym.errors import UserError
-
-_numbers = itertools.count()
 
 
 class ServiceError(RuntimeError):
@@ -50,6 +47,7 @@ class InProcessServices:
         root: the checkout; commands and fixture paths are relative to it, so it must be the working directory.
         router: which answers the clients of this process.
         clock: "task" starts services that move their fixtures to today at the moment at which they move nothing.
+        modules: those that this process has loaded for earlier tasks.
 
     Raises (on entering):
         ServiceError: a command that isn't a Python file with an ``app``, or a service that isn't healthy.
@@ -57,11 +55,17 @@ class InProcessServices:
     """
 
     def __init__(
-        self, services: Sequence[ServiceLike], root: Path, router: Router, clock: str = "upstream"
+        self,
+        services: Sequence[ServiceLike],
+        root: Path,
+        router: Router,
+        clock: str = "upstream",
+        modules: ServiceModules | None = None,
     ) -> None:
         self._services, self._root, self._router, self._clock = services, root, router, clock
+        self._modules = modules or ServiceModules()
         self._ports: list[int] = []
-        self._modules: list[str] = []
+        self._taken: list[ModuleType] = []
 
     def __enter__(self) -> InProcessServices:
         try:
@@ -102,22 +106,18 @@ class InProcessServices:
         moment = datetime.now(UTC).replace(microsecond=0)
         with standing_at(moment):
             app = self._load(service, file)
-        shift = shift_of(sys.modules[self._modules[-1]], service.env, self._root)
+        shift = shift_of(self._taken[-1], service.env, self._root)
         if not shift:
             return app
         with standing_at(moment - shift):
             return self._load(service, file)
 
     def _load(self, service: ServiceLike, file: Path) -> Any:
-        name = f"claweval_service_{next(_numbers)}"
-        spec = importlib.util.spec_from_file_location(name, file)
-        if spec is None or spec.loader is None or not file.is_file():
-            raise ServiceError(f"service '{service.name}': there is no Python file {file}")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module  # pydantic looks up a model's annotations there
-        self._modules.append(name)
         try:
-            spec.loader.exec_module(module)
+            # A clock that stands is caught by a module's imports, so these have to be run again.
+            module = self._modules.take(file, whole=self._clock == "task")
+        except NoSuchFile as error:
+            raise ServiceError(f"service '{service.name}': there is no Python file {file}") from error
         except ModuleNotFoundError as error:
             raise UserError(
                 f"service '{service.name}' needs the Python package {error.name}: pip install 'ise-gym[claweval]'."
@@ -126,6 +126,7 @@ class InProcessServices:
             raise ServiceError(
                 f"service '{service.name}' failed to start: {type(error).__name__}: {error}"
             ) from error
+        self._taken.append(module)
         app = getattr(module, "app", None)
         if app is None:
             raise ServiceError(f"service '{service.name}': {file} has no 'app'")
@@ -143,8 +144,8 @@ class InProcessServices:
     def _stop(self) -> None:
         while self._ports:
             self._router.remove(self._ports.pop())
-        while self._modules:
-            sys.modules.pop(self._modules.pop(), None)
+        while self._taken:
+            self._modules.give_back(self._taken.pop())
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +16,7 @@ from eval.claweval.asgi import Router
 from eval.claweval.benchmark import Upstream
 from eval.claweval.broken import broken_tools
 from eval.claweval.judge import JudgeClient
+from eval.claweval.modules import ServiceModules
 from eval.claweval.processes import SubprocessServices
 from eval.claweval.sandbox import PORT, URL, SandboxApp
 from eval.claweval.services import InProcessServices
@@ -32,6 +33,7 @@ class Stage:
         judge, user: clients of the models behind the judge and the simulated user; None where there is none.
         workspace: what the sandbox tools act on; None leaves the tools out.
         how_services: "process" (in this one) or "subprocess". ``clock``: "upstream" or "task".
+        modules: code of services that this worker has loaded.
     """
 
     upstream: Upstream
@@ -43,6 +45,7 @@ class Stage:
     workspace: Workspace | None = None
     how_services: str = "process"
     clock: str = "upstream"
+    modules: ServiceModules = field(default_factory=ServiceModules)
 
     def begin_trial(self) -> None:
         """Forget the last trial's questions."""
@@ -54,7 +57,7 @@ class Stage:
         """The task's services, running while the context is open."""
         if self.how_services == "subprocess":
             return SubprocessServices(task.services, self.upstream.root, self.router)
-        return InProcessServices(task.services, self.upstream.root, self.router, self.clock)
+        return InProcessServices(task.services, self.upstream.root, self.router, self.clock, self.modules)
 
     def broken_tools(self, task: Any) -> list[dict[str, Any]]:
         """Notes on the task's tools that can only fail, while its services run."""

@@ -12,6 +12,7 @@ import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import yaml
@@ -88,14 +89,17 @@ class ClawTask:
 
     Attributes:
         folder: where it lives; ``file``: its task.yaml.
-        uses_judge: its grader (or one that it inherits from) may ask a judge model.
         needs_sandbox: it is graded on files or commands in a sandbox.
         live_web: one of its services goes to the real web.
     """
 
     folder: Path
     file: TaskFile
-    uses_judge: bool
+
+    @cached_property
+    def uses_judge(self) -> bool:
+        """Whether its grader, or one that it inherits from, may ask a judge model."""
+        return uses_judge(self.folder)
 
     @property
     def id(self) -> str:
@@ -191,7 +195,7 @@ def load_tasks(root: Path) -> list[ClawTask]:
     folders = sorted(p.parent for p in (root / "tasks").glob("*/task.yaml"))
     if not folders:
         raise UserError(f"{root / 'tasks'}: holds no task folders.")
-    return [ClawTask(folder, _read(folder / "task.yaml"), uses_judge(folder)) for folder in folders]
+    return [ClawTask(folder, _read(folder / "task.yaml")) for folder in folders]
 
 
 def _read(file: Path) -> TaskFile:

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -72,13 +73,17 @@ class Answer:
     reason: str = ""
 
 
-def main(connection: Connection, plan: WorkerPlan) -> None:
+def main(connection: Connection, plan: WorkerPlan, environ: Mapping[str, str]) -> None:
     """Serve jobs until the pipe closes or None comes.
+
+    The environment comes along, since the process that this one was forked from may have another.
 
     Messages to the driver: ``("ready", description of the agent)``, ``("answer", Answer)`` and
     ``("error", is_user_error, text)``.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.clear()
+    os.environ.update(environ)
     _log_output(plan.log)
     try:
         player = _Player(plan)
@@ -111,14 +116,16 @@ class _Player:
         self.description = {"name": self._agent.name, **self._agent.describe()}
         sys.path.insert(0, str(plan.root / "src"))
         os.chdir(plan.root)
-        from eval.claweval.asgi import Router, routed_clients
+        from eval.claweval.asgi import Router, inline_endpoints, routed_clients
         from eval.claweval.benchmark import Upstream
         from eval.claweval.judge import make_client, make_user_client
         from eval.claweval.stage import Stage
 
         self._router = Router()
-        self._routing = routed_clients(self._router)
-        self._routing.__enter__()
+        self._held = contextlib.ExitStack()
+        self._held.callback(self._router.close)
+        self._held.enter_context(routed_clients(self._router))
+        self._held.enter_context(inline_endpoints())
         _fast_yaml()
         self._stage = Stage(
             upstream=Upstream(
@@ -186,8 +193,7 @@ class _Player:
             self._stage.workspace.close()
         if self._env is not None:
             self._env.close()
-        self._routing.__exit__(None, None, None)
-        self._router.close()
+        self._held.close()
 
 
 def _fast_yaml() -> None:
