@@ -9,8 +9,8 @@ from threading import Lock, Thread
 from types import TracebackType
 from typing import Any
 
-Answer = str | int
-"""Words, or an HTTP status."""
+Answer = str | int | dict[str, Any]
+"""Words, an HTTP status, or a whole message."""
 
 
 class ModelServer:
@@ -41,9 +41,11 @@ class ModelServer:
                 with lock:
                     outer._now -= 1
                 usage = {"prompt_tokens": 10, "completion_tokens": 3}
-                said = {"choices": [{"message": {"role": "assistant", "content": found}}], "usage": usage}
-                data = json.dumps(said).encode() if isinstance(found, str) else b""
-                self.send_response(200 if isinstance(found, str) else found)
+                message = found if isinstance(found, dict) else {"role": "assistant", "content": found}
+                said = {"choices": [{"message": message}], "usage": usage}
+                data = b"" if isinstance(found, int) else json.dumps(said).encode()
+                self.send_response(found if isinstance(found, int) else 200)
+                self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
