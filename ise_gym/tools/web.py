@@ -1,22 +1,30 @@
 """`web_fetch` and `web_search`: the box's own small web.
 
-A fetch is made by a process inside the box, so it reaches exactly what a command could reach: the scenario's hosts and
-servers that the agent itself started. A search ranks the pages of the scenario's sites by words (BM25).
+A fetch reaches exactly what a command in the box could reach: the scenario's hosts and servers that the agent itself
+started. A search ranks the pages of the scenario's sites by words (BM25).
 """
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 from collections.abc import Mapping
+from functools import cache, partial
+from http.client import HTTPConnection
 from typing import Any
 
+from ise_gym.services.direct import DirectConnection
 from ise_gym.services.host import ServiceHost, services_of
 from ise_gym.services.web import Page, WebSite
+from ise_gym.tools import fetching
 from ise_gym.tools.base import Tool, ToolContext, ToolOutcome
+from ise_gym.tools.fetching import HOPS, Elsewhere, get_page, is_local
 from ise_gym.tools.output import failure
 from ise_gym.tools.ranking import bm25, words
 from ise_gym.tools.readable import readable
 from ise_gym.tools.schema import function_tool
+from ise_gym.workspace.base import Workspace
 
 MAX_CHARS = 20_000
 RESULTS = 5
@@ -24,44 +32,7 @@ _PAGE_BYTES = 2 << 20
 _SNIPPET = 200
 _TIMEOUT_S = 40.0
 _DUMP = "/tmp/.web_fetch"
-_FETCH = """
-import http.client, json, os, sys
-from urllib.parse import urljoin, urlsplit
-url, limit, dump = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-def get(url):
-    there = urlsplit(url)
-    host, port = there.hostname or "", there.port or 80
-    proxy = urlsplit(os.environ.get("http_proxy", ""))
-    path = (there.path or "/") + ("?" + there.query if there.query else "")
-    if proxy.hostname and host not in ("localhost", "127.0.0.1"):
-        line = http.client.HTTPConnection(proxy.hostname, proxy.port, timeout=30)
-        path = "http://" + there.netloc + path
-    else:
-        line = http.client.HTTPConnection(host, port, timeout=30)
-    line.request("GET", path, headers={"Host": there.netloc, "Accept": "text/html, */*"})
-    return line.getresponse()
-said = {}
-try:
-    for _ in range(6):
-        reply = get(url)
-        if reply.status not in (301, 302, 303, 307, 308) or not reply.headers.get("Location"):
-            break
-        url = urljoin(url, reply.headers["Location"])
-        if not url.startswith("http://"):
-            raise OSError("redirected to " + url + ", which is not http")
-    else:
-        raise OSError("redirected too often")
-    body = reply.read(limit + 1)
-    if len(body) < min(limit, int(reply.headers.get("Content-Length") or 0)):
-        raise OSError("the connection broke after %d bytes" % len(body))
-    with open(dump, "wb") as file:
-        file.write(body[:limit])
-    said = {"status": reply.status, "type": reply.headers.get("Content-Type", ""), "url": url,
-            "cut": len(body) > limit, "retry": reply.headers.get("Retry-After", "")}
-except (OSError, http.client.HTTPException, ValueError) as error:
-    said = {"error": str(error) or type(error).__name__}
-print(json.dumps(said))
-"""
+_PLAIN_URL = re.compile(r"[!-~]+")
 
 
 def fetch(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
@@ -75,19 +46,12 @@ def fetch(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
         )
         return failure(f"web_fetch: {url[:200]}: {hint}", "bad_arguments")
     workspace = context.workspace
-    argv = ["/usr/bin/python3", "-I", "-S", "-c", _FETCH, url, str(_PAGE_BYTES), _DUMP]
-    result = workspace.exec(argv, timeout=_TIMEOUT_S, merge=False)
-    if result.timed_out:
-        return failure(f"web_fetch: {url}: no answer within {_TIMEOUT_S:g} s", "timeout")
     try:
-        said: dict[str, Any] = json.loads(result.output)
-    except ValueError:
-        tail = result.stderr[-200:].decode("utf-8", "replace").strip()
-        return failure(f"web_fetch: {url}: the fetch failed: {tail}", "fetch")
+        said, body = _got(workspace, url)
+    except TimeoutError:
+        return failure(f"web_fetch: {url}: no answer within {_TIMEOUT_S:g} s", "timeout")
     if "error" in said:
         return failure(f"web_fetch: {url}: {said['error']}", "fetch")
-    body = workspace.read(_DUMP, 0, _PAGE_BYTES)
-    workspace.remove(_DUMP)
     status, kind = int(said["status"]), str(said["type"])
     try:
         title, text = _content(
@@ -103,6 +67,40 @@ def fetch(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
         return failure(f"web_fetch: {url}: HTTP {status}{wait}\n{shown[:500]}".strip(), f"http_{status}")
     head = [f"URL: {said['url']}", f"Status: {status}"] + ([f"Title: {title}"] if title else [])
     return ToolOutcome("\n".join([*head, "", shown]), success=True)
+
+
+def _got(workspace: Workspace, url: str) -> tuple[dict[str, Any], bytes]:
+    """Get a page: of the scenario's hosts directly, else by a process in the box; see `get_page`."""
+    host, hops = services_of(workspace), HOPS
+    # odd characters are left to the box's own interpreter, whose words about them are part of the record
+    if host is not None and host.sites and _PLAIN_URL.fullmatch(url):
+        try:
+            return get_page(url, _PAGE_BYTES, partial(_direct, host))
+        except Elsewhere as rest:
+            url, hops = rest.url, rest.hops
+    argv = ["/usr/bin/python3", "-I", "-S", "-c", _program(), url, str(_PAGE_BYTES), str(hops), _DUMP]
+    result = workspace.exec(argv, timeout=_TIMEOUT_S, merge=False)
+    if result.timed_out:
+        raise TimeoutError
+    try:
+        said: dict[str, Any] = json.loads(result.output)
+    except ValueError:
+        tail = result.stderr[-200:].decode("utf-8", "replace").strip()
+        return {"error": f"the fetch failed: {tail}"}, b""
+    if "error" in said:
+        return said, b""
+    body = workspace.read(_DUMP, 0, _PAGE_BYTES)
+    workspace.remove(_DUMP)
+    return said, body
+
+
+def _direct(host: ServiceHost, name: str, port: int) -> tuple[HTTPConnection, bool] | None:
+    return None if is_local(name) else (DirectConnection(host), True)
+
+
+@cache
+def _program() -> str:
+    return inspect.getsource(fetching)
 
 
 def _content(body: bytes, kind: str, url: str, markdown: bool) -> tuple[str, str | None]:

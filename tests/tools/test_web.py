@@ -2,7 +2,9 @@
 
 import pytest
 
-from ise_gym.services import make_spec, start_services
+from ise_gym.services import make_spec, services_of, start_services
+from ise_gym.services.host import ServiceHost, resume_services
+from ise_gym.tools import web as web_tool
 from ise_gym.tools.dispatch import Toolbox
 from ise_gym.tools.readable import readable
 from ise_gym.workspace.base import Workspace
@@ -25,6 +27,7 @@ SITE = {
         },
         {"path": "/moved", "location": "/blue"},
         {"path": "/loop", "location": "/loop"},
+        {"path": "/inside", "location": "http://127.0.0.1:8000/"},
         {"path": "/data.json", "title": "Data", "json": {"kettle": 1}, "listed": False},
         {"path": "/long", "title": "Long", "text": "word " * 9000},
         {"path": "/busy", "text": "fine"},
@@ -103,6 +106,46 @@ def test_a_server_of_the_agents_own_can_be_fetched(web: Caller) -> None:
         if found["success"]:
             break
     assert found["content"].endswith("mine")
+    moved = web("web_fetch", url="http://shop.a.example/inside")["content"]
+    assert moved.startswith("URL: http://127.0.0.1:8000/\n") and moved.endswith("mine")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/moved",
+        "/loop",
+        "/data.json",
+        "/long",
+        "/half",
+        "/nothing?a=1&b",
+        "/busy",
+        "//x",
+        "/%C3%A4#part",
+        ":99999/",
+    ],
+)
+def test_a_fetch_from_this_process_gets_what_one_from_the_box_gets(
+    web: Caller, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    def get(in_box: bool) -> tuple[object, str]:
+        host = services_of(workspace)
+        assert isinstance(host, ServiceHost)
+        host.close()
+        resume_services(workspace, fresh)
+        with monkeypatch.context() as patch:
+            if in_box:
+                patch.setattr(web_tool, "services_of", lambda box: None)
+            got = web_tool._got(workspace, f"http://shop.a.example{path}")
+        host = services_of(workspace)
+        assert host is not None
+        return got, host.save()
+
+    host = services_of(workspace)
+    assert host is not None
+    fresh = host.save()
+    assert get(in_box=False) == get(in_box=True)
 
 
 def test_bytes_that_are_no_text_are_named(web: Caller, workspace: Workspace) -> None:
