@@ -56,9 +56,10 @@ def load_tokenizer(base: str) -> Any:
     return tokenizer
 
 
-def load_base(config: RunConfig, base: str) -> tuple[Any, Any]:
-    """Load the base weights and make the PEFT configuration (None for full fine-tuning)."""
-    return _weights(config.model, base), _lora(config.lora) if config.lora else None
+def load_base(config: RunConfig, base: str, model: Any = None) -> tuple[Any, Any]:
+    """Load the base weights (unless ``model`` is given) and make the PEFT configuration (None for full fine-tuning)."""
+    weights = _weights(config.model, base) if model is None else model
+    return weights, _lora(config.lora) if config.lora else None
 
 
 def load_start(model: ModelConfig, lora: LoraSettings | None) -> tuple[ModelSource, Any, Any]:

@@ -77,9 +77,23 @@ def run(config: RunConfig, *, quiet: bool = False) -> Result:
 
 
 def make_trainer(
-    config: RunConfig, tokenizer: Any, data: TrainingData, base: str, *, quiet: bool = False
+    config: RunConfig,
+    tokenizer: Any,
+    data: TrainingData,
+    base: str,
+    *,
+    quiet: bool = False,
+    model: Any = None,
 ) -> Any:
-    """Build the `SFTTrainer`; separate from `run` so that tests and benchmarks see what TRL was given."""
+    """Build the `SFTTrainer`; separate from `run` so that tests and benchmarks see what TRL was given.
+
+    Args:
+        config: the resolved configuration.
+        tokenizer, data: with the project's template; rows made with it.
+        base: folder or hub name of the base weights.
+        quiet: print nothing while training.
+        model: base weights that are in memory already; ``base`` is then not read.
+    """
     import torch
     from transformers import PrinterCallback
     from trl import SFTConfig, SFTTrainer
@@ -91,7 +105,7 @@ def make_trainer(
         torch.set_num_threads(settings.threads)
     if not torch.cuda.is_available():
         keep_freed_memory()
-    model, peft_config = load_base(config, base)
+    model, peft_config = load_base(config, base, model)
     if settings.packing:
         check_packing(model, config.model.attention)
     arguments = SFTConfig(
