@@ -65,9 +65,15 @@ def test_rows_of_random_tokens_have_the_length_asked_for(bench: ModuleType, arm:
 
 
 def test_the_table_names_arms_that_failed(bench: ModuleType) -> None:
-    made: dict[str, Any] = dict(
-        steps=1, waiting=0.5, preparing=1.0, tokens=800, slots=1000, learned=200, device="NVIDIA H200"
-    )
+    made: dict[str, Any] = {
+        "steps": 1,
+        "waiting": 0.5,
+        "preparing": 1.0,
+        "tokens": 800,
+        "slots": 1000,
+        "learned": 200,
+        "device": "NVIDIA H200",
+    }
     fast = bench.Measured(arm="ours", seconds=1.0, peak=2**30, **made)
     slow = bench.Measured(arm="plain", seconds=4.0, peak=2**31, **made)
     text = "\n".join(bench.table({"ours": [fast], "plain": [slow], "plain-float32": []}))
