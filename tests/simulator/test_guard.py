@@ -69,6 +69,13 @@ SPOKEN = UserView(
 )
 
 
+@pytest.mark.parametrize("text", ["Good morning,", "Dear colleague,", "Hi there!", "hello, good evening"])
+def test_a_salutation_alone_asks_nothing(text):
+    assert "empty_turn" in [hit.detector for hit in detect(UserTurn(text, ""), SPOKEN, make_scenario())]
+    whole = UserTurn(f"{text} Where is the greeting?", "")
+    assert "empty_turn" not in [hit.detector for hit in detect(whole, SPOKEN, make_scenario())]
+
+
 @pytest.mark.parametrize(("detector", "text"), DRIFTS.items())
 def test_each_detector_fires_alone(detector, text):
     assert [hit.detector for hit in detect(UserTurn(text, ""), SPOKEN, make_scenario())] == [detector]

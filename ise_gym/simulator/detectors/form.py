@@ -164,8 +164,14 @@ def scenario_leak(turn: Turn) -> str:
     return ""
 
 
+_SALUTATION = re.compile(
+    r"(?:(?:good (?:day|morning|afternoon|evening)|dear \w+(?: \w+){0,2}|hi|hello|hey|greetings)"
+    r"(?: there| all| team)?[,;: ]*)+"
+)
+
+
 def empty_turn(turn: Turn) -> str:
-    """Says nothing and does not leave."""
+    """Says nothing, or no more than a salutation, and does not leave."""
     if turn.said.done or turn.said.gave_up:
         return ""
     text = turn.text.strip().strip("\"'`.!()[]<>{}*_-").strip().lower()
@@ -186,7 +192,7 @@ def empty_turn(turn: Turn) -> str:
         "nil",
     )
     spoken = any(c.isalnum() for c in text)
-    if placeholder or (not spoken and not _emoji(turn.text)):
+    if placeholder or _SALUTATION.fullmatch(text) or (not spoken and not _emoji(turn.text)):
         return turn.text.strip() or "(empty turn)"
     return ""
 
