@@ -70,7 +70,15 @@ def check(
         typer.Argument(help="domain/task, task, domain, or a .yaml file; default: all.", show_default=False),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Instances of each task.")] = 20,
-    workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Worker processes.")] = 2,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            "-w",
+            min=1,
+            help="Worker processes; two a core when not given, since programs and servers in the box are waited for.",
+        ),
+    ] = None,
     thorough: Annotated[
         int,
         typer.Option(

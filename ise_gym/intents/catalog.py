@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from ise_gym.intents.sampler import SAMPLER_VERSION
+from ise_gym.intents.sampler import COMPOSITION_VERSION, SAMPLER_VERSION
 from ise_gym.intents.taskfile import TaskSpec, load_tasks
 from ise_gym.messages import sha256_of
 from ise_gym.resources import os_world, read_text
@@ -44,7 +44,7 @@ def catalog_hash(folders: tuple[Path, ...] | None = None) -> str:
     shared += sorted((os_world() / "personas").rglob("*.yaml"))
     texts = {str(path.relative_to(os_world())): _digest(path) for path in shared}
     tasks = {name: task.digest for name, task in tasks_of(folders).items()}
-    return sha256_of([SAMPLER_VERSION, texts, tasks])[:16]
+    return sha256_of([SAMPLER_VERSION, COMPOSITION_VERSION, texts, tasks])[:16]
 
 
 def _digest(path: Path) -> str:

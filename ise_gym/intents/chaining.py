@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from ise_gym.intents.taskfile import TaskSpec
 from ise_gym.scenario import Register
 
-CHANCE = 0.75
+CHANCE = 0.9
 """How often an input is linked to a fitting output of an earlier task of the same intent."""
 
 _EARLIER: Mapping[Register, Sequence[str]] = {

@@ -24,11 +24,15 @@ from ise_gym.scenario import Complexity, Persona
 SAMPLER_VERSION = 1
 """Part of every derived seed: raise it when the same seed would draw something else."""
 
+COMPOSITION_VERSION = 2
+"""Part of the catalog's hash alone: raise it when the same seed would combine other tasks or requests, while the
+instances behind them stay what they were."""
+
 COMPLEXITIES: tuple[Complexity, ...] = ("simple",) + ("medium",) * 4 + ("complex",) * 5
 """One block of the complexity axis: the paper's prior of 10, 40 and 50 per cent."""
 
 DEFAULT_TASKS = (3, 6)
-USER_TURNS: Mapping[Complexity, tuple[int, int]] = {"simple": (5, 6), "medium": (6, 7), "complex": (7, 9)}
+USER_TURNS: Mapping[Complexity, tuple[int, int]] = {"simple": (5, 6), "medium": (6, 7), "complex": (7, 8)}
 """How many requests an intent of full size aims at; follow-ups are chosen to come near it."""
 
 

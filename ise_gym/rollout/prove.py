@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -154,7 +155,7 @@ def select_tasks(names: Sequence[str], folders: Sequence[Path] | None = None) ->
 def check_tasks(
     names: Sequence[str] = (),
     seeds: int | Iterable[int] = 20,
-    workers: int = 1,
+    workers: int | None = 1,
     on_progress: OnProgress | None = None,
     *,
     folders: Sequence[Path] | None = None,
@@ -166,7 +167,8 @@ def check_tasks(
     Args:
         names: see `select_tasks`.
         seeds: how many, or which.
-        workers: processes; each proves one task at a time in a workspace of its own.
+        workers: processes; each proves one task at a time in a workspace of its own. None means two a core: while
+            one waits for a program or a server in its box, the other computes.
         on_progress: called in this process after each task.
         folders: where tasks are looked up instead of the catalog.
         backend: see `ise_gym.workspace.open_workspace`.
@@ -176,6 +178,7 @@ def check_tasks(
     tasks = select_tasks(names, folders)
     chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
     report = Report()
+    workers = 2 * len(os.sched_getaffinity(0)) if workers is None else workers
 
     def note(row: Row) -> None:
         report.rows.append(row)
