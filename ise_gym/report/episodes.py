@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ise_gym.trajectory.record import Trajectory
+from ise_gym.trajectory.conversations import delegated
+from ise_gym.trajectory.record import Step, Trajectory
 from ise_gym.trajectory.stats import Stats, read_all, recoveries
 
 INTENT_SHOWN = 400
@@ -93,10 +94,19 @@ def view(trajectory: Trajectory, store: str = "") -> EpisodeView:
         "failed": found.failed,
         "recovered": found.recovered,
         "drift": guard.get("drifted", 0),
+        "sessions": len(trajectory.sessions),
     }
     rest = trajectory.model_dump(include=_KEPT)
-    rest["steps"] = {step.message: step.model_dump(exclude={"message"}) for step in trajectory.steps}
+    rest["steps"] = _by_message(trajectory.steps)
+    rest["sessions"] = [
+        {**part.session, "messages": part.messages, "steps": _by_message(part.steps)}
+        for part in delegated(trajectory)
+    ]
     return EpisodeView(line, pack(rest))
+
+
+def _by_message(steps: Iterable[Step]) -> dict[int, dict[str, Any]]:
+    return {step.message: step.model_dump(exclude={"message"}) for step in steps}
 
 
 _KEPT = {

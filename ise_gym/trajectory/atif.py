@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from ise_gym.errors import UserError
 from ise_gym.messages import sha256_of
+from ise_gym.trajectory.conversations import Conversation, conversations, session_name
 from ise_gym.trajectory.foreign import Unusable, dict_of, session_id, text_of
 from ise_gym.trajectory.record import Trajectory, episode_id
 
@@ -23,7 +24,7 @@ VERSION = "ATIF-v1.8"
 _SOURCES: Mapping[str, str] = {"system": "system", "user": "user", "assistant": "agent"}
 _ROLES: Mapping[str, str] = {source: role for role, source in _SOURCES.items()}
 _SCRIPTED = ("expert", "lazy")
-_APART = {"episode_id", "messages", "tools", "steps", "agent"}
+_APART = {"episode_id", "messages", "tools", "steps", "agent", "sessions"}
 """Fields of a trajectory that stand elsewhere than in the root's ``extra``."""
 _KNOWN = ("role", "content", "reasoning_content", "tool_calls")
 
@@ -40,19 +41,14 @@ def to_atif(trajectory: Trajectory) -> dict[str, Any]:
     if not trajectory.messages:
         raise UserError(f"{trajectory.episode_id}: has no messages; ATIF knows no empty trajectory.")
     agent, counts = trajectory.agent, trajectory.counts
-    steps = list(_steps(trajectory))
+    parts = conversations(trajectory)
+    steps = list(_steps(trajectory, next(parts)))
     return _without_none(
         {
             "schema_version": VERSION,
             "session_id": session_id(trajectory.episode_id),
             "trajectory_id": trajectory.episode_id,
-            "agent": {
-                "name": str(agent.get("name", "unknown")),
-                "version": str(trajectory.env.get("ise_gym", "unknown")),
-                "model_name": agent.get("model"),
-                "tool_definitions": trajectory.tools,
-                "extra": dict(agent),
-            },
+            "agent": {**_agent(trajectory), "tool_definitions": trajectory.tools, "extra": dict(agent)},
             "steps": steps,
             "final_metrics": {
                 "total_prompt_tokens": counts.get("prompt_tokens"),
@@ -62,8 +58,36 @@ def to_atif(trajectory: Trajectory) -> dict[str, Any]:
                 "total_steps": len(steps),
             },
             "extra": {"ise_gym": trajectory.model_dump(exclude=_APART)},
+            "subagent_trajectories": [_embedded(trajectory, part) for part in parts] or None,
         }
     )
+
+
+def _agent(trajectory: Trajectory) -> dict[str, Any]:
+    agent = trajectory.agent
+    version = str(trajectory.env.get("ise_gym", "unknown"))
+    return {"name": str(agent.get("name", "unknown")), "version": version, "model_name": agent.get("model")}
+
+
+def _embedded(trajectory: Trajectory, part: Conversation) -> dict[str, Any]:
+    """Return a sub-session as a trajectory within its episode's; its ``session_id`` is the run's, so it has none."""
+    steps = list(_steps(trajectory, part))
+    return _without_none(
+        {
+            "schema_version": VERSION,
+            "trajectory_id": part.id,
+            "agent": {**_agent(trajectory), "tool_definitions": part.tools},
+            "steps": steps,
+            "final_metrics": {"total_steps": len(steps)},
+            "extra": {"ise_gym": dict(part.session)},
+        }
+    )
+
+
+def _sub_session(record: Mapping[str, Any], repairs: Counter[str]) -> dict[str, Any]:
+    """Put a sub-session back together that `_embedded` took apart."""
+    messages, rewards = _read(record, repairs, own=True)
+    return {**dict_of(dict_of(record.get("extra")).get("ise_gym")), "messages": messages, "steps": rewards}
 
 
 def from_atif(record: Any, repairs: Counter[str], where: str = "record") -> Trajectory:
@@ -80,17 +104,13 @@ def from_atif(record: Any, repairs: Counter[str], where: str = "record") -> Traj
     """
     if not isinstance(record, dict) or not str(record.get("schema_version", "")).startswith("ATIF-"):
         raise Unusable("not an ATIF trajectory (no schema_version ATIF-…)")
-    steps = [step for step in record.get("steps") or () if isinstance(step, dict)]
     own = dict_of(record.get("extra")).get("ise_gym")
     agent = dict_of(record.get("agent"))
     tools = [tool for tool in agent.get("tool_definitions") or () if isinstance(tool, dict)]
-    messages: list[dict[str, Any]] = []
-    rewards = []
-    for step in steps:
-        if isinstance(own, dict) and "ise_gym" in dict_of(step.get("extra")):
-            rewards.append({"message": len(messages), **step["extra"]["ise_gym"]})
-        messages += _messages(step, repairs, isinstance(own, dict))
+    messages, rewards = _read(record, repairs, isinstance(own, dict))
+    inside = [part for part in record.get("subagent_trajectories") or () if isinstance(part, dict)]
     if not isinstance(own, dict):
+        repairs.update({"sub-agent's trajectory left out": len(inside)} if inside else {})
         return _foreign(record, agent, tools, messages)
     try:
         return Trajectory.model_validate(
@@ -100,6 +120,7 @@ def from_atif(record: Any, repairs: Counter[str], where: str = "record") -> Traj
                 "messages": messages,
                 "tools": tools,
                 "steps": rewards,
+                "sessions": [_sub_session(part, repairs) for part in inside],
                 "agent": dict_of(agent.get("extra")),
             }
         )
@@ -108,21 +129,45 @@ def from_atif(record: Any, repairs: Counter[str], where: str = "record") -> Traj
         raise UserError(f"{where}: extra.ise_gym: {first['loc']}: {first['msg']}") from error
 
 
-def _steps(trajectory: Trajectory) -> Iterator[dict[str, Any]]:
-    rewards = {step.message: step.model_dump(exclude={"message"}) for step in trajectory.steps}
+def _read(
+    record: Mapping[str, Any], repairs: Counter[str], own: bool
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the messages of a trajectory, and what `to_atif` put beside its agent's steps."""
+    messages: list[dict[str, Any]] = []
+    rewards = []
+    for step in record.get("steps") or ():
+        if not isinstance(step, dict):
+            continue
+        if own and "ise_gym" in dict_of(step.get("extra")):
+            rewards.append({"message": len(messages), **step["extra"]["ise_gym"]})
+        messages += _messages(step, repairs, own)
+    return messages, rewards
+
+
+def _steps(trajectory: Trajectory, part: Conversation) -> Iterator[dict[str, Any]]:
+    rewards = {step.message: step.model_dump(exclude={"message"}) for step in part.steps}
+    opened: dict[str, list[dict[str, str]]] = {}
+    for session in trajectory.sessions if not part.parent else ():
+        for call in session.get("opened_by") or ():
+            opened.setdefault(call, []).append({"trajectory_id": session_name(trajectory, session)})
     step: dict[str, Any] | None = None
     number = 0
-    for position, message in enumerate(trajectory.messages):
+    for position, message in enumerate(part.messages):
         if message["role"] == "tool" and step is not None:
-            step.setdefault("observation", {"results": []})["results"].append(_result(message, step))
+            result = _result(message, step)
+            if refs := opened.get(str(message.get("tool_call_id"))):
+                result["subagent_trajectory_ref"] = refs
+            step.setdefault("observation", {"results": []})["results"].append(result)
             continue
         if step is not None:
             yield _without_none(step)
         number += 1
         step = _step(number, message, rewards.get(position))
-        if number == 1 and trajectory.timings.started_at:
+        if position < part.inherited:
+            step["is_copied_context"] = True
+        if number == 1 and trajectory.timings.started_at and not part.parent:
             step["timestamp"] = trajectory.timings.started_at
-        if step["source"] == "agent":
+        if step["source"] == "agent" and position >= part.inherited:
             if "model" in trajectory.agent:
                 step["llm_call_count"] = 1
             elif trajectory.agent.get("agent") in _SCRIPTED and "reasoning_content" not in step:

@@ -10,9 +10,11 @@ from typing import Any
 from rich.console import Console
 from rich.padding import Padding
 from rich.panel import Panel
+from rich.rule import Rule
 from rich.text import Text
 
 from ise_gym.errors import UserError
+from ise_gym.trajectory.conversations import Conversation, conversations
 from ise_gym.trajectory.record import Trajectory
 from ise_gym.trajectory.stats import read_all
 
@@ -46,12 +48,32 @@ def find_episode(store: str | Path, which: str) -> Trajectory:
 def print_conversation(trajectory: Trajectory, console: Console, *, full: bool = False) -> None:
     """Print every turn, call and result; nothing in a message is read as markup or passed to the terminal raw."""
     console.print(_header(trajectory))
-    steps = {step.message: step for step in trajectory.steps}
-    for position, message in enumerate(trajectory.messages):
-        console.print(_message(message, full))
-        if (step := steps.get(position)) and step.reward:
-            console.print(Text(f"  reward {step.reward:+.3f}, score {step.score:.3f}", style="magenta"))
+    main, *parts = conversations(trajectory)
+    opened: dict[str, list[Conversation]] = {}
+    for part in parts:
+        for call in part.session.get("opened_by") or ():
+            opened.setdefault(call, []).append(part)
+    for position, message in enumerate(main.messages):
+        for part in opened.pop(str(message.get("tool_call_id")), ()):
+            _print_session(part, console, full)
+        _print_turn(main, position, console, full)
     console.print(_verdict(trajectory))
+
+
+def _print_session(part: Conversation, console: Console, full: bool) -> None:
+    """Print what was delegated before the result that it gave, without its copy of what stands above."""
+    name = f"sub-session {part.session.get('key', '')}, {part.session.get('status', '')}"
+    console.print(Rule(Text(name), style="blue"))
+    for position in range(part.inherited, len(part.messages)):
+        _print_turn(part, position, console, full)
+    console.print(Rule(Text(f"end of {name}"), style="blue"))
+
+
+def _print_turn(part: Conversation, position: int, console: Console, full: bool) -> None:
+    console.print(_message(part.messages[position], full))
+    for step in part.steps:
+        if step.message == position and step.reward:
+            console.print(Text(f"  reward {step.reward:+.3f}, score {step.score:.3f}", style="magenta"))
 
 
 def _header(trajectory: Trajectory) -> Panel:

@@ -6,13 +6,15 @@
 - ``trl``: the same with reasoning kept, as TRL's trainers take it (``arguments`` stay JSON strings, so that Arrow
   can't pad them with nulls).
 - ``atif``: the Agent Trajectory Interchange Format, see `ise_gym.trajectory.atif`; read back exactly, too.
+
+What an agent delegated to itself is a record of its own that names its parent; in ATIF, an embedded trajectory.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from typing import Any
 from ise_gym.errors import UserError
 from ise_gym.trajectory.atif import to_atif
 from ise_gym.trajectory.atomic import replacing
+from ise_gym.trajectory.conversations import Conversation, delegated
 from ise_gym.trajectory.foreign import session_id
 from ise_gym.trajectory.parquet import write_parquet
 from ise_gym.trajectory.record import Trajectory
@@ -33,6 +36,9 @@ OPENAI_KEYS: Mapping[str, tuple[str, ...]] = {
     "tool": ("role", "tool_call_id", "content"),
 }
 """Role → keys of a message that the chat-completions API accepts."""
+
+TRL_KEYS = ("role", "content", "tool_calls", "tool_call_id", "name", "reasoning_content")
+"""Keys of a message that a TRL row keeps."""
 
 
 def to_isetrace(trajectory: Trajectory) -> dict[str, Any]:
@@ -66,40 +72,90 @@ def to_isetrace(trajectory: Trajectory) -> dict[str, Any]:
 
 def to_openai(trajectory: Trajectory) -> dict[str, Any]:
     """Return ``{"messages", "tools"}`` with only the keys that the chat-completions API knows."""
-    messages = [
-        {key: value for key, value in m.items() if key in OPENAI_KEYS[m["role"]]} for m in trajectory.messages
-    ]
-    return {"messages": messages, "tools": trajectory.tools}
+    return _row(trajectory, OPENAI_KEYS)
 
 
 def to_trl(trajectory: Trajectory) -> dict[str, Any]:
     """Return one row for TRL: as `to_openai`, with tool names and reasoning kept."""
-    keep = {"role", "content", "tool_calls", "tool_call_id", "name", "reasoning_content"}
-    messages = [{key: value for key, value in m.items() if key in keep} for m in trajectory.messages]
-    return {"messages": messages, "tools": trajectory.tools}
+    return _row(trajectory, dict.fromkeys(OPENAI_KEYS, TRL_KEYS))
 
 
-FORMATS: Mapping[str, Callable[[Trajectory], dict[str, Any]]] = {
-    "isetrace": to_isetrace,
-    "openai": to_openai,
-    "trl": to_trl,
-    "atif": to_atif,
+def _row(of: Trajectory | Conversation, keep: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    messages = [{key: value for key, value in m.items() if key in keep[m["role"]]} for m in of.messages]
+    return {"messages": messages, "tools": of.tools}
+
+
+def isetrace_records(trajectory: Trajectory) -> Iterator[dict[str, Any]]:
+    """Yield the episode's record, then one a sub-session, which names its episode in ``metadata.parent_session_id``.
+
+    The episode's own record holds everything already, so an import passes over those of sub-sessions.
+    """
+    record = to_isetrace(trajectory)
+    yield record
+    for part in delegated(trajectory):
+        said = [m["content"] for m in part.messages if m["role"] == "assistant" and m["content"]]
+        yield {
+            **record,
+            "session_id": session_id(part.id),
+            "status": "completed" if part.session.get("status") == "done" else "truncated",
+            "intent": str(part.session.get("task", "")),
+            "total_steps": sum(m["role"] == "assistant" for m in part.messages[part.inherited :]),
+            "enable_thinking": any(m.get("reasoning_content") for m in part.messages),
+            "messages": [m for m in part.messages if m["role"] != "system"],
+            "tools": part.tools,
+            "final_output": said[-1] if said else "",
+            "metadata": {
+                **{k: v for k, v in record["metadata"].items() if k != "ise_gym"},
+                "parent_session_id": record["session_id"],
+                "sub_session": dict(part.session),
+            },
+        }
+
+
+def openai_rows(trajectory: Trajectory) -> Iterator[dict[str, Any]]:
+    """Yield the episode's row, then one a sub-session, whose ``parent`` is the episode's id."""
+    yield to_openai(trajectory)
+    for part in delegated(trajectory):
+        yield {**_row(part, OPENAI_KEYS), "id": part.id, "parent": part.parent}
+
+
+def rows_of(trajectory: Trajectory) -> Iterator[dict[str, Any]]:
+    """Yield the TRL rows of an episode: its own, then one a sub-session that answered.
+
+    One that was cut off has no answer to learn from. A session that began with a copy of the conversation repeats it.
+    """
+    yield to_trl(trajectory)
+    for part in delegated(trajectory):
+        if part.session.get("status") != "cut":
+            yield _row(part, dict.fromkeys(OPENAI_KEYS, TRL_KEYS))
+
+
+FORMATS: Mapping[str, Callable[[Trajectory], Iterable[dict[str, Any]]]] = {
+    "isetrace": isetrace_records,
+    "openai": openai_rows,
+    "trl": rows_of,
+    "atif": lambda trajectory: (to_atif(trajectory),),
 }
 
 
 def trl_rows(trajectories: Iterable[Trajectory]) -> Iterator[dict[str, Any]]:
-    """Yield one TRL row a trajectory.
+    """Yield the TRL rows of each trajectory, see `rows_of`.
 
     For a `datasets.Dataset`: ``Dataset.from_list(list(trl_rows(…)), on_mixed_types="use_json")``.
     """
-    return map(to_trl, trajectories)
+    for trajectory in trajectories:
+        yield from rows_of(trajectory)
 
 
 @dataclass
 class Exported:
-    """What an export wrote; ``secrets`` and ``personal`` count what looks like credentials and personal data."""
+    """What an export wrote: episodes, and sub-sessions in them.
+
+    ``secrets`` and ``personal`` count what looks like credentials and personal data.
+    """
 
     episodes: int = 0
+    sessions: int = 0
     secrets: Counter[str] = field(default_factory=Counter)
     personal: Counter[str] = field(default_factory=Counter)
 
@@ -109,6 +165,7 @@ class Exported:
             if passed_only and trajectory.outcome != "passed":
                 continue
             self.episodes += 1
+            self.sessions += len(trajectory.sessions)
             self.secrets.update(scan_trajectory(trajectory))
             self.personal.update(scan_personal(trajectory))
             yield trajectory
@@ -143,7 +200,8 @@ def export_file(store: str | Path, format: str, out: str | Path, *, passed_only:
     else:
         with replacing(out) as file:
             for trajectory in trajectories:
-                file.write(dump(FORMATS[format](trajectory)))
+                for record in FORMATS[format](trajectory):
+                    file.write(dump(record))
     return counts
 
 

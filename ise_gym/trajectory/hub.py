@@ -29,7 +29,7 @@ class Prepared:
     """A folder that is ready to be uploaded.
 
     Attributes:
-        rows: split → how many episodes.
+        rows: split → how many rows; what was delegated in an episode is a row of its own.
         findings: kind → how often something looked like a credential or personal data.
     """
 

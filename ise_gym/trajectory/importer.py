@@ -113,6 +113,8 @@ def from_isetrace(record: Any, repairs: Counter[str], where: str = "record") -> 
         raise Unusable("no list of messages")
     metadata = dict_of(record.get("metadata"))
     own = metadata.get("ise_gym")
+    if "sub_session" in metadata and "parent_session_id" in metadata:
+        raise Unusable("sub-session, held by its episode's record")
     if isinstance(own, dict):
         return _own(record, metadata, own, where)
     messages = _messages(record["messages"], repairs)

@@ -32,6 +32,7 @@ ISETRACE: Mapping[str, float] = {
 """The released corpus' figures. Source: arXiv 2606.11520 (means a trajectory)."""
 
 SHAPE = ("user_turns", "messages", "tool_calls", "distinct_tools")
+DELEGATED = ("episodes", "sessions", "cut", "messages", "tool_calls", "failed_calls")
 PAIRS_SHOWN = 20
 
 
@@ -177,6 +178,8 @@ class Stats:
         self._groups: dict[str, dict[str, Counter[str]]] = {"domains": {}, "tasks": {}, "complexity": {}}
         self._recovery: Counter[str] = Counter()
         self._exit_codes = 0
+        self._delegated: Counter[str] = Counter()
+        self._delegated_tools: Counter[str] = Counter()
         self._subgoals: Counter[bool] = Counter()
         self._guard: Counter[str] = Counter()
         self._drift = DriftStats(wilson)
@@ -198,6 +201,7 @@ class Stats:
         self._score += trajectory.score
         self._subgoals.update(trajectory.subgoals.values())
         self._count_shape(trajectory)
+        self._count_delegated(trajectory)
         self._count_recoveries(recoveries(trajectory))
         self._group("domains", trajectory.domains, trajectory.outcome)
         self._group("tasks", trajectory.tasks, trajectory.outcome)
@@ -224,6 +228,19 @@ class Stats:
         self._tool_failures.update(tool for tool, ok in calls if not ok)
         self._pairs.update(combinations(used, 2))
         self._exit_codes += sum(1 for m in trajectory.messages if m.get("exit_code") is not None)
+
+    def _count_delegated(self, trajectory: Trajectory) -> None:
+        """Count sub-sessions apart: the shape is that of the user's conversation, as in corpora that have no others."""
+        self._delegated["episodes"] += bool(trajectory.sessions)
+        for session in trajectory.sessions:
+            own = session["messages"][int(session.get("inherited") or 0) :]
+            calls = calls_in(own)
+            self._delegated["sessions"] += 1
+            self._delegated["cut"] += session.get("status") == "cut"
+            self._delegated["messages"] += sum(m["role"] != "system" for m in own)
+            self._delegated["tool_calls"] += len(calls)
+            self._delegated["failed_calls"] += sum(not ok for _, ok in calls)
+            self._delegated_tools.update(tool for tool, _ in calls)
 
     def _count_recoveries(self, found: Recoveries) -> None:
         self._recovery["failed_calls"] += found.failed
@@ -270,6 +287,10 @@ class Stats:
             },
             "tool_pairs": [[a, b, count] for (a, b), count in _most(self._pairs, PAIRS_SHOWN)],
             "tool_messages_with_exit_code": self._exit_codes,
+            "delegated": {
+                **{name: self._delegated[name] for name in DELEGATED},
+                "tools": dict(sorted(self._delegated_tools.items(), key=lambda item: (-item[1], item[0]))),
+            },
             "failure_recovery": {
                 **recovery,
                 "share": recovery.get("episodes_with_recovery", 0) / n if n else None,
@@ -309,15 +330,16 @@ def read_all(path: str | Path) -> Iterator[Trajectory]:
 
 
 def tool_calls_made(trajectory: Trajectory) -> list[tuple[str, bool]]:
+    """Return (tool, succeeded) of every call in the conversation with the user, see `calls_in`."""
+    return calls_in(trajectory.messages)
+
+
+def calls_in(messages: Sequence[Mapping[str, Any]]) -> list[tuple[str, bool]]:
     """Return (tool, succeeded) of every call an assistant message makes; one without an answer did not succeed."""
-    answers = {
-        m.get("tool_call_id"): m.get("success") is not False
-        for m in trajectory.messages
-        if m["role"] == "tool"
-    }
+    answers = {m.get("tool_call_id"): m.get("success") is not False for m in messages if m["role"] == "tool"}
     return [
         (call["function"]["name"], answers.get(call["id"], False))
-        for m in trajectory.messages
+        for m in messages
         for call in m.get("tool_calls") or ()
     ]
 

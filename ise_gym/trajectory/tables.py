@@ -67,6 +67,8 @@ def outcome_table(summary: Mapping[str, Any]) -> Table:
     table.add_row("sub-goals that hold", f"{goals['held']:,}", f"of {goals['total']:,}")
     failed = recovery.get("failed_calls", 0)
     table.add_row("failed calls recovered", f"{recovery.get('recovered_calls', 0):,}", f"of {failed:,}")
+    if (inside := summary["delegated"])["sessions"]:
+        table.add_row("sub-sessions", f"{inside['sessions']:,}", f"in {inside['episodes']:,} episodes")
     for kind, count in summary["infrastructure_errors"].items():
         table.add_row(f"infrastructure: {kind}", f"{count:,}", "kept apart")
     return table

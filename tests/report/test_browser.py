@@ -115,6 +115,35 @@ def test_an_episode_is_readable_and_filters_work(tmp_path: Path, visit: Callable
     assert matching("document.getElementById('f-failed').checked = true") == 8
 
 
+def test_what_was_delegated_stands_under_its_call(tmp_path: Path, visit: Callable[..., Any]) -> None:
+    made = sample(0, turns=4)
+    inside = sample(1, words="delegated words")
+    session = {
+        "key": "main:part",
+        "task": "part",
+        "status": "done",
+        "opened_by": ["call_1"],
+        "inherited": 1,
+        "messages": inside.messages,
+        "steps": [step.model_dump() for step in inside.steps],
+    }
+    made.sessions = [session]
+    page = visit(write_report(tmp_path / "r.html", [fill(tmp_path / "s", [made, sample(2)])]))
+    assert not page.get_log("browser")
+    nested = "document.querySelectorAll('#episode .turn > details.session')"
+    assert js(page, nested + ".length") == 1
+    assert "delegated words" not in js(page, "document.getElementById('episode').innerText")
+    page.execute_script(nested + "[0].open = true")
+    text = js(page, nested + "[0].innerText")
+    assert "Sub-session main:part · 9 messages · done" in text and "done delegated words" in text
+    assert "System prompt" not in text, "what it inherited is shown once"
+    page.execute_script(
+        "document.getElementById('q').value = 'done delegated'; document.getElementById('f-deep').checked = true;"
+        "document.getElementById('filters').dispatchEvent(new Event('input'))"
+    )
+    wait(page, "document.querySelectorAll('#list li').length === 1")
+
+
 def test_keys_move_between_episodes_and_the_address_names_one(
     tmp_path: Path, visit: Callable[..., Any]
 ) -> None:

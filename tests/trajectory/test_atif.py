@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trajectory_samples import trajectory
+from trajectory_samples import delegating, trajectory
 
 from ise_gym.errors import UserError
 from ise_gym.messages import assistant, system, tool_call, tool_result, user
@@ -25,6 +25,11 @@ SCHEMA = json.loads((Path(__file__).parent / "atif_1_8.schema.json").read_text()
 
 def check(record: dict[str, Any]) -> None:
     """Valid by the schema, and by the rules that a schema can't say."""
+    parts = record.get("subagent_trajectories", ())
+    embedded = [check(part) or part["trajectory_id"] for part in parts]  # type: ignore[func-returns-value]
+    results = [r for s in record["steps"] for r in s.get("observation", {}).get("results", ())]
+    named = [ref["trajectory_id"] for r in results for ref in r.get("subagent_trajectory_ref", ())]
+    assert len(set(embedded)) == len(embedded) and set(named) == set(embedded)
     jsonschema.validate(record, SCHEMA)
     assert [step["step_id"] for step in record["steps"]] == list(range(1, len(record["steps"]) + 1))
     for step in record["steps"]:
@@ -65,6 +70,7 @@ def odd_ones() -> list[Trajectory]:
         ),
         trajectory(7, messages=[{"role": "user", "content": "u", "name": "Ada"}], steps=[]),
         trajectory(8, agent={}, messages=[user("u"), {"role": "tool", "content": "bare"}], steps=[]),
+        delegating(9, agent={"name": "m", "model": "m"}),
     ]
 
 
@@ -82,6 +88,25 @@ def test_the_models_of_harbor_accept_it(made: Trajectory) -> None:
         reason="NOT TESTED against Harbor's own models: the harbor package (Python 3.12+) is not installed",
     )
     harbor.Trajectory.model_validate(json.loads(dump(to_atif(made))))
+
+
+def test_what_was_delegated_is_embedded_and_named_by_the_result_that_it_gave() -> None:
+    record = to_atif(delegating(1))
+    first, second = record["subagent_trajectories"]
+    assert first["trajectory_id"] == f"{record['trajectory_id']}/main:count"
+    answer = record["steps"][2]["observation"]["results"][0]
+    assert answer["subagent_trajectory_ref"] == [{"trajectory_id": first["trajectory_id"]}]
+    assert [tool["function"]["name"] for tool in first["agent"]["tool_definitions"]] == ["exec"]
+    copied = [step.get("is_copied_context", False) for step in second["steps"]]
+    assert copied == [True, True, False, False]
+
+
+def test_another_programs_sub_agents_are_counted_as_left_out() -> None:
+    record = to_atif(delegating(1))
+    del record["extra"]["ise_gym"]
+    repairs: Counter[str] = Counter()
+    assert from_atif(record, repairs).sessions == []
+    assert repairs["sub-agent's trajectory left out"] == 2
 
 
 def test_what_consumers_look_for_is_where_they_look() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trajectory_samples import SCHEMA, trajectory
+from trajectory_samples import SCHEMA, delegating, trajectory
 
 from ise_gym.errors import UserError
 from ise_gym.trajectory.export import export_file, to_isetrace, to_openai, to_trl, trl_rows
@@ -49,6 +49,44 @@ def test_isetrace_has_the_released_keys_and_no_system_message() -> None:
     assert tool["success"] is False and isinstance(
         record["messages"][1]["tool_calls"][0]["function"]["arguments"], str
     )
+
+
+def exported(tmp_path: Path, format: str) -> list[dict[str, Any]]:
+    with TrajectoryStore(tmp_path / "s") as store:
+        store.append(delegating(1))
+        store.append(trajectory(2))
+    counts = export_file(tmp_path / "s", format, tmp_path / "out.jsonl")
+    assert (counts.episodes, counts.sessions) == (2, 2)
+    return [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().split("\n") if line]
+
+
+def test_isetrace_gives_sub_sessions_records_that_name_their_parent(tmp_path: Path) -> None:
+    main, first, second, other = exported(tmp_path, "isetrace")
+    assert list(first) == ISETRACE_KEYS.split()
+    assert len({r["session_id"] for r in (main, first, second, other)}) == 4
+    assert {r["metadata"].get("parent_session_id") for r in (first, second)} == {main["session_id"]}
+    assert (first["intent"], first["final_output"], first["total_steps"]) == (
+        "count",
+        "There is no b.csv.",
+        2,
+    )
+    assert (first["status"], second["status"], second["total_steps"]) == ("completed", "truncated", 1)
+    assert first["messages"] == delegating(1).sessions[0]["messages"][1:]
+    counts = import_isetrace([tmp_path / "out.jsonl"], tmp_path / "back")
+    assert counts.skipped == Counter({"sub-session, held by its episode's record": 2})
+    assert list(read_trajectories(tmp_path / "back")) == [delegating(1), trajectory(2)]
+
+
+def test_openai_and_trl_give_sub_sessions_rows_of_their_own(tmp_path: Path) -> None:
+    plain = exported(tmp_path, "openai")
+    made = delegating(1)
+    assert [row.get("parent") for row in plain] == [None, made.episode_id, made.episode_id, None]
+    assert plain[1]["id"] == f"{made.episode_id}/main:count"
+    assert [tool["function"]["name"] for tool in plain[1]["tools"]] == ["exec"]
+    assert {k for m in plain[1]["messages"] for k in m} == {"role", "content", "tool_calls", "tool_call_id"}
+    rows = list(trl_rows([made]))
+    assert [row["messages"][0]["content"] for row in rows] == ["You help.", "You are a sub-agent."]
+    assert rows[1]["messages"][3]["name"] == "exec" and "success" not in rows[1]["messages"][3]
 
 
 def test_openai_and_trl_keep_what_their_readers_know() -> None:

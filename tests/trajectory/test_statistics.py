@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 from scipy.stats import binomtest
-from trajectory_samples import trajectory
+from trajectory_samples import delegating, trajectory
 
 from ise_gym.messages import assistant, tool_call, tool_result, user
 from ise_gym.trajectory import tables
@@ -50,6 +50,24 @@ def episode(*parts: Any, rewards: dict[int, float] | None = None) -> Recoveries:
             messages.append(tool_result(call["id"], tool, "", success=ok))
     steps = [Step(message=at, reward=r) for at, r in (rewards or {}).items()]
     return recoveries(trajectory(0, messages=messages, steps=steps))
+
+
+def test_what_was_delegated_is_counted_apart() -> None:
+    stats = Stats()
+    stats.add(delegating(1))
+    stats.add(trajectory(2))
+    summary = stats.summary()
+    assert summary["shape"]["tool_calls"]["mean"] == (2 + 3) / 2
+    assert summary["tools"]["sessions_spawn"] == {"trajectories": 1, "share": 0.5, "calls": 2, "failed": 1}
+    assert summary["delegated"] == {
+        "episodes": 1,
+        "sessions": 2,
+        "cut": 1,
+        "messages": 4 + 2,
+        "tool_calls": 1,
+        "failed_calls": 1,
+        "tools": {"exec": 1},
+    }
 
 
 def test_a_recovery_is_a_later_success_of_the_same_tool_in_the_same_turn() -> None:

@@ -72,3 +72,53 @@ def trajectory(number: int = 0, outcome: Outcome = "passed", **changes: Any) -> 
         "timings": Timings(total_s=1.5),
     }
     return Trajectory.model_validate({**value, **changes})
+
+
+def delegating(number: int = 0, **changes: Any) -> Trajectory:
+    """An episode that delegated twice: once with an empty context, once with a copy of its own that was cut off."""
+    spawn = {**SCHEMA, "function": {**SCHEMA["function"], "name": "sessions_spawn"}}  # type: ignore[dict-item]
+    opened = assistant("", [tool_call("sessions_spawn", {"task": "count"}, "call_1")])
+    begun = [system("You help."), user("Count, please."), opened]
+    inside: list[Any] = [
+        system("You are a sub-agent."),
+        user("[Task from session main]\ncount"),
+        assistant("", [tool_call("exec", {"command": "wc -l b.csv"}, "count_call_1")]),
+        tool_result("count_call_1", "exec", "wc: b.csv: no such file", success=False, exit_code=1),
+        assistant("There is no b.csv."),
+    ]
+    session = {
+        "key": "main:count",
+        "label": "count",
+        "task": "count",
+        "context": "isolated",
+        "sandbox": "inherit",
+        "cleanup": "keep",
+        "status": "done",
+        "opened_by": ["call_1"],
+        "inherited": 0,
+        "messages": inside,
+        "steps": [
+            Step(message=2, reward=0.0, error="exec").model_dump(),
+            Step(message=4, reward=0.5, score=0.5, digest="e" * 64).model_dump(),
+        ],
+    }
+    copied: list[Any] = [*begun[:2], user("[Task from session main]\ncount again"), assistant("Let me see.")]
+    cut = {
+        **session,
+        "key": "main:again",
+        "context": "fork",
+        "status": "cut",
+        "opened_by": ["call_2"],
+        "inherited": 2,
+        "messages": copied,
+        "steps": [Step(message=3, reward=0.0).model_dump()],
+    }
+    messages: list[Any] = [
+        *begun,
+        tool_result("call_1", "sessions_spawn", "There is no b.csv.", success=True),
+        assistant("", [tool_call("sessions_spawn", {"task": "count again", "context": "fork"}, "call_2")]),
+        tool_result("call_2", "sessions_spawn", "cut off", success=False),
+    ]
+    steps = [Step(message=2, reward=0.0, score=0.5), Step(message=4, reward=0.0, score=0.5)]
+    fields = {"messages": messages, "steps": steps, "tools": [SCHEMA, spawn], "sessions": [session, cut]}
+    return trajectory(number, "truncated", **{**fields, **changes})

@@ -57,7 +57,7 @@
       if (q && !words[n].includes(q)) {
         if (!deep) continue;
         if (!deepWords.has(n)) {
-          deepWords.set(n, JSON.stringify((await unpack(n)).messages).toLowerCase());
+          deepWords.set(n, JSON.stringify(await unpack(n).then((d) => [d.messages, d.sessions.map((s) => s.messages)])).toLowerCase());
           unpacked.delete(n);
           if (run !== filterRun) return;
         }
@@ -121,7 +121,7 @@
     const box = el("div");
     const guard = data.user.guard || {};
     add(box,
-      add(el("div", "ep-head"), el("h3", "", line.who || line.id), line.drift ? el("span", "badge warn", "role drift × " + line.drift) : null, el("span", "badge", "score " + line.score.toFixed(3)), el("span", "badge " + line.outcome, line.outcome.replace("_", " "))),
+      add(el("div", "ep-head"), el("h3", "", line.who || line.id), line.drift ? el("span", "badge warn", "role drift × " + line.drift) : null, line.sessions ? el("span", "badge", "sub-sessions " + line.sessions) : null, el("span", "badge", "score " + line.score.toFixed(3)), el("span", "badge " + line.outcome, line.outcome.replace("_", " "))),
       el("div", "ep-sub", [p.industry, p.experience_level, p.communication_style].filter(Boolean).join(" · ")),
       el("div", "ep-sub", [line.id, line.complexity, line.domains.join(", "), line.tasks.join(", ")].filter(Boolean).join(" · ")));
     if (data.intent) box.append(el("div", "intent", data.intent));
@@ -136,20 +136,34 @@
     return box;
   }
 
-  function turns(data) {
+  function turns(data, first = 0) {
     const box = el("div", "turns");
+    const opened = new Map();
+    for (const s of data.sessions || []) for (const id of s.opened_by || []) opened.set(id, [...(opened.get(id) || []), s]);
     const answers = new Map();
     for (const m of data.messages) if (m.role === "tool") answers.set(m.tool_call_id, m);
     const shown = new Set();
     data.messages.forEach((m, position) => {
+      if (position < first) return;
       if (m.role === "tool") {
         if (!shown.has(m.tool_call_id)) box.append(add(el("div", "turn tool"), call({ function: { name: m.name || "?", arguments: "" } }, m)));
         return;
       }
       for (const c of m.tool_calls || []) if (answers.has(c.id)) shown.add(c.id);
-      box.append(turn(m, position, data.steps[position], answers));
+      const node = turn(m, position, data.steps[position], answers);
+      for (const c of m.tool_calls || []) for (const s of opened.get(c.id) || []) node.append(session(s));
+      box.append(node);
     });
     return box;
+  }
+
+  // what was delegated, under the call that opened it; a copy of the conversation at its start is not shown again
+  function session(s) {
+    const name = "Sub-session " + s.key + " · " + s.messages.length + " messages · " + s.status;
+    const node = fold(name, turns(s, s.inherited || 0));
+    node.classList.add("session");
+    if (s.inherited) node.append(el("div", "muted", "begins with a copy of the conversation so far (" + s.inherited + " messages)"));
+    return node;
   }
 
   function turn(m, position, step, answers) {
@@ -216,7 +230,7 @@
     open(order[next], true);
   }
   function nextFailure() {
-    const all = [...$("episode").querySelectorAll(".call.failed")];
+    const all = [...$("episode").querySelectorAll(".call.failed")].filter((node) => node.getClientRects().length);
     const next = all.find((node) => node.getBoundingClientRect().top > 90) || all[0];
     if (next) next.scrollIntoView({ block: "start" });
   }
