@@ -231,11 +231,13 @@ class ISEEnv(gym.Env[Observation, Message]):
     def describe(self) -> dict[str, Any]:
         """Return what goes into a trajectory's ``env`` field."""
         workspace = self._live_workspace()
+        template = getattr(workspace, "template", None)
         return {
             "id": "ISE-OS-v0",
             "ise_gym": ise_gym.__version__,
             "backend": workspace.capabilities().backend,
             "limits": {name: getattr(self._limits, name) for name in self._limits.__dataclass_fields__},
+            **({} if template is None else {"template": template.identity()}),
         }
 
     # -- inside ----------------------------------------------------------------------------------

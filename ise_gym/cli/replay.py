@@ -33,6 +33,9 @@ def replay(
     backend: Annotated[
         str, typer.Option(help="Workspace backend.", show_default="the one that the record names")
     ] = "",
+    template: Annotated[
+        str, typer.Option(help="The folder that episodes with a template started from.", show_default="none")
+    ] = "",
     exact: Annotated[
         bool,
         typer.Option("--exact", help="Apply no rule for clocks, process ids, …: only equal bytes are equal."),
@@ -70,7 +73,7 @@ def replay(
             episode=episode,
             workers=workers,
             limit=limit,
-            options=Options(backend=backend, exact=exact),
+            options=Options(backend=backend, exact=exact, template=template),
             on_result=advance,
         )
     if as_json:

@@ -93,8 +93,8 @@ class Replayed:
 
     Attributes:
         status: ``identical`` (byte for byte); ``equal by rule`` (but for what ``rules`` name, see
-            `ise_gym.rollout.normalise`); ``diverged``; ``not replayable`` (its scenario can't be rebuilt); ``broken``
-            (the sandbox failed).
+            `ise_gym.rollout.normalise`); ``diverged``; ``not replayable`` (its scenario can't be rebuilt, or the
+            template that it started from is not given); ``broken`` (the sandbox failed).
         calls, digests: how many were compared and agreed.
         reason: why not, for the last two.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import islice
@@ -11,9 +11,10 @@ from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
-from ise_gym.errors import WorkspaceError
+from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.rollout.replay import (
     BROKEN,
+    REFUSED,
     STATUSES,
     Rebuild,
     Replayed,
@@ -25,6 +26,7 @@ from ise_gym.trajectory.conversation import find_episode
 from ise_gym.trajectory.record import Trajectory, to_line
 from ise_gym.trajectory.store import parse_line, raw_records
 from ise_gym.workspace import Workspace, open_workspace
+from ise_gym.workspace.template import Template, read_template
 
 _AHEAD = 3
 """Records handed out per worker before one has to come back."""
@@ -32,10 +34,11 @@ _AHEAD = 3
 
 @dataclass(frozen=True)
 class Options:
-    """How to replay; see `replay_store`."""
+    """How to replay; see `replay_store`. ``template``: the folder that episodes with a template started from."""
 
     backend: str = ""
     exact: bool = False
+    template: str = ""
     rebuild: Rebuild = catalog_scenario
 
 
@@ -92,7 +95,8 @@ def replay_store(
         episode: only this one: its id, an id's beginning, or its number from 1.
         workers: processes, each with a workspace of its own.
         limit: only the first so many.
-        options: backend ("" takes each record's own), exactness, and how scenarios are rebuilt (must pickle).
+        options: backend ("" takes each record's own), exactness, template, and how scenarios are rebuilt (must
+            pickle). A record that names a template is replayed from that very one or not at all.
         on_result: called in this process after each episode.
 
     Raises:
@@ -161,23 +165,48 @@ class _Player:
         self._options = options
         self._kind: Any = None
         self._workspace: Workspace | None = None
+        self._given: Template | None = None
 
     def play(self, line: bytes) -> Replayed:
         """Replay one record; a sandbox that breaks is replaced once."""
         trajectory = parse_line(line, "a stored record")
         options, problem = self._options, ""
+        try:
+            template = self._template_of(trajectory)
+        except UserError as error:
+            return Replayed(trajectory.episode_id, REFUSED, reason=str(error))
         for _ in range(2):
             try:
-                box = self._fitting(trajectory)
+                box = self._fitting(trajectory, template)
                 return replay(trajectory, box, rebuild=options.rebuild, exact=options.exact)
             except WorkspaceError as error:
                 problem = str(error)
                 self.close()
         return Replayed(trajectory.episode_id, BROKEN, reason=f"the sandbox failed twice: {problem}")
 
-    def _fitting(self, trajectory: Trajectory) -> Workspace:
+    def _template_of(self, trajectory: Trajectory) -> str | None:
+        """Return the folder that an episode starts from.
+
+        Raises:
+            UserError: it is not given, or is another one.
+        """
+        named = trajectory.env.get("template")
+        if not isinstance(named, Mapping):
+            return None
+        what = (
+            f"it started from the template '{named.get('name')}' (SHA-256 {str(named.get('sha256'))[:12]}…)"
+        )
+        if not self._options.template:
+            raise UserError(f"{what}: give that folder with --template")
+        if self._given is None:
+            self._given = read_template(self._options.template)
+        if self._given.digest != named.get("sha256"):
+            raise UserError(f"{what}, and {self._options.template} is another ({self._given.digest[:12]}…)")
+        return self._given.path
+
+    def _fitting(self, trajectory: Trajectory, template: str | None) -> Workspace:
         backend = self._options.backend or str(trajectory.env.get("backend") or "auto")
-        kind = (backend, limits_of(trajectory))
+        kind = (backend, limits_of(trajectory), template)
         if self._workspace is None or kind != self._kind:
             self.close()
             self._workspace, self._kind = open_workspace(*kind), kind

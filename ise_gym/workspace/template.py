@@ -7,11 +7,13 @@ one file system, and shows sockets and devices that a box has no business with; 
 
 from __future__ import annotations
 
+import json
 import mmap
 import os
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
@@ -43,6 +45,23 @@ class Template:
     def megabytes(self) -> int:
         """Room that a copy needs, in MB, rounded up."""
         return -(-self.size_bytes >> 20) + 1
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of what episodes find in it: names, kinds, modes and contents, not times or owners.
+
+        Reads every file, once for each `Template`.
+
+        Raises:
+            UserError: something in it can't be read.
+        """
+        tree, _ = template_tree(self)
+        found = sorted([e.path, e.kind, e.mode, e.stable or e.value] for e in tree.entries)
+        return sha256(json.dumps(found).encode()).hexdigest()
+
+    def identity(self) -> dict[str, str]:
+        """Return what a trajectory keeps of it: the folder's name, not where it lies, and `digest`."""
+        return {"name": Path(self.path).name, "sha256": self.digest}
 
 
 def read_template(path: str | os.PathLike[str]) -> Template:

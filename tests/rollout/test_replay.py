@@ -77,6 +77,49 @@ def test_one_episode_can_be_chosen(store: Path, played: list[Trajectory]) -> Non
         replay_store(store, episode="nope")
 
 
+def made_again(trajectory: Trajectory) -> Scenario:
+    return make_scenario()
+
+
+def test_an_episode_from_a_template_replays_from_that_template_only(tmp_path: Path) -> None:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    (folder / "stock.txt").write_text("7 kettles\n")
+    env = gymnasium.make("ISE-OS-v0", template=str(folder))
+    try:
+        made = play_episode(env, make_agent("expert"), make_scenario(), 3)
+    except UserError as problem:
+        pytest.skip(f"no sandbox on this machine: {problem}")
+    finally:
+        env.close()
+    digest = made.env["template"]["sha256"]
+    assert made.env["template"] == {"name": "shop", "sha256": digest} and len(digest) == 64
+    with TrajectoryStore(tmp_path / "run") as store:
+        store.append(made)
+
+    def replayed(template: str) -> Summary:
+        options = Options(rebuild=made_again, template=template)
+        return replay_store(tmp_path / "run", workers=1, options=options)
+
+    same = replayed(str(folder))
+    assert same.ok and same.statuses["identical"] == 1 and same.digests == len(made.steps)
+    (without,) = replayed("").failed
+    assert without.status == "not replayable"
+    assert without.reason == (
+        f"it started from the template 'shop' (SHA-256 {digest[:12]}…): give that folder with --template"
+    )
+    (folder / "stock.txt").write_text("8 kettles\n")
+    (changed,) = replayed(str(folder)).failed
+    assert changed.status == "not replayable" and "is another" in changed.reason
+
+
+def test_a_record_without_a_template_takes_none(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a").write_text("a")
+    options = Options(template=str(tmp_path / "other"))
+    assert replay_store(store, episode="1", options=options).ok
+
+
 def test_one_changed_byte_is_named_at_its_step(played: list[Trajectory], box: Workspace) -> None:
     for place in (0, -1):
         forged = played[0].model_copy(deep=True)
