@@ -1,7 +1,7 @@
 """A task's mock services as processes of their own: slower than in this process, and the same code path as upstream's.
 
-Every service gets a port that was free, is believed ready only when its own process listens there and its health
-check answers 200, and is known to be dead when it is: a stale server on a fixed port or a service that died half-way
+Every service gets a port that was free, is believed ready only when its own process listens there and the route of its
+health check answers, and is known to be dead when it is: a stale server on a fixed port or a service that died half-way
 can't pass for a working one. Clients still use the task's own port numbers; the router sends them on.
 """
 
@@ -28,6 +28,8 @@ from eval.claweval.services import ServiceError, ServiceLike
 
 READY_S = 30.0
 """Seconds that a service has to get ready on a machine with a core to spare; more in step with the load."""
+_READY = frozenset({"200", "422"})
+"""What a service that is ready answers: some checks post nothing to a route that wants a body, which it refuses."""
 _POLL_S = 0.05
 _PR_SET_PDEATHSIG = 1
 _PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
@@ -102,7 +104,7 @@ class SubprocessServices:
                 )
             if _listens(process.pid, port):
                 status = self._health(service, port)
-                if status == "200":
+                if status in _READY:
                     self._route(service, port)
                     return
             time.sleep(_POLL_S)

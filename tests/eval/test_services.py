@@ -31,6 +31,12 @@ def test_a_process_is_reached_under_the_tasks_port_whoever_sits_there(router: Ro
             assert [call["endpoint"] for call in found["calls"]] == ["/pad/list"]
 
 
+def test_a_check_that_its_route_refuses_finds_the_service_ready(router: Router) -> None:
+    asks_without_a_body = pad(health_check="http://localhost:19301/pad/add", health_check_method="POST")
+    with SubprocessServices([asks_without_a_body], SUITE, router):
+        assert [call["endpoint"] for call in httpx.get(AUDIT).json()["calls"]] == ["/pad/add"]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
