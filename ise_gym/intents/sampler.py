@@ -151,7 +151,8 @@ class Sampler:
     def _task_count(self, complexity: Complexity, rng: random.Random) -> int:
         """Draw a number of tasks, fewer rather than more: the length comes from what is asked about each."""
         least, most = self._task_range(complexity)
-        return min(rng.randint(least, most), rng.randint(least, most))
+        count = min(rng.randint(least, most), rng.randint(least, most))
+        return min(count, rng.randint(least, most)) if least < most else count
 
     def _falls_short(self, chosen: Sequence[TaskSpec], complexity: Complexity) -> bool:
         """Tell whether another task is allowed, and needed for a conversation of the least length."""
