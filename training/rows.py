@@ -8,6 +8,7 @@ user turn that does not fit is dropped and counted.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -68,17 +69,30 @@ def problem_of(messages: Sequence[Mapping[str, Any]]) -> tuple[Reason, str] | No
             return "broken", f"message {index} has the unknown role {role!r}"
         if not isinstance(message.get("content"), str):
             return "broken", f"message {index} ({role}) has no text content"
+        if not _encodable(message):
+            return "broken", f"message {index} ({role}) holds half a surrogate pair, which is no Unicode text"
         if role == "assistant":
             for call in message.get("tool_calls") or ():
                 function = call.get("function") if isinstance(call, Mapping) else None
-                if not isinstance(function, Mapping) or not {"name", "arguments"} <= function.keys():
-                    return "broken", f"message {index} holds a tool call without name or arguments"
+                if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+                    return "broken", f"message {index} holds a tool call without a name"
+                if not isinstance(function.get("arguments"), str | Mapping):
+                    return "broken", f"message {index} holds a tool call without arguments"
                 open_calls.add(str(call.get("id", "")))
         elif role == "tool" and str(message.get("tool_call_id", "")) not in open_calls:
             return "broken", f"message {index} answers no tool call"
     if not any(message["role"] == "assistant" for message in messages):
         return "empty", "no assistant message"
     return None
+
+
+def _encodable(message: Mapping[str, Any]) -> bool:
+    """Whether a tokenizer can read it; some model's output can hold what UTF-8 can't."""
+    try:
+        json.dumps(message, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def rows_of(

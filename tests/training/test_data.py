@@ -21,6 +21,10 @@ def said(tokenizer: Any, labels: list[int]) -> str:
     return str(tokenizer.decode([label for label in labels if label != IGNORED]))
 
 
+def _call(name: Any, arguments: Any) -> Any:
+    return {"id": "call_1", "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
 def long_talk(turns: int) -> list[Any]:
     messages: list[Any] = [system(SYSTEM)]
     for turn in range(turns):
@@ -47,6 +51,9 @@ def test_broken_empty_overlong_and_unlearnable_rows_are_counted_and_named(
                 "orphan", [user("hi"), tool_result("call_9", "exec", "?", success=True), assistant("hm")]
             ),
             episode("nulls", [user("hi"), {"role": "assistant", "content": None}]),
+            episode("half-a-pair", [user("hi"), assistant("fine \ud83d")]),
+            episode("nameless", [user("hi"), assistant("", [_call(None, "{}")])]),
+            episode("wordless", [user("hi"), assistant("", [_call("exec", 5)])]),
             episode("giant", [system(SYSTEM), user("hi"), assistant("long " * 3000)]),
             episode("all-masked", failing),
             episode("failed", conversation(2), outcome="failed"),
@@ -59,11 +66,11 @@ def test_broken_empty_overlong_and_unlearnable_rows_are_counted_and_named(
         DataConfig(store=str(store), max_length=4000, mask_failed_calls=True), tiny_tokenizer
     )
     report = data.report
-    assert report.episodes == 12
+    assert report.episodes == 15
     assert report.used == 1
     counts = {reason: len(names) for reason, names in report.left_out.items()}
     assert counts == {
-        "broken": 4,
+        "broken": 7,
         "empty": 2,
         "over-long": 1,
         "nothing to learn": 1,
@@ -72,7 +79,19 @@ def test_broken_empty_overlong_and_unlearnable_rows_are_counted_and_named(
         "recorded twice": 1,
     }
     text = "\n".join(report.lines())
-    for name in ("orphan", "nulls", "speechless", "giant", "all-masked", "failed", "held-out", "line 11"):
+    for name in (
+        "orphan",
+        "nulls",
+        "half-a-pair",
+        "nameless",
+        "wordless",
+        "speechless",
+        "giant",
+        "all-masked",
+        "failed",
+        "held-out",
+        "line 14",
+    ):
         assert name in text or name in str(report.left_out)
     assert report.as_json()["left_out"]["over-long"]["count"] == 1
     assert report.learned_tokens == sum(row.learned for row in data.rows)
