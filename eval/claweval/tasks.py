@@ -23,6 +23,8 @@ from ise_gym.errors import UserError, nearest
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The C loader reads the same, ten times as fast."""
 
+_LIVE = "liveclaw_500"
+"""The package of Claw-Eval-Live, which grew out of this benchmark."""
 SPLITS = {"T": "general", "C": "multi-turn", "M": "multimodal"}
 """First letter of a task's folder → what the benchmark calls it. Its own tags and filters select otherwise."""
 
@@ -157,6 +159,11 @@ def open_checkout(path: str | Path) -> Checkout:
         UserError: it is not; says what is missing.
     """
     root = Path(path).expanduser().resolve()
+    if (root / "src" / _LIVE).is_dir():
+        raise UserError(
+            f"{path} is a checkout of Claw-Eval-Live. Its tasks are laid out like Claw-Eval's, but their graders "
+            f"need its own package, {_LIVE}, and score in another way (completion alone); only Claw-Eval is played."
+        )
     missing = [part for part in ("src/claw_eval", "tasks") if not (root / part).is_dir()]
     if missing:
         raise UserError(
@@ -190,12 +197,16 @@ def load_tasks(root: Path) -> list[ClawTask]:
     """Read every task folder of a checkout, by id.
 
     Raises:
-        UserError: a task.yaml that can't be read: names file and field.
+        UserError: a task.yaml that can't be read, naming file and field, or a folder without a grader.
     """
     folders = sorted(p.parent for p in (root / "tasks").glob("*/task.yaml"))
     if not folders:
         raise UserError(f"{root / 'tasks'}: holds no task folders.")
-    return [ClawTask(folder, _read(folder / "task.yaml")) for folder in folders]
+    tasks = [ClawTask(folder, _read(folder / "task.yaml")) for folder in folders]
+    for folder in folders:
+        if not (folder / "grader.py").is_file():
+            raise UserError(f"{folder}: has a task.yaml but no grader.py; a task of Claw-Eval has both.")
+    return tasks
 
 
 def _read(file: Path) -> TaskFile:
