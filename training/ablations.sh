@@ -3,7 +3,12 @@
 # Every run is judged on the same held-out suite and compared pairwise; whatever it shows is printed.
 #
 #   training/ablations.sh [FOLDER]      in an environment with ise_gym[train] installed (default: runs/ablations);
-#                                       about half an hour on 2 CPU cores; a second run resumes
+#                                       about half an hour on 2 idle CPU cores; a second run resumes
+#
+# PARTS    "seeds": the demo's lessons on three seeds. "turns": lessons of two user turns, whole, only the first turn,
+#          a quarter and a twentieth of them. Default: both
+# LESSONS  lessons of one request (default 720). PAIRS  lessons of two (default 480). TASKS  of the two-turn suite (48)
+# TRAIN    further key=value of every training run, e.g. "train.epochs=8"
 set -euo pipefail
 cd "$(dirname "$0")/.."
 runs=${1:-runs/ablations}
@@ -12,32 +17,44 @@ mkdir -p "$runs"
 export HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
 export PYTHONWARNINGS=ignore::FutureWarning,ignore::UserWarning:peft
 
-lessons() { # SEED: the demo's lessons, drawn with another seed
-  ise intents generate --count "${LESSONS:-720}" --seed "$(($1 * 1000 + 1))" --split train --tier easy --tasks-per-intent 1 \
-    --domains file-io,code-runtime,source-chain,agent-memory,automation-flow,intelligence-core --out "$runs/lessons-intents-$1"
-  ise rollout --intents "$runs/lessons-intents-$1/intents.jsonl" --agent expert --user scripted --out "$runs/lessons-$1"
+train() { # NAME STORE SEED [key=value …]
+  # shellcheck disable=SC2086  # TRAIN is a list of words
+  python -m training.sft --config training/recipes/tiny_cpu.yaml data.store="$runs/$2" output="$runs/model-$1" \
+    train.seed="$3" resume=true ${TRAIN:-} "${@:4}"
 }
-train() { # NAME SEED [key=value …]
-  python -m training.sft --config training/recipes/tiny_cpu.yaml data.store="$runs/lessons-$2" output="$runs/model-$1" \
-    train.seed="$2" resume=true "${@:3}"
-}
-judge() { # NAME SEED
-  OMP_NUM_THREADS=1 python -m eval run --suite demo-easy --agent "transformers:$runs/model-$1" \
-    --trained-on "$runs/lessons-$2" --out "$runs/eval-$1"
+judge() { # NAME STORE SUITE
+  OMP_NUM_THREADS=1 python -m eval run --suite "$3" --agent "transformers:$runs/model-$1" --trained-on "$runs/$2" \
+    --out "$runs/eval-$1"
 }
 
-OMP_NUM_THREADS=1 python -m eval run --suite demo-easy --agent "transformers:$base" --out "$runs/eval-before"
-for seed in 0 1 2; do
-  lessons "$seed"
-  train "seed-$seed" "$seed"
-  judge "seed-$seed" "$seed"
-done
-train single-turn 0 data.single_user_turn=true && judge single-turn 0
-for share in 0.05 0.25; do
-  train "share-$share" 0 data.fraction="$share" && judge "share-$share" 0
-done
+seeds() {
+  for seed in 0 1 2; do
+    ise intents generate --count "${LESSONS:-720}" --seed "$((seed * 1000 + 1))" --split train --tier easy \
+      --tasks-per-intent 1 --domains file-io,code-runtime,source-chain,agent-memory,automation-flow,intelligence-core \
+      --out "$runs/lessons-intents-$seed"
+    ise rollout --intents "$runs/lessons-intents-$seed/intents.jsonl" --agent expert --user scripted \
+      --out "$runs/lessons-$seed"
+    train "seed-$seed" "lessons-$seed" "$seed"
+    judge "seed-$seed" "lessons-$seed" demo-easy
+  done
+  OMP_NUM_THREADS=1 python -m eval run --suite demo-easy --agent "transformers:$base" --out "$runs/eval-before"
+  echo && echo "Three seeds, each against the model before"
+  python -m eval compare "$runs/eval-before" "$runs"/eval-seed-{0,1,2}
+}
 
-echo && echo "Three seeds, each against the model before"
-python -m eval compare "$runs/eval-before" "$runs"/eval-seed-{0,1,2}
-echo && echo "Against all lessons of seed 0: the first user turn only, a quarter of the lessons, a twentieth"
-python -m eval compare "$runs/eval-seed-0" "$runs"/eval-{single-turn,share-0.25,share-0.05}
+turns() {
+  [ -e "$runs/two-turns.yaml" ] || python -m training.two_turns suite "$runs/two-turns.yaml" --count "${TASKS:-48}"
+  python -m training.two_turns lessons "$runs/pairs-intents" --count "${PAIRS:-480}"
+  ise rollout --intents "$runs/pairs-intents/intents.jsonl" --agent expert --user scripted --out "$runs/pairs"
+  train pairs pairs 0
+  train pairs-first-turn pairs 0 data.single_user_turn=true
+  train pairs-0.25 pairs 0 data.fraction=0.25
+  train pairs-0.05 pairs 0 data.fraction=0.05
+  for name in pairs pairs-first-turn pairs-0.25 pairs-0.05; do
+    judge "$name" pairs "$runs/two-turns.yaml"
+  done
+  echo && echo "Against all lessons of two user turns: the first user turn only, a quarter of the lessons, a twentieth"
+  python -m eval compare "$runs/eval-pairs" "$runs"/eval-pairs-{first-turn,0.25,0.05}
+}
+
+for part in ${PARTS:-seeds turns}; do "$part"; done

@@ -204,17 +204,29 @@ def _apply(values: dict[str, Any], override: str) -> None:
     except yaml.YAMLError as error:
         raise UserError(f"the value of override {override!r} is not valid YAML") from error
     *sections, last = key.split(".")
-    target = values
+    target: Any = values
     for section in sections:
-        inner = target.setdefault(section, {})
-        if inner is None:
-            inner = target[section] = {}
-        if not isinstance(inner, dict):
-            raise UserError(f"override {override!r}: {section!r} is a value, not a section")
-        target = inner
+        target = _inner(target, section, override)
+    if not isinstance(target, dict):
+        raise UserError(f"override {override!r}: {sections[-1]!r} is a list; name one of its items by number")
     if not sections and last in _SHORTHAND and not isinstance(value, dict):
         target, last = target.setdefault(last, {}), _SHORTHAND[last]
     target[last] = value
+
+
+def _inner(target: Any, section: str, override: str) -> Any:
+    """Return a section of a mapping, made where the file leaves it out, or an item of a list by its number."""
+    if isinstance(target, list):
+        if not section.isdecimal() or int(section) >= len(target):
+            raise UserError(f"override {override!r}: {section!r} is no item of a list of {len(target)}")
+        inner = target[int(section)]
+    else:
+        inner = target.setdefault(section, {})
+        if inner is None:
+            inner = target[section] = {}
+    if not isinstance(inner, dict | list):
+        raise UserError(f"override {override!r}: {section!r} is a value, not a section")
+    return inner
 
 
 def _explain(error: ValidationError, kind: type[Section]) -> Iterator[str]:

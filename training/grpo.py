@@ -42,7 +42,7 @@ class Curriculum:
         """Return one name a group, ``groups`` of them a step."""
         for number, stage in enumerate(self._stages):
             for at in range(stage.steps * self._groups):
-                yield f"{number}:{stage.first_seed + (at % stage.repeat if stage.repeat else at)}"
+                yield f"{number}:{stage.seed_at(at)}"
 
     def scenario(self, name: str) -> Scenario:
         """Return a scenario by its name."""
@@ -110,7 +110,7 @@ def run(config: GrpoConfig, *, quiet: bool = False) -> RunCard:
     arguments = GRPOConfig(
         output_dir=str(output / "checkpoints"),
         learning_rate=settings.learning_rate,
-        max_steps=len(names) // rollout.groups,
+        max_steps=len(names) // rollout.groups * settings.iterations,
         per_device_train_batch_size=settings.batch_size,
         gradient_accumulation_steps=rollout.group * rollout.groups // settings.batch_size,
         num_generations=rollout.group,
@@ -139,7 +139,7 @@ def run(config: GrpoConfig, *, quiet: bool = False) -> RunCard:
         nonlocal player
         plain = trainer.accelerator.unwrap_model(trainer.model)
         if player is None:
-            player = _player(config, tokenizer, plain)
+            player = make_player(config, tokenizer, plain)
         asked = [prompt[-1]["content"] for prompt in prompts]
         scenarios = [curriculum.scenario(name) for name in asked[:: rollout.group]]
         was_training = plain.training
@@ -191,11 +191,13 @@ def verified_share(completions: Any, verified: Sequence[float], **_: Any) -> lis
 
 
 def rewards_of(history: Sequence[dict[str, Any]]) -> list[tuple[int, float]]:
-    """Return (step, mean reward) as logged."""
-    return [(int(entry["step"]), float(entry["reward"])) for entry in history if "reward" in entry]
+    """Return (batch of episodes, counted from 1; its mean reward). Further passes over a batch log no reward."""
+    means = (float(entry["reward"]) for entry in history if "reward" in entry)
+    return list(enumerate(means, start=1))
 
 
-def _player(config: GrpoConfig, tokenizer: Any, model: Any) -> GroupPlayer:
+def make_player(config: GrpoConfig, tokenizer: Any, model: Any) -> GroupPlayer:
+    """Return what plays episodes as the recipe's ``rollout`` section says; close it after use."""
     rollout = config.rollout
     generator = BatchGenerator(
         model,

@@ -14,10 +14,11 @@ class Stage(Section):
     """A part of the curriculum: scenarios of one kind, for so many steps.
 
     Attributes:
-        steps: optimiser steps.
+        steps: batches of ``rollout.groups`` scenarios; each is learned from ``train.iterations`` times.
         domains, tasks, tier, tasks_per_intent: as of `ise_gym.intents.source.IntentSource`.
         first_seed: of the stage's scenarios; every group has a seed of its own, counted up from here.
         repeat: start again at ``first_seed`` after so many scenarios (0: never), to learn few instances well.
+        seeds: exactly these scenarios, over and over (`training.success` finds them); instead of the two above.
     """
 
     steps: int = Field(ge=1)
@@ -27,6 +28,13 @@ class Stage(Section):
     tasks_per_intent: int | tuple[int, int] | None = None
     first_seed: int = Field(default=0, ge=0)
     repeat: int = Field(default=0, ge=0)
+    seeds: tuple[int, ...] = ()
+
+    def seed_at(self, place: int) -> int:
+        """Return the seed of the stage's ``place``-th scenario, counted from 0."""
+        if self.seeds:
+            return self.seeds[place % len(self.seeds)]
+        return self.first_seed + (place % self.repeat if self.repeat else place)
 
 
 class RolloutSettings(Section):

@@ -1,23 +1,39 @@
 #!/usr/bin/env bash
 # Reinforcement learning of the tiny model on three seeds, with a plot of the mean reward.
 #
-#   training/grpo_seeds.sh [FOLDER]     in an environment with ise_gym[train] and matplotlib (default: runs/grpo)
+#   training/grpo_seeds.sh [FOLDER] [key=value …]     in an environment with ise_gym[train] and matplotlib
+#                                                     (default folder: runs/grpo)
+#
+# MODEL   a fine-tuned model to start from, e.g. the demo's runs/demo/model; without it one is trained first
+# SEEDS   of the runs (default "0 1 2")
 set -euo pipefail
 cd "$(dirname "$0")/.."
 runs=${1:-runs/grpo}
 mkdir -p "$runs"
+recipe=training/recipes/grpo/tiny_cpu.yaml
 export HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false TRL_EXPERIMENTAL_SILENCE=1
-export PYTHONWARNINGS=ignore::FutureWarning,ignore::UserWarning
+export HF_HUB_DISABLE_PROGRESS_BARS=1 OMP_NUM_THREADS=1 PYTHONWARNINGS=ignore::FutureWarning,ignore::UserWarning
 
-ise intents generate --count "${LESSONS:-240}" --seed 77 --split train --tier easy --tasks-per-intent 1 \
-  --domains code-runtime,agent-memory,automation-flow,intelligence-core --out "$runs/lessons-intents"
-ise rollout --intents "$runs/lessons-intents/intents.jsonl" --agent expert --user scripted --out "$runs/lessons"
-# A start that solves some tasks: half of what the demo trains, merged.
-[ -e "$runs/start/config.json" ] || python -m training.sft --config training/recipes/tiny_cpu.yaml \
-  data.store="$runs/lessons" output="$runs/sft" train.max_steps="${START_STEPS:-45}" overwrite=true
-[ -e "$runs/start/config.json" ] || python -m training.merge "$runs/sft" "$runs/start"
+# 1. A start that solves some tasks now and then: what the demo trains, merged.
+if [ ! -e "$runs/start/config.json" ]; then
+  model=${MODEL:-$runs/sft}
+  if [ -z "${MODEL:-}" ]; then
+    ise intents generate --count "${LESSONS:-720}" --seed 1 --split train --tier easy --tasks-per-intent 1 \
+      --domains file-io,code-runtime,source-chain,agent-memory,automation-flow,intelligence-core --out "$runs/lessons-intents"
+    ise rollout --intents "$runs/lessons-intents/intents.jsonl" --agent expert --user scripted --out "$runs/lessons"
+    OMP_NUM_THREADS=$(nproc) python -m training.sft --config training/recipes/tiny_cpu.yaml data.store="$runs/lessons" \
+      output="$model" overwrite=true
+  fi
+  python -m training.merge "$model" "$runs/start"
+fi
+
+# 2. The scenarios that this start solves sometimes, but not always.
+[ -e "$runs/seeds.json" ] || python -m training.success --config "$recipe" --count 24 --between 0.1 0.75 --most 4 \
+  --out "$runs/seeds.json" model="$runs/start" "${@:2}"
+
+# 3. The same scenarios on every seed: what differs is the sampling and the adapter's first weights.
 for seed in ${SEEDS:-0 1 2}; do
-  python -m training.grpo --config training/recipes/grpo/tiny_cpu.yaml model="$runs/start" output="$runs/seed-$seed" \
-    train.seed="$seed" overwrite=true "${@:2}"
+  python -m training.grpo --config "$recipe" model="$runs/start" output="$runs/seed-$seed" train.seed="$seed" \
+    "curriculum.0.seeds=$(cat "$runs/seeds.json")" overwrite=true "${@:2}"
 done
 python -m training.plot_rewards "$runs"/seed-* --out "$runs/rewards.png"

@@ -1,6 +1,6 @@
 """Draws the mean reward of reinforcement-learning runs: ``python -m training.plot_rewards RUN… --out FILE``.
 
-Prints for each run the mean over the first and the last fifth of its steps.
+Prints for each run the mean over the first and the last fifth of its steps, and the slope over all of them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,19 @@ def means(rewards: Sequence[float]) -> tuple[float, float]:
     """Return the mean over the first and over the last fifth."""
     part = max(1, len(rewards) // 5)
     return sum(rewards[:part]) / part, sum(rewards[-part:]) / part
+
+
+def slope(rewards: Sequence[float]) -> float:
+    """Return the slope of the least-squares line through the rewards, per step; 0 for fewer than two.
+
+    >>> slope([0.0, 0.5, 1.0])
+    0.5
+    """
+    middle, mean = (len(rewards) - 1) / 2, sum(rewards) / max(1, len(rewards))
+    spread = sum((at - middle) ** 2 for at in range(len(rewards)))
+    return (
+        sum((at - middle) * (reward - mean) for at, reward in enumerate(rewards)) / spread if spread else 0.0
+    )
 
 
 def smoothed(rewards: Sequence[float], width: int = 5) -> list[float]:
@@ -45,8 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, rewards in curves.items():
         first, last = means(rewards)
         print(
-            f"{name}: mean reward {first:.3f} → {last:.3f} over {len(rewards)} steps (first and last fifth)"
+            f"{name}: mean reward {first:.3f} → {last:.3f} over {len(rewards)} steps (first and last fifth), "
+            f"slope {slope(rewards):+.4f} a step"
         )
+    print(f"slope above 0 in {sum(slope(rewards) > 0 for rewards in curves.values())} of {len(curves)} runs")
     print(f"written to {given.out}")
     return 0
 

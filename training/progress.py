@@ -39,7 +39,7 @@ class LinePrinter(TrainerCallback):  # type: ignore[misc]  # transformers is unt
 
 
 class RewardPrinter(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
-    """Prints step, mean reward and its deviation, and seconds, one line a step."""
+    """Prints step, mean reward and its deviation, groups that taught nothing, and seconds, one line a step."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
@@ -53,6 +53,7 @@ class RewardPrinter(TrainerCallback):  # type: ignore[misc]  # transformers is u
         print(
             f"step {state.global_step}/{state.max_steps}  reward {float(logs['reward']):.3f} "
             f"± {float(logs['reward_std']):.3f}  tokens {float(logs['completions/mean_length']):.0f}"
+            f"  groups that fared alike {float(logs['frac_reward_zero_std']):.0%}"
             f"  {time.monotonic() - self._started:.0f} s",
             flush=True,
         )

@@ -10,9 +10,9 @@ import pytest
 from ise_gym.agents.generation import BatchGenerator
 from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.intents.source import IntentSource
-from training import grpo, plot_rewards
+from training import grpo, plot_rewards, success
 from training.config import load, parse
-from training.groups import GroupPlayer, _check_equal, _Live
+from training.groups import GroupPlayer, Sequenced, _check_equal, _Live
 from training.grpo_config import GrpoConfig
 from training.models import TINY_BASE, load_start, load_tokenizer
 from training.runcard import read_card
@@ -148,3 +148,54 @@ def test_a_stage_may_start_again() -> None:
         {"model": {"path": "x"}, "output": "y", "curriculum": [{**STAGE, "steps": 2, "repeat": 3}]},
     ).curriculum
     assert list(grpo.Curriculum(stages, 2).names()) == ["0:40", "0:41", "0:42", "0:40"]
+
+
+def test_a_stage_may_name_its_scenarios() -> None:
+    recipe = load(
+        GrpoConfig,
+        RECIPES[-1],
+        ["curriculum.0.seeds=[7, 3]", "curriculum.0.steps=2", "rollout.groups=2", "train.batch_size=16"],
+    )
+    stages = recipe.model_copy(update={"curriculum": recipe.curriculum[:1]}).curriculum
+    assert list(grpo.Curriculum(stages, 2).names()) == ["0:7", "0:3", "0:7", "0:3"]
+    assert list(grpo.Curriculum(stages, 3).names()) == ["0:7", "0:3", "0:7", "0:3", "0:7", "0:3"]
+
+
+@pytest.mark.parametrize("key", ["curriculum.7.steps", "curriculum.first.steps", "curriculum.steps"])
+def test_an_item_that_is_not_there_is_named(key: str) -> None:
+    with pytest.raises(UserError, match=r"no item of a list of|name one of its items"):
+        load(GrpoConfig, RECIPES[-1], [f"{key}=3"])
+
+
+def test_scenarios_that_are_solved_now_and_then_are_chosen_task_by_task() -> None:
+    tried = [
+        success.Tried(1, "a", (1.0, 1.0)),
+        success.Tried(2, "a", (0.0, 1.0)),
+        success.Tried(3, "a", (0.0, 1.0)),
+        success.Tried(4, "b", (0.0, 0.0)),
+        success.Tried(5, "b", (0.0, 0.5)),
+    ]
+    assert [one.seed for one in success.between(tried, 0.05, 0.95, 2)] == [2, 5]
+    assert [one.seed for one in success.between(tried, 0.05, 0.95, 9)] == [2, 5, 3]
+    assert "a  " in success.table(tried)[0] and success.table(tried)[0].endswith(
+        "unequal within the group: 2"
+    )
+
+
+def test_success_is_measured_by_play_and_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The untrained base solves nothing: that is said, and no list is written. A made-up reward is, by seed."""
+    given = ["--config", str(RECIPES[-1]), "--count", "2", "--out", str(tmp_path / "seeds.json")]
+    given += ["model.path=builtin:tiny", "rollout.group=2", "rollout.groups=2", "rollout.answer_tokens=8"]
+    given += ["rollout.episode_tokens=260", "train.batch_size=2"]
+    assert success.main(given) == 2
+    assert "no scenario is solved now and then" in capsys.readouterr().err
+    assert not (tmp_path / "seeds.json").exists()
+    monkeypatch.setattr(GroupPlayer, "play", lambda self, scenarios, group: [_half(n) for n in range(4)])
+    assert success.main(given) == 0
+    assert (tmp_path / "seeds.json").read_text() == "[5000, 5001]\n"
+
+
+def _half(number: int) -> Sequenced:
+    return Sequenced([], reward=number % 2)
