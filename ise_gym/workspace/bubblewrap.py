@@ -84,6 +84,12 @@ def _patient_pipe() -> tuple[int, int]:
 
 
 @cache
+def _setpriv() -> str | None:
+    """The program that drops root; without it Popen does, which copies the page tables of the whole harness."""
+    return shutil.which("setpriv")
+
+
+@cache
 def _cgroup_support() -> cgroups.Support:
     """Where cgroups can be made, tried once for real."""
     support = cgroups.detect()
@@ -138,6 +144,15 @@ class BubblewrapBox(Box):
             user: dict[str, Any] = {}
             if self._template is not None:
                 command = self._staged(self._template, limits, made, command)
+            elif self.uid is not None and (dropper := _setpriv()):
+                command = [
+                    dropper,
+                    f"--reuid={self.uid}",
+                    f"--regid={self.uid}",
+                    "--clear-groups",
+                    "--",
+                    *command,
+                ]
             elif self.uid is not None:
                 user = {"user": self.uid, "group": self.uid, "extra_groups": []}
             self._process = subprocess.Popen(
