@@ -12,6 +12,7 @@ import email.policy
 import re
 from collections.abc import Callable, Iterable, Mapping
 from email.message import EmailMessage
+from functools import lru_cache
 from typing import Any, BinaryIO
 
 from ise_gym.services.spec import MailModel
@@ -54,14 +55,14 @@ class MailServer:
         return f"250 2.0.0 ok, queued as {len(self.state['sent'])}"
 
     def sent(self) -> list[tuple[str, list[str], EmailMessage]]:
-        """Return what was accepted so far: envelope sender, envelope recipients, message."""
-        return [
-            (item["from"], item["to"], _parsed(base64.b64decode(item["data"]))) for item in self.state["sent"]
-        ]
+        """Return what was accepted so far: envelope sender, envelope recipients, message (to read, not to change)."""
+        return [(item["from"], item["to"], _parsed(item["data"])) for item in self.state["sent"]]
 
 
-def _parsed(data: bytes) -> EmailMessage:
-    found = email.message_from_bytes(data, policy=email.policy.default)
+@lru_cache(maxsize=128)
+def _parsed(packed: str) -> EmailMessage:
+    """Parse once what every check of an episode asks for again."""
+    found = email.message_from_bytes(base64.b64decode(packed), policy=email.policy.default)
     assert isinstance(found, EmailMessage)
     return found
 
