@@ -15,7 +15,7 @@ from typing import Any
 
 from ise_gym.errors import UserError
 from ise_gym.messages import canonical_json, sha256_of
-from ise_gym.tools.delegation import MAIN_ONLY
+from ise_gym.trajectory.conversations import delegated
 from ise_gym.trajectory.record import Trajectory
 from ise_gym.trajectory.store import parse_line, raw_records
 from training.config import DataConfig
@@ -184,19 +184,14 @@ def _delegated(
     tokenizer: Any, name: str, episode: Trajectory, options: RowOptions
 ) -> Iterator[tuple[str, RowSet]]:
     """Yield the rows of each sub-session under a name of its own; one that was cut off yields only that reason."""
-    tools = [tool for tool in episode.tools if tool.get("function", {}).get("name") not in MAIN_ONLY]
     early = _first_turn_calls(episode)
-    for session in episode.sessions:
-        title = f"{name}/{session['key']}"
-        if session.get("status") == "cut":
+    for part in delegated(episode):
+        title = f"{name}/{part.session['key']}"
+        if part.session.get("status") == "cut":
             yield title, RowSet(dropped=(("cut", "the episode ended before it answered"),))
-        elif not options.single_user_turn or early.intersection(session.get("opened_by", ())):
-            yield (
-                title,
-                rows_of(
-                    tokenizer, title, session["messages"], tools, options, inherited=session["inherited"]
-                ),
-            )
+        elif not options.single_user_turn or early.intersection(part.session.get("opened_by", ())):
+            rows = rows_of(tokenizer, title, part.messages, part.tools, options, inherited=part.inherited)
+            yield title, rows
 
 
 def _first_turn_calls(episode: Trajectory) -> set[str]:
