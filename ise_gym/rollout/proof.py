@@ -91,7 +91,9 @@ def prove_seed(
     proved.findings.extend(review_texts(full))
     thorough = _Proof(full, workspace, proved)
     found = thorough.with_everything(rights)
-    _Proof(plain, workspace, proved).play_through("after the plan without mistakes")
+    required = _Proof(plain, workspace, proved)
+    required.play_through("after the plan without mistakes")
+    required.note_missing_outputs()
     if task.model.inputs:
         handed = with_stand_ins(task, seed)
         _Proof(handed, workspace, proved).play_through("when an earlier task provides its inputs")
@@ -183,6 +185,16 @@ class _Proof:
             self._play(request, request.plan)
             self._goals_hold(request, when)
         self._still_hold()
+
+    def note_missing_outputs(self) -> None:
+        """Note what later tasks may be handed and isn't there: those would ask for work on nothing."""
+        there = self.workspace.manifest()
+        for name, product in self.instance.outputs.items():
+            if not there.below(product.path).entries:
+                self._note(
+                    "output",
+                    f"'{name}' ({product.path}) isn't there; name the request that makes it (`after`)",
+                )
 
     def play_to_the_end(self, when: str) -> None:
         """The plans one after the other; what no later request supersedes is checked once, at the end."""
