@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,14 @@ class Slice:
         return (self.scenario(n) for n in range(self.count))
 
 
-@functools.lru_cache(maxsize=1)
+_making = threading.Lock()
+
+
 def _catalog() -> IntentSource:
+    with _making:  # a worker's slots ask at the same moment
+        return _made()
+
+
+@functools.lru_cache(maxsize=1)
+def _made() -> IntentSource:
     return IntentSource()

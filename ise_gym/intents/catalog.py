@@ -7,6 +7,7 @@ noticed instead of silently giving other work.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -17,10 +18,20 @@ from ise_gym.messages import sha256_of
 from ise_gym.resources import os_world, read_text
 from ise_gym.scenario import Persona
 
+_loading = threading.Lock()
+
+
+def tasks_of(folders: tuple[Path, ...] | None) -> dict[str, TaskSpec]:
+    """Load tasks once a process; None is the catalog's own folder.
+
+    Threads that ask at the same time wait for the first: a cache alone would have each of them load everything.
+    """
+    with _loading:
+        return _tasks_of(folders)
+
 
 @lru_cache(maxsize=8)
-def tasks_of(folders: tuple[Path, ...] | None) -> dict[str, TaskSpec]:
-    """Load tasks once a process; None is the catalog's own folder."""
+def _tasks_of(folders: tuple[Path, ...] | None) -> dict[str, TaskSpec]:
     return load_tasks(folders)
 
 
