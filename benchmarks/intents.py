@@ -2,6 +2,7 @@
 
 python benchmarks/intents.py lint [--count 10000]      faults per utterance; exit code 1 when there are any
 python benchmarks/intents.py show [--each 5] [--seed 0]   what docs/intents.md shows
+python benchmarks/intents.py show --briefs                briefs of consecutive seeds
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def lint(wanted: int) -> int:
     begun = time.process_time()
     for seed in count():
         intent = source.intent(seed)
-        for text in (*intent.utterances, intent.text):
+        for text in (*intent.utterances, intent.text, intent.brief):
             for problem in voice_problems(text):
                 faults[problem.partition(":")[0]] += 1
                 print(f"{intent.id}: {problem}", file=sys.stderr)
@@ -51,8 +52,16 @@ def show(each: int, seed: int) -> int:
     return 0
 
 
+def show_briefs(each: int, seed: int) -> int:
+    """Print briefs of consecutive seeds as Markdown quotes; nothing is left out."""
+    source = IntentSource(seed_offset=seed)
+    for number in range(each):
+        print("\n".join(f"> {line}".rstrip() for line in source.intent(number).brief.splitlines()) + "\n")
+    return 0
+
+
 def main() -> None:
-    """Run one of the two."""
+    """Run one of the three."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -61,8 +70,11 @@ def main() -> None:
     shown = commands.add_parser("show")
     shown.add_argument("--each", type=int, default=5)
     shown.add_argument("--seed", type=int, default=0)
+    shown.add_argument("--briefs", action="store_true")
     given = parser.parse_args()
-    sys.exit(lint(given.count) if given.command == "lint" else show(given.each, given.seed))
+    if given.command == "lint":
+        sys.exit(lint(given.count))
+    sys.exit((show_briefs if given.briefs else show)(given.each, given.seed))
 
 
 if __name__ == "__main__":

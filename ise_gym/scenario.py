@@ -133,6 +133,7 @@ class Scenario:
         id: stable and unique within its source; equal for equal (source, seed).
         seed: drives the user simulator and the expert's mistakes.
         intent: the full natural-language intent (harness and exporter; the agent sees requests one by one).
+        brief: the same in a few sentences, without details ("" where the source has none).
         requests: in the order in which the user makes them.
         domains, tasks: catalog names, for statistics.
         split: "train", "eval" or "" — fixed by the source, checked by the eval's contamination check.
@@ -155,6 +156,7 @@ class Scenario:
     split: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     services: tuple[ServiceSpec, ...] = ()
+    brief: str = ""
 
 
 class ScenarioSource(Protocol):

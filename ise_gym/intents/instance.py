@@ -61,6 +61,7 @@ class TaskInstance:
         files, services: empty in a draft.
         chained: the inputs that an earlier task of the intent provides.
         outputs: what a later task may be given, made by the requests that are asked.
+        gists: what the task is about, in one phrase each.
         tools: those that the task offers beside the default ones.
     """
 
@@ -76,6 +77,7 @@ class TaskInstance:
     tools: tuple[str, ...] = ()
     chained: Mapping[str, Product] = field(default_factory=dict)
     outputs: Mapping[str, Product] = field(default_factory=dict)
+    gists: tuple[str, ...] = ()
 
 
 def split_of(fingerprint: str) -> Split:
@@ -150,6 +152,8 @@ def draft(
     compiled, chained = compile_task(task), dict(inputs or {})
     for name, own in compiled.inputs.items():
         parameters[name] = (chained.get(name) or own(parameters)).scope()
+    unrecalled = {name: product.unrecalled().scope() for name, product in chained.items()}
+    gists = tuple(render({**parameters, **unrecalled}) for render in compiled.gists)
     names = _asked(task, seed, asked)
     outputs = {
         name: compiled.outputs[name](parameters)
@@ -177,6 +181,7 @@ def draft(
         tuple(requests),
         chained=chained,
         outputs=outputs,
+        gists=gists,
     )
 
 

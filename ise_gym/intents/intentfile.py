@@ -24,6 +24,8 @@ class IntentLine(BaseModel):
     """One line of an intents file. Keys that other tools add are kept out of the way, not refused.
 
     Attributes:
+        natural_language_intent: the brief. In files of before there were briefs, the whole text.
+        whole: the whole text with every request; "" in those older files.
         utterances: one text a request, where a model worded the intent; else the catalog draws them again.
         template_sha256: hash of the text that the catalog drew; "" when the line has that text itself.
         realiser: which model worded it, or why the template had to.
@@ -42,13 +44,21 @@ class IntentLine(BaseModel):
     persona: dict[str, Any]
     requests: int
     fingerprints: dict[str, str]
+    whole: str = ""
     utterances: list[str] = Field(default_factory=list)
     template_sha256: str = ""
     realiser: dict[str, Any] = Field(default_factory=dict)
 
-    def drawn_digest(self) -> str:
-        """Return the hash of the text that the catalog draws for this line, whoever worded it since."""
-        return self.template_sha256 or sha256_of(self.natural_language_intent)
+    def text(self) -> str:
+        """Return the whole text."""
+        return self.whole or self.natural_language_intent
+
+    def tells(self, intent: Intent) -> bool:
+        """Return whether the catalog draws this intent for the line, in the same words, whoever worded it since."""
+        if self.whole and self.natural_language_intent != intent.brief:
+            return False
+        drawn = self.template_sha256 or sha256_of(self.text())
+        return (intent.id, sha256_of(intent.text)) == (self.id, drawn)
 
 
 def line_of(intent: Intent, source: IntentSource) -> IntentLine:
@@ -59,7 +69,8 @@ def line_of(intent: Intent, source: IntentSource) -> IntentLine:
         seed=plan.seed,
         catalog=source.catalog,
         options=source.described(),
-        natural_language_intent=intent.text,
+        natural_language_intent=intent.brief,
+        whole=intent.text,
         complexity=plan.complexity,
         domains=list(plan.domains),
         tasks=[instance.task for instance in intent.instances],
@@ -172,7 +183,7 @@ class IntentFileSource:
             line = self._parse(found.number, file.readline().decode())
         source = self._source(found)
         intent = source.intent(line.seed)
-        if (intent.id, sha256_of(intent.text)) != (line.id, line.drawn_digest()):
+        if not line.tells(intent):
             raise UserError(
                 f"{self.path}:{found.number}: {line.id} was drawn from catalog {line.catalog}, and the present one "
                 f"({source.catalog}) draws something else for its seed; generate the file again"
@@ -194,7 +205,7 @@ class IntentFileSource:
         source = self._source(self._entries[seed % len(self._entries)])
         if not line.utterances:
             return source.executable(intent)
-        worded = replace(intent, utterances=tuple(line.utterances), text=line.natural_language_intent)
+        worded = replace(intent, utterances=tuple(line.utterances), text=line.text())
         scenario = source.executable(worded)
         return replace(scenario, metadata={**scenario.metadata, "realiser": dict(line.realiser)})
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints, ValidationError
 
 from ise_gym.errors import UserError
 from ise_gym.resources import os_world
@@ -111,6 +111,26 @@ class Styles(_Strict):
     styles: dict[Register, dict[Text, Style]]
 
 
+_Whole = Annotated[str, StringConstraints(pattern=r"^[^{}]+ \{all\}[.?]$")]
+_Step = Annotated[str, StringConstraints(pattern=r"^[^{}]+ \{ask\}[.?]$")]
+_After = Annotated[str, StringConstraints(pattern=r"^([^{}]|\{(about|situation|Situation)\})+\.$")]
+
+
+class BriefForms(_Strict):
+    """How one register says what is wanted: one sentence, several, a list; and a story that comes last."""
+
+    whole: tuple[_Whole, ...] = Field(min_length=2)
+    first: tuple[_Step, ...] = Field(min_length=2)
+    next: tuple[_Step, ...] = Field(min_length=2)
+    last: tuple[_Step, ...] = Field(min_length=2)
+    leads: tuple[Text, ...] = Field(min_length=2)
+    after: tuple[_After, ...] = Field(min_length=2)
+
+
+class _Briefs(RootModel[dict[Register, BriefForms]]):
+    """``briefs.yaml``."""
+
+
 class Habit(_Strict):
     """Forms of one habit, and how often somebody with the habit shows it."""
 
@@ -195,3 +215,9 @@ def load_habits() -> Habits:
 def load_words() -> WordLists:
     """Return the words that voices may re-case."""
     return validated(personas_dir() / "words.yaml", WordLists)
+
+
+@lru_cache(maxsize=1)
+def load_brief_forms() -> dict[Register, BriefForms]:
+    """Return how each register words a brief."""
+    return validated(personas_dir() / "briefs.yaml", _Briefs).root

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ise_gym.intents.instance import TaskInstance, draw_parameters
+from ise_gym.intents.instance import TaskInstance, draft, draw_parameters
 from ise_gym.intents.taskfile import TaskSpec
 from ise_gym.intents.taskmodel import REGISTERS, FileModel, RequestModel
 from ise_gym.intents.template import names_in
@@ -21,6 +21,9 @@ from ise_gym.intents.worldparts import loop_names
 VARIETY_DRAWS = 400
 VARIETY_NEEDED = 1000
 """How many distinct instances a task must have, by the estimate of `variety`."""
+
+_GIST_DRAWS = 5
+_DETAIL = re.compile(r"\S*/\S*|\w+\.\w+|\S*[\d_{}]\S*")
 
 _LEFTOVER = re.compile(
     r"\{\{|\}\}|\{%|%\}|\bUndefined\b|\bNone\b|<(?:your|insert|todo)[^>]*>|\bTODO\b|\bXXX\b"
@@ -46,8 +49,13 @@ class Finding:
 
 
 def review(task: TaskSpec) -> list[Finding]:
-    """Find what is wrong with the file itself: unrecoverable parameters, too little variety."""
+    """Find what is wrong with the file itself: unrecoverable parameters, details in a gist, too little variety."""
     found = [Finding(task.name, -1, "recoverable", text) for text in unrecoverable(task)]
+    for seed in range(_GIST_DRAWS if task.model.gist else 0):
+        for gist in draft(task, seed, registers=()).gists:
+            if shown := _DETAIL.search(gist):
+                text = f"the gist '{gist}' shows {shown[0]!r}: paths, file names and figures belong to the wordings"
+                found.append(Finding(task.name, seed, "wording", text))
     estimate = variety(task)
     if estimate < VARIETY_NEEDED:
         text = (

@@ -6,6 +6,7 @@ claims is proved by `ise_gym.rollout.prove`. The format is documented in ``docs/
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
@@ -208,11 +209,42 @@ class RequestModel(Model):
         return self
 
 
+def gist_problem(text: str) -> str:
+    """Return why a phrase can't be a gist; "" when it can. Templates in it count as one word each.
+
+    >>> gist_problem("merge the {{ team }} team's monthly exports")
+    ''
+    >>> gist_problem("Merge the exports.")
+    'starts with a lower-case letter and ends without punctuation'
+    """
+    plain = _TEMPLATE.sub("it", text)
+    words = plain.split()
+    if not plain[:1].islower() or not plain[-1:].isalnum():
+        return "starts with a lower-case letter and ends without punctuation"
+    if not _GIST_WORDS[0] <= len(words) <= _GIST_WORDS[1]:
+        return f"has {len(words)} words, and needs {_GIST_WORDS[0]} to {_GIST_WORDS[1]}"
+    if _DETAIL.search(plain):
+        return "holds a path, file name, figure or punctuation; these belong to the wordings"
+    return ""
+
+
+_GIST_WORDS = (3, 12)
+_TEMPLATE = re.compile(r"\{\{.*?\}\}")
+_DETAIL = re.compile(r"[^\w\s'’-]|\d|_")
+
+
+def _a_gist(text: str) -> str:
+    if problem := gist_problem(text):
+        raise ValueError(f"'{text}' {problem}")
+    return text
+
+
 class TaskModel(Model):
     """A whole task file."""
 
     title: str
     description: str
+    gist: list[Annotated[Template, AfterValidator(_a_gist)]] = Field(default_factory=list)
     tier: Tier
     parameters: dict[Name, Generator] = Field(default_factory=dict)
     tools: list[Annotated[str, AfterValidator(_further_tool)]] = Field(default_factory=list)

@@ -27,7 +27,7 @@ from ise_gym.intents.rewriting import (
 )
 from ise_gym.scenario import Persona
 
-__all__ = ["introduce", "join", "protected_spans", "speak", "surface", "voice_problems"]
+__all__ = ["introduce", "join", "protected_spans", "speak", "surface", "tell", "voice_problems"]
 
 _LIST_LINE = re.compile(r"^\s*(?:[-*•>|]|\d+[.)]|\s{2,})")
 _I = re.compile(r"(?<![\w'’])I(?=$|[\s,.;:!?]|['’](?:m|ve|ll|d)\b)")
@@ -126,14 +126,25 @@ def introduce(persona: Persona, rng: random.Random) -> str:
 
     Reads like "I plan berths and crane gangs at a container terminal in Busan, and peak season has filled the yard."
     """
+    if not persona.voice.get("about"):
+        return ""
+    form = rng.choice(load_habits().introductions[persona.register])
+    return surface(tell(form, persona), persona, rng)
+
+
+def tell(form: str, persona: Persona) -> str:
+    """Fill a form with the persona's story; "" if it has none.
+
+    Args:
+        form: may hold ``{about}``, ``{situation}``, ``{Situation}`` and ``{role}``.
+        persona: whose story it is.
+    """
     about, situation = persona.voice.get("about", ""), persona.voice.get("situation", "")
     if not about:
         return ""
-    form = rng.choice(load_habits().introductions[persona.register])
     parts = {"about": about, "situation": situation, "role": persona.role}
     parts["Situation"] = situation[:1].upper() + situation[1:]
-    text = re.sub(r"\{(\w+)\}", lambda m: str(parts[m[1]]), form)
-    return surface(text, persona, rng)
+    return re.sub(r"\{(\w+)\}", lambda m: str(parts[m[1]]), form)
 
 
 def _jargon(line: str, voice: Mapping[str, Any], vocabulary: Words) -> str:

@@ -271,6 +271,7 @@ def _record(
         scenario_id=scenario.id,
         seed=seed,
         intent=scenario.intent,
+        brief=scenario.brief,
         persona={f.name: plain(getattr(scenario.persona, f.name)) for f in fields(scenario.persona)},
         domains=list(scenario.domains),
         tasks=list(scenario.tasks),

@@ -98,6 +98,7 @@ def broken(scenario: Scenario, item: Item, agent: str, reason: str, detail: str 
         scenario_id=scenario.id,
         seed=item.seed,
         intent=scenario.intent,
+        brief=scenario.brief,
         domains=list(scenario.domains),
         tasks=list(scenario.tasks),
         complexity=scenario.complexity,

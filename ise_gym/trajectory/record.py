@@ -55,6 +55,7 @@ class Trajectory(BaseModel):
 
     Attributes:
         episode_id: stable id of (scenario, seed, agent name); the store's key for resume.
+        intent: the whole text with every request; ``brief``: the same in a few sentences (absent where there is none).
         messages: the whole conversation in OpenAI format, system message first.
         tools: the schemas the agent was offered.
         subgoals: sub-goal name → holds at the end (superseded ones keep the verdict they had).
@@ -75,6 +76,7 @@ class Trajectory(BaseModel):
     scenario_id: str
     seed: int
     intent: str
+    brief: str = ""
     persona: dict[str, Any] = Field(default_factory=dict)
     domains: list[str] = Field(default_factory=list)
     tasks: list[str] = Field(default_factory=list)
@@ -98,10 +100,11 @@ class Trajectory(BaseModel):
 
     @model_serializer(mode="wrap")
     def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave ``sessions`` out where there are none, so that a record is the same with and without the field."""
+        """Leave younger fields out where they are empty, so that a record is the same with and without the field."""
         data: dict[str, Any] = handler(self)
-        if not self.sessions:
-            data.pop("sessions", None)
+        for name in ("brief", "sessions"):
+            if not getattr(self, name):
+                data.pop(name, None)
         return data
 
 

@@ -101,6 +101,7 @@ def scan_trajectory(trajectory: Trajectory) -> Counter[str]:
 
 def _texts(trajectory: Trajectory) -> Iterator[str]:
     yield trajectory.intent
+    yield trajectory.brief
     inside = [message for session in trajectory.sessions for message in session["messages"]]
     for message in [*trajectory.messages, *inside]:
         yield message["content"]

@@ -58,6 +58,7 @@ requests:
       - write: {path: "{{ target }}", content: "{{ limit }}"}
         key: true
     reply: ["Done, {{ target }} now holds {{ limit }}.", "It holds {{ limit }} now."]
+gist: [count the lines of a list of animals, "see how long the list with the {{ words[0] }} is"]
 """
 
 

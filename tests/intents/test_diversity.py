@@ -201,11 +201,29 @@ def test_coverage_counts_axes_and_pairs(tmp_path: Path) -> None:
     file.write_text("\n".join(map(json.dumps, lines)) + "\n{\n")
     pool = read_pool(file)
     assert pool.texts == ["one", "two", "three?"] and sorted(pool.problems) == [4, 5, 6]
+    assert pool.keys == ["natural_language_intent", "natural_language_intent", "question"]
     assert pool.axes["domain"] == [("x", "y"), ("Web",), ()]
     assert pool.leading_domains() == ["y", "Web", ""]
     report = coverage_report(pool)
     assert report["axes"]["role"]["values"] == 2 and report["axes"]["role"]["evenness"] == pytest.approx(1)
     assert report["registers"] == {"casual": 1.0} and "industry" not in report["axes"]
+
+
+def test_a_pool_s_brief_or_whole_text_is_read_and_the_report_says_which(tmp_path: Path) -> None:
+    lines = [{"natural_language_intent": "in brief", "whole": "all of it"}, {"question": "why?"}]
+    (tmp_path / "intents.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert read_pool(tmp_path).texts == ["in brief", "why?"]
+    assert read_pool(tmp_path, "whole").texts == ["all of it", "why?"]
+    arguments = ["intents", "diversity", str(tmp_path), "--embedder", "none"]
+    for field, fields in (("brief", "natural_language_intent (brief)"), ("whole", "whole")):
+        result = CliRunner().invoke(app, [*arguments, "--field", field, "--json"])
+        assert json.loads(result.stdout)["fields"] == {fields: 1, "question": 1}
+        assert (
+            f"under {fields} (1) and question (1)"
+            in CliRunner().invoke(app, [*arguments, "--field", field]).stdout
+        )
+    refused = CliRunner().invoke(app, [*arguments, "--field", "hole"])
+    assert isinstance(refused.exception, UserError) and "Did you mean 'whole'" in str(refused.exception)
 
 
 def test_the_command_writes_report_and_plots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,8 +82,9 @@ def test_faulty_and_repeated_intents_are_left_out_and_counted(
 
     def with_faults(self: IntentSource, seed: int) -> Intent:
         intent = drawn(self, seed if seed != 4 else 3)
-        text = {2: f"{intent.text} {{{{ name }}}}", 5: f"the the {intent.text}"}.get(seed, intent.text)
-        return Intent(f"{self.name}-{seed}", intent.blueprint, intent.instances, intent.utterances, text)
+        text = {2: f"{intent.text} {{{{ name }}}}"}.get(seed, intent.text)
+        brief = {5: f"the the {intent.brief}", 6: drawn(self, 7).brief}.get(seed, intent.brief)
+        return replace(intent, id=f"{self.name}-{seed}", text=text, brief=brief)
 
     monkeypatch.setattr(IntentSource, "intent", with_faults)
     path = generate(8, 0, tmp_path, split="train", tasks_per_intent=1, tier="easy")

@@ -192,6 +192,7 @@ def test_the_command_words_a_file_and_its_scenarios_use_the_words(tmp_path: Path
     for before, after in zip(drawn, worded, strict=True):
         assert after.requests[0].text == f"Right then: {before.requests[0].text}"
         assert after.intent.startswith("Right then: ") and after.metadata["realiser"]["origin"] == "model"
+        assert after.brief == before.brief != ""
         assert after.requests[0].subgoals == before.requests[0].subgoals and after.files == before.files
     lines = out.read_text().splitlines()
     bad = tmp_path / "bad.jsonl"

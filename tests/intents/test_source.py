@@ -94,7 +94,8 @@ def test_generated_files_rebuild_their_scenarios(tmp_path: Path, source: IntentS
         == pickle.loads(pickle.dumps(file)).scenario(5)
     )
     line = json.loads(path.read_text().splitlines()[5])
-    assert line["natural_language_intent"] == source.scenario(5).intent
+    scenario = source.scenario(5)
+    assert (line["natural_language_intent"], line["whole"]) == (scenario.brief, scenario.intent)
     manifest = json.loads((tmp_path / "pool" / "manifest.json").read_text())
     assert manifest["count"] == 12 and manifest["catalog"] == source.catalog
     assert sum(manifest["complexity"].values()) == 12
@@ -127,6 +128,7 @@ def test_lines_that_the_catalog_no_longer_draws_are_refused(tmp_path: Path) -> N
     file = tmp_path / "old.jsonl"
     for changed in (
         change(line, natural_language_intent="Do it."),
+        change(line, whole="Do it."),
         change(line, id="x"),
         change(line, seed=7),
     ):

@@ -41,6 +41,12 @@ def test_a_good_task_loads_with_name_domain_and_digest(tmp_path: Path) -> None:
         ("  - name: limit\n    chance: 0.5", "  - name: count\n    chance: 0.5", 0, "the name 'count' occurs twice"),
         ("              fails: true", "              fails: true\n              key: true", 0, "can't be a key step"),
         ("- exec: {command: \"ls {{ root }}\"}", "- say: hm\n              key: true", 0, "only speaks"),
+        ("gist: [count the", "gist: [Count the", 0, "starts with a lower-case letter and ends without"),
+        ("list of animals,", "list of animals., ", 0, "starts with a lower-case letter and ends without"),
+        ("count the lines of a list of animals", "count it", 0, "has 2 words, and needs 3 to 12"),
+        ("count the lines of a list of animals", "count the lines of list.txt now", 0, "holds a path, file name, figure"),
+        ("count the lines of a list of animals", "count the lines of data/list", 0, "holds a path, file name, figure"),
+        ("count the lines of a list of animals", "count all 12 animals", 0, "holds a path, file name, figure"),
         ("reply: \"{{ target }} holds", "replies: \"{{ target }} holds", 35, "replies: there is no such key"),
     ],
 )  # fmt: skip
@@ -88,4 +94,5 @@ def test_every_task_of_the_catalog_lies_in_one_of_the_ten_domains() -> None:
     tasks = load_tasks()
     assert {task.domain for task in tasks.values()} <= set(domains)
     assert len(tasks) >= 15
+    assert [task.name for task in tasks.values() if len(set(task.model.gist)) < 2] == []
     assert GOOD not in {task.source.read_text() for task in tasks.values()}

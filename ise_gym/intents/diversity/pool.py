@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from ise_gym.errors import UserError
 
 TEXT_KEYS = ("natural_language_intent", "query", "question", "intent", "text")
 """Where the text of a line may stand; the first that is there counts."""
+
+Field = Literal["brief", "whole"]
+FIELDS: tuple[Field, ...] = get_args(Field)
+"""The catalog's pools say each intent twice: in brief (``natural_language_intent``), and with every request."""
 
 _PERSONA_AXES = ("name", "role", "industry", "experience_level", "communication_style", "register")
 
@@ -30,12 +34,14 @@ class Pool:
         texts: in the order of the file.
         axes: axis → for each text its values (a tuple: an intent has one persona, but several domains).
         problems: line number → why it was skipped.
+        keys: for each text where its line had it.
     """
 
     path: Path
     texts: list[str] = field(default_factory=list)
     axes: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
     problems: dict[int, str] = field(default_factory=dict)
+    keys: list[str] = field(default_factory=list)
 
     def require_whole(self) -> None:
         """Raise `UserError` when lines were skipped."""
@@ -58,8 +64,12 @@ class Pool:
         return leading
 
 
-def read_pool(path: Path | str) -> Pool:
+def read_pool(path: Path | str, which: Field = "brief") -> Pool:
     """Read a JSONL file of intents or queries; lines without a text are skipped and named in ``problems``.
+
+    Args:
+        path: the file, or a pool's folder.
+        which: of lines that have both texts; other lines have only one, and it is read.
 
     Raises:
         UserError: unreadable, or no line holds a text.
@@ -73,7 +83,7 @@ def read_pool(path: Path | str) -> Pool:
         raise UserError(f"{file}: can't be read as a file of intents ({error})") from None
     for number, line in enumerate(lines, 1):
         if line.strip():
-            _take(pool, number, line)
+            _take(pool, number, line, ("whole", *TEXT_KEYS) if which == "whole" else TEXT_KEYS)
     if not pool.texts:
         raise UserError(
             f"{file}: no line holds a text under {', '.join(TEXT_KEYS)}; "
@@ -82,7 +92,7 @@ def read_pool(path: Path | str) -> Pool:
     return pool
 
 
-def _take(pool: Pool, number: int, line: str) -> None:
+def _take(pool: Pool, number: int, line: str, keys: Sequence[str]) -> None:
     try:
         record = json.loads(line)
     except ValueError as error:
@@ -91,11 +101,13 @@ def _take(pool: Pool, number: int, line: str) -> None:
     if not isinstance(record, dict):
         pool.problems[number] = "not an object"
         return
-    text = next((record[key] for key in TEXT_KEYS if isinstance(record.get(key), str)), "")
+    key = next((key for key in keys if isinstance(record.get(key), str)), "")
+    text = record.get(key, "")
     if not text.strip():
         pool.problems[number] = f"no text under {', '.join(TEXT_KEYS)}"
         return
     pool.texts.append(text)
+    pool.keys.append(f"{key} (brief)" if key == TEXT_KEYS[0] and "whole" in record else key)
     for axis, values in axes_of(record).items():
         pool.axes.setdefault(axis, []).append(values)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from ise_gym.intents.diversity.embedding import EmbeddingCache
 from ise_gym.intents.diversity.near import near_duplicates
 from ise_gym.intents.diversity.pool import read_pool
+from ise_gym.intents.diversity.report import measured
 from ise_gym.trajectory.atomic import replacing
 
 _EXAMPLES, _EXCERPT = 5, 160
@@ -20,6 +22,7 @@ class Pruned:
 
     Attributes:
         texts, removed: how many there were and how many went.
+        judged: which key of the lines the texts were read from.
         label: of the embedder; ``cut``: texts of which it saw only the beginning.
         examples: (beginning of the one left out, of the one kept, their cosine).
     """
@@ -29,6 +32,7 @@ class Pruned:
     label: str
     cut: int
     examples: tuple[tuple[str, str, float], ...]
+    judged: str
 
 
 def prune(
@@ -41,7 +45,8 @@ def prune(
     """Copy the lines of a file whose texts are no near-duplicates of an earlier one, letter by letter.
 
     Args:
-        path: JSONL file of intents or queries; a line without a text is an error here, not a thing to drop.
+        path: JSONL file of intents or queries; the whole text is judged where a line has one. A line without a text is
+            an error here, not a thing to drop.
         out: file to write.
         threshold: cosine from which two texts count as the same.
         open_cache: makes the embeddings' cache; it is given the folder of the file.
@@ -50,7 +55,7 @@ def prune(
     Raises:
         UserError: unreadable file or bad lines.
     """
-    pool = read_pool(path)
+    pool = read_pool(path, "whole")
     pool.require_whole()
     embedded = open_cache(pool.path.parent).embed(pool.texts, on_progress)
     twins = near_duplicates(embedded.vectors, threshold)
@@ -67,7 +72,9 @@ def prune(
         )
         for gone, kept in list(twins.items())[:_EXAMPLES]
     )
-    return Pruned(len(lines), len(twins), embedded.label, embedded.cut, examples)
+    return Pruned(
+        len(lines), len(twins), embedded.label, embedded.cut, examples, measured(Counter(pool.keys))
+    )
 
 
 def _excerpt(text: str) -> str:

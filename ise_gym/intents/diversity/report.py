@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -26,7 +28,9 @@ def sampled(pool: Pool, size: int | None, seed: int = 0) -> Pool:
         return pool
     chosen = sorted(random.Random(seed).sample(range(len(pool.texts)), size))
     axes = {axis: [values[i] for i in chosen] for axis, values in pool.axes.items()}
-    return Pool(pool.path, [pool.texts[i] for i in chosen], axes, pool.problems)
+    return replace(
+        pool, texts=[pool.texts[i] for i in chosen], keys=[pool.keys[i] for i in chosen], axes=axes
+    )
 
 
 def diversity_report(
@@ -51,6 +55,7 @@ def diversity_report(
     """
     report: dict[str, Any] = {
         "texts": len(pool.texts),
+        "fields": dict(Counter(pool.keys)),
         "skipped_lines": {str(number): why for number, why in pool.problems.items()},
         "lexical": lexical_report(pool.texts, seed=seed),
         "coverage": coverage_report(pool),
@@ -63,9 +68,19 @@ def diversity_report(
     return report, embedded
 
 
+def measured(fields: Mapping[str, int]) -> str:
+    """Say which key of the lines the texts were read from.
+
+    >>> measured({"whole": 3})
+    'the texts under whole'
+    """
+    counts = [name if len(fields) == 1 else f"{name} ({count:,})" for name, count in fields.items()]
+    return f"the texts under {' and '.join(counts)}"
+
+
 def show_report(report: Mapping[str, Any]) -> RenderableType:
     """Return the report as tables."""
-    parts: list[RenderableType] = []
+    parts: list[RenderableType] = [Text(f"Measured: {measured(report['fields'])}.")]
     if report["skipped_lines"]:
         number, why = next(iter(report["skipped_lines"].items()))
         parts.append(Text(f"{len(report['skipped_lines'])} lines skipped, the first is line {number}: {why}"))

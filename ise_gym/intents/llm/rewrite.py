@@ -20,6 +20,8 @@ def rewrite(
 ) -> int:
     """Word every intent of a catalog file anew and write the file; it appears whole or not at all.
 
+    The model words the requests and the whole text; the brief stays the template's.
+
     Args:
         path: what ``ise intents generate`` wrote.
         out: file to write; an interrupted run leaves none, but the answers are in the realiser's cache.
@@ -43,7 +45,8 @@ def rewrite(
         for intent, realised in realiser.realise_all(intents()):
             line = lines.pop(intent.id).model_copy(
                 update={
-                    "natural_language_intent": realised.wording.text,
+                    "natural_language_intent": intent.brief,
+                    "whole": realised.wording.text,
                     "utterances": list(realised.wording.utterances),
                     "template_sha256": sha256_of(intent.text),
                     "realiser": {
