@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
@@ -22,10 +23,13 @@ class BusyEndpoint:
         latency: seconds until each answer.
         seats: how many requests at once make it fully busy.
         port: 0 takes a free one.
+        user: answers requests that offer no tools, those of a simulated user.
     """
 
-    def __init__(self, latency: float, seats: int, port: int = 0) -> None:
-        self.latency, self.seats, self.port = latency, seats, port
+    def __init__(
+        self, latency: float, seats: int, port: int = 0, user: Callable[[dict[str, Any]], bytes] | None = None
+    ) -> None:
+        self.latency, self.seats, self.port, self.user = latency, seats, port, user
         self.spans: list[tuple[float, float]] = []
         self._lock = threading.Lock()
         self.url = ""
@@ -73,8 +77,11 @@ class BusyEndpoint:
 
             def do_POST(self) -> None:
                 begun = time.monotonic()
-                messages = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["messages"]
-                data = json.dumps(completion(messages)).encode()
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if outer.user is not None and not body.get("tools"):
+                    data = outer.user(body)
+                else:
+                    data = json.dumps(completion(body["messages"])).encode()
                 time.sleep(max(0.0, begun + outer.latency - time.monotonic()))
                 with outer._lock:
                     outer.spans.append((begun, time.monotonic()))

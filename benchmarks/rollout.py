@@ -10,7 +10,8 @@ up or left out: the workers' start counts.
 CPU of the harness is that of the driver and of its workers; CPU of the sandboxes is that of all their other
 descendants: the boxes' agents, shells, and whatever the episodes run. ``--latency`` puts a stand-in for a
 model behind an OpenAI-compatible endpoint that answers after so many seconds, plays so many episodes at once
-(``--slots``) against it, and says which share of the time each of its seats was busy.
+(``--slots``) against it, and says which share of the time each of its seats was busy. With ``--user llm:NAME`` the same
+endpoint plays the user as well.
 """
 
 from __future__ import annotations
@@ -26,13 +27,19 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [
+    str(ROOT),
+    str(ROOT / "tests"),
+    str(ROOT / "tests" / "simulator"),
+    str(ROOT / "tests" / "agents"),
+]
 
 from busy_endpoint import BusyEndpoint  # noqa: E402
 from catalog_slice import Slice  # noqa: E402
+from drifting_server import DriftingUser  # noqa: E402
 
 from ise_gym.rollout.engine import run  # noqa: E402
-from ise_gym.rollout.plan import Plan, agent_factory, env_factory  # noqa: E402
+from ise_gym.rollout.plan import Plan, agent_factory, env_factory, user_factory  # noqa: E402
 from ise_gym.rollout.pool import ProcessPool  # noqa: E402
 from ise_gym.trajectory.stats import ISETRACE, Stats  # noqa: E402
 from ise_gym.trajectory.store import TrajectoryStore, read_trajectories  # noqa: E402
@@ -159,15 +166,20 @@ def main() -> None:
     parser.add_argument("--agent", default="expert")
     parser.add_argument("--backend", default="auto")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds; plays a stand-in for a model")
+    parser.add_argument("--user", default="scripted", help="with --latency: llm:NAME asks the same endpoint")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     source = Slice(given.start, given.episodes)
     make_env = env_factory(backend=given.backend)
     with tempfile.TemporaryDirectory(prefix="ise-bench-") as folder:
         if given.latency:
-            with BusyEndpoint(given.latency, seats=given.workers * given.slots) as endpoint:
-                agent = agent_factory("openai:stand-in", base_url=endpoint.url, api_key="none")
-                plan = Plan(source, agent, make_env, slots=given.slots)
+            person = DriftingUser(rate=0.0)  # one that stays in role
+            seats = given.workers * given.slots
+            with BusyEndpoint(given.latency, seats, user=lambda body: person(body).body) as endpoint:
+                there = {"base_url": endpoint.url, "api_key": "none"}
+                if given.user != "scripted":
+                    make_env = env_factory(backend=given.backend, user=user_factory(given.user, there))
+                plan = Plan(source, agent_factory("openai:stand-in", **there), make_env, slots=given.slots)
                 found = measure(plan, given.workers, Path(folder) / "store")
                 found["endpoint"] = endpoint.report()
         else:
