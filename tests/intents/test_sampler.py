@@ -57,10 +57,12 @@ def test_complexity_decides_how_many_tasks_and_requests(world: dict[str, TaskSpe
 
 
 def test_a_follow_up_brings_those_that_it_needs(tmp_path: Path) -> None:
-    at = GOOD.index("  - name: limit\n")
-    again = GOOD[at:].replace("name: limit\n", "name: again\n    needs: [limit]\n", 1)
+    body, _, _ = GOOD.partition("gist:")
+    again = body[body.index("  - name: limit\n") :].replace(
+        "name: limit\n", "name: again\n    needs: [limit]\n", 1
+    )
     for t in range(6):
-        write_task(tmp_path, GOOD + again.replace("    supersedes: [count]\n", ""), f"t{t}", f"d{t % 3}")
+        write_task(tmp_path, body + again.replace("    supersedes: [count]\n", ""), f"t{t}", f"d{t % 3}")
     sampler = Sampler(load_tasks([tmp_path]), PEOPLE)
     plans = [sampler.blueprint(seed) for seed in range(60)]
     asked = [pick.asked or () for plan in plans for pick in plan.picks]
