@@ -18,6 +18,7 @@ from ise_gym.tools.base import ToolContext, ToolOutcome
 from ise_gym.tools.delegation import MAIN_ONLY, OPENERS
 from ise_gym.tools.instructed import follow
 from ise_gym.tools.output import failure
+from ise_gym.tools.process import registry
 from ise_gym.tools.schema import argument_problems
 from ise_gym.tools.session import count_call
 from ise_gym.tools.subsessions import SessionBook, SubSession, book_of, cut_off, leave
@@ -85,6 +86,10 @@ class Toolbox:
     def show(self, transcript: Sequence[Message]) -> None:
         """Set the main conversation as it is now, where it doesn't grow by itself."""
         self._context.transcript = transcript
+
+    def ran_in_background(self) -> bool:
+        """Look after the background processes; returns whether one ran at the last look."""
+        return registry(self._context).look(self._context.workspace)
 
     def call(self, tool_call: ToolCall) -> Message:
         """Run one call and return the tool message that answers it; a sub-session that it opens is played to its end.

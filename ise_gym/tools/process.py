@@ -87,6 +87,13 @@ class Registry:
         record.unread = (record.unread + output)[-LOG_BYTES:]
         return record
 
+    def look(self, workspace: Workspace) -> bool:
+        """Refresh all; returns whether one ran at the last look, though it may have ended since."""
+        ran = any(record.running for record in self.records.values())
+        for process_id in self.records:
+            self.refresh(workspace, process_id)
+        return ran
+
 
 def registry(context: ToolContext) -> Registry:
     """Return the episode's process registry, made on first use."""
@@ -105,8 +112,7 @@ def _list(context: ToolContext) -> ToolOutcome:
     processes = registry(context)
     if not processes.records:
         return ToolOutcome("(no background processes)", success=True)
-    for process_id in processes.records:
-        processes.refresh(context.workspace, process_id)
+    processes.look(context.workspace)
     lines = [f"{key}  {_state(record)}  {record.command}" for key, record in processes.records.items()]
     return ToolOutcome("\n".join(lines), success=True)
 

@@ -212,6 +212,40 @@ def test_processes_and_writes_replay(box: Workspace) -> None:
     assert (result.status, result.calls, result.digests) == ("identical", 4, 5)
 
 
+def call(name: str, **arguments: object) -> Message:
+    return assistant("", [tool_call(name, arguments)])
+
+
+def test_a_digest_of_a_tree_that_a_background_process_writes_to_is_a_moments(box: Workspace) -> None:
+    rebuild: Callable[[Trajectory], Scenario] = lambda trajectory: make_scenario()  # noqa: E731
+    look = call("exec", command="ls")
+    made = play(make_scenario(), look, call("exec", command="sleep 0.1; touch late; sleep 60", yieldMs=400))
+    before, after = (step.digest for step in made.steps)
+    assert before != after
+    behind = play(make_scenario(), call("exec", command="sleep 0.1; touch late; sleep 60", background=True))
+    behind.steps[0].digest = after
+    result = replay(behind, box, rebuild=rebuild)
+    assert (result.status, result.digests) == ("identical", 1)
+    made.steps[1].digest = before  # as if it had been written a moment earlier
+    result = replay(made, box, rebuild=rebuild)
+    assert (result.status, result.rules, result.digests) == ("equal by rule", ("moving tree",), 2)
+    assert replay(made, box, rebuild=rebuild, exact=True).status == "diverged"
+
+
+def test_once_no_background_process_runs_digests_have_to_agree(box: Workspace) -> None:
+    made = play(
+        make_scenario(),
+        call("exec", command="touch late; sleep 60", yieldMs=300),
+        call("process", action="kill", sessionId="proc_1"),
+        call("exec", command="ls"),
+    )
+    made.steps[2].digest = "0" * 64
+    result = replay(made, box, rebuild=lambda trajectory: make_scenario())
+    assert result.status == "diverged"
+    assert result.difference is not None
+    assert (result.difference.step, result.difference.what) == (3, "digest")
+
+
 def test_a_scenario_that_can_not_be_rebuilt_is_said(played: list[Trajectory], box: Workspace) -> None:
     foreign = played[0].model_copy(update={"metadata": {}})
     changed = played[0].model_copy(update={"intent": "something else"})
