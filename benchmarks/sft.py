@@ -37,7 +37,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from sft_shapes import FORMULA, SHAPES, model_flops, peak_flops, random_model  # noqa: E402
 
-from ise_gym.errors import UserError  # noqa: E402
+from ise_gym.errors import UserError, one_line_errors  # noqa: E402
 
 WARM_UP = 2
 """Steps at the start that are not counted: memory and kernels are set up in them."""
@@ -353,24 +353,21 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run from the command line; a `UserError` is one line and exit code 2."""
+    """Run from the command line."""
     given = parser().parse_args(arguments)
-    try:
-        _check(given)
-        with tempfile.TemporaryDirectory(prefix="sft-benchmark-") as scratch:
-            if given.arm:
-                steps, output = given.steps, f"{scratch}/out"
-                if given.model_shape:
-                    one = shaped(given.arm, given.model_shape, int(given.tokens), steps, output)
-                else:
-                    one = tiny(given.arm, given.store, steps, output)
-                print(json.dumps(asdict(one)))
-                return 0
-            return _compare(given, Path(scratch))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    _check(given)
+    with tempfile.TemporaryDirectory(prefix="sft-benchmark-") as scratch:
+        if given.arm:
+            steps, output = given.steps, f"{scratch}/out"
+            if given.model_shape:
+                one = shaped(given.arm, given.model_shape, int(given.tokens), steps, output)
+            else:
+                one = tiny(given.arm, given.store, steps, output)
+            print(json.dumps(asdict(one)))
+            return 0
+        return _compare(given, Path(scratch))
 
 
 def _check(given: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +32,9 @@ def freeze(
     ] = 0,
     chain_length: Annotated[int, typer.Option(min=2, max=6, help="Tasks in a chain.")] = 3,
     domains: Annotated[list[str] | None, typer.Option(help="Only these domains. Repeatable.")] = None,
+    tasks: Annotated[
+        list[str] | None, typer.Option(help="Only these tasks, e.g. file-io/write-note. Repeatable.")
+    ] = None,
     first_seed: Annotated[int, typer.Option(min=0, help="Where drawing begins.")] = 0,
     description: Annotated[str, typer.Option(help="One line on what it is for.")] = "",
     out: Annotated[
@@ -44,7 +48,7 @@ def freeze(
     from eval.manifest import SUITES, save_suite
     from eval.manifest import freeze as freeze_suite
 
-    found = catalog_tasks(domains or [])
+    found = catalog_tasks(domains or [], tasks or [])
     wanted = [
         part
         for tier, count in (("easy", easy), ("medium", medium), ("hard", hard))
@@ -61,11 +65,11 @@ def freeze(
     )
 
 
-def catalog_tasks(domains: list[str]) -> list[TaskSpec]:
-    """Return the catalog's tasks of some domains (all when none is named), by name.
+def catalog_tasks(domains: list[str], names: Sequence[str] = ()) -> list[TaskSpec]:
+    """Return the catalog's tasks, by name: those of some domains and of some names, where any are given.
 
     Raises:
-        UserError: an unknown domain.
+        UserError: an unknown domain or task.
     """
     from ise_gym.intents.catalog import tasks_of
 
@@ -74,7 +78,15 @@ def catalog_tasks(domains: list[str]) -> list[TaskSpec]:
     for domain in domains:
         if domain not in known:
             raise UserError(f"unknown domain '{domain}'.{nearest(domain, known)} Known: {', '.join(known)}.")
-    return [task for task in tasks if not domains or task.domain in domains]
+    every = [task.name for task in tasks]
+    for name in names:
+        if name not in every:
+            raise UserError(f"unknown task '{name}'.{nearest(name, every)} `ise tasks list` shows them.")
+    return [
+        task
+        for task in tasks
+        if (not domains or task.domain in domains) and (not names or task.name in names)
+    ]
 
 
 def singles(tasks: list[TaskSpec], tier: str, count: int) -> list[Wanted]:

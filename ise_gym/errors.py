@@ -7,7 +7,12 @@ Every message says what was wrong, where, and what to do. `ise`, `training.sft` 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import functools
+import sys
+from collections.abc import Callable, Iterable
+from typing import ParamSpec
+
+P = ParamSpec("P")
 
 
 class UserError(Exception):
@@ -30,6 +35,24 @@ class AgentError(RuntimeError):
     def __init__(self, message: str, *, infrastructure: bool = True) -> None:
         super().__init__(message)
         self.infrastructure = infrastructure
+
+
+def one_line_errors(main: Callable[P, int]) -> Callable[P, int]:
+    """Let a command's ``main`` print a `UserError` as one line and return exit code 2.
+
+    >>> one_line_errors(lambda: 0)()
+    0
+    """
+
+    @functools.wraps(main)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> int:
+        try:
+            return main(*args, **kwargs)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+
+    return guarded
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

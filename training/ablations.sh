@@ -43,8 +43,17 @@ seeds() {
 }
 
 turns() {
-  [ -e "$runs/two-turns.yaml" ] || python -m training.two_turns suite "$runs/two-turns.yaml" --count "${TASKS:-48}"
-  python -m training.two_turns lessons "$runs/pairs-intents" --count "${PAIRS:-480}"
+  # Tasks of one request that the expert does in one or two short calls, so that two of them fit the tiny model.
+  local tasks="agent-memory/remember-fact automation-flow/set-variable code-runtime/tiny-script file-io/append-line
+    file-io/change-setting file-io/copy-backup file-io/delete-temp file-io/make-folders file-io/rename-file
+    file-io/write-note"
+  # shellcheck disable=SC2046,SC2086
+  [ -e "$runs/two-turns.yaml" ] || python -m eval suite freeze two-turns --chains "${TASKS:-48}" --chain-length 2 \
+    $(printf -- '--tasks %s ' $tasks) --description "Two short tasks asked for one after the other." \
+    --out "$runs/two-turns.yaml"
+  # shellcheck disable=SC2086
+  ise intents generate --count "${PAIRS:-480}" --seed 1 --split train --tasks "$(echo $tasks | tr ' ' ,)" \
+    --tasks-per-intent 2 --out "$runs/pairs-intents"
   ise rollout --intents "$runs/pairs-intents/intents.jsonl" --agent expert --user scripted --out "$runs/pairs"
   train pairs pairs 0
   train pairs-first-turn pairs 0 data.single_user_turn=true

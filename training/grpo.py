@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ise_gym.agents.generation import BatchGenerator
-from ise_gym.errors import UserError
+from ise_gym.errors import UserError, one_line_errors
 from ise_gym.intents.source import IntentSource
 from ise_gym.messages import sha256_of
 from ise_gym.scenario import Scenario
@@ -219,20 +219,17 @@ def make_player(config: GrpoConfig, tokenizer: Any, model: Any) -> GroupPlayer:
     )
 
 
+@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run from the command line; a `UserError` is one line and exit code 2."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(prog="python -m training.grpo", description=__doc__)
     parser.add_argument("--config", required=True, help="a recipe, e.g. training/recipes/grpo/tiny_cpu.yaml")
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="dotted keys, e.g. train.learning_rate=1e-5"
     )
     given = parser.parse_args(arguments)
-    try:
-        config = load(GrpoConfig, given.config, given.overrides)
-        card = run(config)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    config = load(GrpoConfig, given.config, given.overrides)
+    card = run(config)
     first, last = means([reward for _, reward in card.rewards])
     print(
         f"mean reward {first:.3f} → {last:.3f} over {len(card.rewards)} steps (first and last fifth); "

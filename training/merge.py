@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ise_gym.agents.transformers import resolve_model
-from ise_gym.errors import UserError
+from ise_gym.errors import UserError, one_line_errors
 from training.runcard import CARD
 
 
@@ -45,17 +45,14 @@ def merge(adapter: str | Path, out: str | Path) -> Path:
     return target
 
 
+@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run from the command line; a `UserError` is one line and exit code 2."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(prog="python -m training.merge", description=__doc__)
     parser.add_argument("adapter")
     parser.add_argument("out")
     given = parser.parse_args(arguments)
-    try:
-        print(f"merged into {merge(given.adapter, given.out)}")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    print(f"merged into {merge(given.adapter, given.out)}")
     return 0
 
 

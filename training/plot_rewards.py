@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ise_gym.errors import UserError
+from ise_gym.errors import UserError, one_line_errors
 from training.runcard import read_card
 
 
@@ -38,23 +38,20 @@ def smoothed(rewards: Sequence[float], width: int = 5) -> list[float]:
     return [sum(rewards[max(0, n - width + 1) : n + 1]) / min(n + 1, width) for n in range(len(rewards))]
 
 
+@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run from the command line; a `UserError` is one line and exit code 2."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(prog="python -m training.plot_rewards", description=__doc__)
     parser.add_argument("runs", nargs="+", help="output folders of training.grpo")
     parser.add_argument("--out", default="rewards.png", help="the picture")
     given = parser.parse_args(arguments)
-    try:
-        curves = {Path(run).name: [reward for _, reward in read_card(run).rewards] for run in given.runs}
-        empty = [name for name, rewards in curves.items() if not rewards]
-        if empty:
-            raise UserError(
-                f"no rewards in the run card of {', '.join(empty)}: give finished runs of training.grpo"
-            )
-        _draw(curves, Path(given.out))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    curves = {Path(run).name: [reward for _, reward in read_card(run).rewards] for run in given.runs}
+    empty = [name for name, rewards in curves.items() if not rewards]
+    if empty:
+        raise UserError(
+            f"no rewards in the run card of {', '.join(empty)}: give finished runs of training.grpo"
+        )
+    _draw(curves, Path(given.out))
     for name, rewards in curves.items():
         first, last = means(rewards)
         print(

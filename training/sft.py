@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ise_gym.errors import UserError
+from ise_gym.errors import UserError, one_line_errors
 from training.allocator import keep_freed_memory
 from training.config import RunConfig, load_config
 from training.data import TrainingData, build_dataset
@@ -184,19 +184,16 @@ def save(trainer: Any, tokenizer: Any, base: str, output: Path, *, lora: bool) -
     leftover.unlink(missing_ok=True)
 
 
+@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run from the command line; a `UserError` is one line and exit code 2."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(prog="python -m training.sft", description=__doc__)
     parser.add_argument("--config", required=True, help="a recipe, e.g. training/recipes/tiny_cpu.yaml")
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="dotted keys, e.g. train.max_steps=20"
     )
     given = parser.parse_args(arguments)
-    try:
-        result = run(load_config(given.config, given.overrides))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    result = run(load_config(given.config, given.overrides))
     metrics = result.card.metrics
     print(f"trained {metrics['steps']} steps in {metrics['seconds']:.0f} s, loss {metrics['final_loss']:.4f}")
     print(f"written to {result.output}")

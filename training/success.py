@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ise_gym.errors import UserError
+from ise_gym.errors import UserError, one_line_errors
 from training.allocator import keep_freed_memory
 from training.config import load
 from training.groups import GroupPlayer
@@ -78,8 +78,9 @@ def table(tried: Sequence[Tried]) -> list[str]:
     ]
 
 
+@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run from the command line; a `UserError` is one line and exit code 2."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(prog="python -m training.success", description=__doc__)
     parser.add_argument("--config", required=True, help="a recipe of training.grpo")
     parser.add_argument("--count", type=int, default=32, help="candidates to play")
@@ -88,21 +89,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", help="file for the seeds, as a JSON list")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     given = parser.parse_args(arguments)
-    try:
-        config = load(GrpoConfig, given.config, given.overrides)
-        tried = _play(config, given.count)
-        chosen = between(tried, given.between[0], given.between[1], given.most)
-        print("\n".join(table(tried)))
-        print(f"all: mean reward {sum(one.mean for one in tried) / len(tried):.2f}; chosen:")
-        print("\n".join(f"  seed {one.seed}  {one.task}  {one.mean:.2f}" for one in chosen))
-        if not chosen:
-            raise UserError(
-                "no scenario is solved now and then: train the start for longer, lower rollout.temperature, or choose "
-                "other tasks"
-            )
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    config = load(GrpoConfig, given.config, given.overrides)
+    tried = _play(config, given.count)
+    chosen = between(tried, given.between[0], given.between[1], given.most)
+    print("\n".join(table(tried)))
+    print(f"all: mean reward {sum(one.mean for one in tried) / len(tried):.2f}; chosen:")
+    print("\n".join(f"  seed {one.seed}  {one.task}  {one.mean:.2f}" for one in chosen))
+    if not chosen:
+        raise UserError(
+            "no scenario is solved now and then: train the start for longer, lower rollout.temperature, or choose "
+            "other tasks"
+        )
     if given.out:
         Path(given.out).write_text(json.dumps([one.seed for one in chosen]) + "\n", encoding="utf-8")
     return 0

@@ -32,6 +32,13 @@ def generate(
             help="Only these domains (comma-separated, or given several times).", show_default="all"
         ),
     ] = None,
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only these tasks, e.g. file-io/write-note (comma-separated, or given several times).",
+            show_default="all",
+        ),
+    ] = None,
     tier: Annotated[
         list[str] | None,
         typer.Option(help="Only tasks of these tiers: easy, medium, hard.", show_default="all"),
@@ -85,6 +92,7 @@ def generate(
             on_progress=advance,
             split=split,
             domains=_names(domains),
+            tasks=_names(tasks),
             tier=_names(tier),
             tasks_per_intent=parse_range(tasks_per_intent),
             folders=folder,

@@ -60,6 +60,10 @@ def test_parts_are_spread_over_the_catalog() -> None:
     assert max(names.count(name) for name in names) - min(names.count(name) for name in set(names)) <= 1
     with pytest.raises(UserError, match="Did you mean 'file-io'"):
         catalog_tasks(["file-oi"])
+    named = ["file-io/write-note", "file-io/copy-backup"]
+    assert {task.name for task in catalog_tasks([], named)} == set(named)
+    with pytest.raises(UserError, match="Did you mean 'file-io/write-note'"):
+        catalog_tasks([], ["file-io/write-notes"])
 
 
 def test_run_compare_report_from_the_command_line(tmp_path: Path) -> None:
