@@ -154,3 +154,13 @@ def test_the_command_prints_the_report_and_the_path(tmp_path: Path) -> None:
     assert "normalised" not in result.stderr
     silent = CliRunner().invoke(app, [*arguments, "--quiet"])
     assert silent.exit_code == 0 and silent.stderr == ""
+
+
+def test_the_command_draws_from_chosen_tasks_only(tmp_path: Path) -> None:
+    arguments = ["intents", "generate", "--count", "6", "--out", str(tmp_path), "--tasks-per-intent", "1-2", "--quiet"]
+    chosen = {"file-io/write-note", "file-io/copy-backup"}
+    assert CliRunner().invoke(app, [*arguments, "--tasks", ",".join(sorted(chosen))]).exit_code == 0
+    lines = [json.loads(line) for line in (tmp_path / "intents.jsonl").read_text().splitlines()]
+    assert lines and {task for line in lines for task in line["tasks"]} == chosen
+    unknown = CliRunner().invoke(app, [*arguments, "--tasks", "file-io/write-notes"])
+    assert isinstance(unknown.exception, UserError) and "file-io/write-note" in str(unknown.exception)
