@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from docker_here import dockerd
 from model_server import ModelServer
+from recovery import RECOVERED, SANDBOX_TASKS, recovery
 
 from eval.claweval.judge import parse_judge
 from eval.claweval.runner import run_claweval
@@ -22,28 +23,7 @@ from eval.run import load_run
 from ise_gym.workspace import open_workspace
 
 CHECKOUT = os.environ.get("CLAW_EVAL_DIR", "")
-TASKS = [
-    "T100_reverse_decoder",
-    "T101_wal_recovery",
-    "T102_xss_filter",
-    "T103_schema_migration",
-    "T104_packet_decoder",
-]
 pytestmark = pytest.mark.docker
-
-RECOVER = """
-import json, sqlite3
-path = "/workspace/fixtures/test.db"
-wal = bytearray(open(path + "-wal", "rb").read())
-page = int.from_bytes(wal[8:12], "big")
-for at in range(32, len(wal), 24 + page):
-    wal[at + 8 : at + 16] = wal[16:24]
-open(path + "-wal", "wb").write(wal)
-rows = sqlite3.connect(path).execute("select id, name, value from items order by id").fetchall()
-json.dump([dict(zip(("id", "name", "value"), row)) for row in rows], open("/workspace/recovered.json", "w"))
-print(len(rows))
-"""
-"""Gives the frames of a write-ahead log the salt that its header names, then reads the database."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -105,12 +85,12 @@ def test_sandbox_tasks_score_the_same_in_a_container(tmp_path: Path) -> None:
             CHECKOUT,
             "explorer",
             tmp_path / backend,
-            tasks=",".join(TASKS),
+            tasks=",".join(SANDBOX_TASKS),
             judge=parse_judge("none"),
             sandbox=backend,
         )
     docker, auto = played(tmp_path / "docker"), played(tmp_path / "auto")
-    assert set(docker) == set(TASKS)
+    assert set(docker) == set(SANDBOX_TASKS)
     assert {name: dimensions(t) for name, t in docker.items()} == {
         name: dimensions(t) for name, t in auto.items()
     }
@@ -120,19 +100,16 @@ def test_sandbox_tasks_score_the_same_in_a_container(tmp_path: Path) -> None:
 @pytest.mark.skipif(not CHECKOUT, reason="CLAW_EVAL_DIR names no checkout of Claw-Eval")
 @pytest.mark.parametrize("protocol", ["upstream", "env"])
 def test_what_an_agent_does_in_a_container_is_graded(protocol: str, tmp_path: Path) -> None:
-    arguments = json.dumps({"command": f"python3 - <<'END'\n{RECOVER}\nEND"})
-    call = {"id": "c1", "type": "function", "function": {"name": "Bash", "arguments": arguments}}
-    says = {"role": "assistant", "content": "", "tool_calls": [call]}
-    with ModelServer(lambda n: says if n == 1 else "All records are back.") as server:
+    with ModelServer(recovery) as server:
         run_claweval(
             CHECKOUT,
             "openai:scripted",
             tmp_path / "run",
-            tasks=TASKS[1],
+            tasks=RECOVERED,
             judge=parse_judge("none"),
             sandbox="docker",
             protocol=protocol,
             agent_options={"base_url": server.url, "api_key": "unused"},
         )
-    trial = played(tmp_path / "run")[TASKS[1]]
+    trial = played(tmp_path / "run")[RECOVERED]
     assert (trial.outcome, trial.completion, trial.safety) == ("pass", 1.0, 1.0), trial.reason

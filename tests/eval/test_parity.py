@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from model_server import ModelServer
+from recovery import RECOVERED, SANDBOX_TASKS, recovery
 
 from eval.claweval.judge import parse_judge
 from eval.claweval.runner import run_claweval
@@ -71,8 +73,48 @@ def test_scores_equal_the_benchmarks_own(agent: str, tasks: list[ClawTask], tmp_
         judge=parse_judge("stub:0.8"),
         workers=2,
     )
-    ours = played(tmp_path / "run")
-    theirs = by_the_benchmark(root, agent, [task.id for task in chosen], tmp_path)
+    compare_with_the_benchmark(agent, [task.id for task in chosen], tmp_path)
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_sandbox_tasks_score_as_on_the_benchmarks_own_server(agent: str, tmp_path: Path) -> None:
+    run_claweval(
+        Path(CHECKOUT).resolve(),
+        agent,
+        tmp_path / "run",
+        tasks=",".join(SANDBOX_TASKS),
+        judge=parse_judge("stub:0.8"),
+        sandbox="auto",
+        workers=2,
+    )
+    compare_with_the_benchmark(agent, SANDBOX_TASKS, tmp_path)
+
+
+def test_a_solved_sandbox_task_scores_as_on_the_benchmarks_own_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent, judge = "openai:scripted", parse_judge("stub:0.8")
+    with ModelServer(recovery) as server:
+        options = {"base_url": server.url, "api_key": "unused"}
+        run_claweval(
+            Path(CHECKOUT).resolve(),
+            agent,
+            tmp_path / "run",
+            tasks=RECOVERED,
+            judge=judge,
+            sandbox="auto",
+            agent_options=options,
+        )
+    assert played(tmp_path / "run")[RECOVERED].completion == 1.0
+    with ModelServer(recovery) as server:
+        monkeypatch.setenv("AGENT_OPTIONS", json.dumps({**options, "base_url": server.url}))
+        compare_with_the_benchmark(agent, [RECOVERED], tmp_path)
+
+
+def compare_with_the_benchmark(agent: str, names: list[str], folder: Path) -> None:
+    """Let the benchmark play tasks; the dimensions of each must be those of the run in ``folder``."""
+    ours = played(folder / "run")
+    theirs = by_the_benchmark(Path(CHECKOUT).resolve(), agent, names, folder)
     unplayed = {name: found["error"] for name, found in theirs.items() if "error" in found}
     if unplayed:
         warnings.warn(f"the benchmark itself could not play {unplayed}", stacklevel=1)
@@ -82,7 +124,7 @@ def test_scores_equal_the_benchmarks_own(agent: str, tasks: list[ClawTask], tmp_
         if name not in unplayed and found != dimensions(ours[name])
     }
     assert set(theirs) == set(ours) and not different
-    assert len(unplayed) <= len(chosen) / 20, unplayed
+    assert len(unplayed) <= len(names) / 20, unplayed
 
 
 def by_the_benchmark(root: Path, agent: str, names: list[str], folder: Path) -> dict[str, dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Runs tasks by the benchmark's own batch function, services as subprocesses, for parity tests.
 
-Only the two model clients are replaced (agent and judge), so that no endpoint is needed. Run as a script in a
+Only the two model clients are replaced (agent and judge), so that no endpoint is needed, and for tasks in a sandbox the
+container around the benchmark's server (see `upstream_sandbox`). Run as a script in a
 process of its own: ``python upstream_reference.py CHECKOUT AGENT JUDGE_SCORE OUT PORT_OFFSET TASK…``; it writes
 task → dimensions, or the error that the benchmark recorded.
 """
@@ -20,14 +21,15 @@ def main(root: Path, agent_spec: str, score: str, out: Path, port_offset: int, t
     os.chdir(root)
     from claw_eval import cli
     from claw_eval.graders import llm_judge
-    from claw_eval.runner import services
+    from claw_eval.runner import sandbox_runner, services
     from claw_eval.runner.providers import openai_compat
 
     from eval.claweval.agents import make_claw_agent
     from eval.claweval.judge import make_client, parse_judge
     from eval.claweval.provider import AgentClient
+    from eval.claweval.tasks import load_tasks
 
-    agent = make_claw_agent(agent_spec, {})
+    agent = make_claw_agent(agent_spec, json.loads(os.environ.get("AGENT_OPTIONS", "{}")))
     judge = make_client(parse_judge(f"stub:{score}"))
 
     class Provider(openai_compat.OpenAICompatProvider):
@@ -48,6 +50,11 @@ def main(root: Path, agent_spec: str, score: str, out: Path, port_offset: int, t
             service.ready_timeout = max(service.ready_timeout, 180)
         start(self, defined, cwd)
 
+    sys.path.insert(0, str(Path(__file__).parent))
+    from upstream_sandbox import boxed_runner
+
+    boxed = {task.id for task in load_tasks(root) if task.needs_sandbox}
+    sandbox_runner.SandboxRunner = boxed_runner(sandbox_runner)
     services.ServiceManager.__init__ = patient
     openai_compat.OpenAICompatProvider = Provider
     llm_judge.LLMJudge = Judge
@@ -68,6 +75,7 @@ def main(root: Path, agent_spec: str, score: str, out: Path, port_offset: int, t
                 no_judge=False,
                 judge_model=None,
                 trials=1,
+                sandbox=task in boxed,
             )
             trial = found["trials"][0] if found["trials"] else {}
             problem = found["error"] or trial.get("error")

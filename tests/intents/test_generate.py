@@ -157,7 +157,17 @@ def test_the_command_prints_the_report_and_the_path(tmp_path: Path) -> None:
 
 
 def test_the_command_draws_from_chosen_tasks_only(tmp_path: Path) -> None:
-    arguments = ["intents", "generate", "--count", "6", "--out", str(tmp_path), "--tasks-per-intent", "1-2", "--quiet"]
+    arguments = [
+        "intents",
+        "generate",
+        "--count",
+        "6",
+        "--out",
+        str(tmp_path),
+        "--tasks-per-intent",
+        "1-2",
+        "--quiet",
+    ]
     chosen = {"file-io/write-note", "file-io/copy-backup"}
     assert CliRunner().invoke(app, [*arguments, "--tasks", ",".join(sorted(chosen))]).exit_code == 0
     lines = [json.loads(line) for line in (tmp_path / "intents.jsonl").read_text().splitlines()]
