@@ -46,6 +46,10 @@ def generate(
     tasks_per_intent: Annotated[
         str, typer.Option(help="Tasks in an intent: a number or a range such as 3-6.")
     ] = "3-6",
+    chained: Annotated[
+        bool,
+        typer.Option("--chained", help="Only intents in which a task works on what an earlier one made."),
+    ] = False,
     folder: Annotated[
         list[Path] | None,
         typer.Option(
@@ -95,6 +99,7 @@ def generate(
             tasks=_names(tasks),
             tier=_names(tier),
             tasks_per_intent=parse_range(tasks_per_intent),
+            chained=chained,
             folders=folder,
         )
     console.print(pool_report(json.loads((path.parent / MANIFEST).read_text(encoding="utf-8"))))

@@ -17,6 +17,9 @@ from ise_gym.scenario import Register
 CHANCE = 0.9
 """How often an input is linked to a fitting output of an earlier task of the same intent."""
 
+MOST_DOMAINS = 3
+"""Of an intent (arXiv 2606.11520: two or three)."""
+
 _EARLIER: Mapping[Register, Sequence[str]] = {
     "casual": ("from before", "you just did", "from a minute ago"),
     "collaborative": ("from earlier", "you just prepared", "we have just finished"),
@@ -85,17 +88,23 @@ def arranged(tasks: Sequence[TaskSpec]) -> list[TaskSpec]:
     return ordered
 
 
-def linked(tasks: Sequence[TaskSpec], rng: random.Random) -> list[tuple[Link, ...]]:
-    """Draw for each task which of its inputs earlier tasks provide; nothing is handed on twice."""
+def linked(tasks: Sequence[TaskSpec], rng: random.Random, *, surely: bool = False) -> list[tuple[Link, ...]]:
+    """Draw for each task which of its inputs earlier tasks provide; nothing is handed on twice.
+
+    Args:
+        tasks: of an intent, in order.
+        rng: draws.
+        surely: link all that can be linked, and only to what is made whatever follow-ups are asked.
+    """
     taken: set[tuple[int, str]] = set()
     links: list[tuple[Link, ...]] = []
     for at, task in enumerate(tasks):
         own = []
         for name in task.model.inputs:
             offers = [
-                (n, out) for n, out in _offers(task, tasks[:at], name) if (n, out) not in taken
+                (n, out) for n, out in _offers(task, tasks[:at], name, surely) if (n, out) not in taken
             ]  # fmt: skip
-            if offers and rng.random() < CHANCE:
+            if offers and (surely or rng.random() < CHANCE):
                 position, output = rng.choice(offers)
                 taken.add((position, output))
                 own.append(Link(name, position, output))
@@ -103,7 +112,61 @@ def linked(tasks: Sequence[TaskSpec], rng: random.Random) -> list[tuple[Link, ..
     return links
 
 
-def _offers(task: TaskSpec, others: Sequence[TaskSpec], name: str = "") -> list[tuple[int, str]]:
+def with_link(tasks: Sequence[TaskSpec], others: Sequence[TaskSpec]) -> list[TaskSpec] | None:
+    """Exchange as few tasks as it takes for one of them to work on what another surely makes.
+
+    Who comes in takes the place of a task of its domain where it can, and brings no fourth domain if that can be helped.
+
+    Args:
+        tasks: two or more, of an intent.
+        others: who may come in, the preferred ones first.
+
+    Returns:
+        The tasks, or None where no two of all these fit.
+    """
+    if _linkable(tasks):
+        return list(tasks)
+    everybody = [*tasks, *(other for other in others if other not in tasks)]
+    pairs = [
+        (taker, maker)
+        for taker in everybody
+        if taker.model.inputs
+        for maker in everybody
+        if _offers(taker, [maker], surely=True)
+    ]
+    fitting: list[TaskSpec] | None = None
+    # sorted() is stable: of the pairs that bring in as few new tasks, the preferred one comes first
+    for pair in sorted(pairs, key=lambda pair: sum(task not in tasks for task in pair)):
+        found = list(tasks)
+        for task in pair:
+            if task not in found:
+                found[_place(task, found, pair)] = task
+        if _linkable(found):
+            if len({task.domain for task in found}) <= MOST_DOMAINS:
+                return found
+            fitting = fitting or found
+    return fitting
+
+
+def _linkable(tasks: Sequence[TaskSpec]) -> bool:
+    return any(linked(arranged(tasks), random.Random(0), surely=True))
+
+
+def _place(task: TaskSpec, tasks: Sequence[TaskSpec], staying: Sequence[TaskSpec]) -> int:
+    """Return whose place a task takes: so that the fewest domains come in or go."""
+    domains = [other.domain for other in tasks]
+    free = [at for at, other in enumerate(tasks) if other not in staying]
+
+    def strangeness(at: int) -> tuple[int, bool]:
+        after = {*domains[:at], *domains[at + 1 :], task.domain}
+        return max(0, len(after) - MOST_DOMAINS), domains[at] != task.domain
+
+    return min(free, key=strangeness)
+
+
+def _offers(
+    task: TaskSpec, others: Sequence[TaskSpec], name: str = "", surely: bool = False
+) -> list[tuple[int, str]]:
     """Return (position, output) of what other tasks make that an input (any without a name) takes."""
     inputs = [task.model.inputs[name]] if name else list(task.model.inputs.values())
     return [
@@ -111,5 +174,5 @@ def _offers(task: TaskSpec, others: Sequence[TaskSpec], name: str = "") -> list[
         for at, other in enumerate(others)
         if other is not task
         for output, model in other.model.outputs.items()
-        if any(fits(model.kind, wanted.accepts) for wanted in inputs)
+        if any(fits(model.kind, wanted.accepts) for wanted in inputs) and not (surely and model.after)
     ]

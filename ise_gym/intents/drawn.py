@@ -57,6 +57,7 @@ class IntentSource:
         seed_offset: added to every seed.
         domains, tasks, tier, registers: draw only from these (one name or several; all when None).
         tasks_per_intent: a number or (least, most); (3, 6) when None.
+        chained: only intents in which a task works on what an earlier one made.
         folders: folders of task files to use instead of the catalog's own.
 
     Raises:
@@ -73,6 +74,7 @@ class IntentSource:
         tier: Names = None,
         tasks_per_intent: int | Sequence[int] | None = None,
         registers: Names = None,
+        chained: bool = False,
         folders: Sequence[Path | str] | None = None,
     ) -> None:
         if (split or "") not in SPLITS:
@@ -84,6 +86,7 @@ class IntentSource:
             tier=_names(tier),
             tasks_per_intent=_range(tasks_per_intent),
             registers=_names(registers),
+            chained=chained,
         )
         self.seed_offset = seed_offset
         self.folders = tuple(Path(folder) for folder in folders) if folders is not None else None

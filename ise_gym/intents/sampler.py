@@ -16,7 +16,7 @@ from typing import get_args
 from ise_gym.errors import UserError, nearest
 from ise_gym.intents.affinity import WINDOW, load_affinity, share_out
 from ise_gym.intents.axes import deal, subsets
-from ise_gym.intents.chaining import Link, arranged, linked
+from ise_gym.intents.chaining import Link, arranged, linked, with_link
 from ise_gym.intents.draw import derive_seed, load_words
 from ise_gym.intents.taskfile import REGISTERS, TaskSpec, Tier
 from ise_gym.scenario import Complexity, Persona
@@ -44,6 +44,7 @@ class Options:
         split: "train" and "eval" never share a task instance; "" draws from both.
         domains, tasks, tier, registers: only these.
         tasks_per_intent: (least, most); least goes with simple intents, most with complex ones.
+        chained: in every intent a task works on what an earlier one made; else where the drawn tasks happen to fit.
     """
 
     split: str = ""
@@ -52,6 +53,7 @@ class Options:
     tier: tuple[str, ...] = ()
     tasks_per_intent: tuple[int, int] = DEFAULT_TASKS
     registers: tuple[str, ...] = ()
+    chained: bool = False
 
     def to_json(self) -> dict[str, object]:
         """Return what differs from the defaults."""
@@ -126,8 +128,12 @@ class Sampler:
         chosen = self._tasks(seed, count, domains, rng, key)
         while self._falls_short(chosen, complexity):
             chosen = self._tasks(seed, len(chosen) + 1, domains, rng, key)
+        if self.options.chained:
+            chosen = self._chain(chosen, seed, key)
+            domains = tuple(sorted({task.domain for task in chosen}))
         chosen = arranged(chosen)
-        links = linked(chosen, random.Random(derive_seed(*key, "chain", seed)))
+        chances = random.Random(derive_seed(*key, "chain", seed))
+        links = linked(chosen, chances, surely=self.options.chained)
         asked = self._follow_ups(chosen, complexity, rng)
         folders = load_words().folders
         places = deal(len(folders), derive_seed(*key, "roots", seed), "roots", count=len(chosen))
@@ -211,6 +217,17 @@ class Sampler:
         rng.shuffle(chosen)
         return chosen
 
+    def _chain(self, chosen: list[TaskSpec], seed: int, key: tuple[object, ...]) -> list[TaskSpec]:
+        """Bring in a task that works on another's product, or its maker, where none of the chosen ones does."""
+        takers = [task for task in self.tasks if task.model.inputs]
+        dealt = deal(len(takers), seed, *key, "takers", count=len(takers)) if takers else ()
+        makers = deal(len(self.tasks), seed, *key, "makers", count=len(self.tasks))
+        others = [*(takers[at] for at in dealt), *(self.tasks[at] for at in makers)]
+        found = with_link(chosen, others)
+        if found is None:
+            raise UserError("chained: none of the allowed tasks takes what another makes; allow more tasks")
+        return found
+
     def _follow_ups(
         self, chosen: Sequence[TaskSpec], complexity: Complexity, rng: random.Random
     ) -> list[tuple[str, ...] | None]:
@@ -239,7 +256,10 @@ class Sampler:
         ]
 
     def space(self) -> int:
-        """Count the points of P × 2^D × T* × C, before any parameter is drawn (an exact whole number)."""
+        """Count the points of P × 2^D × T* × C, before any parameter is drawn (an exact whole number).
+
+        With ``chained`` some of them are exchanged for others.
+        """
         total = 0
         for complexity in get_args(Complexity):
             least, most = self._task_range(complexity)
@@ -286,6 +306,10 @@ def _allowed_tasks(tasks: Mapping[str, TaskSpec], options: Options) -> list[Task
                     f"no {what} is named '{name}'.{nearest(name, known)} Known: {', '.join(sorted(known)[:20])}"
                 )
     least, most = options.tasks_per_intent
+    if options.chained and least < 2:
+        raise UserError(
+            f"chained: an intent needs two tasks or more, and tasks_per_intent is ({least}, {most})"
+        )
     if not 1 <= least <= most:
         raise UserError(f"tasks_per_intent is ({least}, {most}); it needs 1 ≤ least ≤ most")
     allowed = [

@@ -142,3 +142,43 @@ def test_a_wording_must_name_what_is_handed_on(tmp_path: Path) -> None:
     )
     (finding,) = review(load_task(write_task(tmp_path, hidden)))
     assert "say.casual.0 doesn't give away original" in finding.detail
+
+
+def test_a_source_of_chained_intents_hands_on_in_each() -> None:
+    source = IntentSource("train", chained=True)
+    assert source.described() == {"split": "train", "chained": True}
+    takers, lengths = set(), set()
+    for seed in range(120):
+        intent = source.intent(seed)
+        given = {instance.task: instance.chained for instance in intent.instances if instance.chained}
+        made = {product.path for instance in intent.instances for product in instance.outputs.values()}
+        assert given and all(
+            product.path in made for products in given.values() for product in products.values()
+        )
+        assert intent.blueprint.domains == tuple(sorted({i.task.split("/")[0] for i in intent.instances}))
+        assert 2 <= len(intent.blueprint.domains) <= 3 <= len(intent.instances) <= 6
+        takers |= given.keys()
+        lengths.add(len(intent.instances))
+    assert len(takers) >= 6 and lengths >= {3, 4, 5}
+
+
+def test_what_happens_to_fit_stays_as_it_was_drawn(tmp_path: Path) -> None:
+    plain, chained = IntentSource("train"), IntentSource("train", chained=True)
+    fitting = [s for s in range(120) if any(i.chained for i in plain.intent(s).instances)]
+    assert fitting
+    for seed in fitting:
+        assert {i.task for i in chained.intent(seed).instances} == {
+            i.task for i in plain.intent(seed).instances
+        }
+
+
+def test_tasks_that_hand_on_nothing_make_no_chained_intents(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="needs two tasks or more"):
+        IntentSource(chained=True, tasks_per_intent=1)
+    lone = IntentSource(chained=True, tasks=["file-io/write-note", "file-io/rename-file"], tasks_per_intent=2)
+    with pytest.raises(UserError, match="none of the allowed tasks takes what another makes"):
+        lone.intent(0)
+    write_task(tmp_path, LATE, "maker")
+    write_task(tmp_path, TAKER, "taker", "code-runtime")
+    with pytest.raises(UserError, match="none of the allowed"):  # its product is made by a follow-up only
+        IntentSource(chained=True, tasks_per_intent=2, folders=[tmp_path]).intent(0)
