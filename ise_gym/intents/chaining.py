@@ -115,7 +115,7 @@ def linked(tasks: Sequence[TaskSpec], rng: random.Random, *, surely: bool = Fals
 def with_link(tasks: Sequence[TaskSpec], others: Sequence[TaskSpec]) -> list[TaskSpec] | None:
     """Exchange as few tasks as it takes for one of them to work on what another surely makes.
 
-    Who comes in takes the place of a task of its domain where it can, and brings no fourth domain if that can be helped.
+    Who comes in takes the place of a task of its domain where it can, and brings no fourth domain if there is a way.
 
     Args:
         tasks: two or more, of an intent.
