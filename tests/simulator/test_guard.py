@@ -172,6 +172,23 @@ def test_unknown_simulator():
         make_user("scriptd")
 
 
+def test_how_the_scripted_user_parts_is_no_drift():
+    for line in [line for lines in load_phrases()["done"].values() for line in lines]:
+        assert not detect(UserTurn(line, "r", done=True), PASSING, make_scenario()), line
+
+
+@pytest.mark.parametrize("sign", ["🐟", "👍🏽", "❤️", "👩‍💻"])
+def test_after_an_emoji_a_sentence_begins(sign: str):
+    text = f"Perfect, it all seems fine {sign} Zorbing on: where is the greeting?"
+    assert not detect(UserTurn(text, ""), PASSING, make_scenario())
+    named = detect(
+        UserTurn(f"Perfect, it all seems fine {sign} says Zorbing, so where is it?", ""),
+        PASSING,
+        make_scenario(),
+    )
+    assert [hit.detector for hit in named] == ["invented_state"]
+
+
 def test_a_user_that_would_leave_too_early_asks_for_a_second_look_first():
     """Ending as satisfied while a sub-goal fails is a recorded error of the simulator."""
     scenario = make_scenario()

@@ -8,6 +8,7 @@ anything up.
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
 
 from ise_gym.intents.habits import words as vocabulary
@@ -169,11 +170,17 @@ def _unknown_figure(figure: str, before: str, after: str, known: str) -> bool:
     return not any(re.search(rf"(?<!\d){re.escape(form)}(?!\d)", known) for form in {bare.lower(), digits})
 
 
+_AFTER_SYMBOL = ("So", "Sk", "Mn", "Cf")
+"""Unicode categories that emoji end with: pictures, skin tones, variation selectors, joiners."""
+
+
 def _unknown_name(name: str, text: str, match: re.Match[str], known: str, german: bool) -> bool:
     if name.lower() in _FREE_NAMES or re.search(rf"\b{re.escape(name.lower())}", known):
         return False
     before = text[: match.start()]
     if not before.strip() or re.search(r"(?:^|[.!?:…»”\"'*•–¿¡(\[_-]|\n)\s*$", before):
+        return False
+    if unicodedata.category(before.rstrip()[-1]) in _AFTER_SYMBOL:  # an emoji ends a sentence too
         return False
     if german:  # nouns have capitals there: only after a word that precedes names
         return bool(
