@@ -129,7 +129,6 @@ class Sampler:
         while self._falls_short(chosen, complexity):
             chosen = self._tasks(seed, len(chosen) + 1, domains, rng, key)
         if self.options.chained:
-            chosen = self._chain(chosen, seed, key)
             domains = tuple(sorted({task.domain for task in chosen}))
         chosen = arranged(chosen)
         chances = random.Random(derive_seed(*key, "chain", seed))
@@ -215,7 +214,7 @@ class Sampler:
             dealt = deal(len(own), seed, *key, "tasks", name, count=share)
             chosen.extend(own[dealt[i % len(dealt)]] for i in range(share))
         rng.shuffle(chosen)
-        return chosen
+        return self._chain(chosen, seed, key) if self.options.chained else chosen
 
     def _chain(self, chosen: list[TaskSpec], seed: int, key: tuple[object, ...]) -> list[TaskSpec]:
         """Bring in a task that works on another's product, or its maker, where none of the chosen ones does."""
