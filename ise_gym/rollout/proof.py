@@ -18,7 +18,7 @@ from ise_gym.intents.review import Finding, review, review_texts
 from ise_gym.intents.taskfile import TaskSpec
 from ise_gym.messages import Message, assistant, tool_call
 from ise_gym.rollout.damage import Damage, Known
-from ise_gym.scenario import DEFAULT_TOOLS, Check, PlanStep
+from ise_gym.scenario import DEFAULT_TOOLS, Check, PlanStep, SubGoal
 from ise_gym.services import start_services
 from ise_gym.tools.dispatch import Toolbox
 from ise_gym.workspace.base import Manifest, SeedFile, Snapshot, Workspace, diff_manifests
@@ -248,7 +248,7 @@ class _Proof:
         for left_out in keys:
             self.workspace.restore(before)
             self._play(request, steps[:left_out] + steps[left_out + 1 :], quiet=True)
-            if len(self._holding(request)) == len(request.subgoals):
+            if all(map(self._holds, request.subgoals)):  # one that doesn't is enough: the rest isn't looked at
                 self._note(
                     "key",
                     f"{request.name}: every sub-goal holds without the key step {shown(steps[left_out])}",
@@ -297,11 +297,10 @@ class _Proof:
 
     def _holding(self, request: RequestInstance) -> list[str]:
         """Return the names of the sub-goals that hold now."""
-        return [
-            goal.name
-            for goal in request.subgoals
-            if all(check.run(self.workspace, self.start).passed for check in goal.checks)
-        ]
+        return [goal.name for goal in request.subgoals if self._holds(goal)]
+
+    def _holds(self, goal: SubGoal) -> bool:
+        return all(check.run(self.workspace, self.start).passed for check in goal.checks)
 
     def _note(self, kind: str, detail: str) -> None:
         self.proved.findings.append(Finding(self.instance.task, self.instance.seed, kind, detail))
