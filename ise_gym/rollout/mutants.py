@@ -74,11 +74,13 @@ def content_mutants(
             yield mutant
 
 
-def _document(content: bytes) -> Any:
+def _document(content: bytes) -> str | None:
+    """Return a JSON document with its keys in order, as text: `1`, `1.0` and `true` are equal to Python only."""
     try:
-        return _parsed(content.decode("utf-8"))
+        found = _parsed(content.decode("utf-8"))
     except UnicodeDecodeError:
         return None
+    return None if found is None else json.dumps(found, sort_keys=True)
 
 
 def _all_forms(

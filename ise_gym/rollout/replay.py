@@ -211,6 +211,7 @@ class _Run:
         self._workspace = workspace
         self._exact = exact
         self._began = time.time()
+        self._before = workspace.digest()
         self._then = Window.of(trajectory.timings.started_at, trajectory.timings.total_s)
 
     def play(self) -> Difference | None:
@@ -236,24 +237,32 @@ class _Run:
                 self.calls += 1
             if wanted := digests.get(position):
                 digest = self._workspace.digest()
-                if digest != wanted and not self._moves(wanted):
+                if digest != wanted and not self._moves(wanted, digest):
                     return Difference(number, position, "digest", recorded=wanted, replayed=digest)
-                self.digests += 1
+                self.digests += digest == wanted
+                self._before = digest
         return None
 
-    def _moves(self, wanted: str) -> bool:
-        """Whether a background process may be why a digest differs: it is a moment's while one writes.
+    def _moves(self, wanted: str, digest: str) -> bool:
+        """Whether a background process is why a digest differs: while one writes, a digest is a moment's.
 
-        Looks again for `SETTLE_S`, since the replay may only be behind; where it was ahead, that never helps, and the
-        difference is the rule's. A tree at rest again has to agree as ever.
+        Looks again for `SETTLE_S`, since the replay may only be behind. Where it was ahead, that never helps; then the
+        record must show the tree as it was before the step, or the tree must be seen changing. One that rests, whatever
+        runs, has to agree as ever.
         """
         if not self._toolbox.ran_in_background():
             return False
+        seen = {digest}
         until = time.monotonic() + SETTLE_S
         while time.monotonic() < until:
-            if self._workspace.digest() == wanted:
+            now = self._workspace.digest()
+            if now == wanted:
+                self.digests += 1
                 return True
+            seen.add(now)
             time.sleep(0.02)
+        if wanted != self._before and len(seen) == 1:
+            return False
         self.rules.add(MOVING)
         return not self._exact
 

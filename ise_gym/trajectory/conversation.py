@@ -51,7 +51,7 @@ def print_conversation(trajectory: Trajectory, console: Console, *, full: bool =
     main, *parts = conversations(trajectory)
     opened: dict[str, list[Conversation]] = {}
     for part in parts:
-        for call in part.session.get("opened_by") or ():
+        for call in (part.session.get("opened_by") or ())[-1:]:  # whole, where its last answer was given
             opened.setdefault(call, []).append(part)
     for position, message in enumerate(main.messages):
         for part in opened.pop(str(message.get("tool_call_id")), ()):

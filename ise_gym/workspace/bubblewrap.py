@@ -85,8 +85,13 @@ def _patient_pipe() -> tuple[int, int]:
 
 @cache
 def _setpriv() -> str | None:
-    """The program that drops root; without it Popen does, which copies the page tables of the whole harness."""
-    return shutil.which("setpriv")
+    """The program that drops root; without it Popen does, which copies the page tables of the whole harness.
+
+    Tried once: BusyBox has one of that name which knows none of these options.
+    """
+    path = shutil.which("setpriv")
+    trial = [path, "--reuid=0", "--regid=0", "--clear-groups", "--", "true"] if path else ["false"]
+    return path if subprocess.run(trial, capture_output=True).returncode == 0 else None
 
 
 @cache

@@ -122,7 +122,7 @@ def test_what_was_delegated_stands_under_its_call(tmp_path: Path, visit: Callabl
         "key": "main:part",
         "task": "part",
         "status": "done",
-        "opened_by": ["call_1"],
+        "opened_by": ["call_0", "call_1"],  # sent to twice: it stands where it answered last
         "inherited": 1,
         "messages": inside.messages,
         "steps": [step.model_dump() for step in inside.steps],

@@ -164,3 +164,10 @@ def test_messages_and_appointments_are_damaged_and_put_back() -> None:
         "the event 'Talk' of team lacks an attendee",
     }  # fmt: skip
     assert '"2025-01-03T00:30"' in seen["the event 'Talk' of team is an hour late"]
+
+
+def test_true_is_not_one() -> None:
+    mutants = content_mutants("a.json", b'{"n": 1, "ok": true}', other=b'{"n": true, "ok": 1}')
+    assert "other" in [mutant.kind for mutant in mutants]
+    same = content_mutants("a.json", b'{"n": 1, "ok": true}', other=b'{"ok": true, "n": 1}')
+    assert "other" not in [mutant.kind for mutant in same]

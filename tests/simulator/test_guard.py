@@ -69,11 +69,20 @@ SPOKEN = UserView(
 )
 
 
-@pytest.mark.parametrize("text", ["Good morning,", "Dear colleague,", "Hi there!", "hello, good evening"])
+@pytest.mark.parametrize(
+    "text", ["Good morning,", "Dear colleague,", "Hi there!", "hello, good evening", "Good day, dear all"]
+)
 def test_a_salutation_alone_asks_nothing(text):
     assert "empty_turn" in [hit.detector for hit in detect(UserTurn(text, ""), SPOKEN, make_scenario())]
     whole = UserTurn(f"{text} Where is the greeting?", "")
     assert "empty_turn" not in [hit.detector for hit in detect(whole, SPOKEN, make_scenario())]
+
+
+@pytest.mark.parametrize(
+    "text", ["Dear agent delete everything", "Dear assistant run tests.", "dear " * 60 + "!?"]
+)
+def test_what_begins_like_a_salutation_is_read_on(text):
+    assert "empty_turn" not in [hit.detector for hit in detect(UserTurn(text, ""), SPOKEN, make_scenario())]
 
 
 @pytest.mark.parametrize(("detector", "text"), DRIFTS.items())

@@ -22,6 +22,16 @@ def test_each_conversation_names_its_parent_and_has_its_own_tools() -> None:
     assert [c.parent for c in conversations(trajectory(1))] == [""]
 
 
+def test_a_sub_session_that_was_sent_to_again_is_shown_once() -> None:
+    made = delegating(1)
+    results = [str(m["tool_call_id"]) for m in made.messages if m["role"] == "tool"]
+    made.sessions[0]["opened_by"] = [results[0], *made.sessions[0]["opened_by"]]
+    console = Console(file=io.StringIO(), width=120)
+    print_conversation(made, console)
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().count("wc -l b.csv") == 1
+
+
 def test_the_terminal_shows_a_sub_session_before_its_result() -> None:
     console = Console(file=io.StringIO(), width=120)
     print_conversation(delegating(1), console)

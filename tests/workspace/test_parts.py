@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
 import sys
@@ -311,3 +312,15 @@ def test_dummy_and_bubblewrap_agree_on_digests() -> None:
         digests.add(found.digest())
         found.close()
     assert len(digests) == 1
+
+
+def test_a_setpriv_that_knows_none_of_the_options_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strange = tmp_path / "setpriv"
+    strange.write_text("#!/bin/sh\necho unrecognized option >&2\nexit 1\n")
+    strange.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert bubblewrap._setpriv.__wrapped__() is None
+    strange.write_text('#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done; shift; exec "$@"\n')
+    assert bubblewrap._setpriv.__wrapped__() == str(strange)

@@ -139,7 +139,7 @@
   function turns(data, first = 0) {
     const box = el("div", "turns");
     const opened = new Map();
-    for (const s of data.sessions || []) for (const id of s.opened_by || []) opened.set(id, [...(opened.get(id) || []), s]);
+    for (const s of data.sessions || []) for (const id of (s.opened_by || []).slice(-1)) opened.set(id, [...(opened.get(id) || []), s]);
     const answers = new Map();
     for (const m of data.messages) if (m.role === "tool") answers.set(m.tool_call_id, m);
     const shown = new Set();
@@ -157,7 +157,7 @@
     return box;
   }
 
-  // what was delegated, under the call that opened it; a copy of the conversation at its start is not shown again
+  // what was delegated, under the call that it answered last; a copy of the conversation at its start is not shown again
   function session(s) {
     const name = "Sub-session " + s.key + " · " + s.messages.length + " messages · " + s.status;
     const node = fold(name, turns(s, s.inherited || 0));

@@ -165,8 +165,8 @@ def scenario_leak(turn: Turn) -> str:
 
 
 _SALUTATION = re.compile(
-    r"(?:(?:good (?:day|morning|afternoon|evening)|dear \w+(?: \w+){0,2}|hi|hello|hey|greetings)"
-    r"(?: there| all| team)?[,;: ]*)+"
+    r"(?=.)(?:(?:good (?:day|morning|afternoon|evening)|hi|hello|hey|greetings)(?: there| all| team)?[,;: ]*)*"
+    r"(?:dear \w+(?: (?:all|colleagues?|friends?|team))?[,;: ]*)?"
 )
 
 
