@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -31,14 +30,6 @@ class Slice:
         return (self.scenario(n) for n in range(self.count))
 
 
-_making = threading.Lock()
-
-
-def _catalog() -> IntentSource:
-    with _making:  # a worker's slots ask at the same moment
-        return _made()
-
-
 @functools.lru_cache(maxsize=1)
-def _made() -> IntentSource:
+def _catalog() -> IntentSource:
     return IntentSource()

@@ -404,7 +404,7 @@ def _compare(given: argparse.Namespace, scratch: Path) -> int:
         every["tiny"] = {arm: [asdict(run) for run in runs] for arm, runs in found.items()}
     if given.json:
         Path(given.json).write_text(json.dumps(every, indent=2) + "\n", encoding="utf-8")
-    return 0 if all(runs for runs in found.values()) else 1
+    return 0 if all(runs for arms in every.values() for runs in arms.values()) else 1
 
 
 if __name__ == "__main__":

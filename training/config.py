@@ -208,7 +208,12 @@ def _apply(values: dict[str, Any], override: str) -> None:
     for section in sections:
         target = _inner(target, section, override)
     if not isinstance(target, dict):
-        raise UserError(f"override {override!r}: {sections[-1]!r} is a list; name one of its items by number")
+        here = ".".join(sections)
+        if last.isdecimal():
+            raise UserError(
+                f"override {override!r}: an item isn't replaced whole; name a key: {here}.{last}.KEY=value"
+            )
+        raise UserError(f"override {override!r}: {here!r} is a list; name one of its items by number")
     if not sections and last in _SHORTHAND and not isinstance(value, dict):
         target, last = target.setdefault(last, {}), _SHORTHAND[last]
     target[last] = value

@@ -14,6 +14,13 @@ recipe=training/recipes/grpo/tiny_cpu.yaml
 export HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false TRL_EXPERIMENTAL_SILENCE=1
 export HF_HUB_DISABLE_PROGRESS_BARS=1 OMP_NUM_THREADS=1 PYTHONWARNINGS=ignore::FutureWarning,ignore::UserWarning
 
+# What was made from another model or with other settings is made anew.
+made="${MODEL:-} ${*:2}"
+if [ -e "$runs/made-from" ] && [ "$(cat "$runs/made-from")" != "$made" ]; then
+  rm -rf "$runs/start" "$runs/seeds.json"
+fi
+echo "$made" > "$runs/made-from"
+
 # 1. A start that solves some tasks now and then: what the demo trains, merged.
 if [ ! -e "$runs/start/config.json" ]; then
   model=${MODEL:-$runs/sft}
@@ -24,6 +31,7 @@ if [ ! -e "$runs/start/config.json" ]; then
     OMP_NUM_THREADS=$(nproc) python -m training.sft --config training/recipes/tiny_cpu.yaml data.store="$runs/lessons" \
       output="$model" overwrite=true
   fi
+  rm -rf "$runs/start"
   python -m training.merge "$model" "$runs/start"
 fi
 
@@ -32,8 +40,10 @@ fi
   --out "$runs/seeds.json" model="$runs/start" "${@:2}"
 
 # 3. The same scenarios on every seed: what differs is the sampling and the adapter's first weights.
+trained=()
 for seed in ${SEEDS:-0 1 2}; do
+  trained+=("$runs/seed-$seed")
   python -m training.grpo --config "$recipe" model="$runs/start" output="$runs/seed-$seed" train.seed="$seed" \
     "curriculum.0.seeds=$(cat "$runs/seeds.json")" overwrite=true "${@:2}"
 done
-python -m training.plot_rewards "$runs"/seed-* --out "$runs/rewards.png"
+python -m training.plot_rewards "${trained[@]}" --out "$runs/rewards.png"

@@ -89,6 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", help="file for the seeds, as a JSON list")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     given = parser.parse_args(arguments)
+    if given.count < 1:
+        raise UserError(f"--count is {given.count}: play one candidate or more")
     config = load(GrpoConfig, given.config, given.overrides)
     tried = _play(config, given.count)
     chosen = between(tried, given.between[0], given.between[1], given.most)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ise_gym.intents.taskfile import TaskSpec
@@ -126,17 +126,8 @@ def with_link(tasks: Sequence[TaskSpec], others: Sequence[TaskSpec]) -> list[Tas
     """
     if _linkable(tasks):
         return list(tasks)
-    everybody = [*tasks, *(other for other in others if other not in tasks)]
-    pairs = [
-        (taker, maker)
-        for taker in everybody
-        if taker.model.inputs
-        for maker in everybody
-        if _offers(taker, [maker], surely=True)
-    ]
     fitting: list[TaskSpec] | None = None
-    # sorted() is stable: of the pairs that bring in as few new tasks, the preferred one comes first
-    for pair in sorted(pairs, key=lambda pair: sum(task not in tasks for task in pair)):
+    for pair in _pairs(tasks, [other for other in others if other not in tasks]):
         found = list(tasks)
         for task in pair:
             if task not in found:
@@ -146,6 +137,14 @@ def with_link(tasks: Sequence[TaskSpec], others: Sequence[TaskSpec]) -> list[Tas
                 return found
             fitting = fitting or found
     return fitting
+
+
+def _pairs(inside: Sequence[TaskSpec], outside: Sequence[TaskSpec]) -> Iterator[tuple[TaskSpec, TaskSpec]]:
+    """Yield who could take from whom, those first that bring in the fewest from outside."""
+    for takers, makers in ((inside, inside), (inside, outside), (outside, inside), (outside, outside)):
+        for taker in takers:
+            if taker.model.inputs:
+                yield from ((taker, maker) for maker in makers if _offers(taker, [maker], surely=True))
 
 
 def _linkable(tasks: Sequence[TaskSpec]) -> bool:

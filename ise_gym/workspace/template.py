@@ -50,12 +50,13 @@ class Template:
     def digest(self) -> str:
         """SHA-256 of what episodes find in it: names, kinds, modes and contents, not times or owners.
 
-        Reads every file, once for each `Template`.
+        Reads every file, once for each `Template`; of one that can't be read, which an episode can't read either, only
+        name and mode count.
 
         Raises:
-            UserError: something in it can't be read.
+            UserError: a folder in it can't be read.
         """
-        tree, _ = template_tree(self)
+        tree, _ = template_tree(self, tolerant=True)
         found = sorted([e.path, e.kind, e.mode, e.stable or e.value] for e in tree.entries)
         return sha256(json.dumps(found).encode()).hexdigest()
 
@@ -126,10 +127,14 @@ def _walk(folder: str) -> Iterator[tuple[str, os.stat_result]]:
         stack += [path + "/" for path, info in found if stat.S_ISDIR(info.st_mode)]
 
 
-def template_tree(template: Template) -> tuple[Tree, Contents]:
+def template_tree(template: Template, *, tolerant: bool = False) -> tuple[Tree, Contents]:
     """Describe a template as a box would describe its copy, and give access to its contents.
 
     All that stands in it belongs to the box's user; sockets and devices are left out.
+
+    Args:
+        template: the template.
+        tolerant: describe a file that can't be read without its content, of the kind ``unreadable``.
 
     Raises:
         UserError: something in it can't be read.
@@ -149,7 +154,10 @@ def template_tree(template: Template) -> tuple[Tree, Contents]:
                         plain = stable_index(bytes(data))
                         stable = sha256(plain).hexdigest() if plain else ""
             except OSError as error:
-                raise UserError(f"the template can't be read: {full}: {error.strerror}") from error
+                if not tolerant:
+                    raise UserError(f"the template can't be read: {full}: {error.strerror}") from error
+                entries.append(Entry(path, "unreadable", mode, size, "", info.st_mtime_ns, 0, ""))
+                continue
             paths.setdefault(value, full)
             if info.st_nlink > 1:
                 label = labels.setdefault((info.st_dev, info.st_ino), len(labels) + 1)

@@ -44,21 +44,23 @@ def test_judge_service_and_harness_break_and_no_error_is_a_zero(tmp_path: Path) 
     with ModelServer(lambda n: 503 if n % 40 in range(1, 9) else verdict) as judge:
         command = [
             sys.executable, "-m", "eval", "run", "--suite", "claweval", "--claw-eval", str(suite), "--agent", "explorer",
-            "--tasks", "T901,T902,T906", "--trials", "4", "--workers", "2", "--services", "subprocess",
+            "--tasks", "T901,T902,T906", "--trials", "3", "--workers", "2", "--services", "subprocess",
             "--judge", "openai:m", "--judge-base-url", judge.url, "--sandbox", "none", "--out", str(out), "--quiet",
         ]  # fmt: skip
         env = {**os.environ, "PAD_ADDED": str(tmp_path / "added")}
         process = subprocess.Popen(command, env=env)
         ledger = out / "trials.jsonl"
         deadline = time.monotonic() + 240
-        while not ledger.exists() or ledger.read_bytes().count(b"\n") < 4:
-            assert time.monotonic() < deadline and process.poll() is None
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        try:
+            while not ledger.exists() or ledger.read_bytes().count(b"\n") < 4:
+                assert time.monotonic() < deadline and process.poll() is None
+                time.sleep(0.02)
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
         before = ledger.read_bytes()
         for _ in range(3):  # a trial that was spoilt three times in one run is played again by the next
-            done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=400)
+            done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=200)
             if done.returncode == 0:
                 break
         assert done.returncode == 0, done.stderr
@@ -69,4 +71,4 @@ def test_judge_service_and_harness_break_and_no_error_is_a_zero(tmp_path: Path) 
     assert outcomes["judge_error"] and outcomes["infrastructure_error"], outcomes
     assert outcomes.keys() <= {"pass", "judge_error", "infrastructure_error"}, outcomes
     assert all((line["score"] is None) == (line["outcome"] != "pass") for line in lines)
-    assert [trial.outcome for trial in load_run(out).trials.values()] == ["pass"] * 12
+    assert [trial.outcome for trial in load_run(out).trials.values()] == ["pass"] * 9

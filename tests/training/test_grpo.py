@@ -161,9 +161,13 @@ def test_a_stage_may_name_its_scenarios() -> None:
     assert list(grpo.Curriculum(stages, 3).names()) == ["0:7", "0:3", "0:7", "0:3", "0:7", "0:3"]
 
 
-@pytest.mark.parametrize("key", ["curriculum.7.steps", "curriculum.first.steps", "curriculum.steps"])
+@pytest.mark.parametrize(
+    "key", ["curriculum.7.steps", "curriculum.first.steps", "curriculum.steps", "curriculum.0"]
+)
 def test_an_item_that_is_not_there_is_named(key: str) -> None:
-    with pytest.raises(UserError, match=r"no item of a list of|name one of its items"):
+    with pytest.raises(
+        UserError, match=r"no item of a list of|name one of its items|name a key: curriculum.0.KEY"
+    ):
         load(GrpoConfig, RECIPES[-1], [f"{key}=3"])
 
 

@@ -22,7 +22,7 @@ from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.messages import assistant, tool_call
 from ise_gym.workspace import ExecResult, Limits, SeedFile, Workspace, open_workspace, stage
 from ise_gym.workspace.local import LocalWorkspace
-from ise_gym.workspace.template import Template, read_template
+from ise_gym.workspace.template import Template, read_template, template_tree
 
 FILES = {"README.md": b"# Start\n", "src/app.py": b"print('app')\n", "src/deep/er/data.bin": bytes(9000)}
 SEEDS = [SeedFile(path, data) for path, data in FILES.items()]
@@ -346,6 +346,19 @@ def test_a_template_that_cannot_be_used_says_why(folder: Path, monkeypatch: pyte
     monkeypatch.setattr(os, "listdir", denied)
     with pytest.raises(UserError, match=r"can't be read: .*start/: Permission denied; make it readable"):
         open_workspace("dummy", template="start")
+
+
+def test_a_file_that_cannot_be_read_counts_by_its_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = read_template(folder).digest
+
+    def denied(path: Path, *args: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", denied)
+    hidden = read_template(folder)
+    assert hidden.digest not in ("", whole)
+    with pytest.raises(UserError, match=r"can't be read: .*Permission denied"):
+        template_tree(hidden)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of others")
