@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from eval import suites_cli
+from eval.options import parse_options, parse_price, refuse_unused
 from ise_gym.errors import UserError
 from ise_gym.trajectory.atomic import replacing
 
@@ -36,6 +37,7 @@ def _root() -> None:
 
 @app.command()
 def run(
+    context: typer.Context,
     suite: Annotated[str, typer.Option(help="Suite by name (builtin, demo-easy, claweval) or a YAML file.")],
     agent: Annotated[
         str,
@@ -117,6 +119,7 @@ def run(
     from eval.tables import summary_table
     from ise_gym.rollout.progress import RolloutProgress
 
+    refuse_unused(context, suite)
     options = parse_options(agent_option or [])
     if adapter is not None:
         options["adapter"] = str(adapter)
@@ -271,46 +274,6 @@ def report(
     else:
         for one in loaded:
             wide_console().print(summary_table(summarise(one)), *broken_text(one))
-
-
-def parse_options(pairs: list[str]) -> dict[str, Any]:
-    """Parse ``KEY=VALUE`` pairs; values that are JSON scalars (numbers, true, false, null) become those.
-
-    Raises:
-        UserError: a pair without ``=``.
-
-    >>> parse_options(["temperature=0.7", "base_url=http://localhost:8000/v1"])
-    {'temperature': 0.7, 'base_url': 'http://localhost:8000/v1'}
-    """
-    options: dict[str, Any] = {}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not key or not equals:
-            raise UserError(f"--agent-option {pair!r}: write KEY=VALUE.")
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
-        options[key] = text if isinstance(value, dict | list) else value
-    return options
-
-
-def parse_price(text: str) -> tuple[float, float]:
-    """Parse ``IN,OUT``, dollars a million tokens; "" is no price.
-
-    Raises:
-        UserError: not two numbers.
-
-    >>> parse_price("0.5,3")
-    (0.5, 3.0)
-    """
-    try:
-        read, written = (float(part) for part in text.split(",")) if text else (0.0, 0.0)
-    except ValueError:
-        raise UserError(
-            f"{text!r} is no price: write IN,OUT, dollars a million tokens, such as 0.5,3."
-        ) from None
-    return read, written
 
 
 def print_json(value: Any) -> None:

@@ -132,3 +132,23 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert exit_.value.code == 2
     assert message in captured.err and captured.err.count("\n") == 1 and captured.err.startswith("eval: ")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("suite", "options", "named"),
+    [
+        (
+            "demo-easy",
+            ["--tasks", "T", "--judge", "none"],
+            "--tasks, --judge: no effect with --suite demo-easy",
+        ),
+        ("claweval", ["--trained-on", "x"], "--trained-on: no effect with --suite claweval"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(
+    suite: str, options: list[str], named: str, tmp_path: Path
+) -> None:
+    command = ["run", "--suite", suite, "--agent", "lazy", "--out", str(tmp_path / "run"), *options]
+    result = CliRunner().invoke(cli.app, command)
+    assert isinstance(result.exception, UserError) and named in str(result.exception)
+    assert not (tmp_path / "run").exists()
