@@ -104,6 +104,9 @@ def test_rollout_resumes_and_refuses_another_run(ise: Run, played: Path) -> None
     )
     code, out, err = ise(*same)
     assert code == 0 and "3 of 3 episodes were in the store already" in err and "passed" in out
+    assert "stays so" not in err
+    code, _, err = ise(*same, "--compress")
+    assert code == 0 and err.count("is uncompressed and stays so") == 1
     code, _, err = ise(*same, "--seed", "9")
     assert code == 2 and "holds another run (seed was 0, now 9)" in err
     assert "Traceback" not in err and err.count("\n") == 1
@@ -138,7 +141,7 @@ def test_doctor_says_what_works(ise: Run) -> None:
     assert code == (0 if working else 1)
     assert report["backends"]["dummy"]["ok"] and not report["backends"]["dummy"]["isolates"]
     code, out, _ = ise("doctor")
-    assert "bubblewrap" in out and "Optional packages" in out
+    assert "bubblewrap" in out and "Optional packages" in out and "ise-gym[embed]" in out
 
 
 def test_tasks_are_listed_and_checked(ise: Run, tmp_path: Path) -> None:
@@ -166,6 +169,16 @@ def test_tasks_are_listed_and_checked(ise: Run, tmp_path: Path) -> None:
         (["rollout", "--intents", "i", "--out", "x", "--agent", "exprt"], "Did you mean 'expert'?"),
         (["rollout", "--intents", "i", "--out", "x", "--user", "scriptd"], "Did you mean 'scripted'?"),
         (["rollout", "--intents", "i", "--out", "x", "--engine", "loca"], "Did you mean 'local'?"),
+        (["rollout", "--intents", "i", "--out", "x", "--user", "human"], "`ise play` lets a person"),
+        (["rollout", "--intents", "i", "--out", "x", "--user", "llm"], "write llm:MODEL"),
+        (["intents", "diversity", "bad.jsonl", "--plot-format", "jpg"], "--plot-format jpg: svg or png."),
+        (["filter", "empty.jsonl", "--out", "x", "--domain", "file-oi"], "Did you mean 'file-io'?"),
+        (["stats", "empty.jsonl"], "empty.jsonl: holds no episode"),
+        (["import", "empty.jsonl", "--out", "x"], "no episode of format isetrace"),
+        (
+            ["intents", "generate", "--count", "2", "--out", "blocked"],
+            "blocked/manifest.json: can't be written",
+        ),
         (["stats", "nowhere"], "nowhere: no such file or folder"),
         (["stats", "."], "not a trajectory store"),
         (["show", "bad.jsonl", "1"], "bad.jsonl, line 1: not a trajectory"),
@@ -185,9 +198,12 @@ def test_mistakes_get_one_clear_message_and_code_2(
     monkeypatch.chdir(tmp_path)
     good = (played / "intents" / "intents.jsonl").read_text().splitlines()[0]
     (tmp_path / "bad.jsonl").write_text(good + '\n{"id": 3}\n')
+    (tmp_path / "empty.jsonl").touch()
+    (tmp_path / "blocked" / "manifest.json").mkdir(parents=True)
     code, _, err = ise(*arguments)
     assert code == 2 and words in " ".join(err.split()) and "Traceback" not in err
     assert not (tmp_path / "x" / "shards").exists()
+    assert not (tmp_path / "blocked" / "intents.jsonl").exists()
 
 
 def test_version(ise: Run) -> None:

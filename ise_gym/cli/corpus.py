@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,8 @@ def stats(
     from ise_gym.trajectory.stats import store_stats
 
     summary = store_stats(store)
+    if not summary["episodes"] and not summary["infrastructure_errors"]:
+        raise UserError(f"{store}: holds no episode; there is nothing to count.")
     if as_json:
         typer.echo(json.dumps(summary, indent=2, ensure_ascii=False))
         return
@@ -108,6 +111,7 @@ def filter_episodes(
     outcomes = tuple(outcome or ["passed"])
     for name in outcomes:
         _known(name, get_args(Outcome), "outcome")
+    _known_domains(store, domain or ())
     rules = Rules(
         outcomes=outcomes,
         min_score=min_score,
@@ -170,13 +174,13 @@ def export(
             license=license,
         )
         rows = ", ".join(f"{count} {split}" for split, count in made.rows.items())
-        typer.echo(f"{rows} episodes → {address}", err=True)
+        typer.echo(f"{rows} rows → {address}", err=True)
         return
     assert out is not None
     from ise_gym.trajectory.export import export_file
 
     counts = export_file(store, format, out, passed_only=passed_only)
-    typer.echo(f"{counts.episodes} episodes → {out}", err=True)
+    typer.echo(f"{_counted(counts.episodes, counts.sessions)} → {out}", err=True)
     for kind, count in counts.secrets.most_common():
         typer.echo(
             f"looks like a credential: {kind}: {count} (`ise filter --no-secrets` leaves them out)", err=True
@@ -189,7 +193,12 @@ def export(
 
 
 def import_files(
-    files: Annotated[list[Path], typer.Argument(help="Files to read: JSON, JSONL, plain or .gz/.zst.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Files to read: JSON, JSONL, plain or .gz/.zst; or a folder of them (.json for atif, else .jsonl)."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the trajectory store to make.")],
     source: Annotated[
         str, typer.Option("--from", help="Format of the files: isetrace or atif.")
@@ -203,7 +212,8 @@ def import_files(
 
     counts = importer.import_files(files, out, source)
     console = Console(stderr=True)
-    console.print(f"{counts.imported} episodes → {out}", highlight=False, markup=False)
+    said = _counted(counts.imported, counts.sessions)
+    console.print(f"{said} → {out}", highlight=False, markup=False)
     for what, count in sorted(counts.repairs.items()):
         console.print(f"repaired: {what}: {count}", highlight=False, markup=False)
     for what, count in sorted(counts.skipped.items()):
@@ -234,6 +244,24 @@ def report(
         comparison=None if comparison is None else read_comparison(comparison),
     )
     typer.echo(str(out))
+
+
+def _counted(episodes: int, sessions: int) -> str:
+    return f"{episodes} episodes" + (f" with {sessions} sub-sessions" if sessions else "")
+
+
+def _known_domains(store: Path, names: Sequence[str]) -> None:
+    """Refuse a domain that neither the catalog nor any episode has: it would drop everything, silently."""
+    if not names:
+        return
+    from ise_gym.intents.catalog import tasks_of
+    from ise_gym.trajectory.store import read_trajectories
+
+    known = {name.partition("/")[0] for name in tasks_of(None)}
+    if not known.issuperset(names):  # imported episodes have domains of their own
+        known.update(domain for trajectory in read_trajectories(store) for domain in trajectory.domains)
+    for name in names:
+        _known(name, tuple(sorted(known)), "domain")
 
 
 def _known(name: str, known: tuple[str, ...], kind: str) -> None:

@@ -10,18 +10,24 @@ from typing import Annotated, Any
 
 import typer
 
-OPTIONAL: dict[str, str] = {
-    "docker": "backend docker",
-    "openai": "agents and users behind an endpoint",
-    "torch": "training and local models",
-    "transformers": "training and local models",
-    "trl": "training",
-    "peft": "training",
-    "datasets": "training, TRL and Parquet exports",
-    "zstandard": "compressed stores",
-    "ray": "rollouts on a cluster",
+OPTIONAL: dict[str, tuple[str, str]] = {
+    "docker": ("backend docker", "docker"),
+    "openai": ("agents and users behind an endpoint", "llm"),
+    "torch": ("training and local models", "train"),
+    "transformers": ("training and local models", "train"),
+    "trl": ("training", "train"),
+    "peft": ("training", "train"),
+    "datasets": ("training, TRL and Parquet exports", "train"),
+    "zstandard": ("compressed stores", "zstd"),
+    "ray": ("rollouts on a cluster", "ray"),
+    "datasketch": ("finding near-duplicate intents", "dedup"),
+    "sentence_transformers": ("embeddings of intents", "embed"),
+    "vendi_score": ("Vendi scores of intents", "embed"),
+    "matplotlib": ("plots of diversity", "embed"),
+    "httpx": ("Claw-Eval", "claweval"),
+    "fastapi": ("Claw-Eval", "claweval"),
 }
-"""Packages that only some commands need → what for."""
+"""Packages that only some commands need → what for, and the extra of ise-gym that brings it."""
 
 
 def register(app: typer.Typer) -> None:
@@ -94,10 +100,12 @@ def _show(report: dict[str, Any]) -> None:
         if backend["ok"] and backend["isolates"]:
             _show_capabilities(console, name, backend)
     packages = Table(title="Optional packages", title_justify="left")
-    for column in ("package", "installed", "needed for"):
+    for column in ("package", "installed", "needed for", "comes with"):
         packages.add_column(column)
     for name, there in report["packages"].items():
-        packages.add_row(name, "[green]yes[/green]" if there else "no", OPTIONAL[name])
+        purpose, extra = OPTIONAL[name]
+        mark = "[green]yes[/green]" if there else "no"
+        packages.add_row(name, mark, purpose, _plain(f"ise-gym[{extra}]"))
     console.print(packages)
 
 

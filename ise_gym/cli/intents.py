@@ -15,6 +15,8 @@ from ise_gym.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+PLOTS = ("svg", "png")
 app = typer.Typer(
     help="Draw intents from the 4D catalog, and measure how varied they are.", no_args_is_help=True
 )
@@ -157,6 +159,8 @@ def diversity(
 
     if field not in FIELDS:
         raise UserError(f"--field {field}: {' or '.join(FIELDS)}.{nearest(field, FIELDS)}")
+    if plots and plot_format not in PLOTS:
+        raise UserError(f"--plot-format {plot_format}: {' or '.join(PLOTS)}.{nearest(plot_format, PLOTS)}")
     pool = sampled(read_pool(file, field), sample, seed)
     beside = pool.path.parent
     store = (

@@ -34,7 +34,9 @@ def rollout(
         list[str] | None,
         typer.Option(help="NAME=VALUE for the agent, e.g. temperature=0.7 (give it several times)."),
     ] = None,
-    user: Annotated[str, typer.Option(help="User simulator: scripted, single-turn, naive, …")] = "scripted",
+    user: Annotated[
+        str, typer.Option(help="User simulator: scripted, single-turn, naive, llm:MODEL.")
+    ] = "scripted",
     user_option: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE for the user simulator (give it several times).")
     ] = None,
@@ -83,6 +85,8 @@ def rollout(
     from ise_gym.rollout.progress import RolloutProgress
 
     check_names(agent, user, backend, engine)
+    if user == "human":
+        raise UserError("--user human: nobody sits at a rollout; `ise play` lets a person be the user.")
     for_agent, for_user = options_of(agent_option), options_of(user_option)
     file = intents / "intents.jsonl" if intents.is_dir() else intents
     plan = Plan(
@@ -97,6 +101,7 @@ def rollout(
         stuck_after_s=stuck_after,
     )
     console = Console(stderr=True, quiet=quiet)
+    _note_compression(console, out, compress)
     options: dict[str, Any] = {}
     if engine == "ray":
         from ise_gym.rollout.ray_pool import RayPool
@@ -151,7 +156,21 @@ def check_names(agent: str, user: str, backend: str, engine: str = "local") -> N
         raise UserError(
             f"unknown agent '{agent}'; known: {'; '.join(agents.values())}.{nearest(kind, agents)}"
         )
+    if user.partition(":") in (("llm", "", ""), ("llm", ":", "")):
+        raise UserError(f"user '{user}' is incomplete: write llm:MODEL (an OpenAI-compatible endpoint)")
     make_user(user)
+
+
+def _note_compression(console: Any, out: Path, compress: bool) -> None:
+    """Say that a store which holds episodes stays compressed or not, whatever this run asks for."""
+    from ise_gym.trajectory.store import MANIFEST, has_records, read_manifest
+
+    if not (out / MANIFEST).is_file() or not has_records(out):
+        return
+    kept = read_manifest(out)["compression"]
+    if compress != (kept == "zstd"):
+        which = "compressed" if kept == "zstd" else "uncompressed"
+        console.print(f"note: {out} is {which} and stays so.", markup=False, highlight=False, soft_wrap=True)
 
 
 def open_intents(file: Path, limit: int | None) -> Any:

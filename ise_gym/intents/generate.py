@@ -123,8 +123,9 @@ def generate(
     admitted, tally, folder = Deduplicator(dedup), Tally(), Path(out)  # type: ignore[arg-type]
     if workers is None:
         workers = 1 if count < _WORTH_WORKERS else len(os.sched_getaffinity(0))
+    if (folder / MANIFEST).is_dir():  # written last; what can't be is said before anything is drawn
+        raise UserError(f"{folder / MANIFEST}: can't be written: it is a folder, not a file.")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         with replacing(folder / FILE) as file:
             for done, drawn in enumerate(draw_pool(source, seed, count, workers, dedup == "minhash"), 1):
                 if drawn.problems:

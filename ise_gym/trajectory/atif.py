@@ -120,7 +120,8 @@ def from_atif(record: Any, repairs: Counter[str], where: str = "record") -> Traj
                 "messages": messages,
                 "tools": tools,
                 "steps": rewards,
-                "sessions": [_sub_session(part, repairs) for part in inside],
+                # files of an earlier version kept them whole beside the other fields
+                "sessions": [_sub_session(part, repairs) for part in inside] or own.get("sessions", []),
                 "agent": dict_of(agent.get("extra")),
             }
         )

@@ -21,6 +21,8 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
         UserError: the file can't be written; says where and why.
     """
     target = Path(path)
+    if target.is_dir():  # said now, not after all the work of the block
+        raise UserError(f"{target}: can't be written: it is a folder, not a file.")
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -28,7 +30,14 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
             yield file
         draft.replace(target)
     except OSError as error:
+        if (blocked := file_above(target)) is not None:
+            raise UserError(f"{target}: can't be written: {blocked} is a file, not a folder.") from error
         raise UserError(f"{target}: can't be written ({error.strerror}).") from error
     finally:
         with contextlib.suppress(OSError):  # it isn't there: moved, or its folder never existed
             draft.unlink()
+
+
+def file_above(path: Path) -> Path | None:
+    """Return the file that stands where ``path`` needs a folder, if there is one."""
+    return next((parent for parent in path.parents if parent.is_file()), None)

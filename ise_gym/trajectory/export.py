@@ -16,6 +16,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ def openai_rows(trajectory: Trajectory) -> Iterator[dict[str, Any]]:
         yield {**_row(part, OPENAI_KEYS), "id": part.id, "parent": part.parent}
 
 
-def rows_of(trajectory: Trajectory) -> Iterator[dict[str, Any]]:
+def _trl_rows_of(trajectory: Trajectory) -> Iterator[dict[str, Any]]:
     """Yield the TRL rows of an episode: its own, then one a sub-session that answered.
 
     One that was cut off has no answer to learn from. A session that began with a copy of the conversation repeats it.
@@ -133,18 +134,18 @@ def rows_of(trajectory: Trajectory) -> Iterator[dict[str, Any]]:
 FORMATS: Mapping[str, Callable[[Trajectory], Iterable[dict[str, Any]]]] = {
     "isetrace": isetrace_records,
     "openai": openai_rows,
-    "trl": rows_of,
+    "trl": _trl_rows_of,
     "atif": lambda trajectory: (to_atif(trajectory),),
 }
 
 
 def trl_rows(trajectories: Iterable[Trajectory]) -> Iterator[dict[str, Any]]:
-    """Yield the TRL rows of each trajectory, see `rows_of`.
+    """Yield the TRL rows of each trajectory: its own, then one a sub-session that was not cut off.
 
     For a `datasets.Dataset`: ``Dataset.from_list(list(trl_rows(…)), on_mixed_types="use_json")``.
     """
     for trajectory in trajectories:
-        yield from rows_of(trajectory)
+        yield from _trl_rows_of(trajectory)
 
 
 @dataclass
@@ -185,13 +186,19 @@ def export_file(store: str | Path, format: str, out: str | Path, *, passed_only:
         passed_only: leave out episodes that did not pass.
 
     Raises:
-        UserError: a bad store, an unwritable file, or Parquet asked for a format that has no columns.
+        UserError: a bad store or one without an episode to export, an unwritable file, or Parquet asked for a format
+            that has no columns.
     """
     out, counts = Path(out), Exported()
-    trajectories = counts.watch(read_trajectories(store), passed_only)
+    if out.suffix == ".parquet" and format != "trl":
+        raise UserError(f"{out}: only --format trl has Parquet columns; write {format} to a .jsonl file.")
+    wanted = counts.watch(read_trajectories(store), passed_only)
+    if (first := next(wanted, None)) is None:
+        raise UserError(
+            f"{store}: holds no episode{' that passed' if passed_only else ''}; nothing to export."
+        )
+    trajectories = chain([first], wanted)
     if out.suffix == ".parquet":
-        if format != "trl":
-            raise UserError(f"{out}: only --format trl has Parquet columns; write {format} to a .jsonl file.")
         write_parquet(trl_rows(trajectories), out)
     elif format == "atif" and not out.suffix:
         for trajectory in trajectories:

@@ -43,6 +43,23 @@ class Rules:
     domains: tuple[str, ...] = ()
     unique: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse rules that nothing can keep.
+
+        Raises:
+            UserError: two bounds contradict each other; names them.
+        """
+        for name, most in (("user-turns", self.max_user_turns), ("messages", self.max_messages)):
+            if most and self.min_user_turns > most:
+                raise UserError(
+                    f"--min-user-turns {self.min_user_turns} and --max-{name} {most} leave nothing to keep; "
+                    "raise the one or lower the other."
+                )
+        if self.recovery and self.max_tool_calls == 1:
+            raise UserError(
+                "--recovery and --max-tool-calls 1 leave nothing to keep; a recovery takes two calls."
+            )
+
 
 @dataclass
 class Filtered:

@@ -15,6 +15,10 @@ class Unusable(Exception):
     """A record that can't become a trajectory; the message is the reason that is counted."""
 
 
+class InItsEpisode(Unusable):
+    """A record of what another record holds too: passing over it loses nothing."""
+
+
 def session_id(episode: str) -> str:
     """Return the UUID that formats with such ids get; equal for equal episode ids."""
     return str(uuid.uuid5(_NAMESPACE, episode))

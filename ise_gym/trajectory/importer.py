@@ -15,6 +15,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from pydantic import ValidationError
 from ise_gym.errors import UserError
 from ise_gym.messages import sha256_of
 from ise_gym.trajectory.atif import from_atif
-from ise_gym.trajectory.foreign import Unusable, dict_of, text_of
+from ise_gym.trajectory.foreign import InItsEpisode, Unusable, dict_of, text_of
 from ise_gym.trajectory.record import Trajectory, episode_id
 from ise_gym.trajectory.shards import read_lines
 from ise_gym.trajectory.store import TrajectoryStore
@@ -33,9 +34,13 @@ _EXIT = re.compile(r"\(?Command exited with code (-?\d+)\)?\s*$")
 
 @dataclass
 class Imported:
-    """What an import did: ``repairs`` by kind (messages), ``skipped`` by reason (whole records)."""
+    """What an import did: ``repairs`` by kind (messages), ``skipped`` by reason (whole records).
+
+    ``sessions`` counts the sub-sessions that the imported episodes hold.
+    """
 
     imported: int = 0
+    sessions: int = 0
     repairs: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
 
@@ -49,7 +54,8 @@ def import_files(files: Sequence[str | Path], out: str | Path, format: str) -> I
     """Read foreign files into a store.
 
     Args:
-        files: JSONL, one JSON object, or a JSON list; plain, ``.gz`` or ``.zst``.
+        files: JSONL, one JSON object, or a JSON list; plain, ``.gz`` or ``.zst``. A folder stands for its
+            ``*.json`` (``atif``) or ``*.jsonl`` files (other formats), in the order of their names.
         format: a key of `READERS`.
         out: store folder; importing the same files again adds nothing.
 
@@ -57,26 +63,57 @@ def import_files(files: Sequence[str | Path], out: str | Path, format: str) -> I
         Counts of what was imported, repaired and skipped.
 
     Raises:
-        UserError: a file that can't be read, or isn't JSON at all.
+        UserError: a file that can't be read, or isn't JSON at all, or not one episode in all of them.
     """
-    counts, read = Imported(), READERS[format]
-    digests = [_digest(Path(f)) for f in files]
+    counts = Imported()
+    paths = [path for file in files for path in _files_at(Path(file), format)]
+    digests = [_digest(path) for path in paths]
+    found = _episodes(paths, format, counts)
+    first = next(found, None)
+    if first is None:  # before a store is made
+        raise UserError(_nothing_read(files, format, counts))
     with TrajectoryStore(out, run={"imported": format, "files": digests}) as store:
         done = store.ids()
-        for file in files:
-            for where, record in read_records(Path(file)):
-                try:
-                    trajectory = read(record, counts.repairs, where)
-                except Unusable as reason:
-                    counts.skipped[str(reason)] += 1
-                    continue
-                if trajectory.episode_id in done:
-                    counts.skipped["duplicate, or imported before"] += 1
-                    continue
-                done.add(trajectory.episode_id)
-                store.append(trajectory)
-                counts.imported += 1
+        for trajectory in chain([first], found):
+            if trajectory.episode_id in done:
+                counts.skipped["duplicate, or imported before"] += 1
+                continue
+            done.add(trajectory.episode_id)
+            store.append(trajectory)
+            counts.imported += 1
+            counts.sessions += len(trajectory.sessions)
     return counts
+
+
+def _files_at(path: Path, format: str) -> list[Path]:
+    """Return the files that a folder stands for; a file stands for itself."""
+    if not path.is_dir():
+        return [path]
+    pattern = "*.json" if format == "atif" else "*.jsonl"
+    if not (found := sorted(p for p in path.glob(pattern) if p.is_file())):
+        raise UserError(f"{path}: a folder without any {pattern} file; name the files to import as {format}.")
+    return found
+
+
+def _episodes(paths: Sequence[Path], format: str, counts: Imported) -> Iterator[Trajectory]:
+    """Yield what can be read; counts what was mended and what is no episode."""
+    for path in paths:
+        for where, record in read_records(path):
+            try:
+                yield READERS[format](record, counts.repairs, where)
+            except InItsEpisode:
+                continue
+            except Unusable as reason:
+                counts.skipped[str(reason)] += 1
+
+
+def _nothing_read(files: Sequence[str | Path], format: str, counts: Imported) -> str:
+    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    why = "; ".join(f"{reason}: {count}" for reason, count in counts.skipped.most_common(3))
+    return (
+        f"{files[0]}{more}: no episode of format {format}{f' ({why})' if why else ''}. "
+        f"Give --from the format of the file: {', '.join(READERS)}."
+    )
 
 
 def read_records(path: Path) -> Iterator[tuple[str, Any]]:
@@ -114,7 +151,7 @@ def from_isetrace(record: Any, repairs: Counter[str], where: str = "record") -> 
     metadata = dict_of(record.get("metadata"))
     own = metadata.get("ise_gym")
     if "sub_session" in metadata and "parent_session_id" in metadata:
-        raise Unusable("sub-session, held by its episode's record")
+        raise InItsEpisode("sub-session, held by its episode's record")
     if isinstance(own, dict):
         return _own(record, metadata, own, where)
     messages = _messages(record["messages"], repairs)

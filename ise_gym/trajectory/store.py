@@ -25,6 +25,7 @@ from pydantic import ValidationError
 
 from ise_gym.errors import UserError
 from ise_gym.messages import canonical_json
+from ise_gym.trajectory.atomic import file_above
 from ise_gym.trajectory.migrate import READABLE, upgraded
 from ise_gym.trajectory.record import SCHEMA_VERSION, Trajectory, to_line
 from ise_gym.trajectory.shards import (
@@ -39,6 +40,8 @@ from ise_gym.trajectory.shards import (
 
 FORMAT = "ise_gym trajectories"
 MANIFEST = "manifest.json"
+_LONGEST_SHOWN = 200
+"""Characters of a value that a message about another run quotes."""
 _ID = re.compile(rb'^\{"schema_version":\d+,"episode_id":("(?:[^"\\]|\\.)*")')
 
 
@@ -171,7 +174,7 @@ def parse_line(line: bytes, where: str) -> Trajectory:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{where}: not a trajectory: {field}: {first['msg']}.") from error
+        raise UserError(f"{where}: not a trajectory: {field or 'the line'}: {first['msg']}.") from error
     except ValueError as error:
         raise UserError(f"{where}: not JSON ({error}).") from error
 
@@ -201,13 +204,15 @@ def _open_manifest(path: Path, run: Mapping[str, Any] | None, compression: Compr
         path.mkdir(parents=True, exist_ok=True)
         _create_once(path / MANIFEST, wanted)
     except OSError as error:
+        if (blocked := file_above(path)) is not None:
+            raise UserError(f"{path}: can't be written: {blocked} is a file, not a folder.") from error
         raise UserError(f"{path}: can't be written ({error.strerror}).") from error
     found = read_manifest(path)
     if found["schema_version"] != SCHEMA_VERSION:
         # its lines stay as they are, each names its version; but a release that knows only those must not read on
         found = {**found, "schema_version": SCHEMA_VERSION}
         _replace(path / MANIFEST, found)
-    if run is not None and found["run"] != wanted["run"] and not _has_records(path):
+    if run is not None and found != wanted and not has_records(path):
         _replace(path / MANIFEST, wanted)  # an attempt that recorded nothing doesn't bind the folder
         found = wanted
     if run is not None and found["run"] != wanted["run"]:
@@ -223,7 +228,8 @@ def _foreign(path: Path) -> Iterator[Path]:
     return (p for p in path.iterdir() if not p.name.startswith((".", MANIFEST)))
 
 
-def _has_records(path: Path) -> bool:
+def has_records(path: Path) -> bool:
+    """Tell whether anything was recorded in a store's folder."""
     return any(p.stat().st_size for folder in ("shards", "failures") for p in shard_paths(path / folder))
 
 
@@ -255,5 +261,17 @@ def _draft(path: Path, manifest: Mapping[str, Any]) -> Path:
 
 
 def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    keys = [k for k in sorted({*found, *wanted}) if found.get(k) != wanted.get(k)]
-    return "; ".join(f"{k} was {found.get(k)!r}, now {wanted.get(k)!r}" for k in keys)
+    return "; ".join(_changed(found, wanted))
+
+
+def _changed(found: Mapping[str, Any], wanted: Mapping[str, Any], within: str = "") -> Iterator[str]:
+    for key in sorted({*found, *wanted}):
+        was, now = found.get(key), wanted.get(key)
+        if was == now:
+            continue
+        if isinstance(was, dict) and isinstance(now, dict):
+            yield from _changed(was, now, f"{within}{key}.")
+        elif max(len(repr(was)), len(repr(now))) > _LONGEST_SHOWN:  # such as the hashes of many files
+            yield f"{within}{key} differs"
+        else:
+            yield f"{within}{key} was {was!r}, now {now!r}"

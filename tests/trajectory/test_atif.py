@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trajectory_samples import delegating, trajectory
 
+from ise_gym.cli import corpus
 from ise_gym.errors import UserError
 from ise_gym.messages import assistant, system, tool_call, tool_result, user
 from ise_gym.trajectory.atif import from_atif, to_atif
@@ -101,6 +102,14 @@ def test_what_was_delegated_is_embedded_and_named_by_the_result_that_it_gave() -
     assert copied == [True, True, False, False]
 
 
+def test_a_file_of_an_earlier_version_keeps_its_sub_sessions() -> None:
+    made = delegating(1)
+    record = to_atif(made)
+    del record["subagent_trajectories"]
+    record["extra"]["ise_gym"]["sessions"] = made.sessions  # where they stood before they were embedded
+    assert back(record) == made
+
+
 def test_another_programs_sub_agents_are_counted_as_left_out() -> None:
     record = to_atif(delegating(1))
     del record["extra"]["ise_gym"]
@@ -154,8 +163,8 @@ def test_any_conversation_comes_back_equal(conversation: list[Any]) -> None:
     assert back(record) == made
 
 
-def test_files_and_folders_round_trip(tmp_path: Path) -> None:
-    wanted = [trajectory(n) for n in range(3)]
+def test_files_and_folders_round_trip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wanted = [trajectory(0), trajectory(1), delegating(2)]
     with TrajectoryStore(tmp_path / "s") as store:
         for t in wanted:
             store.append(t)
@@ -163,7 +172,11 @@ def test_files_and_folders_round_trip(tmp_path: Path) -> None:
     assert export_file(tmp_path / "s", "atif", tmp_path / "each").episodes == 3
     files = sorted((tmp_path / "each").iterdir())
     assert [f.name for f in files] == [f"{t.episode_id}.json" for t in wanted]
-    for number, source in enumerate(([tmp_path / "all.jsonl"], files)):
+    corpus.export(tmp_path / "s", "atif", out=tmp_path / "again")
+    corpus.import_files([tmp_path / "again"], tmp_path / "b", "atif")
+    said = capsys.readouterr().err.replace("\n", " ")
+    assert said.count("3 episodes with 2 sub-sessions → ") == 2
+    for number, source in enumerate(([tmp_path / "all.jsonl"], files, [tmp_path / "each"])):
         assert import_files(source, tmp_path / f"back{number}", "atif").imported == 3
         assert list(read_trajectories(tmp_path / f"back{number}")) == wanted
 

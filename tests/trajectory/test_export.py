@@ -72,8 +72,10 @@ def test_isetrace_gives_sub_sessions_records_that_name_their_parent(tmp_path: Pa
     )
     assert (first["status"], second["status"], second["total_steps"]) == ("completed", "truncated", 1)
     assert first["messages"] == delegating(1).sessions[0]["messages"][1:]
-    counts = import_isetrace([tmp_path / "out.jsonl"], tmp_path / "back")
-    assert counts.skipped == Counter({"sub-session, held by its episode's record": 2})
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out.jsonl").rename(tmp_path / "in" / "out.jsonl")
+    counts = import_isetrace([tmp_path / "in"], tmp_path / "back")  # a folder stands for its files
+    assert (counts.imported, counts.sessions, +counts.skipped) == (2, 2, Counter())
     assert list(read_trajectories(tmp_path / "back")) == [delegating(1), trajectory(2)]
 
 
@@ -112,6 +114,9 @@ def test_exports_can_leave_out_what_did_not_pass(tmp_path: Path) -> None:
     assert export_file(tmp_path / "s", "openai", tmp_path / "b.jsonl", passed_only=True).episodes == 1
     with pytest.raises(UserError, match="not a trajectory store"):
         export_file(tmp_path, "openai", tmp_path / "c.jsonl")
+    (tmp_path / "empty.jsonl").touch()
+    with pytest.raises(UserError, match=r"empty\.jsonl: holds no episode; nothing to export"):
+        export_file(tmp_path / "empty.jsonl", "atif", tmp_path / "c.jsonl")
     assert not list(tmp_path.glob("*c.jsonl*"))
 
 
@@ -213,11 +218,19 @@ def test_import_reads_many_kinds_of_file_once(tmp_path: Path) -> None:
         ("x.json", b"{", "x.json: not JSON"),
         ("x.jsonl", b"{}\n{\n", "x.jsonl, line 2: not JSON"),
         ("x.gz", b"no", "x.gz"),
+        ("x.jsonl", b"", r"x\.jsonl: no episode of format isetrace\. Give --from .*isetrace, atif"),
+        ("x.json", b'{"schema_version": "ATIF-v1.8"}', r"no episode .*\(no list of messages: 1\)"),
     ],
 )
-def test_files_that_are_not_json_are_named(tmp_path: Path, name: str, content: bytes, words: str) -> None:
+def test_files_without_an_episode_are_named_and_leave_no_store(
+    tmp_path: Path, name: str, content: bytes, words: str
+) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=words):
         import_isetrace([tmp_path / name], tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+    (tmp_path / "none").mkdir()
+    with pytest.raises(UserError, match=r"none: a folder without any \*\.jsonl file"):
+        import_isetrace([tmp_path / "none"], tmp_path / "s")
     with pytest.raises(UserError, match=r"nothing\.jsonl: can't be read"):
         import_isetrace([tmp_path / "nothing.jsonl"], tmp_path / "s2")

@@ -60,10 +60,23 @@ def test_equal_conversations_are_kept_once(tmp_path: Path) -> None:
 def test_other_rules_or_the_source_itself_are_refused(tmp_path: Path) -> None:
     source = store(tmp_path / "in", trajectory(1))
     filter_store(source, tmp_path / "out", Rules())
-    with pytest.raises(UserError, match="holds another run"):
+    with pytest.raises(UserError, match=r"holds another run \(rules\.unique was False, now True\)"):
         filter_store(source, tmp_path / "out", Rules(unique=True))
     with pytest.raises(UserError, match="is the source"):
         filter_store(source, source, Rules())
+
+
+@pytest.mark.parametrize(
+    ("bounds", "words"),
+    [
+        ({"min_user_turns": 9, "max_user_turns": 3}, "--min-user-turns 9 and --max-user-turns 3"),
+        ({"min_user_turns": 9, "max_messages": 8}, "--min-user-turns 9 and --max-messages 8"),
+        ({"recovery": True, "max_tool_calls": 1}, "--recovery and --max-tool-calls 1"),
+    ],
+)
+def test_bounds_that_contradict_each_other_are_refused(bounds: dict[str, int], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        Rules(**bounds)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_a_push_uploads_rows_and_card_in_one_commit(store: Path, tmp_path: Path)
     with serve_hub() as server:
         done = export(store, server.url, "--push-to-hub", "me/rows")
         assert done.returncode == 0, done.stderr
-    assert "4 train, 1 eval episodes → http" in done.stderr
+    assert "4 train, 1 eval rows → http" in done.stderr
     assert server.repos[0]["type"] == "dataset" and server.repos[0]["private"] is True
     assert "Bearer hf_made_up" in server.tokens
     assert server.commits == ["Episodes recorded with ise_gym"]

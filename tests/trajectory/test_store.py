@@ -16,6 +16,7 @@ from trajectory_samples import trajectory
 
 from ise_gym.errors import UserError
 from ise_gym.trajectory import shards
+from ise_gym.trajectory.atomic import replacing
 from ise_gym.trajectory.record import Trajectory, content_hash, episode_id, to_line
 from ise_gym.trajectory.store import MANIFEST, TrajectoryStore, parse_line, read_trajectories
 
@@ -118,8 +119,16 @@ def test_a_lone_file_is_read_line_by_line(tmp_path: Path) -> None:
     file.write_bytes(to_line(trajectory(1)) + to_line(trajectory(2))[:-9])
     with pytest.raises(UserError, match=r"t.jsonl, line 2: not JSON"):
         list(read_trajectories(file))
+    file.write_bytes(b"[1,2]\n")
+    with pytest.raises(UserError, match=r"line 1: not a trajectory: the line: Input should be"):
+        list(read_trajectories(file))
     with pytest.raises(UserError, match="no such file"):
         list(read_trajectories(tmp_path / "nothing"))
+
+
+def put(path: Path) -> None:
+    with replacing(path):
+        raise AssertionError("the work began although its result has no place")
 
 
 def test_wrong_folders_are_refused(tmp_path: Path) -> None:
@@ -130,6 +139,14 @@ def test_wrong_folders_are_refused(tmp_path: Path) -> None:
         TrajectoryStore(tmp_path)
     with pytest.raises(UserError, match="is a file"):
         TrajectoryStore(tmp_path / "thesis.tex")
+    for write in (
+        lambda: TrajectoryStore(tmp_path / "thesis.tex" / "s"),
+        lambda: put(tmp_path / "thesis.tex" / "a"),
+    ):
+        with pytest.raises(UserError, match=r"can't be written: .*thesis\.tex is a file, not a folder"):
+            write()
+    with pytest.raises(UserError, match="it is a folder"):
+        put(tmp_path)
     for text, words in [
         ("{", "can't be read"),
         ('{"format": "other"}', "not the manifest"),
@@ -149,6 +166,8 @@ def test_another_run_is_refused_unless_nothing_was_recorded_yet(tmp_path: Path) 
         store.append(trajectory(1))
     with pytest.raises(UserError, match=r"seed was 1, now 2.*resume"):
         TrajectoryStore(tmp_path, run={**RUN, "seed": 2})
+    with pytest.raises(UserError, match=r"holds another run \(agent differs\)"):
+        TrajectoryStore(tmp_path, run={**RUN, "agent": "x" * 999})
     assert TrajectoryStore(tmp_path).run == RUN
 
 
