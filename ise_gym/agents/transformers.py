@@ -305,7 +305,8 @@ def _load(torch: Any, source: ModelSource, device: str, dtype: str) -> tuple[Any
         model = AutoModelForCausalLM.from_pretrained(source.base, dtype=kind)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise UserError(f"cannot load the model {source.base}: {reason}") from error
+        nowhere = "" if _is_local(source.base) else " (no folder here has that name, so the hub was asked)"
+        raise UserError(f"cannot load the model {source.base}{nowhere}: {reason}") from error
     if not tokenizer.chat_template:
         raise UserError(
             f"the tokenizer of {with_tokenizer} has no chat template. "
