@@ -180,7 +180,8 @@ def export(
     from ise_gym.trajectory.export import export_file
 
     counts = export_file(store, format, out, passed_only=passed_only)
-    typer.echo(f"{_counted(counts.episodes, counts.sessions)} → {out}", err=True)
+    left_out = f" ({counts.cut} cut off, without a row)" if format == "trl" and counts.cut else ""
+    typer.echo(f"{_counted(counts.episodes, counts.sessions)}{left_out} → {out}", err=True)
     for kind, count in counts.secrets.most_common():
         typer.echo(
             f"looks like a credential: {kind}: {count} (`ise filter --no-secrets` leaves them out)", err=True

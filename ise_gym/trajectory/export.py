@@ -150,13 +150,14 @@ def trl_rows(trajectories: Iterable[Trajectory]) -> Iterator[dict[str, Any]]:
 
 @dataclass
 class Exported:
-    """What an export wrote: episodes, and sub-sessions in them.
+    """What an export wrote: episodes, and sub-sessions in them, of which ``cut`` were cut off.
 
     ``secrets`` and ``personal`` count what looks like credentials and personal data.
     """
 
     episodes: int = 0
     sessions: int = 0
+    cut: int = 0
     secrets: Counter[str] = field(default_factory=Counter)
     personal: Counter[str] = field(default_factory=Counter)
 
@@ -167,6 +168,7 @@ class Exported:
                 continue
             self.episodes += 1
             self.sessions += len(trajectory.sessions)
+            self.cut += sum(session.get("status") == "cut" for session in trajectory.sessions)
             self.secrets.update(scan_trajectory(trajectory))
             self.personal.update(scan_personal(trajectory))
             yield trajectory

@@ -91,7 +91,10 @@ def _files_at(path: Path, format: str) -> list[Path]:
         return [path]
     pattern = "*.json" if format == "atif" else "*.jsonl"
     if not (found := sorted(p for p in path.glob(pattern) if p.is_file())):
-        raise UserError(f"{path}: a folder without any {pattern} file; name the files to import as {format}.")
+        raise UserError(
+            f"{path}: a folder without any {pattern} file, which {format} is looked for in; name the files, or give "
+            f"--from another format: {', '.join(READERS)}."
+        )
     return found
 
 

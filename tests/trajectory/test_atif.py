@@ -172,6 +172,8 @@ def test_files_and_folders_round_trip(tmp_path: Path, capsys: pytest.CaptureFixt
     assert export_file(tmp_path / "s", "atif", tmp_path / "each").episodes == 3
     files = sorted((tmp_path / "each").iterdir())
     assert [f.name for f in files] == [f"{t.episode_id}.json" for t in wanted]
+    corpus.export(tmp_path / "s", "trl", out=tmp_path / "rows.jsonl")
+    assert "with 2 sub-sessions (1 cut off, without a row) → " in capsys.readouterr().err
     corpus.export(tmp_path / "s", "atif", out=tmp_path / "again")
     corpus.import_files([tmp_path / "again"], tmp_path / "b", "atif")
     said = capsys.readouterr().err.replace("\n", " ")
