@@ -156,11 +156,14 @@ def plain_trainer(
     config: Any, tokenizer: Any, table: Any, base: Any, *, float32: bool = False, longest: int | None = None
 ) -> Any:
     """Build TRL's trainer as a user of TRL would: the recipe's adapter and schedule, all else as it comes."""
+    import torch
     from peft import LoraConfig
     from transformers import PrinterCallback
     from trl import SFTConfig, SFTTrainer
 
-    given: dict[str, Any] = {"max_length": longest} if longest else {}
+    # TRL's default of bfloat16 is refused on a CPU unless a CPU was asked for.
+    given: dict[str, Any] = {"use_cpu": not torch.cuda.is_available()}
+    given |= {"max_length": longest} if longest else {}
     if float32:
         given |= {"bf16": False, "gradient_checkpointing": False}
     trainer = SFTTrainer(
