@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,15 +54,14 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_help_is_quick_and_names_every_command() -> None:
-    began = time.monotonic()
+def test_help_names_every_command_and_loads_nothing_heavy() -> None:
     text = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "ise_gym.cli", "--help"],
         check=True,
         capture_output=True,
         text=True,
     )
-    assert time.monotonic() - began < 5
+    assert " typer\n" in text.stderr, "the list of imports is not what is looked at below"
     for command in ("doctor", "tasks", "intents", "rollout", "stats", "show", "export", "import", "report"):
         assert command in text.stdout
     for heavy in (
