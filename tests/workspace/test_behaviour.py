@@ -134,12 +134,11 @@ def test_signals_are_not_inherited_as_ignored(box: Workspace) -> None:
 
 def test_requests_from_several_threads_overlap(box: Workspace) -> None:
     results: list[ExecResult] = []
-    slow = threading.Thread(target=lambda: results.append(sh(box, "sleep 1.0; echo slow")))
+    waits = "touch here; until [ -e go ]; do sleep 0.02; done; echo slow"
+    slow = threading.Thread(target=lambda: results.append(sh(box, waits, timeout=30)))
     slow.start()
-    time.sleep(0.1)
-    started = time.monotonic()
-    assert sh(box, "echo quick").output == b"quick\n"
-    assert time.monotonic() - started < 0.8
+    # the first ends only if the second is served meanwhile
+    assert sh(box, "until [ -e here ]; do sleep 0.02; done; touch go; echo quick").output == b"quick\n"
     slow.join()
     assert results[0].output == b"slow\n"
 
