@@ -40,8 +40,9 @@ def mortal_suite(folder: Path) -> Path:
 def test_judge_service_and_harness_break_and_no_error_is_a_zero(tmp_path: Path) -> None:
     out, suite = tmp_path / "run", mortal_suite(tmp_path)
     verdict = json.dumps({"score": 0.9, "reasoning": "polite"})
-    # One answer of five fails, eight in a row: two workers that ask four times each can't both get through.
-    with ModelServer(lambda n: 503 if n % 40 in range(1, 9) else verdict) as judge:
+    # One answer of five fails, thirteen in a row: two workers, before and after the kill, ask four times a trial, and
+    # each of the four may get through after three failures; the thirteenth spoils a trial.
+    with ModelServer(lambda n: 503 if n % 65 in range(1, 14) else verdict) as judge:
         command = [
             sys.executable, "-m", "eval", "run", "--suite", "claweval", "--claw-eval", str(suite), "--agent", "explorer",
             "--tasks", "T901,T902,T906", "--trials", "3", "--workers", "2", "--services", "subprocess",
