@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import ParamSpec
 
-P = ParamSpec("P")
+_P = ParamSpec("_P")
 
 
 class UserError(Exception):
@@ -37,7 +37,7 @@ class AgentError(RuntimeError):
         self.infrastructure = infrastructure
 
 
-def one_line_errors(main: Callable[P, int]) -> Callable[P, int]:
+def one_line_errors(main: Callable[_P, int]) -> Callable[_P, int]:
     """Let a command's ``main`` print a `UserError` as one line and return exit code 2.
 
     >>> one_line_errors(lambda: 0)()
@@ -45,7 +45,7 @@ def one_line_errors(main: Callable[P, int]) -> Callable[P, int]:
     """
 
     @functools.wraps(main)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> int:
+    def guarded(*args: _P.args, **kwargs: _P.kwargs) -> int:
         try:
             return main(*args, **kwargs)
         except UserError as error:

@@ -16,7 +16,6 @@ from ise_gym.errors import UserError, nearest
 if TYPE_CHECKING:
     from rich.console import Console
 
-PLOTS = ("svg", "png")
 app = typer.Typer(
     help="Draw intents from the 4D catalog, and measure how varied they are.", no_args_is_help=True
 )
@@ -152,15 +151,15 @@ def diversity(
     from rich.console import Console
 
     from ise_gym.intents.diversity.embedding import EmbeddingCache, SentenceEmbedder
-    from ise_gym.intents.diversity.plots import plot_curve, plot_projection
+    from ise_gym.intents.diversity.plots import KINDS, plot_curve, plot_projection
     from ise_gym.intents.diversity.pool import FIELDS, read_pool
     from ise_gym.intents.diversity.report import diversity_report, sampled, show_report
     from ise_gym.trajectory.atomic import replacing
 
     if field not in FIELDS:
         raise UserError(f"--field {field}: {' or '.join(FIELDS)}.{nearest(field, FIELDS)}")
-    if plots and plot_format not in PLOTS:
-        raise UserError(f"--plot-format {plot_format}: {' or '.join(PLOTS)}.{nearest(plot_format, PLOTS)}")
+    if plots and plot_format not in KINDS:
+        raise UserError(f"--plot-format {plot_format}: {' or '.join(KINDS)}.{nearest(plot_format, KINDS)}")
     pool = sampled(read_pool(file, field), sample, seed)
     beside = pool.path.parent
     store = (

@@ -156,8 +156,6 @@ def check_names(agent: str, user: str, backend: str, engine: str = "local") -> N
         raise UserError(
             f"unknown agent '{agent}'; known: {'; '.join(agents.values())}.{nearest(kind, agents)}"
         )
-    if user.partition(":") in (("llm", "", ""), ("llm", ":", "")):
-        raise UserError(f"user '{user}' is incomplete: write llm:MODEL (an OpenAI-compatible endpoint)")
     make_user(user)
 
 

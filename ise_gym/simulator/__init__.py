@@ -44,6 +44,8 @@ def _make(spec: str | Callable[[], UserSimulator], options: dict[str, Any]) -> U
     make: Callable[..., UserSimulator]
     if callable(spec):
         make = spec
+    elif spec == "llm":
+        raise UserError(f"user '{spec}' is incomplete: write llm:MODEL (an OpenAI-compatible endpoint)")
     elif spec.startswith("llm:"):
         import functools
 

@@ -16,6 +16,9 @@ from ise_gym.trajectory.atomic import replacing
 if TYPE_CHECKING:
     from ise_gym.intents.diversity.embedding import Matrix
 
+KINDS = ("svg", "png")
+"""What a plot can be written as, by its file's suffix."""
+
 _REFERENCE = ((200, 40.7), (43_956, 61.57))
 """ISE's own pool with all-mpnet-base-v2 (arXiv 2606.11520): another embedder, so a landmark and no target line."""
 
@@ -89,7 +92,7 @@ def _canvas(size: tuple[float, float]) -> tuple[Any, Any]:
 
 def _save(figure: Any, path: Path) -> None:
     kind = path.suffix.lstrip(".")
-    if kind not in ("svg", "png"):
+    if kind not in KINDS:
         raise UserError(f"{path}: a plot is written as .svg or .png")
     with replacing(path) as file:
         # neither a date nor random ids: the same figures give the same file
