@@ -43,7 +43,7 @@ from busy_endpoint import BusyEndpoint  # noqa: E402
 
 from ise_gym.errors import UserError  # noqa: E402
 from ise_gym.rollout.engine import Status, run  # noqa: E402
-from ise_gym.rollout.plan import Plan, agent_factory, env_factory  # noqa: E402
+from ise_gym.rollout.spec import Plan, agent_factory, env_factory  # noqa: E402
 from ise_gym.trajectory.shards import shard_paths  # noqa: E402
 from ise_gym.trajectory.store import parse_line  # noqa: E402
 

@@ -27,9 +27,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from eval.claweval.tasks import load_tasks, select
-from eval.run import load_run
-from eval.summary import summarise
+from ise_gym.evaluation.claweval.tasks import load_tasks, select
+from ise_gym.evaluation.results.summary import summarise
+from ise_gym.evaluation.run import load_run
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 _PR_SET_CHILD_SUBREAPER = 36

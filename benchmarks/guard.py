@@ -170,7 +170,7 @@ def ablation(
     episodes: int, seed: int = 0, backend: str = "auto", agent: str = "expert:0.6"
 ) -> dict[str, Any]:
     """One mid-quality agent, the same intents, three users; paired bootstrap intervals and McNemar's exact test."""
-    from eval.stats import mcnemar_exact, paired_bootstrap
+    from ise_gym.evaluation.results.stats import mcnemar_exact, paired_bootstrap
 
     rows: dict[str, list[dict[str, float]]] = {}
     for name in ("scripted", "single-turn", "naive"):

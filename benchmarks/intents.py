@@ -15,8 +15,8 @@ from collections import Counter
 from itertools import count
 
 from ise_gym.intents.drawn import IntentSource
-from ise_gym.intents.lint import voice_problems
-from ise_gym.intents.taskfile import REGISTERS
+from ise_gym.personas.lint import voice_problems
+from ise_gym.tasks.file import REGISTERS
 
 
 def lint(wanted: int) -> int:

@@ -39,8 +39,8 @@ from catalog_slice import Slice  # noqa: E402
 from drifting_server import DriftingUser  # noqa: E402
 
 from ise_gym.rollout.engine import run  # noqa: E402
-from ise_gym.rollout.plan import Plan, agent_factory, env_factory, user_factory  # noqa: E402
 from ise_gym.rollout.pool import ProcessPool  # noqa: E402
+from ise_gym.rollout.spec import Plan, agent_factory, env_factory, user_factory  # noqa: E402
 from ise_gym.trajectory.stats import ISETRACE, Stats  # noqa: E402
 from ise_gym.trajectory.store import TrajectoryStore, read_trajectories  # noqa: E402
 

@@ -127,11 +127,11 @@ def _peak_of_process() -> int:
 
 def tiny(arm: str, store: str, steps: int, output: str, changes: Sequence[str] = ()) -> Measured:
     """Measure one arm on the tiny recipe; ``changes`` are further overrides of it."""
-    from training.config import load_config
-    from training.data import build_dataset
-    from training.models import load_tokenizer, locate_base
-    from training.sft import make_trainer
-    from training.template import project_template
+    from ise_gym.training.config import load_config
+    from ise_gym.training.data import build_dataset
+    from ise_gym.training.models import load_tokenizer, locate_base
+    from ise_gym.training.sft import make_trainer
+    from ise_gym.training.template import project_template
 
     config = load_config(
         RECIPES / "tiny_cpu.yaml",
@@ -211,12 +211,12 @@ def shaped(arm: str, name: str, tokens: int, steps: int, output: str) -> Measure
     import torch
     from datasets import Dataset
 
-    from training.config import load_config
-    from training.data import DataReport, TrainingData
-    from training.models import TINY_BASE, load_tokenizer
-    from training.rows import Row
-    from training.sft import make_trainer
-    from training.template import project_template
+    from ise_gym.training.config import load_config
+    from ise_gym.training.data import DataReport, TrainingData
+    from ise_gym.training.models import TINY_BASE, load_tokenizer
+    from ise_gym.training.rows import Row
+    from ise_gym.training.sft import make_trainer
+    from ise_gym.training.template import project_template
 
     shape = SHAPES[name]
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -247,9 +247,9 @@ def shaped(arm: str, name: str, tokens: int, steps: int, output: str) -> Measure
 
 def made_store(folder: Path, episodes: int) -> str:
     """Write a store of made-up conversations (the tiny base's corpus), for a measurement without recorded ones."""
+    from ise_gym.training.models import TINY_BASE, load_tokenizer
     from ise_gym.trajectory.record import Trajectory
     from ise_gym.trajectory.store import TrajectoryStore
-    from training.models import TINY_BASE, load_tokenizer
     from training.tiny_base.build import fixed_prompt
     from training.tiny_base.corpus import conversations
     from training.tiny_base.tokenizer import copyable_pieces
@@ -320,7 +320,7 @@ def table(found: dict[str, list[Measured]]) -> list[str]:
 
 def usage(found: dict[str, list[Measured]], name: str, tokens: int, peak: float | None) -> list[str]:
     """Return the model FLOPs utilisation of each arm."""
-    from training.config import load_config
+    from ise_gym.training.config import load_config
 
     lora = load_config(RECIPES / "qwen3_8b_lora.yaml").lora
     each = model_flops(SHAPES[name], tokens, lora.rank if lora else 0)

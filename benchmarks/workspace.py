@@ -177,7 +177,7 @@ def bwrap_per_command() -> Iterator[Callable[[], object]]:
 @contextmanager
 def docker_exec() -> Iterator[Callable[[], object]]:
     """``exec_run`` of the docker SDK in a running container of the workspace's image."""
-    from ise_gym.workspace.container import connect, ensure_image
+    from ise_gym.workspace.backends.docker import connect, ensure_image
 
     client = connect()
     container = client.containers.run(

@@ -1,6 +1,6 @@
 """``python -m eval``."""
 
-from eval.cli import main
+from ise_gym.evaluation.cli import main
 
 if __name__ == "__main__":
     main()

@@ -1,6 +1,6 @@
 """The errors a user can meet.
 
-Every message says what was wrong, where, and what to do. `ise`, `training.sft` and `eval` print a
+Every message says what was wrong, where, and what to do. `ise`, `ise_gym.training.sft` and `eval` print a
 `UserError` as one line and exit with code 2; anything else is a bug and keeps its traceback.
 """
 

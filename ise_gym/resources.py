@@ -1,32 +1,45 @@
-"""Finds the worlds-as-data folder ``envs/``, which sits beside the package in a checkout and inside it in a wheel.
+"""Finds the data that comes with the package: beside it in a checkout, inside it in a wheel.
 
-Nothing else in the project builds a path to it, so that both layouts stay alike to every reader.
+Worlds (``envs/``), recipes, chat template and tiny base (``training/``) and suites (``eval/``) are what a user reads
+and edits, so they stand at the top of a checkout. Nothing else in the project builds a path to them.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from ise_gym.errors import UserError
 
 _PACKAGE = Path(__file__).resolve().parent
+_MARKS = {"envs": "os/domains", "training": "recipes", "eval": "suites"}
+"""Folder → what is in it: a project around the package may have folders of these names too."""
 
 
-@lru_cache(maxsize=1)
-def envs_dir() -> Path:
-    """Return the ``envs`` folder.
+@cache
+def data_dir(name: str) -> Path:
+    """Return ``envs``, ``training`` or ``eval``.
 
     Raises:
-        UserError: neither layout has one (a broken installation).
+        UserError: neither layout has it (a broken installation).
     """
-    for candidate in (_PACKAGE.parent / "envs", _PACKAGE / "_envs"):
-        if (candidate / "os" / "domains").is_dir():
-            return candidate
+    places = (_PACKAGE.parent / name, _PACKAGE / "_data" / name)
+    for place in places:
+        if (place / _MARKS[name]).is_dir() and (place == places[1] or _is_checkout()):
+            return place
     raise UserError(
-        f"the environment data is missing: neither {_PACKAGE.parent / 'envs'} nor {_PACKAGE / '_envs'} "
-        "has os/domains; reinstall the package"
+        f"data of the package is missing: neither {places[0]} nor {places[1]} has {_MARKS[name]}; "
+        "reinstall the package"
     )
+
+
+def _is_checkout() -> bool:
+    return (_PACKAGE.parent / "pyproject.toml").is_file()
+
+
+def envs_dir() -> Path:
+    """Return the ``envs`` folder: worlds as data."""
+    return data_dir("envs")
 
 
 def os_world() -> Path:

@@ -24,7 +24,7 @@ from gymnasium.vector.utils import create_shared_memory, read_from_shared_memory
 
 from ise_gym import vector as _vector  # noqa: F401  (registers how message spaces are shared)
 from ise_gym.messages import Message, ToolSchema
-from ise_gym.parsing import parse_completion, render_completion
+from ise_gym.models.parsing import parse_completion, render_completion
 from ise_gym.spaces import AssistantMessageSpace, MessageSequenceSpace
 
 
@@ -99,7 +99,7 @@ write_to_shared_memory.register(ToolSchemasSpace, write_to_shared_memory.dispatc
 
 
 class TextAction(gym.ActionWrapper[Any, str, Message]):
-    """Takes a model's raw completion as action, in the Qwen/Hermes form of `ise_gym.parsing`.
+    """Takes a model's raw completion as action, in the Qwen/Hermes form of `ise_gym.models.parsing`.
 
     Text that can't be understood never raises: the env answers it with a failed tool message.
 

@@ -19,8 +19,8 @@ from ise_gym.checks.base import Unreadable
 from ise_gym.checks.compare import cell_equals, difference
 from ise_gym.checks.files import MAX_UNPACKED, member_names
 from ise_gym.scenario import CheckResult
+from ise_gym.workspace.backends.dummy import DummyWorkspace
 from ise_gym.workspace.base import ExecResult, SeedFile
-from ise_gym.workspace.dummy import DummyWorkspace
 
 
 @pytest.fixture

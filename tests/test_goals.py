@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ise_gym.goals import GoalBoard
+from ise_gym.episode.goals import GoalBoard
 from ise_gym.scenario import Request, SubGoal
 from ise_gym.workspace import open_workspace
 from made_scenarios import FileHolds, make_scenario

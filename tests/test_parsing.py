@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ise_gym.messages import assistant, tool_call, tool_calls_of
-from ise_gym.parsing import INVALID_TOOL_CALL, explain_invalid, parse_completion, render_completion
+from ise_gym.models.parsing import INVALID_TOOL_CALL, explain_invalid, parse_completion, render_completion
 
 QWEN = """<think>
 The user wants a listing.

@@ -5,7 +5,7 @@ import pytest
 from gymnasium.error import InvalidAction
 
 from ise_gym.messages import assistant
-from ise_gym.parsing import parse_completion
+from ise_gym.models.parsing import parse_completion
 from ise_gym.wrappers import ChatHistory, CompletionSpace, TextAction
 from made_scenarios import make_scenario
 

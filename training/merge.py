@@ -1,60 +1,8 @@
-"""Merge an adapter into its base: ``python -m training.merge ADAPTER OUT``.
+"""``python -m training.merge`` in a checkout: merge an adapter into its base."""
 
-Servers that load no adapters want plain weights. The tokenizer, its template and the run card go along, so that
-the merged folder still says what it is.
-"""
-
-from __future__ import annotations
-
-import argparse
-import shutil
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
-from ise_gym.agents.transformers import resolve_model
-from ise_gym.errors import UserError, one_line_errors
-from training.runcard import CARD
-
-
-def merge(adapter: str | Path, out: str | Path) -> Path:
-    """Write base + adapter as plain weights in the base's own dtype.
-
-    Raises:
-        UserError: not an adapter, its base is missing, or ``out`` is taken.
-    """
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    source = resolve_model(adapter)
-    target = Path(out)
-    if source.adapter is None:
-        raise UserError(f"{adapter} is not an adapter: there is nothing to merge")
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UserError(f"{target} exists already; give a new folder")
-    base = AutoModelForCausalLM.from_pretrained(source.base, dtype="auto")
-    # Added in float32: in bfloat16 an update smaller than half a unit in the last place would vanish twice.
-    kind = base.dtype
-    merged = PeftModel.from_pretrained(base.float(), source.adapter).merge_and_unload().to(kind)
-    merged.config.use_cache = True
-    merged.save_pretrained(target)
-    AutoTokenizer.from_pretrained(source.adapter).save_pretrained(target)
-    card = Path(source.adapter) / CARD
-    if card.exists():
-        shutil.copy(card, target / CARD)
-    return target
-
-
-@one_line_errors
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m training.merge", description=__doc__)
-    parser.add_argument("adapter")
-    parser.add_argument("out")
-    given = parser.parse_args(arguments)
-    print(f"merged into {merge(given.adapter, given.out)}")
-    return 0
-
+from ise_gym.training.merge import main
 
 if __name__ == "__main__":
     sys.exit(main())

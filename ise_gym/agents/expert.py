@@ -17,7 +17,7 @@ from ise_gym.agents.batching import batches
 from ise_gym.errors import UserError
 from ise_gym.messages import Message, ToolSchema, assistant, tool_call
 from ise_gym.scenario import PlanStep, Request, Scenario
-from ise_gym.tools.instructed import follow, is_delegated
+from ise_gym.tools.delegation.instructed import follow, is_delegated
 
 CLOSING = "You're welcome. That is everything from my side."
 """What an agent says when nothing is left to do."""

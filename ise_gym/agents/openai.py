@@ -12,10 +12,10 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ise_gym.endpoint import shared_client
 from ise_gym.errors import AgentError, UserError
 from ise_gym.messages import Message, ToolCall, ToolSchema, assistant, tool_call
-from ise_gym.metering import Meter, prices_of, shared_pace
+from ise_gym.models.endpoint import shared_client
+from ise_gym.models.metering import Meter, prices_of, shared_pace
 from ise_gym.scenario import Scenario
 
 _ALLOWED: Mapping[str, tuple[str, ...]] = {
@@ -85,7 +85,7 @@ class OpenAIAgent:
         extra: further fields of the request body, e.g. ``{"top_p": 0.9}``.
         price_in, price_out, price_cached: prices of a million prompt, completion and cached prompt tokens.
         requests_per_minute, tokens_per_minute: of this process, shared by its agents of the same model, see
-            `ise_gym.metering.Pace`. A server's own 429 is waited out besides.
+            `ise_gym.models.metering.Pace`. A server's own 429 is waited out besides.
 
     Raises:
         UserError: the ``openai`` package is missing, neither a key nor a URL is given, or a price or rate is wrong.
@@ -133,7 +133,7 @@ class OpenAIAgent:
 
     @property
     def usage(self) -> dict[str, Any]:
-        """What the present episode spent, see `ise_gym.metering.Meter`."""
+        """What the present episode spent, see `ise_gym.models.metering.Meter`."""
         return self._episode.usage
 
     @property
@@ -223,7 +223,7 @@ class OpenAIAgent:
         }
 
     def close(self) -> None:
-        """Nothing is held: the connections are the process', see `ise_gym.endpoint`."""
+        """Nothing is held: the connections are the process', see `ise_gym.models.endpoint`."""
 
 
 def _as_call(call: Mapping[str, Any]) -> ToolCall:

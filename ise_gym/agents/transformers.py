@@ -1,6 +1,6 @@
 """A local model as agent: what was trained is what plays, with the chat template saved beside its weights.
 
-Many episodes are answered in one padded batch (`ise_gym.agents.generation`).
+Many episodes are answered in one padded batch (`ise_gym.models.generation`).
 
 Nothing is cut silently: a conversation that leaves no room for an answer ends its turn with
 `CONTEXT_OVERFLOW` as the agent's words (in a batch the other conversations must go on), and
@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ise_gym.agents.generation import BatchGenerator
 from ise_gym.errors import UserError
 from ise_gym.messages import Message, ToolSchema, assistant, sha256_of
-from ise_gym.parsing import parse_completion
+from ise_gym.models.generation import BatchGenerator
+from ise_gym.models.parsing import parse_completion
 from ise_gym.scenario import Scenario
 
 CONTEXT_OVERFLOW = "I can't go on: this conversation is longer than my context."
@@ -199,7 +199,7 @@ def resolve_model(path: str | Path, adapter: str | Path | None = None) -> ModelS
         folder = Path(adapter)
         if not (folder / "adapter_config.json").is_file():
             raise UserError(
-                f"{adapter} is not an adapter: it has no adapter_config.json. Give a folder of training.sft."
+                f"{adapter} is not an adapter: it has no adapter_config.json. Give a folder of ise_gym.training.sft."
             )
         return ModelSource(_checked_base(given), str(folder))
     if (Path(given) / "adapter_config.json").is_file():
@@ -243,7 +243,7 @@ def _checked_base(place: str) -> str:
         if not (folder / "config.json").is_file():
             raise UserError(
                 f"{place} is not a model: it has neither config.json nor adapter_config.json. "
-                "Give the output folder of training.sft, a downloaded model, or a hub name."
+                "Give the output folder of ise_gym.training.sft, a downloaded model, or a hub name."
             )
         return place
     looks_like_path = (
@@ -310,7 +310,7 @@ def _load(torch: Any, source: ModelSource, device: str, dtype: str) -> tuple[Any
     if not tokenizer.chat_template:
         raise UserError(
             f"the tokenizer of {with_tokenizer} has no chat template. "
-            "Models made by training.sft carry one; add a chat_template.jinja to the folder."
+            "Models made by ise_gym.training.sft carry one; add a chat_template.jinja to the folder."
         )
     if source.adapter:
         from peft import PeftModel

@@ -161,7 +161,7 @@ def export(
     if bool(out) == bool(push_to_hub):
         raise UserError("ise export: give either --out FILE or --push-to-hub OWNER/NAME.")
     if push_to_hub:
-        from ise_gym.trajectory import hub
+        from ise_gym.trajectory.exchange import hub
 
         if format != "trl":
             raise UserError("--push-to-hub publishes rows for training: give --format trl.")
@@ -177,7 +177,7 @@ def export(
         typer.echo(f"{rows} rows → {address}", err=True)
         return
     assert out is not None
-    from ise_gym.trajectory.export import export_file
+    from ise_gym.trajectory.exchange.export import export_file
 
     counts = export_file(store, format, out, passed_only=passed_only)
     left_out = f" ({counts.cut} cut off, without a row)" if format == "trl" and counts.cut else ""
@@ -209,7 +209,7 @@ def import_files(
     _known(source, IMPORTS, "import format")
     from rich.console import Console
 
-    from ise_gym.trajectory import importer
+    from ise_gym.trajectory.exchange import importer
 
     counts = importer.import_files(files, out, source)
     console = Console(stderr=True)
@@ -234,7 +234,7 @@ def report(
     ] = None,
 ) -> None:
     """Write a self-contained HTML report: figures, charts and a browser for the episodes."""
-    from ise_gym.report import read_comparison, read_run_card, write_report
+    from ise_gym.view import read_comparison, read_run_card, write_report
 
     write_report(
         out,

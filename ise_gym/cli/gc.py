@@ -31,8 +31,8 @@ def gc(
         _collect_objects(snapshots, as_json)
         return
     from ise_gym.errors import UserError
-    from ise_gym.workspace.bubblewrap import collect_orphans
-    from ise_gym.workspace.container import collect_garbage
+    from ise_gym.workspace.backends.bubblewrap import collect_orphans
+    from ise_gym.workspace.backends.docker import collect_garbage
 
     boxes = collect_orphans()
     try:
@@ -56,7 +56,7 @@ def gc(
 
 def _collect_objects(folder: Path, as_json: bool) -> None:
     from ise_gym.errors import UserError
-    from ise_gym.workspace.snapshot_store import SnapshotStore
+    from ise_gym.workspace.snapshots.store import SnapshotStore
 
     if not (folder / "objects").is_dir():
         raise UserError(f"{folder} is not a snapshot store: it has no folder 'objects'")

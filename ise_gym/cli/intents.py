@@ -77,9 +77,9 @@ def generate(
     """
     from rich.console import Console
 
-    from ise_gym.intents.dedup import deepest_available
-    from ise_gym.intents.generate import MANIFEST
-    from ise_gym.intents.pool_report import pool_report
+    from ise_gym.intents.pool.dedup import deepest_available
+    from ise_gym.intents.pool.generate import MANIFEST
+    from ise_gym.intents.pool.report import pool_report
     from ise_gym.intents.source import generate as draw
 
     stage = dedup or deepest_available()
@@ -150,11 +150,11 @@ def diversity(
     """
     from rich.console import Console
 
+    from ise_gym.atomic import replacing
     from ise_gym.intents.diversity.embedding import EmbeddingCache, SentenceEmbedder
     from ise_gym.intents.diversity.plots import KINDS, plot_curve, plot_projection
     from ise_gym.intents.diversity.pool import FIELDS, read_pool
     from ise_gym.intents.diversity.report import diversity_report, sampled, show_report
-    from ise_gym.trajectory.atomic import replacing
 
     if field not in FIELDS:
         raise UserError(f"--field {field}: {' or '.join(FIELDS)}.{nearest(field, FIELDS)}")

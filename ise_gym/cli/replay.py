@@ -49,8 +49,8 @@ def replay(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from ise_gym.rollout.replay import Replayed
-    from ise_gym.rollout.replay_store import Options, Summary, replay_store
+    from ise_gym.replay.episode import Replayed
+    from ise_gym.replay.store import Options, Summary, replay_store
     from ise_gym.trajectory.store import raw_records
 
     console, errors = Console(), Console(stderr=True)

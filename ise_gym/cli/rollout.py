@@ -79,10 +79,10 @@ def rollout(
     from rich.console import Console
 
     from ise_gym.intents.catalog import catalog_hash
+    from ise_gym.models.options import a_workers_share, binding, options_of
     from ise_gym.rollout.engine import run
-    from ise_gym.rollout.options import a_workers_share, binding, options_of
-    from ise_gym.rollout.plan import Plan, agent_factory, env_factory, user_factory
     from ise_gym.rollout.progress import RolloutProgress
+    from ise_gym.rollout.spec import Plan, agent_factory, env_factory, user_factory
 
     check_names(agent, user, backend, engine)
     if user == "human":

@@ -27,7 +27,7 @@ def list_tasks(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """List every task with its domain and tier."""
-    from ise_gym.intents.taskfile import load_tasks
+    from ise_gym.tasks.file import load_tasks
 
     rows = [
         {"domain": task.domain, "name": name, "tier": task.model.tier, "title": task.model.title}
@@ -56,7 +56,7 @@ def new(
     ] = None,
 ) -> None:
     """Write a task file to start from: small, complete, and already proved by `ise tasks check`."""
-    from ise_gym.intents.scaffold import new_task
+    from ise_gym.tasks.scaffold import new_task
 
     path = new_task(domain, name, folder)
     typer.echo(str(path))
@@ -98,8 +98,8 @@ def check(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from ise_gym.rollout.prove import Row, check_tasks
-    from ise_gym.trajectory.atomic import replacing
+    from ise_gym.atomic import replacing
+    from ise_gym.proving.catalog import Row, check_tasks
 
     console = Console(stderr=True)
     columns = (TextColumn("[bold]tasks"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))

@@ -2,7 +2,7 @@
 
 A user doesn't open with every path and format; those come turn by turn. So an intent has a *brief*: who is asking, why,
 and each task in one phrase (the task file's ``gist``), in the persona's voice. The whole text with every request stays
-what checks, deduplication and single-turn play are made from (`ise_gym.intents.realise`).
+what checks, deduplication and single-turn play are made from (`ise_gym.intents.words`).
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 
-from ise_gym.intents.instance import TaskInstance
-from ise_gym.intents.persona_data import BriefForms, load_brief_forms, load_habits
-from ise_gym.intents.voice import surface, tell
+from ise_gym.personas.data import BriefForms, load_brief_forms, load_habits
+from ise_gym.personas.voice import surface, tell
 from ise_gym.scenario import Persona
+from ise_gym.tasks.instance import TaskInstance
 
 _LAYOUTS: Mapping[str, Mapping[str, int]] = {
     "short": {"terse": 4, "whole": 3, "list": 2, "groups": 2},

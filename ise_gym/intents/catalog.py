@@ -13,10 +13,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from ise_gym.intents.sampler import COMPOSITION_VERSION, SAMPLER_VERSION
-from ise_gym.intents.taskfile import TaskSpec, load_tasks
 from ise_gym.messages import sha256_of
 from ise_gym.resources import os_world, read_text
 from ise_gym.scenario import Persona
+from ise_gym.tasks.file import TaskSpec, load_tasks
 
 _loading = threading.Lock()
 
@@ -37,7 +37,7 @@ def _tasks_of(folders: tuple[Path, ...] | None) -> dict[str, TaskSpec]:
 
 def personas() -> Sequence[Persona]:
     """Return the catalog's personas."""
-    from ise_gym.intents.personas import load_personas
+    from ise_gym.personas.catalog import load_personas
 
     return load_personas()
 

@@ -16,13 +16,13 @@ from typing import Any, cast
 from ise_gym.errors import UserError, nearest
 from ise_gym.intents.brief import brief_text, choose_gists
 from ise_gym.intents.catalog import catalog_hash, personas, system_prompt, tasks_of
-from ise_gym.intents.chaining import Product
-from ise_gym.intents.draw import derive_seed
-from ise_gym.intents.instance import Split, TaskInstance, complete, draft, facts_of
-from ise_gym.intents.realise import choose_wordings, intent_text, utter
 from ise_gym.intents.sampler import DEFAULT_TASKS, Blueprint, Options, Pick, Sampler
+from ise_gym.intents.words import choose_wordings, intent_text, utter
 from ise_gym.messages import sha256_of
 from ise_gym.scenario import DEFAULT_TOOLS, Budget, Register, Request, Scenario
+from ise_gym.tasks.chaining import Product
+from ise_gym.tasks.generators import derive_seed
+from ise_gym.tasks.instance import Split, TaskInstance, complete, draft, facts_of
 
 SPLITS = ("", "train", "eval")
 Names = Sequence[str] | str | None

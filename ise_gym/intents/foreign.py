@@ -19,8 +19,8 @@ from ise_gym.errors import UserError
 from ise_gym.intents.catalog import system_prompt
 from ise_gym.intents.diversity.pool import axes_of
 from ise_gym.intents.increments import increments
-from ise_gym.intents.protected import protected_spans
 from ise_gym.messages import sha256_of
+from ise_gym.personas.protected import protected_spans
 from ise_gym.scenario import Complexity, Persona, Register, Request, Scenario
 
 _log = logging.getLogger(__name__)

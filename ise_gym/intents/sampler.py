@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import get_args
 
 from ise_gym.errors import UserError, nearest
-from ise_gym.intents.affinity import WINDOW, load_affinity, share_out
 from ise_gym.intents.axes import deal, subsets
-from ise_gym.intents.chaining import Link, arranged, linked, with_link
-from ise_gym.intents.draw import derive_seed, load_words
-from ise_gym.intents.taskfile import REGISTERS, TaskSpec, Tier
+from ise_gym.personas.affinity import WINDOW, load_affinity, share_out
 from ise_gym.scenario import Complexity, Persona
+from ise_gym.tasks.chaining import Link, arranged, linked, with_link
+from ise_gym.tasks.file import REGISTERS, TaskSpec, Tier
+from ise_gym.tasks.generators import derive_seed, load_words
 
 SAMPLER_VERSION = 1
 """Part of every derived seed: raise it when the same seed would draw something else."""

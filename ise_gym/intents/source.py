@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ise_gym.intents.drawn import Intent, IntentSource
 from ise_gym.intents.foreign import ForeignFileSource
-from ise_gym.intents.generate import generate
-from ise_gym.intents.intentfile import IntentFileSource, IntentLine
+from ise_gym.intents.lines import IntentFileSource, IntentLine
+from ise_gym.intents.pool.generate import generate
 
 __all__ = [
     "ForeignFileSource", "Intent", "IntentFileSource", "IntentLine", "IntentSource", "generate", "open_intent_file"

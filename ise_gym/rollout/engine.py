@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ise_gym.errors import UserError
-from ise_gym.rollout.plan import Item, Plan, Result
 from ise_gym.rollout.pool import Event, Pool, ProcessPool
+from ise_gym.rollout.spec import Item, Plan, Result
 from ise_gym.rollout.worker import BUG, broken, result_of
 from ise_gym.trajectory.record import episode_id
 from ise_gym.trajectory.shards import Compression

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from ise_gym.errors import UserError
 from ise_gym.rollout import worker
-from ise_gym.rollout.plan import Item, Plan, Result
+from ise_gym.rollout.spec import Item, Plan, Result
 
 MAX_BAD_STARTS = 3
 """Workers that die before they are ready, one after the other, until the pool gives up."""

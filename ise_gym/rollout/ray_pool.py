@@ -14,8 +14,8 @@ from typing import Any, cast
 
 from ise_gym.agents.base import Agent
 from ise_gym.errors import UserError
-from ise_gym.rollout.plan import Item, Plan, Result
 from ise_gym.rollout.pool import MAX_BAD_STARTS, Event, Lost
+from ise_gym.rollout.spec import Item, Plan, Result
 from ise_gym.rollout.worker import Player
 
 

@@ -17,9 +17,9 @@ from typing import Any, cast
 
 from ise_gym.agents.base import Agent, BatchAgent
 from ise_gym.errors import UserError, WorkspaceError
-from ise_gym.metering import spent_by
-from ise_gym.rollout.plan import Item, Plan, Result
+from ise_gym.models.metering import spent_by
 from ise_gym.rollout.play import BatchPlayer, play_episode
+from ise_gym.rollout.spec import Item, Plan, Result
 from ise_gym.scenario import Scenario
 from ise_gym.trajectory.record import Trajectory, episode_id, to_line
 

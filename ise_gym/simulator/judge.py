@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ise_gym.messages import system, user
+from ise_gym.models.chat import JsonChat, read_object
 from ise_gym.simulator.base import UserTurn, UserView
-from ise_gym.simulator.chat import JsonChat, read_object
 from ise_gym.simulator.knowledge import UserKnowledge
 from ise_gym.simulator.principles import PRINCIPLES
 from ise_gym.simulator.prompt import role_prompt
@@ -25,7 +25,7 @@ _TURNS_SHOWN = 8
 
 
 class LLMJudge:
-    """Judges user turns with a model; ``options`` are those of `ise_gym.simulator.chat.JsonChat`.
+    """Judges user turns with a model; ``options`` are those of `ise_gym.models.chat.JsonChat`.
 
     Raises:
         UserError: the ``openai`` package is missing, or there is no endpoint.

@@ -11,9 +11,9 @@ import re
 from typing import Any
 
 from ise_gym.messages import sha256_of
+from ise_gym.models.chat import JsonChat, read_object, without_thinking
 from ise_gym.scenario import Scenario
 from ise_gym.simulator.base import UserTurn, UserView
-from ise_gym.simulator.chat import JsonChat, read_object, without_thinking
 from ise_gym.simulator.knowledge import UserKnowledge, knowledge_of
 from ise_gym.simulator.principles import PRINCIPLES
 from ise_gym.simulator.prompt import ANSWER_SCHEMA, FORMAT, MOVES, prompt_messages, role_prompt
@@ -27,7 +27,7 @@ class LLMUser:
     """Plays the user with a model.
 
     Args:
-        model: name at the endpoint; ``options`` are those of `ise_gym.simulator.chat.JsonChat` (``base_url``,
+        model: name at the endpoint; ``options`` are those of `ise_gym.models.chat.JsonChat` (``base_url``,
             ``temperature``, …).
 
     Raises:

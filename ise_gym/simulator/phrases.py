@@ -15,9 +15,9 @@ from pathlib import Path
 from pydantic import RootModel
 
 from ise_gym.errors import UserError, nearest
-from ise_gym.intents.persona_data import Text, validated
-from ise_gym.intents.protected import protected_spans
-from ise_gym.intents.voice import join, run_on, surface
+from ise_gym.personas.data import Text, validated
+from ise_gym.personas.protected import protected_spans
+from ise_gym.personas.voice import join, run_on, surface
 from ise_gym.resources import os_world
 from ise_gym.scenario import Persona, Register
 

@@ -12,16 +12,22 @@ from typing import Any
 
 from ise_gym.errors import nearest
 from ise_gym.messages import Message, ToolCall, ToolSchema, tool_calls_of, tool_result
-from ise_gym.parsing import CALL_OPEN, INVALID_TOOL_CALL, explain_invalid, finite_float, refuse_constant
+from ise_gym.models.parsing import (
+    CALL_OPEN,
+    INVALID_TOOL_CALL,
+    explain_invalid,
+    finite_float,
+    refuse_constant,
+)
 from ise_gym.tools import get_tools
 from ise_gym.tools.base import ToolContext, ToolOutcome
-from ise_gym.tools.delegation import MAIN_ONLY, OPENERS
-from ise_gym.tools.instructed import follow
+from ise_gym.tools.delegation.instructed import follow
+from ise_gym.tools.delegation.subsessions import SessionBook, SubSession, book_of, cut_off, leave
+from ise_gym.tools.delegation.tools import MAIN_ONLY, OPENERS
 from ise_gym.tools.output import failure
-from ise_gym.tools.process import registry
+from ise_gym.tools.processes.process import registry
 from ise_gym.tools.schema import argument_problems
-from ise_gym.tools.session import count_call
-from ise_gym.tools.subsessions import SessionBook, SubSession, book_of, cut_off, leave
+from ise_gym.tools.session_status import count_call
 from ise_gym.workspace.base import Workspace
 
 Worker = Callable[[SubSession], Message | None]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ise_gym.tools.base import Tool, ToolContext, ToolOutcome
-from ise_gym.tools.files import READ_LINES, show_lines
+from ise_gym.tools.files.read_write import READ_LINES, show_lines
 from ise_gym.tools.output import failure, in_box_path, os_failure
 from ise_gym.tools.ranking import bm25
 from ise_gym.tools.schema import function_tool

@@ -4,7 +4,7 @@
 that runs inside it as PID 1 and does all work on files and processes there.
 """
 
-from ise_gym.workspace.backends import SelfCheck, available_backends, open_workspace, self_check
+from ise_gym.workspace.backends.choice import SelfCheck, available_backends, open_workspace, self_check
 from ise_gym.workspace.base import (
     HOME,
     WORKDIR,

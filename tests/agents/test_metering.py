@@ -9,7 +9,7 @@ from openai_server import raw, reply, serve
 from ise_gym.agents.openai import OpenAIAgent
 from ise_gym.errors import UserError
 from ise_gym.messages import user
-from ise_gym.metering import Meter, Pace, Prices, prices_of, shared_pace, tokens_of
+from ise_gym.models.metering import Meter, Pace, Prices, prices_of, shared_pace, tokens_of
 from ise_gym.simulator.llm import LLMUser
 from made_scenarios import make_scenario
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from eval.claweval.asgi import Router
+    from ise_gym.evaluation.claweval.services.asgi import Router
 
 collect_ignore_glob = ["fixture_suite/*", "upstream_reference.py"]
 
@@ -16,7 +16,7 @@ collect_ignore_glob = ["fixture_suite/*", "upstream_reference.py"]
 @pytest.fixture
 def router() -> Iterator[Router]:
     # Only here: the tests of one's own suites run without Claw-Eval's packages.
-    from eval.claweval.asgi import Router, routed_clients
+    from ise_gym.evaluation.claweval.services.asgi import Router, routed_clients
 
     made = Router()
     with routed_clients(made):

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eval.ledger import Ledger, Trial
-from eval.run import LEDGER, RunCard, TaskEntry, open_run
+from ise_gym.evaluation.ledger import Ledger, Trial
+from ise_gym.evaluation.run import LEDGER, RunCard, TaskEntry, open_run
 
 
 def card(tasks: Sequence[str], **changes: Any) -> RunCard:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from eval.claweval.tasks import Service
+from ise_gym.evaluation.claweval.tasks import Service
 
 SUITE = Path(__file__).parent / "fixture_suite"
 

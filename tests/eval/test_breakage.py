@@ -15,7 +15,7 @@ from pathlib import Path
 from model_server import ModelServer
 from pad_service import SUITE
 
-from eval.run import load_run
+from ise_gym.evaluation.run import load_run
 
 DIES = """
     if path == "/pad/add":

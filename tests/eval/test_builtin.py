@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from made_source import MadeSource, open_made
 
-from eval import manifest as manifests
-from eval.builtin import run_suite
-from eval.compare import compare
-from eval.contamination import check_stores
-from eval.manifest import Manifest, SuiteSource, Wanted, freeze, load_suite, save_suite
-from eval.run import load_run
 from ise_gym.agents import make_agent
 from ise_gym.errors import AgentError, UserError
+from ise_gym.evaluation import manifest as manifests
+from ise_gym.evaluation.builtin import run_suite
+from ise_gym.evaluation.contamination import check_stores
+from ise_gym.evaluation.manifest import Manifest, SuiteSource, Wanted, freeze, load_suite, save_suite
+from ise_gym.evaluation.results.compare import compare
+from ise_gym.evaluation.run import load_run
 from ise_gym.messages import Message, ToolSchema, assistant
 from ise_gym.scenario import Scenario
 from ise_gym.trajectory.store import TrajectoryStore, read_trajectories
@@ -257,7 +257,7 @@ def test_a_typo_in_the_agent_leaves_no_run_behind(suite: Manifest, tmp_path: Pat
 
 def test_own_suites_need_no_package_of_claw_eval(tmp_path: Path) -> None:
     """`make demo` installs only what it says; a missing package of the other benchmark is no matter there."""
-    play = "import sys; sys.modules.update(httpx=None, fastapi=None); from eval.cli import main; main()"
+    play = "import sys; sys.modules.update(httpx=None, fastapi=None); from ise_gym.evaluation.cli import main; main()"
     chosen = ["run", "--suite", "demo-easy", "--agent", "expert", "--limit", "1", "--workers", "1"]
     command = [sys.executable, "-c", play, *chosen, "--out"]
     done = subprocess.run([*command, str(tmp_path / "run")], capture_output=True, text=True)

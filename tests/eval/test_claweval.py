@@ -14,17 +14,17 @@ import pytest
 from model_server import ModelServer
 from pad_service import SUITE, pad
 
-from eval.claweval import driver
-from eval.claweval.agents import made_up
-from eval.claweval.asgi import Router
-from eval.claweval.judge import JudgeSpec, parse_judge
-from eval.claweval.provider import AgentBroke, AgentClient, from_openai
-from eval.claweval.runner import run_claweval
-from eval.claweval.services import InProcessServices, ServiceError
-from eval.claweval.tasks import load_tasks, open_checkout, select
-from eval.compare import compare
-from eval.run import load_run
 from ise_gym.errors import AgentError, UserError
+from ise_gym.evaluation.claweval import driver
+from ise_gym.evaluation.claweval.agents import made_up
+from ise_gym.evaluation.claweval.models.judge import JudgeSpec, parse_judge
+from ise_gym.evaluation.claweval.models.provider import AgentBroke, AgentClient, from_openai
+from ise_gym.evaluation.claweval.runner import run_claweval
+from ise_gym.evaluation.claweval.services.asgi import Router
+from ise_gym.evaluation.claweval.services.host import InProcessServices, ServiceError
+from ise_gym.evaluation.claweval.tasks import load_tasks, open_checkout, select
+from ise_gym.evaluation.results.compare import compare
+from ise_gym.evaluation.run import load_run
 from ise_gym.messages import assistant, tool_call
 
 NONE = JudgeSpec("none")

@@ -9,11 +9,11 @@ import pytest
 from made_runs import make_run
 from rich.console import Console
 
-from eval import report
-from eval.compare import Comparison, compare
-from eval.run import load_run
-from eval.summary import summarise
 from ise_gym.errors import UserError
+from ise_gym.evaluation.results import report
+from ise_gym.evaluation.results.compare import Comparison, compare
+from ise_gym.evaluation.results.summary import summarise
+from ise_gym.evaluation.run import load_run
 
 TASKS = [f"T{n:03d}" for n in range(114)]
 

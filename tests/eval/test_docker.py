@@ -15,11 +15,11 @@ from docker_here import dockerd
 from model_server import ModelServer
 from recovery import RECOVERED, SANDBOX_TASKS, recovery
 
-from eval.claweval.judge import parse_judge
-from eval.claweval.runner import run_claweval
-from eval.claweval.sandbox import SandboxApp
-from eval.ledger import Trial
-from eval.run import load_run
+from ise_gym.evaluation.claweval.models.judge import parse_judge
+from ise_gym.evaluation.claweval.runner import run_claweval
+from ise_gym.evaluation.claweval.sandbox import SandboxApp
+from ise_gym.evaluation.ledger import Trial
+from ise_gym.evaluation.run import load_run
 from ise_gym.workspace import open_workspace
 
 CHECKOUT = os.environ.get("CLAW_EVAL_DIR", "")

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from model_server import ModelServer
 
-from eval.claweval import driver
-from eval.claweval.judge import JudgeSpec, parse_judge
-from eval.claweval.persona import PersonaUser, TaskUser, guarded
-from eval.claweval.runner import run_claweval
-from eval.compare import compare
-from eval.ledger import Trial
-from eval.run import load_run
 from ise_gym.errors import UserError
+from ise_gym.evaluation.claweval import driver
+from ise_gym.evaluation.claweval.models.judge import JudgeSpec, parse_judge
+from ise_gym.evaluation.claweval.models.persona import PersonaUser, TaskUser, guarded
+from ise_gym.evaluation.claweval.runner import run_claweval
+from ise_gym.evaluation.ledger import Trial
+from ise_gym.evaluation.results.compare import compare
+from ise_gym.evaluation.run import load_run
 from ise_gym.messages import assistant, user
 from ise_gym.scenario import Persona, Request, Scenario
 from ise_gym.simulator.base import Evidence, UserView

@@ -10,11 +10,17 @@ from typing import Any
 import pytest
 from model_server import ModelServer
 
-from eval.claweval.endpoint import ChatEndpoint, EndpointError
-from eval.claweval.judge import JudgeClient, JudgeFailed, JudgeSpec, make_client, parse_judge
-from eval.claweval.runner import run_claweval
-from eval.run import load_run
 from ise_gym.errors import UserError
+from ise_gym.evaluation.claweval.models.endpoint import ChatEndpoint, EndpointError
+from ise_gym.evaluation.claweval.models.judge import (
+    JudgeClient,
+    JudgeFailed,
+    JudgeSpec,
+    make_client,
+    parse_judge,
+)
+from ise_gym.evaluation.claweval.runner import run_claweval
+from ise_gym.evaluation.run import load_run
 
 SUITE = Path(__file__).parent / "fixture_suite"
 

@@ -10,9 +10,9 @@ import pytest
 from made_runs import card, make_run, trial
 from pydantic import ValidationError
 
-from eval.ledger import Ledger, Trial, read_trials
-from eval.run import load_run, open_run, read_card
 from ise_gym.errors import UserError
+from ise_gym.evaluation.ledger import Ledger, Trial, read_trials
+from ise_gym.evaluation.run import load_run, open_run, read_card
 
 
 def test_what_is_appended_is_read_back(tmp_path: Path) -> None:

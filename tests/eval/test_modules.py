@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from eval.claweval.modules import NoSuchFile, ServiceModules, state_of
+from ise_gym.evaluation.claweval.services.modules import NoSuchFile, ServiceModules, state_of
 
 SERVICE = """
 from __future__ import annotations

@@ -9,15 +9,15 @@ from made_runs import make_run, trial
 from pydantic import BaseModel
 from typer.testing import CliRunner
 
-from eval import report
-from eval.claweval.broken import broken_tools
-from eval.claweval.judge import parse_judge
-from eval.claweval.runner import run_claweval
-from eval.cli import app as cli
-from eval.conversations import Conversations
-from eval.ledger import Ledger
-from eval.page import to_html
-from eval.run import LEDGER, load_run
+from ise_gym.evaluation.claweval.models.judge import parse_judge
+from ise_gym.evaluation.claweval.runner import run_claweval
+from ise_gym.evaluation.claweval.services.broken import broken_tools
+from ise_gym.evaluation.cli import app as cli
+from ise_gym.evaluation.ledger import Ledger
+from ise_gym.evaluation.results import report
+from ise_gym.evaluation.results.conversations import Conversations
+from ise_gym.evaluation.results.page import to_html
+from ise_gym.evaluation.run import LEDGER, load_run
 
 SUITE = Path(__file__).parent / "fixture_suite"
 

@@ -18,11 +18,11 @@ import pytest
 from model_server import ModelServer
 from recovery import RECOVERED, SANDBOX_TASKS, recovery
 
-from eval.claweval.judge import parse_judge
-from eval.claweval.runner import run_claweval
-from eval.claweval.tasks import ClawTask, load_tasks, select
-from eval.ledger import Trial
-from eval.run import load_run
+from ise_gym.evaluation.claweval.models.judge import parse_judge
+from ise_gym.evaluation.claweval.runner import run_claweval
+from ise_gym.evaluation.claweval.tasks import ClawTask, load_tasks, select
+from ise_gym.evaluation.ledger import Trial
+from ise_gym.evaluation.run import load_run
 
 CHECKOUT = os.environ.get("CLAW_EVAL_DIR", "")
 AGENTS = ["vacuous", "explorer", "diligent"]

@@ -8,11 +8,11 @@ from made_runs import card, trial
 from scipy import stats as scipy_stats
 from typer.testing import CliRunner
 
-from eval.cli import app
-from eval.ledger import Ledger
-from eval.reproduce import PAPER, reproduce
-from eval.run import LEDGER, Run, load_run, open_run
 from ise_gym.errors import UserError
+from ise_gym.evaluation.cli import app
+from ise_gym.evaluation.ledger import Ledger
+from ise_gym.evaluation.results.reproduce import PAPER, reproduce
+from ise_gym.evaluation.run import LEDGER, Run, load_run, open_run
 
 OPTIONS = {"judge": "openai:judge", "sandbox": "auto"}
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from eval.claweval.sandbox import SandboxApp
 from ise_gym.errors import WorkspaceError
+from ise_gym.evaluation.claweval.sandbox import SandboxApp
 from ise_gym.workspace import open_workspace
+from ise_gym.workspace.backends.dummy import DummyWorkspace
 from ise_gym.workspace.base import Workspace
-from ise_gym.workspace.dummy import DummyWorkspace
 
 
 @pytest.fixture(scope="module")

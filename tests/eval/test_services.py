@@ -9,15 +9,15 @@ import httpx
 import pytest
 from pad_service import SUITE, pad
 
-from eval.claweval import processes
-from eval.claweval.asgi import Router
-from eval.claweval.judge import JudgeSpec
-from eval.claweval.processes import SubprocessServices
-from eval.claweval.runner import run_claweval
-from eval.claweval.services import InProcessServices, ServiceError
-from eval.claweval.tasks import Service
-from eval.run import load_run
 from ise_gym.errors import UserError
+from ise_gym.evaluation.claweval.models.judge import JudgeSpec
+from ise_gym.evaluation.claweval.runner import run_claweval
+from ise_gym.evaluation.claweval.services import processes
+from ise_gym.evaluation.claweval.services.asgi import Router
+from ise_gym.evaluation.claweval.services.host import InProcessServices, ServiceError
+from ise_gym.evaluation.claweval.services.processes import SubprocessServices
+from ise_gym.evaluation.claweval.tasks import Service
+from ise_gym.evaluation.run import load_run
 
 AUDIT = "http://localhost:19301/pad/audit"
 

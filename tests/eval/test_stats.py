@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from eval import stats
+from ise_gym.evaluation.results import stats
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from eval import cli
-from eval.manifest import SUITES, SuiteSource, load_suite, scenario_sha256
-from eval.run import load_run
-from eval.suites_cli import catalog_tasks, chained, singles
 from ise_gym.errors import UserError
+from ise_gym.evaluation import cli
+from ise_gym.evaluation.manifest import SUITES, SuiteSource, load_suite, scenario_sha256
+from ise_gym.evaluation.run import load_run
+from ise_gym.evaluation.suites_cli import catalog_tasks, chained, singles
 from ise_gym.intents.source import IntentSource
 
 SHIPPED = sorted(path.stem for path in SUITES.glob("*.yaml"))

@@ -24,10 +24,10 @@ def main(root: Path, agent_spec: str, score: str, out: Path, port_offset: int, t
     from claw_eval.runner import sandbox_runner, services
     from claw_eval.runner.providers import openai_compat
 
-    from eval.claweval.agents import make_claw_agent
-    from eval.claweval.judge import make_client, parse_judge
-    from eval.claweval.provider import AgentClient
-    from eval.claweval.tasks import load_tasks
+    from ise_gym.evaluation.claweval.agents import make_claw_agent
+    from ise_gym.evaluation.claweval.models.judge import make_client, parse_judge
+    from ise_gym.evaluation.claweval.models.provider import AgentClient
+    from ise_gym.evaluation.claweval.tasks import load_tasks
 
     agent = make_claw_agent(agent_spec, json.loads(os.environ.get("AGENT_OPTIONS", "{}")))
     judge = make_client(parse_judge(f"stub:{score}"))

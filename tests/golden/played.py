@@ -16,8 +16,8 @@ from typing import Any
 import gymnasium as gym
 
 import ise_gym  # noqa: F401
-from eval.manifest import load_suite
 from ise_gym.agents import make_agent
+from ise_gym.evaluation.manifest import load_suite
 from ise_gym.intents.source import IntentSource
 from ise_gym.messages import sha256_of
 

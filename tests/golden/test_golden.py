@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import gymnasium as gym
 import pytest
 
-from eval.manifest import load_suite
 from golden import played as golden
+from ise_gym.evaluation.manifest import load_suite
 from ise_gym.intents.source import IntentSource
 
 KEPT = json.loads(golden.FILE.read_text(encoding="utf-8"))

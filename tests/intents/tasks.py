@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-from ise_gym.intents.taskfile import TaskSpec, load_task
+from ise_gym.tasks.file import TaskSpec, load_task
 
 GOOD = """
 title: Count words

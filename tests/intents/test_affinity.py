@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from ise_gym.errors import UserError
-from ise_gym.intents.affinity import load_affinity, share_out
 from ise_gym.intents.catalog import personas, tasks_of
-from ise_gym.intents.persona_data import personas_dir
 from ise_gym.intents.sampler import Options, Sampler
+from ise_gym.personas.affinity import load_affinity, share_out
+from ise_gym.personas.data import personas_dir
 
 
 def test_every_set_is_given_once_and_wishes_are_heard_but_for_the_floor() -> None:

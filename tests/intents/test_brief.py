@@ -12,13 +12,13 @@ import pytest
 
 from ise_gym.intents.brief import brief_text, choose_gists
 from ise_gym.intents.drawn import Intent, IntentSource
-from ise_gym.intents.generate import generate
-from ise_gym.intents.habits import words
-from ise_gym.intents.instance import draft
-from ise_gym.intents.intentfile import IntentFileSource
-from ise_gym.intents.lint import voice_problems
-from ise_gym.intents.review import review
+from ise_gym.intents.lines import IntentFileSource
+from ise_gym.intents.pool.generate import generate
+from ise_gym.personas.habits import words
+from ise_gym.personas.lint import voice_problems
 from ise_gym.scenario import Persona
+from ise_gym.tasks.instance import draft
+from ise_gym.tasks.review import review
 
 from .tasks import task_with
 

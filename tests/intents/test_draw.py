@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from ise_gym.intents.draw import DrawState, compile_generator, derive_seed, draw_person, load_words
-from ise_gym.intents.drawmodel import Generator
-from ise_gym.intents.template import TemplateError
+from ise_gym.tasks.expressions import TemplateError
+from ise_gym.tasks.generator_model import Generator
+from ise_gym.tasks.generators import DrawState, compile_generator, derive_seed, draw_person, load_words
 
 
 def draws(spec: dict[str, Any], times: int = 200, **scope: Any) -> list[Any]:
@@ -97,7 +97,7 @@ def test_impossible_draws_are_explained(spec: dict[str, Any], words: str) -> Non
 
 
 def test_seeds_do_not_depend_on_the_process() -> None:
-    code = "from ise_gym.intents.draw import derive_seed; print(derive_seed('task', 'a/b', 3, True))"
+    code = "from ise_gym.tasks.generators import derive_seed; print(derive_seed('task', 'a/b', 3, True))"
     outputs = {
         subprocess.run(
             [sys.executable, "-c", code], env={"PYTHONHASHSEED": salt, "PYTHONPATH": ":".join(sys.path)},

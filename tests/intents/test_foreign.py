@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from ise_gym.episode import Episode
+from ise_gym.episode.episode import Episode
 from ise_gym.errors import UserError
 from ise_gym.intents.increments import increments
 from ise_gym.intents.source import ForeignFileSource, IntentFileSource, generate, open_intent_file
 from ise_gym.messages import assistant
 from ise_gym.simulator import make_user
 from ise_gym.tools.dispatch import Toolbox
-from ise_gym.workspace.dummy import DummyWorkspace
+from ise_gym.workspace.backends.dummy import DummyWorkspace
 
 INTENT = {
     "id": "intent_5723a36d",

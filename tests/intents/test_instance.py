@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ise_gym.intents.instance import draft, facts_of, instantiate, split_of
-from ise_gym.intents.taskfile import load_tasks
-from ise_gym.intents.template import TemplateError
+from ise_gym.tasks.expressions import TemplateError
+from ise_gym.tasks.file import load_tasks
+from ise_gym.tasks.instance import draft, facts_of, instantiate, split_of
 
 from .tasks import task_with
 

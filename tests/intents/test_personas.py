@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from ise_gym.errors import UserError
-from ise_gym.intents.persona_data import personas_dir
-from ise_gym.intents.personas import PersonaCatalog, load_personas
-from ise_gym.intents.voice import introduce, voice_problems
+from ise_gym.personas.catalog import PersonaCatalog, load_personas
+from ise_gym.personas.data import personas_dir
+from ise_gym.personas.voice import introduce, voice_problems
 
 PERSONAS = load_personas()
 CATALOG = PersonaCatalog(personas_dir())
@@ -132,7 +132,7 @@ def test_loading_is_cached_deterministic_and_fast() -> None:
 
 def test_the_same_in_another_process() -> None:
     code = (
-        "import hashlib; from ise_gym.intents.personas import load_personas as l;"
+        "import hashlib; from ise_gym.personas.catalog import load_personas as l;"
         "print(hashlib.sha256(repr(l()).encode()).hexdigest())"
     )
     digests = {

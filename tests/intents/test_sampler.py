@@ -12,8 +12,8 @@ from scipy.stats import chisquare
 from ise_gym.errors import UserError
 from ise_gym.intents.axes import deal
 from ise_gym.intents.sampler import Options, Sampler, _spread
-from ise_gym.intents.taskfile import TaskSpec, load_tasks
 from ise_gym.scenario import Persona
+from ise_gym.tasks.file import TaskSpec, load_tasks
 
 from .tasks import GOOD, write_task
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from ise_gym.errors import UserError
-from ise_gym.intents.protected import protected_spans
 from ise_gym.intents.source import IntentFileSource, IntentSource, generate
 from ise_gym.messages import canonical_json
+from ise_gym.personas.protected import protected_spans
 from ise_gym.resources import envs_dir, read_text
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ise_gym.errors import UserError
-from ise_gym.intents.taskfile import load_domains, load_task, load_tasks
-from ise_gym.intents.yamlfile import parse_yaml
+from ise_gym.tasks.file import load_domains, load_task, load_tasks
+from ise_gym.tasks.yamlfile import parse_yaml
 
 from .tasks import GOOD, task_with, write_task
 

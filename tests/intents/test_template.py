@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ise_gym.intents.template import TemplateError, compile_text, compile_value, names_in
+from ise_gym.tasks.expressions import TemplateError, compile_text, compile_value, names_in
 
 SCOPE = {"code": "007", "rows": [{"k": "b", "n": 2}, {"k": "a", "n": 1.5}], "root": "quay", "n": 3}
 

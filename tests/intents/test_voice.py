@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ise_gym.intents.personas import load_personas
-from ise_gym.intents.voice import join, protected_spans, speak, voice_problems
+from ise_gym.personas.catalog import load_personas
+from ise_gym.personas.voice import join, protected_spans, speak, voice_problems
 from ise_gym.scenario import Persona
 
 PERSONAS = load_personas()

@@ -11,10 +11,10 @@ import pytest
 
 from intents.tasks import GOOD
 from ise_gym.errors import UserError
-from ise_gym.intents.instance import instantiate
-from ise_gym.intents.media import MEDIA
-from ise_gym.intents.review import unrecoverable
-from ise_gym.intents.taskfile import TaskSpec, load_task
+from ise_gym.tasks.file import TaskSpec, load_task
+from ise_gym.tasks.instance import instantiate
+from ise_gym.tasks.media import MEDIA
+from ise_gym.tasks.review import unrecoverable
 
 SERVED = GOOD.replace(
     "requests:\n",

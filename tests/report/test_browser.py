@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from report_samples import EVIL, fill, sample
 
-from ise_gym.report import write_report
+from ise_gym.view import write_report
 
 selenium = pytest.importorskip("selenium", reason="the report's browser tests need the selenium package")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ise_gym.errors import UserError
-from ise_gym.report import read_comparison, read_run_card
+from ise_gym.view import read_comparison, read_run_card
 
 
 def test_run_card(tmp_path):

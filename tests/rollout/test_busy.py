@@ -9,7 +9,7 @@ from pathlib import Path
 from rollout_fakes import FakeEnv, FakeSource
 
 from ise_gym.rollout import engine
-from ise_gym.rollout.plan import Plan, agent_factory
+from ise_gym.rollout.spec import Plan, agent_factory
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from busy_endpoint import BusyEndpoint

@@ -23,8 +23,8 @@ from rollout_fakes import (
 
 from ise_gym.errors import UserError
 from ise_gym.rollout import engine
-from ise_gym.rollout.plan import AnyAgent, Plan
 from ise_gym.rollout.progress import RolloutProgress, figures
+from ise_gym.rollout.spec import AnyAgent, Plan
 from ise_gym.trajectory.record import content_hash
 from ise_gym.trajectory.store import TrajectoryStore, read_trajectories
 
@@ -143,7 +143,7 @@ DRIVER = """
     sys.path.insert(0, {here!r})
     from rollout_fakes import FakeAgent, FakeEnv, FakeSource
     from ise_gym.rollout import engine
-    from ise_gym.rollout.plan import Plan
+    from ise_gym.rollout.spec import Plan
     if __name__ == "__main__":
         plan = Plan(FakeSource({count}), FakeAgent, functools.partial(FakeEnv, {marks!r}, 0.02), slots=2)
         def show(status):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ise_gym.rollout.normalise import RULES, Window, masked
+from ise_gym.replay.normalise import RULES, Window, masked
 
 NOON = Window.of("2026-03-01T12:00:00Z", 90.0)
 

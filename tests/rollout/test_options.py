@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from ise_gym.errors import UserError
-from ise_gym.rollout.options import a_workers_share, binding, options_of
-from ise_gym.rollout.plan import Item, agent_factory, user_factory
+from ise_gym.models.options import a_workers_share, binding, options_of
+from ise_gym.rollout.spec import Item, agent_factory, user_factory
 from ise_gym.rollout.worker import result_of
 from ise_gym.simulator import make_user
 from ise_gym.trajectory.record import Trajectory

@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 from ise_gym.cli import app
 from ise_gym.errors import UserError
-from ise_gym.intents.intentfile import IntentFileSource
-from ise_gym.intents.scaffold import new_task
-from ise_gym.intents.taskfile import load_task, load_tasks
-from ise_gym.rollout.prove import check_tasks
+from ise_gym.intents.lines import IntentFileSource
+from ise_gym.proving.catalog import check_tasks
+from ise_gym.tasks.file import load_task, load_tasks
+from ise_gym.tasks.scaffold import new_task
 from ise_gym.workspace import open_workspace
 
 

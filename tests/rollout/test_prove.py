@@ -9,11 +9,11 @@ import pytest
 from intents.tasks import GOOD, task_with, write_task
 from intents.test_chaining import TAKER
 from ise_gym.errors import UserError, WorkspaceError
-from ise_gym.intents.review import Finding, review, variety
-from ise_gym.intents.taskfile import TaskSpec, load_task, load_tasks
-from ise_gym.rollout import prove as prove_module
-from ise_gym.rollout.proof import Proved, prove_seed
-from ise_gym.rollout.prove import Row, check_tasks, main, prove, select_tasks
+from ise_gym.proving import catalog as prove_module
+from ise_gym.proving.catalog import Row, check_tasks, main, prove, select_tasks
+from ise_gym.proving.proof import Proved, prove_seed
+from ise_gym.tasks.file import TaskSpec, load_task, load_tasks
+from ise_gym.tasks.review import Finding, review, variety
 from ise_gym.workspace import Workspace
 
 

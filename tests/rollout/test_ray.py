@@ -15,7 +15,7 @@ from rollout_fakes import FakeAgent, FakeEnv, FakeSource, agent_that_cannot_star
 
 from ise_gym.errors import UserError
 from ise_gym.rollout import engine
-from ise_gym.rollout.plan import Plan, agent_factory, env_factory
+from ise_gym.rollout.spec import Plan, agent_factory, env_factory
 from ise_gym.scenario import Scenario
 from ise_gym.trajectory.record import content_hash
 from ise_gym.trajectory.store import read_trajectories

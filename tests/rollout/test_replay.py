@@ -16,10 +16,10 @@ from ise_gym.agents import make_agent
 from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.intents.source import IntentSource
 from ise_gym.messages import Message, assistant, tool_call
-from ise_gym.rollout import replay_store as module
+from ise_gym.replay import store as module
+from ise_gym.replay.episode import catalog_scenario, replay
+from ise_gym.replay.store import Options, Summary, replay_store
 from ise_gym.rollout.play import play_episode, record
-from ise_gym.rollout.replay import catalog_scenario, replay
-from ise_gym.rollout.replay_store import Options, Summary, replay_store
 from ise_gym.scenario import Scenario
 from ise_gym.trajectory.record import Trajectory, to_line
 from ise_gym.trajectory.store import TrajectoryStore

@@ -17,9 +17,9 @@ from ise_gym.services import make_spec, services_of, start_services
 from ise_gym.services.host import HTTP_PORT
 from ise_gym.services.spec import ServiceSpec
 from ise_gym.workspace import open_workspace
+from ise_gym.workspace.backends.dummy import DummyWorkspace
 from ise_gym.workspace.base import Limits
-from ise_gym.workspace.dummy import DummyWorkspace
-from ise_gym.workspace.remote import AgentWorkspace
+from ise_gym.workspace.client.remote import AgentWorkspace
 
 WORLD: list[ServiceSpec] = [
     make_spec("web", {"host": "www.a.example", "title": "A", "pages": [{"path": "/", "body": "<h1>Hello</h1>"}],

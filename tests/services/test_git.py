@@ -11,7 +11,7 @@ from ise_gym.checks import build_check
 from ise_gym.services import make_spec, start_services
 from ise_gym.workspace import open_workspace
 from ise_gym.workspace.base import Limits
-from ise_gym.workspace.remote import AgentWorkspace
+from ise_gym.workspace.client.remote import AgentWorkspace
 
 HOST = "git.a.example"
 COMMITS = [

@@ -16,7 +16,7 @@ from ise_gym.services.packages import PackageSite
 from ise_gym.services.site import Request, Response
 from ise_gym.workspace import open_workspace
 from ise_gym.workspace.base import Limits
-from ise_gym.workspace.remote import AgentWorkspace
+from ise_gym.workspace.client.remote import AgentWorkspace
 
 HOST = "pypi.a.example"
 

@@ -12,8 +12,8 @@ from ise_gym.simulator.principles import PRINCIPLES, principle_of, scorecard
 from ise_gym.trajectory.drift import DriftStats
 from ise_gym.trajectory.record import Trajectory
 from ise_gym.trajectory.stats import wilson
+from ise_gym.workspace.backends.dummy import DummyWorkspace
 from ise_gym.workspace.base import SeedFile
-from ise_gym.workspace.dummy import DummyWorkspace
 
 
 def test_the_digest_shows_files_as_their_owner_would_see_them() -> None:

@@ -10,10 +10,10 @@ from drifting_server import DriftingUser, reply, serving, status
 
 from ise_gym.errors import AgentError, UserError
 from ise_gym.messages import assistant, user
+from ise_gym.models.chat import read_object
 from ise_gym.scenario import CheckResult, PlanStep, SubGoal
 from ise_gym.simulator import make_user
 from ise_gym.simulator.base import Evidence, UserTurn, UserView
-from ise_gym.simulator.chat import read_object
 from ise_gym.simulator.judge import LLMJudge
 from ise_gym.simulator.knowledge import knowledge_of
 from ise_gym.simulator.llm import read_answer

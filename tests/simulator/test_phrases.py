@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ise_gym.errors import UserError
-from ise_gym.intents.personas import load_personas
-from ise_gym.intents.voice import voice_problems
+from ise_gym.personas.catalog import load_personas
+from ise_gym.personas.voice import voice_problems
 from ise_gym.scenario import Persona
 from ise_gym.simulator.phrases import SLOTS, lead_in, load_phrases, phrase
 

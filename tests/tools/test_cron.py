@@ -11,8 +11,8 @@ from ise_gym.checks import build_check
 from ise_gym.messages import tool_call
 from ise_gym.services import make_spec, services_of, start_services
 from ise_gym.tools.dispatch import Toolbox
+from ise_gym.workspace.backends.dummy import DummyWorkspace
 from ise_gym.workspace.base import Workspace
-from ise_gym.workspace.dummy import DummyWorkspace
 from tests.tools.conftest import Caller
 
 STAMP = {

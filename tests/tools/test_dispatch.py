@@ -4,7 +4,7 @@ import pytest
 
 from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.messages import tool_call, tool_calls_of
-from ise_gym.parsing import parse_completion
+from ise_gym.models.parsing import parse_completion
 from ise_gym.scenario import DEFAULT_TOOLS
 from ise_gym.tools import TOOLS, get_tools, schema_hash, tool_schemas
 from ise_gym.tools.base import Tool

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ise_gym.tools.edit import EditError, Replacement, apply_edits
+from ise_gym.tools.files.edit import EditError, Replacement, apply_edits
 
 
 def test_flat_form(call, workspace):

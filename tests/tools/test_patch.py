@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ise_gym.tools.dispatch import Toolbox
-from ise_gym.tools.patch import Hunk, PatchError, apply_hunks, parse_patch
+from ise_gym.tools.files.patch import Hunk, PatchError, apply_hunks, parse_patch
 
 from .conftest import Caller
 

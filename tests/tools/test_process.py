@@ -1,6 +1,6 @@
 import pytest
 
-from ise_gym.tools.process import KEYS, key_bytes
+from ise_gym.tools.processes.process import KEYS, key_bytes
 
 
 def start(call, command, **kw):

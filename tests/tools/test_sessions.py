@@ -12,11 +12,11 @@ import pytest
 from ise_gym.agents.expert import ExpertAgent
 from ise_gym.env import ISEEnv
 from ise_gym.messages import Message, ToolSchema, assistant, tool_call
+from ise_gym.replay.episode import DIVERGED, IDENTICAL, replay
 from ise_gym.rollout.play import play_episode
-from ise_gym.rollout.replay import DIVERGED, IDENTICAL, replay
 from ise_gym.scenario import DEFAULT_TOOLS, Budget, PlanStep, Scenario
+from ise_gym.tools.delegation.subsessions import MAIN, TASK_MARK
 from ise_gym.tools.dispatch import Toolbox
-from ise_gym.tools.subsessions import MAIN, TASK_MARK
 from ise_gym.trajectory.record import Trajectory, content_hash, to_line
 from ise_gym.workspace.base import Workspace
 from tests.made_scenarios import make_scenario, write

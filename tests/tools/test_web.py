@@ -4,9 +4,9 @@ import pytest
 
 from ise_gym.services import make_spec, services_of, start_services
 from ise_gym.services.host import ServiceHost, resume_services
-from ise_gym.tools import web as web_tool
 from ise_gym.tools.dispatch import Toolbox
-from ise_gym.tools.readable import readable
+from ise_gym.tools.web import tools as web_tool
+from ise_gym.tools.web.readable import readable
 from ise_gym.workspace.base import Workspace
 from tools.conftest import Caller
 

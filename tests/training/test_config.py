@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ise_gym.errors import UserError
-from training.config import load_config, parse_config
+from ise_gym.training.config import load_config, parse_config
 
 RECIPES = sorted((Path(__file__).parents[2] / "training" / "recipes").glob("*.yaml"))
 

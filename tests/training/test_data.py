@@ -11,10 +11,10 @@ from made_episodes import SYSTEM, TOOLS, conversation, episode
 
 from ise_gym.errors import UserError
 from ise_gym.messages import assistant, system, tool_call, tool_result, user
-from training.config import DataConfig
-from training.data import build_dataset
-from training.rows import IGNORED, RowOptions, rows_of
-from training.template import encode, project_template
+from ise_gym.training.config import DataConfig
+from ise_gym.training.data import build_dataset
+from ise_gym.training.rows import IGNORED, RowOptions, rows_of
+from ise_gym.training.template import encode, project_template
 
 
 def said(tokenizer: Any, labels: list[int]) -> str:

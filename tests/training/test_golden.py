@@ -25,12 +25,12 @@ from ise_gym.messages import assistant, sha256_of, system, tool_call, tool_resul
 from ise_gym.rollout.play import play_episode
 from ise_gym.scenario import DEFAULT_TOOLS
 from ise_gym.tools import tool_schemas
-from ise_gym.trajectory.export import to_isetrace
-from ise_gym.trajectory.importer import from_isetrace
+from ise_gym.training.models import TINY_BASE, load_tokenizer
+from ise_gym.training.rows import IGNORED, RowOptions, rows_of
+from ise_gym.training.template import project_template
+from ise_gym.trajectory.exchange.export import to_isetrace
+from ise_gym.trajectory.exchange.importer import from_isetrace
 from ise_gym.trajectory.record import Trajectory
-from training.models import TINY_BASE, load_tokenizer
-from training.rows import IGNORED, RowOptions, rows_of
-from training.template import project_template
 
 TOOLS = tool_schemas(DEFAULT_TOOLS)
 WHOLE = RowOptions(max_length=10**6)

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from ise_gym.agents.generation import BatchGenerator
 from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.intents.source import IntentSource
-from training import grpo, plot_rewards, success
-from training.config import load, parse
-from training.groups import GroupPlayer, Sequenced, _check_equal, _Live
-from training.grpo_config import GrpoConfig
-from training.models import TINY_BASE, load_start, load_tokenizer
-from training.runcard import read_card
-from training.template import project_template
+from ise_gym.models.generation import BatchGenerator
+from ise_gym.training import grpo, plot_rewards, success
+from ise_gym.training.config import load, parse
+from ise_gym.training.groups import GroupPlayer, Sequenced, _check_equal, _Live
+from ise_gym.training.grpo_config import GrpoConfig
+from ise_gym.training.models import TINY_BASE, load_start, load_tokenizer
+from ise_gym.training.runcard import read_card
+from ise_gym.training.template import project_template
 
 STAGE = {"steps": 1, "tier": "easy", "tasks_per_intent": 1, "domains": ["agent-memory"], "first_seed": 40}
 RECIPES = sorted((Path(grpo.__file__).parent / "recipes" / "grpo").glob("*.yaml"))

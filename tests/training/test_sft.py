@@ -13,11 +13,11 @@ from made_episodes import conversation, episode
 from ise_gym.agents.transformers import TransformersAgent
 from ise_gym.errors import UserError
 from ise_gym.messages import sha256_of, system, user
-from training import sft
-from training.config import parse_config
-from training.models import load_tokenizer
-from training.runcard import read_card
-from training.template import project_template
+from ise_gym.training import sft
+from ise_gym.training.config import parse_config
+from ise_gym.training.models import load_tokenizer
+from ise_gym.training.runcard import read_card
+from ise_gym.training.template import project_template
 
 
 @pytest.fixture
@@ -73,8 +73,8 @@ def test_trained_adapter_plays_and_differs_from_its_base(
 
 
 def test_the_trainer_gets_our_labels_untouched(settings: dict[str, Any], tiny_tokenizer: Any) -> None:
-    from training.data import build_dataset
-    from training.template import encode
+    from ise_gym.training.data import build_dataset
+    from ise_gym.training.template import encode
 
     config = parse_config({**settings, "train": {**settings["train"], "group_by_length": False}})
     tokenizer = load_tokenizer(config.model.path)

@@ -9,10 +9,10 @@ from made_episodes import conversation
 
 from ise_gym.errors import UserError
 from ise_gym.messages import assistant, system, tool_call, tool_result, user
-from ise_gym.parsing import parse_completion, render_completion
+from ise_gym.models.parsing import parse_completion, render_completion
 from ise_gym.scenario import DEFAULT_TOOLS
 from ise_gym.tools import tool_schemas
-from training.template import CONTROL_TOKENS, encode, project_template, render, template_hash
+from ise_gym.training.template import CONTROL_TOKENS, encode, project_template, render, template_hash
 
 TOOLS = tool_schemas(DEFAULT_TOOLS)
 END = "<|im_end|>"

@@ -14,8 +14,8 @@ import yaml
 from ise_gym.agents.transformers import TransformersAgent
 from ise_gym.messages import sha256_of, tool_calls_of
 from ise_gym.resources import os_world
-from training.models import TINY_BASE, load_tokenizer
-from training.template import encode, project_template
+from ise_gym.training.models import TINY_BASE, load_tokenizer
+from ise_gym.training.template import encode, project_template
 from training.tiny_base.build import BaseRecipe, build, fixed_prompt
 from training.tiny_base.corpus import conversations
 from training.tiny_base.kinds import KINDS

@@ -16,7 +16,7 @@ from ise_gym.errors import UserError
 from ise_gym.messages import sha256_of, system, user
 from ise_gym.scenario import DEFAULT_TOOLS
 from ise_gym.tools import tool_schemas
-from training.template import project_template
+from ise_gym.training.template import project_template
 
 
 def prefixes(count: int) -> list[tuple[Any, Any]]:
@@ -55,7 +55,7 @@ def test_the_prefix_cache_changes_nothing(tiny_model_dir: Path) -> None:
             pad_token_id=agent._stop_ids[0],
         )[0, len(ids) :].tolist()
         end = next((i for i, t in enumerate(output) if t in agent._stop_ids), len(output))
-        from ise_gym.parsing import parse_completion
+        from ise_gym.models.parsing import parse_completion
 
         assert answer == parse_completion(agent._tokenizer.decode(output[:end]))
 

@@ -14,10 +14,10 @@ from trajectory_samples import delegating, trajectory
 from ise_gym.cli import corpus
 from ise_gym.errors import UserError
 from ise_gym.messages import assistant, system, tool_call, tool_result, user
-from ise_gym.trajectory.atif import from_atif, to_atif
-from ise_gym.trajectory.export import dump, export_file
-from ise_gym.trajectory.foreign import Unusable
-from ise_gym.trajectory.importer import import_files
+from ise_gym.trajectory.exchange.atif import from_atif, to_atif
+from ise_gym.trajectory.exchange.export import dump, export_file
+from ise_gym.trajectory.exchange.foreign import Unusable
+from ise_gym.trajectory.exchange.importer import import_files
 from ise_gym.trajectory.record import Step, Trajectory
 from ise_gym.trajectory.store import TrajectoryStore, read_trajectories
 

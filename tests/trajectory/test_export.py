@@ -10,8 +10,8 @@ import pytest
 from trajectory_samples import SCHEMA, delegating, trajectory
 
 from ise_gym.errors import UserError
-from ise_gym.trajectory.export import export_file, to_isetrace, to_openai, to_trl, trl_rows
-from ise_gym.trajectory.importer import from_isetrace, import_isetrace
+from ise_gym.trajectory.exchange.export import export_file, to_isetrace, to_openai, to_trl, trl_rows
+from ise_gym.trajectory.exchange.importer import from_isetrace, import_isetrace
 from ise_gym.trajectory.store import TrajectoryStore, read_trajectories
 
 ISETRACE_KEYS = """

@@ -8,7 +8,7 @@ from trajectory_samples import trajectory
 
 from ise_gym.errors import UserError
 from ise_gym.messages import assistant, user
-from ise_gym.trajectory.export import export_file
+from ise_gym.trajectory.exchange.export import export_file
 from ise_gym.trajectory.filter import Rules, broken_rules, filter_store
 from ise_gym.trajectory.secrets import scan, scan_personal, scan_trajectory
 from ise_gym.trajectory.store import TrajectoryStore, read_trajectories

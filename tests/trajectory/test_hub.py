@@ -14,9 +14,9 @@ from trajectory_samples import trajectory
 
 from ise_gym.cli import corpus
 from ise_gym.errors import UserError
-from ise_gym.trajectory import hub
-from ise_gym.trajectory.export import export_file, to_trl
-from ise_gym.trajectory.parquet import write_parquet
+from ise_gym.trajectory.exchange import hub
+from ise_gym.trajectory.exchange.export import export_file, to_trl
+from ise_gym.trajectory.exchange.parquet import write_parquet
 from ise_gym.trajectory.record import Trajectory
 from ise_gym.trajectory.store import TrajectoryStore
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from trajectory_samples import trajectory
 
-from ise_gym.trajectory.export import export_file
+from ise_gym.trajectory.exchange.export import export_file
 from ise_gym.trajectory.store import TrajectoryStore
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -21,7 +21,7 @@ def test_sft_trainer_takes_the_rows_as_they_are(tmp_path: Path) -> None:
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    from training.template import project_template
+    from ise_gym.training.template import project_template
     from training.tiny_base.tokenizer import build_tokenizer
 
     with TrajectoryStore(tmp_path / "s") as store:

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from ise_gym.workspace import Limits, open_workspace, orphans, self_check
-from ise_gym.workspace.boxparts import memory_file
-from ise_gym.workspace.bubblewrap import _patient_pipe
+from ise_gym.workspace import Limits, open_workspace, self_check
+from ise_gym.workspace.backends.bubblewrap import _patient_pipe
+from ise_gym.workspace.isolation import orphans
+from ise_gym.workspace.isolation.parts import memory_file
 
 HARNESS = """
 import os, signal, sys, threading, time

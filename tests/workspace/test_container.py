@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from ise_gym.errors import UserError
-from ise_gym.workspace import Workspace, launcher, open_workspace, self_check
-from ise_gym.workspace.container import DockerWorkspace, collect_garbage, connect, seccomp_profile
+from ise_gym.workspace import Workspace, open_workspace, self_check
+from ise_gym.workspace.backends.docker import DockerWorkspace, collect_garbage, connect, seccomp_profile
+from ise_gym.workspace.isolation import launcher
 
 ROOT = str(Path(__file__).resolve().parents[2])
 

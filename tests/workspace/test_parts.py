@@ -19,18 +19,17 @@ from ise_gym.workspace import (
     Session,
     Workspace,
     available_backends,
-    backends,
     box,
-    bubblewrap,
-    cgroups,
     open_workspace,
-    seccomp,
     self_check,
 )
+from ise_gym.workspace.backends import bubblewrap
+from ise_gym.workspace.backends import choice as backends
+from ise_gym.workspace.backends.dummy import DummyWorkspace
 from ise_gym.workspace.box.sweep import Family
 from ise_gym.workspace.box.trees import stable_index
 from ise_gym.workspace.box.wire import Capped, dumps, loads
-from ise_gym.workspace.dummy import DummyWorkspace
+from ise_gym.workspace.isolation import cgroups, seccomp
 
 # -- choosing a backend -------------------------------------------------------------------------------------
 

@@ -15,8 +15,8 @@ import pytest
 from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.workspace import SeedFile, Workspace
 from ise_gym.workspace.base import Snapshot
-from ise_gym.workspace.snapshot_store import SnapshotStore
-from ise_gym.workspace.snapshots import Entry, Tree, save
+from ise_gym.workspace.snapshots.store import SnapshotStore
+from ise_gym.workspace.snapshots.trees import Entry, Tree, save
 
 ROOT = "/workspace"
 

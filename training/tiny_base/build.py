@@ -23,8 +23,8 @@ from ise_gym.messages import ToolSchema, sha256_of
 from ise_gym.resources import os_world, read_text
 from ise_gym.scenario import DEFAULT_TOOLS
 from ise_gym.tools import tool_schemas
-from training.rows import IGNORED
-from training.template import encode, project_template, render, template_hash
+from ise_gym.training.rows import IGNORED
+from ise_gym.training.template import encode, project_template, render, template_hash
 from training.tiny_base.circuit import install_copying
 from training.tiny_base.corpus import Conversation, conversations
 from training.tiny_base.tokenizer import build_tokenizer, copyable_pieces

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from training.template import CONTROL_TOKENS, MARKUP_TOKENS, project_template
+from ise_gym.training.template import CONTROL_TOKENS, MARKUP_TOKENS, project_template
 
 _OTHER_CONTROL = (
     "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>", "<|quad_start|>", "<|quad_end|>",

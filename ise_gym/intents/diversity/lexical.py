@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from ise_gym.intents.dedup import normalised
+from ise_gym.intents.pool.dedup import normalised
 
 _ORDERS = (1, 2, 3, 4)
 

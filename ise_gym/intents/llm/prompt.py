@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ise_gym.intents.drawn import Intent
-from ise_gym.intents.instance import facts_of
-from ise_gym.intents.lint import voice_problems
-from ise_gym.intents.protected import protected_spans
+from ise_gym.personas.lint import voice_problems
+from ise_gym.personas.protected import protected_spans
 from ise_gym.scenario import Persona
+from ise_gym.tasks.instance import facts_of
 
 PROMPT_VERSION = 1
 _LONGEST = 5

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from ise_gym.intents.habits import words as vocabulary
+from ise_gym.personas.habits import words as vocabulary
 from ise_gym.simulator.detectors.base import Turn
 from ise_gym.simulator.detectors.form import tool_call_syntax
 from ise_gym.simulator.detectors.language import language_of, language_switch, languages_known

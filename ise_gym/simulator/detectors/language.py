@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-from ise_gym.intents.protected import mask
+from ise_gym.personas.protected import mask
 from ise_gym.simulator.detectors.base import Turn
 from ise_gym.simulator.knowledge import UserKnowledge
 

@@ -1,0 +1,1 @@
+"""One episode: its state machine, turns, budget and goals."""

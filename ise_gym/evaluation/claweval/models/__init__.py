@@ -1,0 +1,1 @@
+"""The models around a benchmark's task: judge, simulated user, provider."""

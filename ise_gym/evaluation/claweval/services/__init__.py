@@ -1,0 +1,1 @@
+"""The benchmark's mock services, in process or as subprocesses."""

@@ -1,0 +1,1 @@
+"""Many intents at once: generated, deduplicated, reported."""

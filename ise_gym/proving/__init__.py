@@ -1,0 +1,1 @@
+"""Proves of every task that its expert passes and that nothing less does."""

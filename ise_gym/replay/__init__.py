@@ -1,0 +1,1 @@
+"""A record executed again and compared, result by result."""

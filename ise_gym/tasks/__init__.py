@@ -1,0 +1,1 @@
+"""What can be asked: task files, compiled, and drawn as instances."""

@@ -1,0 +1,1 @@
+"""Tools that move the floor to a sub-session."""

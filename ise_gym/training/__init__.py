@@ -1,0 +1,1 @@
+"""From records to a tuned model: rows, data, template, SFT, GRPO, merge."""

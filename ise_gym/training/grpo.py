@@ -1,0 +1,242 @@
+"""Reinforcement learning on the same env: ``python -m training.grpo --config RECIPE [key=value …]``.
+
+TRL's `GRPOTrainer` does the optimisation. Episodes come from `ise_gym.training.groups`: a group is forked from one live
+start, user turns are turns, and the reward is the share of sub-goals that the checks verified, never a model's
+opinion. The output folder plays as ``transformers:FOLDER`` like one of `ise_gym.training.sft`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ise_gym.errors import UserError, one_line_errors
+from ise_gym.intents.source import IntentSource
+from ise_gym.messages import sha256_of
+from ise_gym.models.generation import BatchGenerator
+from ise_gym.scenario import Scenario
+from ise_gym.tools import tool_schemas
+from ise_gym.training.allocator import keep_freed_memory
+from ise_gym.training.config import load
+from ise_gym.training.groups import GroupPlayer
+from ise_gym.training.grpo_config import GrpoConfig, Stage
+from ise_gym.training.models import load_start, load_tokenizer
+from ise_gym.training.plot_rewards import means
+from ise_gym.training.runcard import RunCard, start_card_of, write_card
+from ise_gym.training.template import project_template, template_hash
+
+
+class Curriculum:
+    """The scenarios of a run in order, by name (``stage:seed``)."""
+
+    def __init__(self, stages: Sequence[Stage], groups: int) -> None:
+        self._stages = stages
+        self._groups = groups
+        self._sources = [_source(stage) for stage in stages]
+
+    def names(self) -> Iterator[str]:
+        """Return one name a group, ``groups`` of them a step."""
+        for number, stage in enumerate(self._stages):
+            for at in range(stage.steps * self._groups):
+                yield f"{number}:{stage.seed_at(at)}"
+
+    def scenario(self, name: str) -> Scenario:
+        """Return a scenario by its name."""
+        stage, seed = name.split(":")
+        return self._sources[int(stage)].scenario(int(seed))
+
+    def tools(self) -> tuple[str, ...]:
+        """Return the names of all tools that the first scenario of any stage offers."""
+        found: dict[str, None] = {}
+        for source, stage in zip(self._sources, self._stages, strict=True):
+            found |= dict.fromkeys(source.scenario(stage.first_seed).tools)
+        return tuple(found)
+
+
+def _source(stage: Stage) -> IntentSource:
+    return IntentSource(
+        split="train",
+        domains=stage.domains or None,
+        tasks=stage.tasks or None,
+        tier=stage.tier,
+        tasks_per_intent=stage.tasks_per_intent,
+    )
+
+
+def run(config: GrpoConfig, *, quiet: bool = False) -> RunCard:
+    """Train as configured; returns the run card, which is also in the output folder.
+
+    Raises:
+        UserError: bad model, an output that holds another run, scenarios that nothing fits.
+    """
+    import torch
+    from datasets import Dataset
+    from transformers import PrinterCallback
+    from trl import GRPOConfig, GRPOTrainer
+
+    output = Path(config.output)
+    if (output / "run_card.json").exists() and not config.overwrite:
+        raise UserError(
+            f"{output} already holds a run: replace it with overwrite=true, or give another output"
+        )
+    settings, rollout = config.train, config.rollout
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    if not torch.cuda.is_available():
+        keep_freed_memory()
+    base, model, peft_config = load_start(config.model, config.lora)
+    tokenizer = load_tokenizer(base.base)
+    tokenizer.chat_template = project_template(config.thinking)
+    curriculum = Curriculum(config.curriculum, rollout.groups)
+    names = list(curriculum.names())
+    card = start_card_of(
+        config.model_dump(mode="json"),
+        {
+            "data_hash": sha256_of(names),
+            "tool_hashes": {
+                schema["function"]["name"]: sha256_of(schema) for schema in tool_schemas(curriculum.tools())
+            },
+        },
+        base,
+        template_hash(tokenizer.chat_template),
+        settings.seed,
+    )
+    output.mkdir(parents=True, exist_ok=True)
+    write_card(output, card)
+    arguments = GRPOConfig(
+        output_dir=str(output / "checkpoints"),
+        learning_rate=settings.learning_rate,
+        max_steps=len(names) // rollout.groups * settings.iterations,
+        per_device_train_batch_size=settings.batch_size,
+        gradient_accumulation_steps=rollout.group * rollout.groups // settings.batch_size,
+        num_generations=rollout.group,
+        num_iterations=settings.iterations,
+        max_completion_length=rollout.episode_tokens,
+        temperature=rollout.temperature,
+        beta=settings.beta,
+        scale_rewards=settings.scale,
+        max_grad_norm=settings.max_grad_norm,
+        lr_scheduler_type="constant",
+        bf16=settings.bf16,
+        gradient_checkpointing=settings.gradient_checkpointing,
+        shuffle_dataset=False,  # the curriculum is an order
+        logging_steps=1,
+        save_strategy="steps" if settings.save_steps else "no",
+        save_steps=settings.save_steps or 500,
+        report_to=list(settings.loggers) or "none",
+        seed=settings.seed,
+        data_seed=settings.seed,
+        disable_tqdm=True,
+        use_cpu=not torch.cuda.is_available(),
+    )
+    player: GroupPlayer | None = None
+
+    def episodes(prompts: list[list[dict[str, str]]], trainer: Any) -> dict[str, Any]:
+        nonlocal player
+        plain = trainer.accelerator.unwrap_model(trainer.model)
+        if player is None:
+            player = make_player(config, tokenizer, plain)
+        asked = [prompt[-1]["content"] for prompt in prompts]
+        scenarios = [curriculum.scenario(name) for name in asked[:: rollout.group]]
+        was_training = plain.training
+        plain.eval()
+        played = player.play(scenarios, rollout.group)
+        plain.train(was_training)
+        return {
+            "prompt_ids": [episode.prompt for episode in played],
+            "completion_ids": [episode.completion for episode in played],
+            "logprobs": None,
+            "env_mask": [episode.mask for episode in played],
+            "verified": [episode.reward for episode in played],
+        }
+
+    trainer = GRPOTrainer(
+        model=model,
+        reward_funcs=verified_share,
+        args=arguments,
+        train_dataset=Dataset.from_list([{"prompt": [{"role": "user", "content": name}]} for name in names]),
+        processing_class=tokenizer,
+        peft_config=peft_config,
+        rollout_func=episodes,
+    )
+    trainer.remove_callback(PrinterCallback)
+    if not quiet:
+        from ise_gym.training.progress import RewardPrinter
+
+        trainer.add_callback(RewardPrinter())
+    try:
+        trained = trainer.train()
+    finally:
+        if player is not None:
+            player.close()
+    if trainer.is_world_process_zero():
+        from ise_gym.training.sft import save
+
+        save(trainer, tokenizer, base.base, output, lora=config.lora is not None)
+        card = replace(
+            card.finished(trained.metrics, trainer.state.log_history, trainer.model),
+            rewards=rewards_of(trainer.state.log_history),
+        )
+        write_card(output, card)
+    return card
+
+
+def verified_share(completions: Any, verified: Sequence[float], **_: Any) -> list[float]:
+    """Return each episode's reward, as the env gave it."""
+    return list(verified)
+
+
+def rewards_of(history: Sequence[dict[str, Any]]) -> list[tuple[int, float]]:
+    """Return (batch of episodes, counted from 1; its mean reward). Further passes over a batch log no reward."""
+    means = (float(entry["reward"]) for entry in history if "reward" in entry)
+    return list(enumerate(means, start=1))
+
+
+def make_player(config: GrpoConfig, tokenizer: Any, model: Any) -> GroupPlayer:
+    """Return what plays episodes as the recipe's ``rollout`` section says; close it after use."""
+    rollout = config.rollout
+    generator = BatchGenerator(
+        model,
+        pad_id=tokenizer.pad_token_id,
+        stop_ids=[tokenizer.convert_tokens_to_ids("<|im_end|>")],
+        longest=rollout.answer_tokens,
+        context=min(
+            int(model.config.max_position_embeddings), rollout.episode_tokens + rollout.answer_tokens
+        ),
+        temperature=rollout.temperature,
+    )
+    return GroupPlayer(
+        tokenizer,
+        generator,
+        longest=rollout.episode_tokens,
+        backend=rollout.backend,
+        user=rollout.user,
+        parallel=rollout.parallel,
+    )
+
+
+@one_line_errors
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m training.grpo", description=__doc__)
+    parser.add_argument("--config", required=True, help="a recipe, e.g. training/recipes/grpo/tiny_cpu.yaml")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="dotted keys, e.g. train.learning_rate=1e-5"
+    )
+    given = parser.parse_args(arguments)
+    config = load(GrpoConfig, given.config, given.overrides)
+    card = run(config)
+    first, last = means([reward for _, reward in card.rewards])
+    print(
+        f"mean reward {first:.3f} → {last:.3f} over {len(card.rewards)} steps (first and last fifth); "
+        f"written to {config.output}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""The chat template, and the one place where a conversation becomes token ids with a loss mask.
+
+Trainers that carry their own template train on one text and serve another. Here the same Jinja source renders
+both: `encode` is used for training rows, and the tokenizer that is saved carries the source it was given, so
+that every server renders what the model was trained on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from ise_gym.errors import UserError
+from ise_gym.messages import sha256_of
+from ise_gym.resources import data_dir
+
+Thinking = Literal["keep", "last-turn", "strip"]
+TEMPLATE_FILE = data_dir("training") / "templates" / "qwen3_ise.jinja"
+CONTROL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+MARKUP_TOKENS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<think>", "</think>")
+_DEFAULT_LINE = re.compile(r"\{%- set default_thinking = '[a-z-]+' %\}")
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A rendered conversation.
+
+    Attributes:
+        text: what the template rendered.
+        input_ids: its token ids.
+        spans: for every assistant message, in order, the half-open range of token positions that the model must
+            produce (its end token included).
+    """
+
+    text: str
+    input_ids: list[int]
+    spans: list[tuple[int, int]]
+
+
+def project_template(thinking: Thinking = "keep") -> str:
+    """Return the template's source with ``thinking`` as its built-in default.
+
+    The option is baked in rather than passed at serving time, so that the hash of the text says all.
+    """
+    if thinking not in get_args(Thinking):
+        raise UserError(f"thinking must be one of {', '.join(get_args(Thinking))}, not {thinking!r}")
+    source = TEMPLATE_FILE.read_text(encoding="utf-8")
+    baked, count = _DEFAULT_LINE.subn(f"{{%- set default_thinking = '{thinking}' %}}", source)
+    if count != 1:
+        raise RuntimeError(f"{TEMPLATE_FILE.name} must set default_thinking exactly once, found {count}")
+    return baked
+
+
+def template_hash(source: str) -> str:
+    """Return the SHA-256 that run cards, trajectories and the parity gate compare."""
+    return sha256_of(source)
+
+
+def render(
+    template: str,
+    messages: Sequence[Mapping[str, Any]],
+    tools: Sequence[Mapping[str, Any]] = (),
+    *,
+    add_generation_prompt: bool = False,
+    **options: Any,
+) -> tuple[str, list[tuple[int, int]]]:
+    """Render a conversation; also return the character ranges that `generation` marks, one an assistant message."""
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    texts, ranges = render_jinja_template(
+        conversations=[list(messages)],
+        tools=list(tools) or None,
+        chat_template=template,
+        return_assistant_tokens_mask=True,
+        add_generation_prompt=add_generation_prompt,
+        **options,
+    )
+    return texts[0], [(int(start), int(end)) for start, end in ranges[0]]
+
+
+def encode(
+    tokenizer: Any,
+    messages: Sequence[Mapping[str, Any]],
+    tools: Sequence[Mapping[str, Any]] = (),
+    *,
+    template: str | None = None,
+    **options: Any,
+) -> Encoded:
+    """Render with the tokenizer's (or the given) template and tokenise, keeping track of what the model must produce.
+
+    Raises:
+        ValueError: a token straddles the border between prompt and answer. The model would then be asked for a
+            token that serving can never offer it. (Cannot happen with Qwen's splitting rules; checked because a
+            foreign tokenizer may have others.)
+    """
+    text, ranges = render(template or tokenizer.chat_template, messages, tools, **options)
+    encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    offsets: list[tuple[int, int]] = encoding["offset_mapping"]
+    spans = []
+    position = 0
+    for start, end in ranges:
+        while position < len(offsets) and offsets[position][1] <= start:
+            position += 1
+        first = position
+        while position < len(offsets) and offsets[position][1] <= end:
+            position += 1
+        straddles = position < len(offsets) and offsets[position][0] < end
+        if first == position or offsets[first][0] < start or straddles:
+            raise ValueError(f"a token straddles the border of the answer at characters {start}-{end}")
+        spans.append((first, position))
+    return Encoded(text=text, input_ids=list(encoding["input_ids"]), spans=spans)

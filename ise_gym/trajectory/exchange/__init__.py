@@ -1,0 +1,1 @@
+"""Records in and out: formats of others, the hub, dataset cards."""

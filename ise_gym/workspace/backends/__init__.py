@@ -1,0 +1,1 @@
+"""Where a box comes from: bubblewrap, docker, unsafe-local, a dummy, and the choice among them."""

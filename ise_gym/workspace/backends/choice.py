@@ -1,0 +1,152 @@
+"""Choosing a backend by name, and proving that it works here before anything relies on it."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+from ise_gym.errors import UserError, WorkspaceError, nearest
+from ise_gym.workspace.base import Capabilities, Limits, Workspace
+from ise_gym.workspace.snapshots.template import Template, read_template
+
+_AUTO_ORDER = ("bubblewrap", "docker")
+
+
+@dataclass(frozen=True)
+class SelfCheck:
+    """Whether a backend works on this host.
+
+    Attributes:
+        ok: a workspace was started, used and ended.
+        message: what works, or what is missing and what to do about it; one line.
+        capabilities: what it enforces here; None unless ok.
+    """
+
+    ok: bool
+    message: str
+    capabilities: Capabilities | None = None
+
+
+def _bubblewrap(limits: Limits, template: Template | None) -> Workspace:
+    from ise_gym.workspace.backends.bubblewrap import BubblewrapWorkspace
+
+    return BubblewrapWorkspace(limits, template=template)
+
+
+def _docker(limits: Limits, template: Template | None) -> Workspace:
+    from ise_gym.workspace.backends.docker import DockerWorkspace
+
+    return DockerWorkspace(limits, template=template)
+
+
+def _unsafe_local(limits: Limits, template: Template | None) -> Workspace:
+    from ise_gym.workspace.backends.local import LocalWorkspace
+
+    warnings.warn(
+        "backend 'unsafe-local' runs an agent's commands on this machine with your own rights: no isolation at all",
+        stacklevel=3,
+    )
+    return LocalWorkspace(limits, template=template)
+
+
+def _dummy(limits: Limits, template: Template | None) -> Workspace:
+    from ise_gym.workspace.backends.dummy import DummyWorkspace
+
+    return DummyWorkspace(limits, template=template)
+
+
+_BACKENDS: dict[str, Callable[[Limits, Template | None], Workspace]] = {
+    "bubblewrap": _bubblewrap,
+    "docker": _docker,
+    "unsafe-local": _unsafe_local,
+    "dummy": _dummy,
+}
+
+
+def available_backends() -> tuple[str, ...]:
+    """Return every backend's full name; `self_check` says which of them work here."""
+    return tuple(_BACKENDS)
+
+
+def open_workspace(
+    backend: str = "auto",
+    limits: Limits | None = None,
+    template: str | os.PathLike[str] | None = None,
+) -> Workspace:
+    """Start a workspace.
+
+    Args:
+        backend: a name of `available_backends`, or ``auto``: the first of bubblewrap and docker that works here.
+        limits: resource limits; `Limits()` when not given.
+        template: a folder of this machine whose contents `/workspace` starts from and goes back to at each reset; a
+            relative path is one of the present directory. Empty when not given. The folder itself is never changed.
+
+    Raises:
+        UserError: unknown name, a backend that can't run here, with what to install, or a template that is no folder
+            or can't be read.
+        WorkspaceError: the sandbox failed to start although its requirements are there.
+    """
+    if backend == "auto":
+        backend = _first_working()
+    start = _BACKENDS.get(backend)
+    if start is None:
+        known = ", ".join(["auto", *_BACKENDS])
+        raise UserError(
+            f"unknown workspace backend '{backend}': choose one of {known}.{nearest(backend, ['auto', *_BACKENDS])}"
+        )
+    return start(limits or Limits(), None if template is None else read_template(template))
+
+
+@cache
+def _first_working() -> str:
+    reasons = []
+    for name in _AUTO_ORDER:
+        check = self_check(name)
+        if check.ok:
+            return name
+        reasons.append(f"{name}: {check.message}")
+    raise UserError("no workspace backend works on this machine. " + " | ".join(reasons))
+
+
+def self_check(backend: str) -> SelfCheck:
+    """Start a workspace, run a command, touch a file, and end it.
+
+    Never raises for a backend that does not work here; an unknown name is a `UserError`.
+    """
+    if backend not in _BACKENDS:
+        raise UserError(f"unknown workspace backend '{backend}'.{nearest(backend, _BACKENDS)}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            workspace = _BACKENDS[backend](Limits(), None)
+    except UserError as error:
+        return SelfCheck(False, str(error))
+    except (WorkspaceError, OSError, ImportError) as error:
+        return SelfCheck(False, f"{error}{_hint(str(error))}")
+    try:
+        workspace.write("probe.txt", b"probe")
+        result = workspace.exec(["cat", "probe.txt"], timeout=10.0)
+        if result.exit_code != 0 or result.output != b"probe":
+            return SelfCheck(False, f"a probe command gave {result.exit_code}: {result.output[:200]!r}")
+        return SelfCheck(True, "works", workspace.capabilities())
+    except (WorkspaceError, OSError) as error:
+        return SelfCheck(False, str(error))
+    finally:
+        workspace.close()
+
+
+def _hint(text: str) -> str:
+    """What usually helps for an error of the kernel's."""
+    if any(
+        word in text for word in ("setting up uid map", "No permissions to create", "Operation not permitted")
+    ):
+        return (
+            " (unprivileged user namespaces seem to be off: allow them with sysctl "
+            "kernel.unprivileged_userns_clone=1 or "
+            "kernel.apparmor_restrict_unprivileged_userns=0; inside a container, run it with "
+            "--security-opt seccomp=unconfined --security-opt systempaths=unconfined)"
+        )
+    return ""

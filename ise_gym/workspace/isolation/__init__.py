@@ -1,0 +1,1 @@
+"""What keeps a box apart: namespaces, seccomp, cgroups, uids, mounts."""

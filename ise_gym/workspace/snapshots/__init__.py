@@ -1,0 +1,1 @@
+"""Saved trees, templates, and the store that holds them."""
