@@ -1,8 +1,8 @@
 """Fine-tune on recorded episodes: ``python -m training.sft --config training/recipes/NAME.yaml [key=value …]``.
 
 TRL's `SFTTrainer` does the training and PEFT the adapter; what this module adds is what goes wrong when they are
-used as they come: rows arrive tokenised and labelled (`ise_gym.training.data`), the chat template is the one that will be
-served, and a run card says exactly what was trained on what.
+used as they come: rows arrive tokenised and labelled (`ise_gym.training.data`), the chat template is the
+one that will be served, and a run card says exactly what was trained on what.
 
 Output folder: adapter (or full model), tokenizer with its template, ``chat_template.jinja``, ``run_card.json``,
 and ``checkpoints/`` when ``train.save_steps`` is set.

@@ -19,8 +19,7 @@ from ise_gym.personas.lint import voice_problems
 from ise_gym.scenario import Persona
 from ise_gym.tasks.instance import draft
 from ise_gym.tasks.review import review
-
-from .tasks import task_with
+from made_tasks import task_with
 
 PATH = re.compile(r"\w/\w|\w\.[a-z]{2,4}\b|[{}<>_=`]|https?:")
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from intents.tasks import GOOD, task_with, write_task
 from ise_gym.errors import UserError
 from ise_gym.intents.drawn import IntentSource
 from ise_gym.tasks.chaining import CHANCE, arranged, fits
 from ise_gym.tasks.file import TaskSpec, load_task, load_tasks
 from ise_gym.tasks.instance import instantiate
 from ise_gym.tasks.review import review
+from made_tasks import GOOD, task_with, write_task
 
 MAKER = GOOD.replace(
     "files:\n",

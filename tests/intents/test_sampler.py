@@ -14,8 +14,7 @@ from ise_gym.intents.axes import deal
 from ise_gym.intents.sampler import Options, Sampler, _spread
 from ise_gym.scenario import Persona
 from ise_gym.tasks.file import TaskSpec, load_tasks
-
-from .tasks import GOOD, write_task
+from made_tasks import GOOD, write_task
 
 PEOPLE = [
     Persona(f"Person {i}", "clerk", "ports", register=register)

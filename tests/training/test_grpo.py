@@ -19,7 +19,7 @@ from ise_gym.training.runcard import read_card
 from ise_gym.training.template import project_template
 
 STAGE = {"steps": 1, "tier": "easy", "tasks_per_intent": 1, "domains": ["agent-memory"], "first_seed": 40}
-RECIPES = sorted((Path(grpo.__file__).parent / "recipes" / "grpo").glob("*.yaml"))
+RECIPES = sorted((Path(__file__).parents[2] / "training" / "recipes" / "grpo").glob("*.yaml"))
 
 
 @pytest.fixture(scope="module")

@@ -223,7 +223,7 @@ class _Steady:
         self._agent.reset(replace(scenario, requests=(), files=()), seed)
 
     def act(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> Message:
-        """Answer; see `ise_gym.evaluation.claweval.models.provider.AgentClient`, which does the same in the benchmark's loop."""
+        """Answer; see `ise_gym.evaluation.claweval.models.provider.AgentClient`, for the benchmark."""
         try:
             return self._agent.act(messages, tools)
         except AgentError as error:

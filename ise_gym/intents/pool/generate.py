@@ -107,8 +107,8 @@ def generate(
         count: how many are drawn; duplicates and texts with faults are left out and counted in the manifest.
         seed: of the pool; the same seed, options and catalog give the same bytes.
         out: folder, made if it isn't there.
-        dedup: "none", "exact", "normalised" or "minhash": the last stage of `ise_gym.intents.pool.dedup`, which judges the
-            whole text: two people may want the same in brief.
+        dedup: "none", "exact", "normalised" or "minhash": the last stage of `ise_gym.intents.pool.dedup`,
+            which judges the whole text: two people may want the same in brief.
         workers: processes; by default one for small pools, else one a core.
         on_progress: called with (drawn, count).
         **options: of `IntentSource`.

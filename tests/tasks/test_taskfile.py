@@ -10,8 +10,7 @@ import pytest
 from ise_gym.errors import UserError
 from ise_gym.tasks.file import load_domains, load_task, load_tasks
 from ise_gym.tasks.yamlfile import parse_yaml
-
-from .tasks import GOOD, task_with, write_task
+from made_tasks import GOOD, task_with, write_task
 
 
 def test_a_good_task_loads_with_name_domain_and_digest(tmp_path: Path) -> None:

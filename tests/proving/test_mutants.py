@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from intents.tasks import task_with
 from ise_gym.proving.mutants import asks_for_order, content_mutants, off_by_one
 from ise_gym.proving.proof import Proved, prove_in, prove_seed
 from ise_gym.proving.service_mutants import damaged_services
@@ -15,6 +14,7 @@ from ise_gym.services.host import ServiceHost
 from ise_gym.services.spec import make_spec
 from ise_gym.tasks.file import TaskSpec
 from ise_gym.workspace import Workspace
+from made_tasks import task_with
 
 
 def forms(path: str, final: str, first: str | None = None, ordered: bool = False) -> dict[str, list[str]]:

@@ -9,8 +9,7 @@ import pytest
 from ise_gym.tasks.expressions import TemplateError
 from ise_gym.tasks.file import load_tasks
 from ise_gym.tasks.instance import draft, facts_of, instantiate, split_of
-
-from .tasks import task_with
+from made_tasks import task_with
 
 
 def test_an_instance_holds_what_its_templates_say(tmp_path: Path) -> None:

@@ -9,11 +9,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from ise_gym.report import Comparison, PassRate, write_report
 from report_samples import EVIL, fill, sample
 
 from ise_gym.errors import UserError
-from ise_gym.view import charts
+from ise_gym.view import Comparison, PassRate, charts, write_report
 from ise_gym.view.episodes import choose
 
 LOG = [{"step": 10, "loss": 2.0, "epoch": 0.1}, {"step": 20, "loss": 1.0}, {"step": 20, "eval_loss": 1.5}]

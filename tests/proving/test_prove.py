@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from intents.tasks import GOOD, task_with, write_task
 from intents.test_chaining import TAKER
 from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.proving import catalog as prove_module
@@ -15,6 +14,7 @@ from ise_gym.proving.proof import Proved, prove_seed
 from ise_gym.tasks.file import TaskSpec, load_task, load_tasks
 from ise_gym.tasks.review import Finding, review, variety
 from ise_gym.workspace import Workspace
+from made_tasks import GOOD, task_with, write_task
 
 
 def found_in(task: TaskSpec, seed: int, box: Workspace) -> list[Finding]:
