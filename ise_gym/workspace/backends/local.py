@@ -89,6 +89,9 @@ class LocalBox(Box):
 class LocalWorkspace(AgentWorkspace):
     """`Workspace` without isolation, on this machine."""
 
+    isolates = False
+    warns = "backend 'unsafe-local' runs an agent's commands on this machine with your own rights: no isolation at all"
+
     def _starter(self) -> Callable[[Template | None], Box]:
         limits, room = self.limits, self._room_mb
         return lambda _: LocalBox(limits, room)
