@@ -32,7 +32,8 @@ def get_tools(names: Iterable[str]) -> dict[str, Tool]:
             raise UserError(
                 f"There is no tool '{name}'.{nearest(name, TOOLS)} Known tools: {', '.join(TOOLS)}."
             )
-        found[name] = TOOLS[name]
+        tool = TOOLS[name]
+        found[tool.name] = tool  # one's own is looked up as module:Name and called by its own name
     return found
 
 
