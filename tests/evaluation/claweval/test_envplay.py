@@ -20,7 +20,7 @@ from ise_gym.messages import assistant, user
 from ise_gym.scenario import Persona, Request, Scenario
 from ise_gym.simulator.base import Evidence, UserView
 
-SUITE = Path(__file__).parent / "fixture_suite"
+SUITE = Path(__file__).parents[1] / "fixture_suite"
 NONE = JudgeSpec("none")
 STUB = parse_judge("stub:0.9")
 
