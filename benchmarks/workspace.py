@@ -92,7 +92,7 @@ def measure_operations(backend: str) -> dict[str, Figure]:
     found["start and close"] = sample(lambda: open_workspace(backend, LIMITS).close(), 10)
     box = open_workspace(backend, LIMITS)
     shell = box.shell()
-    found["session echo"] = sample(lambda: shell.run("echo hi"), 300)
+    found["shell echo"] = sample(lambda: shell.run("echo hi"), 300)
     found["exec bash -c echo"] = sample(lambda: box.exec(ECHO), 200)
     found["exec true"] = sample(lambda: box.exec(["/bin/true"]), 200)
     data = b"x" * 10_240

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
 import tomllib
@@ -68,6 +69,20 @@ def test_the_table_has_the_order_of_the_layers() -> None:
 def test_every_contract_is_told_on_the_page() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
     assert [c["id"] for c in settings["contracts"] if f"`{c['id']}`" not in PAGE] == []
+
+
+def test_no_room_takes_a_name_from_the_front_door() -> None:
+    """There it would get by every wall, since the front door names what stands in all rooms."""
+    taken = {
+        f"{path.relative_to(ROOT)}: {alias.name}"
+        for path in (ROOT / "ise_gym").rglob("*.py")
+        if path != ROOT / "ise_gym" / "__init__.py"
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.ImportFrom) and node.module == "ise_gym" and not node.level
+        for alias in node.names
+        if alias.name not in {"__version__"} | rooms()
+    }
+    assert taken == set()
 
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"^\d+\. `([\w.]+:[\w.]+)`", PAGE, re.MULTILINE))))
