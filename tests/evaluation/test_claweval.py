@@ -15,7 +15,7 @@ from model_server import ModelServer
 from pad_service import SUITE, pad
 
 from ise_gym.errors import AgentError, UserError
-from ise_gym.evaluation.claweval import driver
+from ise_gym.evaluation.claweval import work
 from ise_gym.evaluation.claweval.agents import made_up
 from ise_gym.evaluation.claweval.models.judge import JudgeSpec, parse_judge
 from ise_gym.evaluation.claweval.models.provider import AgentBroke, AgentClient, from_openai
@@ -243,7 +243,7 @@ def test_made_up_arguments_satisfy_the_schema() -> None:
 
 
 def test_outcomes_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver, "GRACE_S", 1.0)
+    monkeypatch.setattr(work, "GRACE_S", 1.0)
     summary = run_claweval(SUITE, "explorer", tmp_path / "run", tasks="*", judge=STUB, workers=2, retries=1)
     assert outcomes(tmp_path / "run") == {
         "T901": "pass",
