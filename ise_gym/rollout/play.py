@@ -14,8 +14,8 @@ from typing import Any
 from ise_gym.agents.base import Agent, BatchAgent
 from ise_gym.errors import AgentError, WorkspaceError
 from ise_gym.messages import Message, ToolSchema
+from ise_gym.rollout.record import build
 from ise_gym.scenario import Scenario
-from ise_gym.trajectory.build import build
 from ise_gym.trajectory.record import Outcome, Trajectory, episode_id
 
 STEP_THREADS = 8
