@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
-from ise_gym.tasks.generators import derive_seed
+from ise_gym.seeds import derive_seed
 
 
 @lru_cache(maxsize=512)

@@ -15,7 +15,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ise_gym.errors import UserError
-from ise_gym.intents.drawn import Intent, IntentSource, fingerprints
+from ise_gym.intents.executable import executable
+from ise_gym.intents.intent import Intent
+from ise_gym.intents.source import IntentSource
 from ise_gym.messages import canonical_json, sha256_of
 from ise_gym.scenario import Complexity, Scenario
 
@@ -28,7 +30,7 @@ class IntentLine(BaseModel):
         whole: the whole text with every request; "" in those older files.
         utterances: one text a request, where a model worded the intent; else the catalog draws them again.
         template_sha256: hash of the text that the catalog drew; "" when the line has that text itself.
-        realiser: which model worded it, or why the template had to.
+        realiser: which model worded it, or why the catalog's own words had to do.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -63,29 +65,20 @@ class IntentLine(BaseModel):
 
 def line_of(intent: Intent, source: IntentSource) -> IntentLine:
     """Describe an intent of a source as a line."""
-    persona, plan = intent.blueprint.persona, intent.blueprint
+    blueprint = intent.blueprint
     return IntentLine(
         id=intent.id,
-        seed=plan.seed,
+        seed=blueprint.seed,
         catalog=source.catalog,
         options=source.described(),
         natural_language_intent=intent.brief,
         whole=intent.text,
-        complexity=plan.complexity,
-        domains=list(plan.domains),
-        tasks=[instance.task for instance in intent.instances],
-        persona={
-            "name": persona.name,
-            "role": persona.role,
-            "industry": persona.industry,
-            "expertise": list(persona.expertise),
-            "experience_level": persona.experience_level,
-            "communication_style": persona.communication_style,
-            "work_context": persona.work_context,
-            "register": persona.register,
-        },
+        complexity=blueprint.complexity,
+        domains=list(blueprint.domains),
+        tasks=[drafted.task for drafted in intent.drafts],
+        persona=blueprint.persona.to_json(voice=False),
         requests=len(intent.utterances),
-        fingerprints=fingerprints(intent),
+        fingerprints=intent.fingerprints(),
     )
 
 
@@ -172,7 +165,7 @@ class IntentFileSource:
         return [entry.id for entry in self._entries]
 
     def entry(self, place: int) -> tuple[IntentLine, Intent]:
-        """Return a line and the intent that the catalog draws for it (in the template's words).
+        """Return a line and the intent that the catalog draws for it (in the catalog's own words).
 
         Raises:
             UserError: the catalog no longer draws what the line says.
@@ -203,10 +196,11 @@ class IntentFileSource:
         """
         line, intent = self.entry(seed)
         source = self._source(self._entries[seed % len(self._entries)])
+        if line.utterances:
+            intent = replace(intent, utterances=tuple(line.utterances), text=line.text())
+        scenario = executable(intent, source.catalog, source.described())
         if not line.utterances:
-            return source.executable(intent)
-        worded = replace(intent, utterances=tuple(line.utterances), text=line.text())
-        scenario = source.executable(worded)
+            return scenario
         return replace(scenario, metadata={**scenario.metadata, "realiser": dict(line.realiser)})
 
     def _source(self, entry: _Entry) -> IntentSource:
