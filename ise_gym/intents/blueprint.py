@@ -16,8 +16,8 @@ from typing import get_args
 from ise_gym.errors import UserError
 from ise_gym.intents.axes import deal, subsets
 from ise_gym.intents.chaining import Link, arranged, linked, with_link
-from ise_gym.intents.followups import falls_short, follow_ups
-from ise_gym.intents.options import Options, allowed_personas, allowed_tasks
+from ise_gym.intents.followups import USER_TURNS, follow_ups
+from ise_gym.intents.options import DEFAULT_TASKS, Options, allowed_personas, allowed_tasks
 from ise_gym.personas.affinity import WINDOW, load_affinity, share_out
 from ise_gym.scenario import Complexity, Persona
 from ise_gym.seeds import derive_seed
@@ -95,7 +95,7 @@ class Sampler:
         count = self._task_count(complexity, rng)
         domains = self._domains(seed, count, key)
         chosen = self._tasks(seed, count, domains, rng, key)
-        while falls_short(chosen, complexity) and len(chosen) < self._task_range(complexity)[1]:
+        while self._falls_short(chosen, complexity):
             chosen = self._tasks(seed, len(chosen) + 1, domains, rng, key)
         if self.options.chained:
             domains = tuple(sorted({task.domain for task in chosen}))
@@ -127,6 +127,14 @@ class Sampler:
         least, most = self._task_range(complexity)
         count = min(rng.randint(least, most), rng.randint(least, most))
         return min(count, rng.randint(least, most)) if least < most else count
+
+    def _falls_short(self, chosen: Sequence[TaskSpec], complexity: Complexity) -> bool:
+        """Tell whether another task is allowed, and needed for a conversation of the least length."""
+        requests = sum(len(task.model.requests) for task in chosen)
+        return (
+            DEFAULT_TASKS[0] <= len(chosen) < self._task_range(complexity)[1]
+            and requests < USER_TURNS[complexity][0]
+        )
 
     def _domains(self, seed: int, count: int, key: tuple[object, ...]) -> tuple[str, ...]:
         """Return two or three domains (fewer only where there are fewer, or a single task)."""

@@ -33,6 +33,14 @@ def executable(intent: Intent, catalog: str, options: Mapping[str, Any]) -> Scen
             text, facts = next(said)
             requests.append(replace(request, text=text, facts=facts, folder=folder))
     chained = intent.chained()
+    metadata = {
+        "catalog": catalog,
+        "options": dict(options),
+        "tiers": [pick.task.model.tier for pick in blueprint.picks],
+        "roots": {instance.label: instance.root for instance in instances},
+        "fingerprints": intent.fingerprints(),
+        **({"chained": chained} if chained else {}),
+    }
     return Scenario(
         id=intent.id,
         seed=blueprint.seed,
@@ -49,14 +57,7 @@ def executable(intent: Intent, catalog: str, options: Mapping[str, Any]) -> Scen
         services=tuple(service for instance in instances for service in instance.services),
         system_prompt=system_prompt(),
         split=options.get("split", ""),
-        metadata={
-            "catalog": catalog,
-            "options": dict(options),
-            "tiers": [pick.task.model.tier for pick in blueprint.picks],
-            "roots": {instance.label: instance.root for instance in instances},
-            "fingerprints": intent.fingerprints(),
-            **({"chained": chained} if chained else {}),
-        },
+        metadata=metadata,
     )
 
 

@@ -13,12 +13,6 @@ USER_TURNS: Mapping[Complexity, tuple[int, int]] = {"simple": (5, 6), "medium": 
 """How many requests an intent of full size aims at; follow-ups are chosen to come near it."""
 
 
-def falls_short(chosen: Sequence[TaskSpec], complexity: Complexity) -> bool:
-    """Tell whether an intent of full size has too few requests for a conversation of the least length."""
-    requests = sum(len(task.model.requests) for task in chosen)
-    return len(chosen) >= DEFAULT_TASKS[0] and requests < USER_TURNS[complexity][0]
-
-
 def follow_ups(
     chosen: Sequence[TaskSpec], complexity: Complexity, rng: random.Random
 ) -> list[tuple[str, ...] | None]:
@@ -28,13 +22,13 @@ def follow_ups(
     """
     if len(chosen) < DEFAULT_TASKS[0]:
         return [None] * len(chosen)
-    required = sum(not request.optional for task in chosen for request in task.model.requests)
+    required = sum(request.chance == 1 for task in chosen for request in task.model.requests)
     wanted = rng.randint(*USER_TURNS[complexity]) - required
     ranked = sorted(
         (rng.random() ** (1 / request.chance), position, request.name)
         for position, task in enumerate(chosen)
         for request in task.model.requests
-        if request.optional
+        if request.chance < 1
     )
     taken: set[tuple[int, str]] = set()
     for _, position, name in reversed(ranked):
@@ -53,7 +47,7 @@ def _with_needed(task: TaskSpec, name: str) -> set[str]:
     found, waiting = set(), [name]
     while waiting:
         request = requests[waiting.pop()]
-        if request.optional:
+        if request.chance < 1:
             found.add(request.name)
             waiting.extend(request.needs)
     return found

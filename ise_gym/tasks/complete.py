@@ -27,11 +27,6 @@ def complete(task: TaskSpec, drafted: DraftedTask, mistakes: Mistakes = "drawn")
         ExpressionError: an expression of the task fails with these draws (file and key path named).
     """
     compiled, scope = compile_task(task), drafted.parameters
-    rng = random.Random(derive_seed("expert", task.name, drafted.seed))
-    requests = tuple(
-        compiled.requests[request.name.rsplit("/", 1)[1]].completed(request, scope, rng, mistakes)
-        for request in drafted.requests
-    )
     files = tuple(
         file
         for stands_for, entry in compiled.files
@@ -39,6 +34,11 @@ def complete(task: TaskSpec, drafted: DraftedTask, mistakes: Mistakes = "drawn")
         for file in entry(scope)
     )
     _require_own_paths(task, files, drafted.root)
+    rng = random.Random(derive_seed("expert", task.name, drafted.seed))
+    requests = tuple(
+        compiled.requests[request.name.rsplit("/", 1)[1]].completed(request, scope, rng, mistakes)
+        for request in drafted.requests
+    )
     return TaskInstance(
         **{**vars(drafted), "requests": requests},
         files=files,
