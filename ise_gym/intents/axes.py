@@ -1,6 +1,6 @@
 """Deals positions of an axis evenly: like rolling dice, but every side has come up before one comes again.
 
-A scenario has to be a function of its seed alone, so evenness can't come from counting what was drawn so
+A scenario has to be a function of its seed alone, so evenness can't come from counting what came so
 far. Instead seeds are cut into blocks of the axis' length, and each block is a permutation of its own.
 """
 

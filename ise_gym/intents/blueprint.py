@@ -71,7 +71,7 @@ class Sampler:
         options: what is allowed.
 
     Raises:
-        UserError: an option names nothing known, or nothing is left to draw from.
+        UserError: an option names nothing known, or nothing is left to choose from.
     """
 
     def __init__(

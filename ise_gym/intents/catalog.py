@@ -1,6 +1,6 @@
 """The whole catalog as one thing with one hash: tasks, personas, word lists, system prompt.
 
-An intents file says which catalog it was drawn from, so that rebuilding its scenarios from another one is
+An intents file says which catalog it is from, so that rebuilding its scenarios from another one is
 noticed instead of silently giving other work.
 """
 

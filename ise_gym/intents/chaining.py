@@ -47,11 +47,11 @@ def arranged(tasks: Sequence[TaskSpec]) -> list[TaskSpec]:
 
 
 def linked(tasks: Sequence[TaskSpec], rng: random.Random, *, surely: bool = False) -> list[tuple[Link, ...]]:
-    """Draw for each task which of its inputs earlier tasks provide; nothing is handed on twice.
+    """Choose for each task which of its inputs earlier tasks provide; nothing is handed on twice.
 
     Args:
         tasks: of an intent, in order.
-        rng: draws.
+        rng: the only source of chance.
         surely: link all that can be linked, and only to what is made whatever follow-ups are asked.
     """
     taken: set[tuple[int, str]] = set()

@@ -28,8 +28,8 @@ class IntentLine(BaseModel):
     Attributes:
         natural_language_intent: the brief. In files of before there were briefs, the whole text.
         whole: the whole text with every request; "" in those older files.
-        utterances: one text a request, where a model worded the intent; else the catalog draws them again.
-        template_sha256: hash of the text that the catalog drew; "" when the line has that text itself.
+        utterances: one text a request, where a model worded the intent; else the catalog words them again.
+        template_sha256: hash of the catalog's own text; "" when the line has that text itself.
         realiser: which model worded it, or why the catalog's own words had to do.
     """
 
@@ -56,11 +56,11 @@ class IntentLine(BaseModel):
         return self.whole or self.natural_language_intent
 
     def tells(self, intent: Intent) -> bool:
-        """Return whether the catalog draws this intent for the line, in the same words, whoever worded it since."""
+        """Return whether the catalog gives this intent for the line, in the same words, whoever worded it since."""
         if self.whole and self.natural_language_intent != intent.brief:
             return False
-        drawn = self.template_sha256 or sha256_of(self.text())
-        return (intent.id, sha256_of(intent.text)) == (self.id, drawn)
+        own = self.template_sha256 or sha256_of(self.text())
+        return (intent.id, sha256_of(intent.text)) == (self.id, own)
 
 
 def line_of(intent: Intent, source: IntentSource) -> IntentLine:
@@ -165,10 +165,10 @@ class IntentFileSource:
         return [entry.id for entry in self._entries]
 
     def entry(self, place: int) -> tuple[IntentLine, Intent]:
-        """Return a line and the intent that the catalog draws for it (in the catalog's own words).
+        """Return a line and the intent that the catalog gives for it (in the catalog's own words).
 
         Raises:
-            UserError: the catalog no longer draws what the line says.
+            UserError: the catalog no longer gives what the line says.
         """
         found = self._entries[place % len(self._entries)]
         with self.path.open("rb") as file:
@@ -192,7 +192,7 @@ class IntentFileSource:
         """Rebuild the scenario at a place of the file, in the words of its line.
 
         Raises:
-            UserError: the catalog no longer draws what the line says.
+            UserError: the catalog no longer gives what the line says.
         """
         line, intent = self.entry(seed)
         source = self._source(self._entries[seed % len(self._entries)])

@@ -24,6 +24,7 @@ def test_an_instance_holds_what_its_expressions_say(tmp_path: Path) -> None:
     assert file.content.decode().splitlines() == [f"{w} {instance.parameters['limit']}" for w in words]
     count, limit = instance.requests
     assert count.name == "file-io/count-words/count" and limit.supersedes == (count.name,)
+    assert (count.optional, limit.optional) == (False, True) and {count.task, limit.task} == {task.name}
     assert [step.tool for step in count.plan] == ["read", "exec", "exec", "read"]
     assert [step.mistake for step in count.plan] == [True, True, False, False]
     assert [step.key for step in count.plan] == [False, False, True, False]

@@ -1,6 +1,6 @@
 """Writes a pool of intents: ``intents.jsonl`` and a manifest that says what is in it and what was left out.
 
-Intents are drawn by worker processes in chunks and put together in order, so the pool is the same whatever
+Intents are made by worker processes in chunks and put together in order, so the pool is the same whatever
 the number of workers. What reads badly or repeats another is left out and counted.
 """
 
@@ -26,7 +26,7 @@ from ise_gym.personas.lint import voice_problems
 
 FILE, MANIFEST = "intents.jsonl", "manifest.json"
 POOL_STRIDE = 1_000_000_000
-"""Pool seed s draws the scenario seeds s·10⁹, s·10⁹+1, …: pools of different seeds share none."""
+"""Pool seed s has the scenario seeds s·10⁹, s·10⁹+1, …: pools of different seeds share none."""
 
 _CHUNK = 250
 _WORTH_WORKERS = 1500
@@ -101,16 +101,16 @@ def generate(
     on_progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> Path:
-    """Draw intents and write those that pass; both files appear whole or not at all.
+    """Make intents and write those that pass; both files appear whole or not at all.
 
     Args:
-        count: how many are drawn; duplicates and texts with faults are left out and counted in the manifest.
+        count: how many are made; duplicates and texts with faults are left out and counted in the manifest.
         seed: of the pool; the same seed, options and catalog give the same bytes.
         out: folder, made if it isn't there.
         dedup: "none", "exact", "normalised" or "minhash": the last stage of `ise_gym.intents.pool.dedup`,
             which judges the whole text: two people may want the same in brief.
         workers: processes; by default one for small pools, else one a core.
-        on_progress: called with (drawn, count).
+        on_progress: called with (made, count).
         **options: of `IntentSource`.
 
     Returns:
@@ -123,7 +123,7 @@ def generate(
     admitted, tally, folder = Deduplicator(dedup), Tally(), Path(out)  # type: ignore[arg-type]
     if workers is None:
         workers = 1 if count < _WORTH_WORKERS else len(os.sched_getaffinity(0))
-    if (folder / MANIFEST).is_dir():  # written last; what can't be is said before anything is drawn
+    if (folder / MANIFEST).is_dir():  # written last; what can't be is said before anything is made
         raise UserError(f"{folder / MANIFEST}: can't be written: it is a folder, not a file.")
     try:
         with replacing(folder / FILE) as file:
