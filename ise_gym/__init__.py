@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from ise_gym.env import ISEEnv
     from ise_gym.errors import AgentError, UserError, WorkspaceError
     from ise_gym.evaluation.manifest import Manifest, SuiteSource, load_suite
-    from ise_gym.intents.source import IntentFileSource, IntentSource
+    from ise_gym.intents.lines import IntentFileSource
+    from ise_gym.intents.source import IntentSource
     from ise_gym.messages import Message, ToolCall, ToolSchema, assistant, system, tool_call, user
     from ise_gym.rollout.play import play_episode
     from ise_gym.scenario import (
@@ -57,7 +58,8 @@ _PUBLIC = {
     "ise_gym.env": ("ISEEnv",),
     "ise_gym.errors": ("AgentError", "UserError", "WorkspaceError"),
     "ise_gym.evaluation.manifest": ("Manifest", "SuiteSource", "load_suite"),
-    "ise_gym.intents.source": ("IntentFileSource", "IntentSource"),
+    "ise_gym.intents.lines": ("IntentFileSource",),
+    "ise_gym.intents.source": ("IntentSource",),
     "ise_gym.messages": ("Message", "ToolCall", "ToolSchema", "assistant", "system", "tool_call", "user"),
     "ise_gym.rollout.play": ("play_episode",),
     "ise_gym.scenario": (

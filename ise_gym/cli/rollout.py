@@ -173,7 +173,7 @@ def _note_compression(console: Any, out: Path, compress: bool) -> None:
 
 def open_intents(file: Path, limit: int | None) -> Any:
     """Open an intents file; with a limit only its first scenarios exist."""
-    from ise_gym.intents.source import open_intent_file
+    from ise_gym.intents.foreign import open_intent_file
 
     source = open_intent_file(file)
     return source if limit is None else First(source, limit)

@@ -14,12 +14,14 @@ from ise_gym.agents.background import resolved
 from ise_gym.errors import UserError
 from ise_gym.messages import Message, assistant, tool_call
 from ise_gym.proving.damage import Damage, Known
-from ise_gym.scenario import DEFAULT_TOOLS, Check, PlanStep, SubGoal
+from ise_gym.proving.review import Finding, review, review_texts
+from ise_gym.scenario import DEFAULT_TOOLS, Check, PlanStep, Request, SubGoal
 from ise_gym.services import start_services
-from ise_gym.tasks.chaining import Product
+from ise_gym.tasks.complete import instantiate, own_input_files
+from ise_gym.tasks.draft import draft
 from ise_gym.tasks.file import TaskSpec
-from ise_gym.tasks.instance import RequestInstance, TaskInstance, draft, instantiate, own_input_files
-from ise_gym.tasks.review import Finding, review, review_texts
+from ise_gym.tasks.instance import TaskInstance
+from ise_gym.tasks.products import Product
 from ise_gym.tools.dispatch import Toolbox
 from ise_gym.workspace.base import Manifest, SeedFile, Snapshot, Workspace, diff_manifests
 
@@ -207,7 +209,7 @@ class _Proof:
             if request.name not in replaced:
                 self._note_problems(request, when)
 
-    def _note_problems(self, request: RequestInstance, when: str) -> list[str]:
+    def _note_problems(self, request: Request, when: str) -> list[str]:
         problems = self._problems(request)
         for problem in problems:
             self._note("expert", f"{problem} {when}")
@@ -216,7 +218,7 @@ class _Proof:
 
     def _wrong_answers(
         self,
-        request: RequestInstance,
+        request: Request,
         before: Manifest,
         known: Known,
         earlier: Snapshot,
@@ -233,14 +235,14 @@ class _Proof:
             self._note("mutant", text)
         return outcome.contents
 
-    def _standing(self, last: RequestInstance) -> list[Check]:
+    def _standing(self, last: Request) -> list[Check]:
         """Return the checks of earlier requests that hold to the end as far as the last one goes."""
         done = self.instance.requests[: self.instance.requests.index(last) + 1]
         replaced = {name for request in done for name in request.supersedes}
         standing = [r for r in done[:-1] if r.name not in replaced and r.name not in self.failed]
         return [check for request in standing for goal in request.subgoals for check in goal.checks]
 
-    def _without_key_steps(self, request: RequestInstance, before: Snapshot) -> None:
+    def _without_key_steps(self, request: Request, before: Snapshot) -> None:
         steps = [step for step in request.plan if not step.mistake]
         keys = [index for index, step in enumerate(steps) if step.key]
         if not keys:
@@ -256,7 +258,7 @@ class _Proof:
                     f"{request.name}: every sub-goal holds without the key step {shown(steps[left_out])}",
                 )
 
-    def _play(self, request: RequestInstance, steps: Sequence[PlanStep], quiet: bool = False) -> bool:
+    def _play(self, request: Request, steps: Sequence[PlanStep], quiet: bool = False) -> bool:
         """Run steps; unless quiet, note each that fails or succeeds against its mark. True when none did."""
         toolbox = Toolbox((*DEFAULT_TOOLS, *self.instance.tools), self.workspace)
         fine = True
@@ -272,7 +274,7 @@ class _Proof:
                 self._note("step", f"{request.name}: {shown(step)} {verdict}: {tail}")
         return fine
 
-    def _goals_hold(self, request: RequestInstance, when: str) -> bool:
+    def _goals_hold(self, request: Request, when: str) -> bool:
         """Note each failing check, and any trace that looking has left in the workspace."""
         digest = self.workspace.digest()
         problems = self._note_problems(request, when)
@@ -288,7 +290,7 @@ class _Proof:
                 for problem in self._problems(request):
                     self._note("undone", f"{problem} after the later requests (supersedes missing?)")
 
-    def _problems(self, request: RequestInstance) -> list[str]:
+    def _problems(self, request: Request) -> list[str]:
         found = []
         for goal in request.subgoals:
             for check in goal.checks:
@@ -297,7 +299,7 @@ class _Proof:
                     found.append(f"{request.name}: '{goal.name}': {result.reason}")
         return found
 
-    def _holding(self, request: RequestInstance) -> list[str]:
+    def _holding(self, request: Request) -> list[str]:
         """Return the names of the sub-goals that hold now."""
         return [goal.name for goal in request.subgoals if self._holds(goal)]
 
