@@ -10,7 +10,8 @@ import gymnasium as gym
 from gymnasium.error import InvalidAction
 
 import ise_gym
-from ise_gym.episode.episode import Episode, EpisodeSnapshot
+from ise_gym.episode.episode import Episode
+from ise_gym.episode.state import EpisodeSnapshot
 from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.messages import Message, ToolSchema
 from ise_gym.scenario import DEFAULT_TOOLS, Scenario, ScenarioSource
