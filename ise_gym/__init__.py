@@ -48,7 +48,26 @@ except PackageNotFoundError:  # run from a source tree that was never installed
 
 if "ISE-OS-v0" not in _gym.registry:
     _gym.register(
-        id="ISE-OS-v0", entry_point="ise_gym.env:ISEEnv", order_enforce=True, disable_env_checker=True
+        id="ISE-OS-v0",
+        entry_point="ise_gym.env:ISEEnv",
+        order_enforce=True,
+        disable_env_checker=True,
+        kwargs={  # what a config file or an EnvSpec carries; `ise_gym.settings.EnvSettings` says what each means
+            "source": None,
+            "backend": "auto",
+            "user": "scripted",
+            "user_options": None,
+            "guard": True,
+            "tools": None,
+            "limits": None,
+            "template": None,
+            "system_prompt": None,
+            "toolbox": None,
+            "reward": "shaped",
+            "penalties": None,
+            "on_broken": None,
+            "render_mode": None,
+        },
     )
 
 _PUBLIC = {
