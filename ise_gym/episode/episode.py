@@ -234,6 +234,7 @@ class Episode:
                 "session": self.floor,
                 "outcome": state.outcome,
                 "reason": state.reason,
+                "valid": state.outcome != "infrastructure_error",
                 "score": self.score,
                 "subgoals": self.subgoals,
                 "request": state.request,
