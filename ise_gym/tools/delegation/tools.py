@@ -24,7 +24,6 @@ HISTORY = 50
 _LONGEST = 2000
 
 
-
 def spawn(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
     """Open a session for a task; what it answers is the call's outcome."""
     book = book_of(context)
