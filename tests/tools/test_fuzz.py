@@ -69,7 +69,7 @@ def floor(workspace):
 @pytest.mark.parametrize("name", list(TOOLS))
 @SETTINGS
 @given(data=st.data())
-def test_arguments_that_fit_the_schema(toolbox, name, data):
+def test_arguments_that_fit_the_schema(floor, name, data):
     parameters = TOOLS[name].schema["function"]["parameters"]
     arguments = data.draw(plausible({"type": "object", **parameters}))
     if name == "exec":
@@ -84,7 +84,7 @@ def test_arguments_that_fit_the_schema(toolbox, name, data):
 @pytest.mark.parametrize("name", [*TOOLS, "invalid_tool_call", "nothing"])
 @SETTINGS
 @given(data=st.data())
-def test_arguments_that_fit_nothing(toolbox, name, data):
+def test_arguments_that_fit_nothing(floor, name, data):
     known = TOOLS[name].schema["function"]["parameters"]["properties"] if name in TOOLS else ("a",)
     keys = st.sampled_from(sorted(known)) | st.text(max_size=5)
     junk = st.dictionaries(keys, JUNK, max_size=4).filter(lambda d: "command" not in d).map(json.dumps)
