@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ise_gym.agents.background import resolved
+from ise_gym.episode.floor import Floor
 from ise_gym.errors import UserError
 from ise_gym.messages import Message, assistant, tool_call
 from ise_gym.proving.damage import Damage, Known
@@ -260,12 +261,12 @@ class _Proof:
 
     def _play(self, request: Request, steps: Sequence[PlanStep], quiet: bool = False) -> bool:
         """Run steps; unless quiet, note each that fails or succeeds against its mark. True when none did."""
-        toolbox = Toolbox((*DEFAULT_TOOLS, *self.instance.tools), self.workspace)
+        floor = Floor(Toolbox((*DEFAULT_TOOLS, *self.instance.tools), self.workspace))
         fine = True
         seen: list[Message] = []
         for number, step in enumerate(step for step in steps if step.tool):
             call = tool_call(step.tool, resolved(step.arguments, seen), f"call_{number}")
-            message = toolbox.call(call)
+            message = floor.play(call)
             seen += [assistant(step.say, [call]), message]
             if message["success"] == step.fails and not quiet:
                 fine = False

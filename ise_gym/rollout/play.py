@@ -63,6 +63,10 @@ class LiveEpisode:
             self.env.reset(seed=self.seed, options={"scenario": self.scenario})
             self._env_info = self.env.unwrapped.describe()
             self._began = True
+            if (
+                self.env.unwrapped.episode.outcome
+            ):  # it could not begin, and the env was told to go on (`on_broken`)
+                self._end()
         except WorkspaceError as error:
             self.fail("workspace", error)
         except AgentError as error:
