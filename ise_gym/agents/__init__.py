@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ise_gym.agents.base import Agent
 from ise_gym.errors import UserError, nearest
+from ise_gym.models.fitting import check_options
 
 AGENTS = {
     "expert": "expert or expert:QUALITY (scripted; quality from 0 to 1)",
@@ -37,6 +39,37 @@ def make_agent(spec: str, **options: Any) -> Agent:
     >>> make_agent("expert:0.7").name
     'expert:0.7'
     """
+    kind, colon, rest = _parts(spec)
+    if kind not in AGENTS:
+        from ise_gym.agents.plugins import make_plugin
+
+        try:
+            return make_plugin(kind, rest, options)
+        except TypeError as error:
+            if "unexpected keyword argument" in str(error):
+                raise UserError(f"agent '{spec}': {str(error).partition('() ')[2]}") from error
+            raise
+    make = _built_in(kind)
+    options, first = _arguments(kind, rest, colon, options)
+    check_options(make, options, f"agent '{spec}'", given=len(first))
+    return make(*first, **options)
+
+
+def check_agent(spec: str, **options: Any) -> None:
+    """Check a description and its options as `make_agent` would, without loading a local model.
+
+    Raises:
+        UserError: as `make_agent`.
+    """
+    kind, colon, rest = _parts(spec)
+    if kind == "transformers":
+        check_options(_built_in(kind), options, f"agent '{spec}'", given=1)
+    else:
+        make_agent(spec, **options).close()
+
+
+def _parts(spec: str) -> tuple[str, str, str]:
+    """Split a description into kind, colon and the rest, and refuse an unknown or incomplete one."""
     kind, colon, rest = spec.partition(":")
     known = AGENTS if kind in AGENTS else known_agents()
     if kind not in known:
@@ -45,39 +78,37 @@ def make_agent(spec: str, **options: Any) -> Agent:
         raise UserError(f"'{spec}' is incomplete: write {AGENTS[kind]}")
     if kind == "lazy" and colon:
         raise UserError(f"'{spec}': write {AGENTS[kind]}")
-    try:
-        return _make(kind, rest, colon, options)
-    except TypeError as error:
-        if "unexpected keyword argument" in str(error):
-            raise UserError(f"agent '{spec}': {str(error).partition('() ')[2]}") from error
-        raise
+    return kind, colon, rest
 
 
-def _make(kind: str, rest: str, colon: str, options: dict[str, Any]) -> Agent:
+def _built_in(kind: str) -> Callable[..., Agent]:
+    """Return the class of a kind; only here, since some bring heavy packages."""
     match kind:
         case "expert":
             from ise_gym.agents.expert import ExpertAgent
 
-            if colon:
-                options = {**options, "quality": _quality(rest)}
-            return ExpertAgent(**options)
+            return ExpertAgent
         case "lazy":
             from ise_gym.agents.expert import LazyAgent
 
-            return LazyAgent(**options)
+            return LazyAgent
         case "openai":
             from ise_gym.agents.openai import OpenAIAgent
 
-            return OpenAIAgent(rest, **options)
-        case "transformers":
+            return OpenAIAgent
+        case _:
             from ise_gym.agents.transformers import TransformersAgent
 
-            agent: Agent = TransformersAgent(rest, **options)
-            return agent
-        case _:
-            from ise_gym.agents.plugins import make_plugin
+            return TransformersAgent
 
-            return make_plugin(kind, rest, options)
+
+def _arguments(
+    kind: str, rest: str, colon: str, options: dict[str, Any]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return keyword and positional arguments: what stands after the colon is one of either."""
+    if kind == "expert" and colon:
+        return {**options, "quality": _quality(rest)}, ()
+    return options, (rest,) if kind in ("openai", "transformers") else ()
 
 
 def _quality(text: str) -> float:
@@ -87,4 +118,4 @@ def _quality(text: str) -> float:
         raise UserError(f"'expert:{text}': the quality must be a number from 0 to 1") from None
 
 
-__all__ = ["AGENTS", "Agent", "known_agents", "make_agent"]
+__all__ = ["AGENTS", "Agent", "check_agent", "known_agents", "make_agent"]

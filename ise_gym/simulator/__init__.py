@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ise_gym.errors import UserError, nearest
+from ise_gym.models.fitting import check_options
 from ise_gym.simulator.base import UserSimulator
 from ise_gym.simulator.baselines import NaiveUser, SingleTurnUser
 from ise_gym.simulator.guard import Judge, RoleGuard
@@ -49,11 +50,14 @@ def _make(spec: str | Callable[[], UserSimulator], options: dict[str, Any]) -> U
     elif spec.startswith("llm:"):
         import functools
 
+        from ise_gym.models.chat import JsonChat
         from ise_gym.simulator.llm import LLMUser
 
+        check_options(JsonChat, options, f"user '{spec}'", given=1)
         make = functools.partial(LLMUser, spec.removeprefix("llm:"))
     elif spec in SIMULATORS:
         make = SIMULATORS[spec]
+        check_options(make, options, f"user '{spec}'")
     else:
         known = (*SIMULATORS, "llm:MODEL")
         raise UserError(f"unknown user simulator '{spec}'; known: {', '.join(known)}.{nearest(spec, known)}")
@@ -62,6 +66,10 @@ def _make(spec: str | Callable[[], UserSimulator], options: dict[str, Any]) -> U
     except TypeError as error:
         if options and "unexpected keyword argument" in str(error):
             raise UserError(f"user '{spec}': {str(error).partition('() ')[2]}") from error
+        raise
+    except ValueError as error:
+        if options:
+            raise UserError(f"user '{spec}': {error}.") from error
         raise
 
 

@@ -11,9 +11,17 @@ import json
 import re
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 
 from ise_gym.messages import sha256_of
+from ise_gym.models.options import without_secrets
 
 SCHEMA_VERSION = 1
 
@@ -97,6 +105,13 @@ class Trajectory(BaseModel):
     env: dict[str, Any] = Field(default_factory=dict)
     metadata: dict[str, Any] = Field(default_factory=dict)
     timings: Timings = Field(default_factory=Timings)
+
+    @field_validator("agent", "user")
+    @classmethod
+    def _hold_no_credentials(cls, described: dict[str, Any]) -> dict[str, Any]:
+        """Leave credentials out of what agents and users say of themselves, plug-ins included."""
+        cleaned: dict[str, Any] = without_secrets(described)
+        return cleaned
 
     @model_serializer(mode="wrap")
     def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

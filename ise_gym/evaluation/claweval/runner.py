@@ -17,6 +17,7 @@ from ise_gym.evaluation.ledger import Ledger
 from ise_gym.evaluation.results.summary import RunSummary, summarise
 from ise_gym.evaluation.run import LEDGER, RunCard, TaskEntry, load_run, open_run
 from ise_gym.messages import sha256_of
+from ise_gym.models.options import a_workers_share, binding
 from ise_gym.rollout.engine import Status
 
 SERVICES = ("process", "subprocess")
@@ -93,7 +94,7 @@ def run_claweval(
         "sandbox": sandbox or "none",
         "services": services,
         "clock": clock,
-        "agent_options": {key: str(value) for key, value in (agent_options or {}).items()},
+        **binding("agent_options", agent_options or {}),
     }
     folder = open_run(Path(out), card)
     plan = WorkerPlan(
@@ -101,7 +102,7 @@ def run_claweval(
         traces=(folder / "traces").resolve(),
         log=(folder / "benchmark.log").resolve(),
         agent=agent,
-        agent_options=dict(agent_options or {}),
+        agent_options=a_workers_share(agent_options or {}, workers),
         judge=_placed(judge, folder) if judge.kind != "none" else None,
         user=_placed(user, folder) if user else None,
         sandbox=sandbox,
