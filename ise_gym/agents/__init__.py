@@ -61,7 +61,7 @@ def check_agent(spec: str, **options: Any) -> None:
     Raises:
         UserError: as `make_agent`.
     """
-    kind, colon, rest = _parts(spec)
+    kind, *_ = _parts(spec)
     if kind == "transformers":
         check_options(_built_in(kind), options, f"agent '{spec}'", given=1)
     else:

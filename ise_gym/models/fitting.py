@@ -19,9 +19,7 @@ from ise_gym.models.options import is_secret
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
-def check_options(
-    make: Callable[..., Any], options: Mapping[str, Any], who: str, *, given: int = 0
-) -> None:
+def check_options(make: Callable[..., Any], options: Mapping[str, Any], who: str, *, given: int = 0) -> None:
     """Check names and values of options against a class's (or function's) parameters and their annotations.
 
     Args:
@@ -76,7 +74,7 @@ def _check_value(kind: Any, name: str, value: Any, who: str) -> None:
         adapter.validate_python(value, strict=isinstance(value, str | bool))
     except ValidationError as error:
         problem = error.errors()[0]["msg"]
-        shown = "" if is_secret(name, value) or not isinstance(value, str | int | float) else f", not {value!r}"
-        raise UserError(
-            f"{who}: option '{name}': {problem[:1].lower()}{problem[1:]}{shown}."
-        ) from None
+        shown = (
+            "" if is_secret(name, value) or not isinstance(value, str | int | float) else f", not {value!r}"
+        )
+        raise UserError(f"{who}: option '{name}': {problem[:1].lower()}{problem[1:]}{shown}.") from None

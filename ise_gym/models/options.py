@@ -83,9 +83,7 @@ def options_of(texts: Iterable[str] | None, flag: str = "--agent-option") -> dic
         name, equals, value = text.partition("=")
         name = name.strip().replace("-", "_")
         if not equals or not name.isidentifier():
-            raise UserError(
-                f"{flag} number {place}: write NAME=VALUE, such as {flag} temperature=0.7"
-            )
+            raise UserError(f"{flag} number {place}: write NAME=VALUE, such as {flag} temperature=0.7")
         if name in options:
             raise UserError(f"{flag} {name} is given twice. Give it once.")
         options[name] = value if is_secret(name) and not _is_numeric_count(name, value) else _value(value)

@@ -12,10 +12,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ise_gym.agents import make_agent
+from ise_gym.agents import check_agent, make_agent
 from ise_gym.agents.base import Agent
 from ise_gym.errors import UserError
 from ise_gym.messages import Message, ToolSchema, assistant, canonical_json, tool_call, tool_calls_of
+from ise_gym.models.fitting import check_options
 from ise_gym.scenario import Scenario
 
 
@@ -163,6 +164,18 @@ def _value(name: str, schema: Mapping[str, Any]) -> Any:
     return f"test {name}"
 
 
+def check_claw_agent(spec: str, options: Mapping[str, Any]) -> None:
+    """Check what `make_claw_agent` would make, without loading a local model.
+
+    Raises:
+        UserError: as there.
+    """
+    if spec.partition(":")[0] == "transformers":
+        check_agent(spec, **options)
+    else:
+        make_claw_agent(spec, options).close()
+
+
 def make_claw_agent(spec: str, options: Mapping[str, Any]) -> Agent:
     """Make an agent for the benchmark.
 
@@ -170,6 +183,7 @@ def make_claw_agent(spec: str, options: Mapping[str, Any]) -> Agent:
         UserError: unknown, or one that can only play our own scenarios.
     """
     if spec in SCRIPTED:
+        check_options(SCRIPTED[spec], options, f"agent '{spec}'")
         return SCRIPTED[spec]()
     if spec.partition(":")[0] in ("expert", "lazy"):
         raise UserError(

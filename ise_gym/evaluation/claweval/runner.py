@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ise_gym.errors import UserError, nearest
+from ise_gym.evaluation.claweval.agents import check_claw_agent
 from ise_gym.evaluation.claweval.driver import Driver
 from ise_gym.evaluation.claweval.models.judge import JudgeSpec
 from ise_gym.evaluation.claweval.services.clock import CLOCKS
@@ -80,6 +81,7 @@ def run_claweval(
     if clock == "task" and services == "subprocess":
         raise UserError("the task's clock needs services in process: leave --services subprocess out.")
     source = open_checkout(checkout)
+    check_claw_agent(agent, agent_options or {})
     chosen, left_out = playable(
         select(load_tasks(source.root), tasks), judge, user, sandbox, in_env=protocol == "env"
     )

@@ -73,7 +73,9 @@ class ChatEndpoint:
             usage = value.get("usage") or {}
             return str(text), (int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0)))
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise EndpointError("answer", f"not a chat completion: {self._public(reply.text)[:200]}") from error
+            raise EndpointError(
+                "answer", f"not a chat completion: {self._public(reply.text)[:200]}"
+            ) from error
 
     def _public(self, text: str) -> str:
         """Return an endpoint's words without the key, which some servers repeat when they refuse it."""
