@@ -43,12 +43,7 @@ def make_agent(spec: str, **options: Any) -> Agent:
     if kind not in AGENTS:
         from ise_gym.agents.plugins import make_plugin
 
-        try:
-            return make_plugin(kind, rest, options)
-        except TypeError as error:
-            if "unexpected keyword argument" in str(error):
-                raise UserError(f"agent '{spec}': {str(error).partition('() ')[2]}") from error
-            raise
+        return make_plugin(kind, rest, options)
     make = _built_in(kind)
     options, first = _arguments(kind, rest, colon, options)
     check_options(make, options, f"agent '{spec}'", given=len(first))

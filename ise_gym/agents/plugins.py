@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from ise_gym.agents.base import Agent
 from ise_gym.errors import UserError
+from ise_gym.models.fitting import check_options
 
 GROUP = "ise_gym.agents"
 _ALWAYS = ("name", "describe", "close")
@@ -55,7 +56,9 @@ def make_plugin(name: str, argument: str, options: dict[str, Any]) -> Agent:
         raise UserError(
             f"agent '{name}' of {_origin(point)}: {point.value} is neither a class nor a function"
         )
-    agent = factory(*([argument] if argument else []), **options)
+    given = [argument] if argument else []
+    check_options(factory, options, f"agent '{name}'", given=len(given))
+    agent = factory(*given, **options)
     missing = [part for part in _ALWAYS if not hasattr(agent, part)]
     if not hasattr(agent, "act_batch"):
         missing += [part for part in ("reset", "act") if not hasattr(agent, part)]

@@ -207,7 +207,7 @@ def find_recipe(kind: type[Section], name: str | Path) -> Path:
         return shipped[wanted]
     raise UserError(
         f"{name}: there is no such file, and no recipe of that name ships."
-        f"{nearest(file.stem, shipped)} Recipes that ship: {', '.join(shipped)}."
+        f"{nearest(Path(wanted).name, shipped)} Recipes that ship: {', '.join(shipped)}."
     )
 
 

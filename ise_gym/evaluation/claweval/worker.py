@@ -162,7 +162,7 @@ class _Player:
 
     def answer(self, job: Job) -> Answer:
         from ise_gym.evaluation.claweval.models.judge import JudgeFailed, UserFailed
-        from ise_gym.evaluation.claweval.models.provider import AgentBroke
+        from ise_gym.evaluation.claweval.models.provider import AgentBroke, AgentRefused
         from ise_gym.evaluation.claweval.services.host import ServiceError
         from ise_gym.evaluation.claweval.upstream import play
 
@@ -179,6 +179,8 @@ class _Player:
             return Answer(job, "graded", graded=play(self._stage, job.folder, job.seed))
         except UserError:
             raise
+        except AgentRefused as error:
+            raise UserError(str(error)) from None
         except (AgentBroke, UserFailed, JudgeFailed, ServiceError, WorkspaceError) as error:
             if isinstance(error, WorkspaceError) and self._env is None:  # an env opens a new one by itself
                 self._open_workspace()
