@@ -11,7 +11,20 @@ from typing import Annotated
 
 import typer
 
-from ise_gym.cli import corpus, doctor, evaluation, gc, guard, intents, play, replay, rollout, tasks, train
+from ise_gym.cli import (
+    corpus,
+    doctor,
+    evaluation,
+    gc,
+    guard,
+    intents,
+    play,
+    plugins,
+    replay,
+    rollout,
+    tasks,
+    train,
+)
 from ise_gym.cli.evaluation import claweval
 from ise_gym.cli.voice import OneVoice
 
@@ -36,6 +49,7 @@ app.add_typer(train.app, name="train")
 app.add_typer(evaluation.app, name="eval")
 app.add_typer(claweval.app, name="claweval")
 gc.register(app)
+plugins.register(app)
 
 
 def _show_version(wanted: bool) -> None:

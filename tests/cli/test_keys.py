@@ -40,8 +40,10 @@ def commands(endpoint: Endpoint, intents: Path, out: Path) -> dict[str, list[obj
     return {
         "rollout": ["rollout", "--intents", intents, *agent, *user, "--retries", 0, "-w", 1, "--out", out],
         "eval": ["eval", "run", "--suite", "demo-easy", "--limit", 1, *agent, *user, "--out", out],
-        "claweval": ["claweval", "run", "--checkout", SUITE, "--tasks", "T901_file_a_note", *agent, "--out", out]
-        + ["--sandbox", "none"],
+        "claweval": [
+            *("claweval", "run", "--checkout", SUITE, "--tasks", "T901_file_a_note", "--sandbox", "none"),
+            *(*agent, "--out", out),
+        ],
     }
 
 
@@ -60,7 +62,9 @@ def test_a_key_reaches_the_endpoint_and_neither_disk_nor_screen(
     other = [str(a).replace(f"api-key={CANARY}", "api-key=another") for a in arguments]
     code, printed, complained = ise(*other)
     assert code == 0, "another key does not make it another run"
-    code, printed, complained = ise(*[str(a).replace("temperature=0.25", "temperature=0.5") for a in arguments])
+    code, printed, complained = ise(
+        *[str(a).replace("temperature=0.25", "temperature=0.5") for a in arguments]
+    )
     assert code == 2 and "temperature" in complained and CANARY not in printed + complained
 
     if command != "rollout":
@@ -134,7 +138,18 @@ def test_judge_and_user_of_the_benchmark_keep_theirs(
 
 
 def test_a_run_that_was_written_with_a_key_is_read_without_it(ise: Run, tmp_path: Path) -> None:
-    common = ["eval", "run", "--suite", "demo-easy", "--limit", 1, "--agent", "expert", "--out", tmp_path / "out"]
+    common = [
+        "eval",
+        "run",
+        "--suite",
+        "demo-easy",
+        "--limit",
+        1,
+        "--agent",
+        "expert",
+        "--out",
+        tmp_path / "out",
+    ]
     assert ise(*common)[0] == 0
     card = tmp_path / "out" / "run.json"
     text = card.read_text().replace('"backend":', f'"agent_options": {{"api_key": "{CANARY}"}}, "backend":')
@@ -144,5 +159,7 @@ def test_a_run_that_was_written_with_a_key_is_read_without_it(ise: Run, tmp_path
     assert code == 0, "it resumes: a key is not part of what was run"
     code, printed, complained = ise(*common, "--seed", 3)
     assert code == 2 and CANARY not in complained
-    code, printed, complained = ise("eval", "report", tmp_path / "out", "--html", tmp_path / "p.html", "--json")
+    code, printed, complained = ise(
+        "eval", "report", tmp_path / "out", "--html", tmp_path / "p.html", "--json"
+    )
     assert code == 0 and CANARY not in printed + (tmp_path / "p.html").read_text()

@@ -14,9 +14,9 @@ from typing import Any
 
 from ise_gym.agents import check_agent, make_agent
 from ise_gym.agents.base import Agent
+from ise_gym.arguments import check_options
 from ise_gym.errors import UserError
 from ise_gym.messages import Message, ToolSchema, assistant, canonical_json, tool_call, tool_calls_of
-from ise_gym.models.fitting import check_options
 from ise_gym.scenario import Scenario
 
 
@@ -134,6 +134,7 @@ def _values(results: Sequence[str]) -> dict[str, list[Any]]:
     return found
 
 
+_OURS = ("expert", "lazy")
 SCRIPTED = {agent.name: agent for agent in (VacuousAgent, ExplorerAgent, DiligentAgent)}
 """Scripted agents by name."""
 
@@ -170,10 +171,10 @@ def check_claw_agent(spec: str, options: Mapping[str, Any]) -> None:
     Raises:
         UserError: as there.
     """
-    if spec.partition(":")[0] == "transformers":
-        check_agent(spec, **options)
-    else:
+    if spec in SCRIPTED or spec.partition(":")[0] in _OURS:
         make_claw_agent(spec, options).close()
+    else:
+        check_agent(spec, **options)
 
 
 def make_claw_agent(spec: str, options: Mapping[str, Any]) -> Agent:
@@ -185,7 +186,7 @@ def make_claw_agent(spec: str, options: Mapping[str, Any]) -> Agent:
     if spec in SCRIPTED:
         check_options(SCRIPTED[spec], options, f"agent '{spec}'")
         return SCRIPTED[spec]()
-    if spec.partition(":")[0] in ("expert", "lazy"):
+    if spec.partition(":")[0] in _OURS:
         raise UserError(
             f"agent '{spec}' plays our own scenarios only; here give {', '.join(SCRIPTED)} or a model."
         )

@@ -57,6 +57,8 @@ class DummyWorkspace:
     3
     """
 
+    isolates = False
+
     def __init__(
         self,
         limits: Limits | None = None,
