@@ -70,7 +70,7 @@ def test_an_exit_code_is_passed_on() -> None:
     ("arguments", "words"),
     [
         (["rollout"], "ise rollout: missing option '--intents'"),
-        (["eval", "run", "--suite"], "ise eval run: option '--suite' requires an argument"),
+        (["eval", "run", "--suite"], "ise: option '--suite' requires an argument"),
         (["train", "sft", "--cofnig", "x"], "ise train sft: no such option: --cofnig"),
         (["nothing"], "ise: no such command 'nothing'"),
         (
