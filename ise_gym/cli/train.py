@@ -133,10 +133,11 @@ def recipes() -> None:
     from rich.table import Table
 
     from ise_gym.cli.printing import wide_console
+    from ise_gym.resources import data_dir
     from ise_gym.training.config import RunConfig, first_comment, shipped_recipes
     from ise_gym.training.grpo_config import GrpoConfig
 
-    table = Table("command", "--config", "what it is for")
+    table = Table("command", "--config", "what it is for", caption=str(data_dir("training") / "recipes"))
     for command, kind in (("sft", RunConfig), ("grpo", GrpoConfig)):
         for name, file in shipped_recipes(kind).items():
             table.add_row(f"ise train {command}", name, first_comment(file))
