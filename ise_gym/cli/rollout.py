@@ -76,9 +76,9 @@ def rollout(
 
     from ise_gym.intents.catalog import catalog_hash
     from ise_gym.models.options import a_workers_share, binding
-    from ise_gym.rollout.engine import run
     from ise_gym.rollout.progress import RolloutProgress
-    from ise_gym.rollout.spec import Plan, agent_factory, env_factory, user_factory
+    from ise_gym.rollout.run import run
+    from ise_gym.rollout.spec import RolloutSpec, agent_factory, env_factory, user_factory
 
     if engine not in ENGINES:
         raise UserError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}.{nearest(engine, ENGINES)}")
@@ -87,7 +87,7 @@ def rollout(
     for_agent, for_user = read_options(agent_option, user_option)
     check_seats(agent, user, backend, agent_options=for_agent, user_options=for_user)
     file = intents / "intents.jsonl" if intents.is_dir() else intents
-    plan = Plan(
+    spec = RolloutSpec(
         source=open_intents(file, limit),
         make_agent=agent_factory(agent, **a_workers_share(for_agent, workers)),
         make_env=env_factory(
@@ -107,7 +107,7 @@ def rollout(
         options["make_pool"] = RayPool
     with RolloutProgress(console) as progress:
         status = run(
-            plan,
+            spec,
             out,
             describe={
                 "intents": hashlib.sha256(file.read_bytes()).hexdigest(),
@@ -171,7 +171,7 @@ class First:
 
     def ids(self) -> list[str]:
         """Ids of the scenarios that are left."""
-        from ise_gym.rollout.engine import scenario_ids
+        from ise_gym.rollout.run import scenario_ids
 
         return list(scenario_ids(self.source))[: self.count]
 

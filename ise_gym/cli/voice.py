@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,10 +29,10 @@ _UsageProblem: type[Any] = next(
 class OneVoice(TyperGroup):
     """The root of the commands; whatever ends one of them passes here."""
 
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> Any:
+    def main(self, *args: Any, **extra: Any) -> Any:
         """Run a command line and exit."""
         try:
-            code = super().main(args, prog_name or "ise", **{**extra, "standalone_mode": False})
+            code = super().main(*args, **{**extra, "standalone_mode": False})
         except _UsageProblem as problem:
             sys.exit(_refuse(problem))
         except typer.Abort:  # the end of standard input where a question was asked

@@ -13,10 +13,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from ise_gym.credentials import without_secrets
 from ise_gym.errors import UserError
 from ise_gym.evaluation.ledger import Trial, last_attempts, read_trials
 from ise_gym.messages import canonical_json, sha256_of
-from ise_gym.models.options import binding, without_secrets
+from ise_gym.models.options import binding
 
 FORMAT = "ise_gym eval run"
 CARD = "run.json"

@@ -12,11 +12,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ise_gym.credentials import public_address, scrubbed, without_secrets
 from ise_gym.errors import AgentError, UserError
 from ise_gym.messages import Message
 from ise_gym.models.endpoint import shared_client
 from ise_gym.models.metering import Meter, prices_of, shared_pace
-from ise_gym.models.options import public_address, scrubbed, without_secrets
 
 _THINKING = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL)
 _FENCE = re.compile(r"^\s*```(?:json)?\s*\n?(.*?)\n?\s*```\s*$", re.DOTALL)

@@ -1,8 +1,7 @@
-"""Options of agents, users and judges: how a command line writes them, and which of them may be written down.
+"""Options of agents, users and judges: how a command line writes them, and which of them belong to a run.
 
-Every command reads ``NAME=VALUE`` here, and every run card, manifest and record asks here which options are secret
-(never written anywhere) and which are free (may change when a run is resumed). A second list of either would one day
-let a key out.
+Every command reads ``NAME=VALUE`` here, and every run card and manifest asks here which options are free (may change
+when a run is resumed); which are secret is said in `ise_gym.credentials`.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
+from ise_gym.credentials import is_secret, without_secrets
 from ise_gym.errors import UserError
 
 RATES = ("requests_per_minute", "tokens_per_minute")
@@ -22,34 +21,6 @@ _FREE = re.compile(
     r"requests_per_minute|tokens_per_minute|(?:\w+_)?(?:url|endpoint|address|proxy|host|port)"
     r"|(?:\w+_)?timeout(?:_s)?|(?:max_)?retries|(?:\w+_)?prices?(?:_\w+)?|device"
 )
-_ALWAYS_SECRET = re.compile(
-    r"key|secret|passw|passphrase|credential|authori[sz]ation|bearer|cookie|token$|(?<![a-z])auth(?![a-z])"
-)
-_SECRET_UNLESS_NUMBERS = re.compile(r"token(?!i[sz])")
-HIDDEN = "***"
-"""Stands for a credential that was taken out of a text."""
-
-
-def is_secret(name: str, value: Any = "") -> bool:
-    """Tell whether an option holds a credential, by its name: ``api_key``, ``HF_TOKEN``, ``Authorization``, …
-
-    Counts and ids (``max_tokens``, ``stop_token_ids``) are told from credentials (``api_tokens``) by their value.
-
-    >>> [is_secret(name) for name in ("api_key", "HF_TOKEN", "X-Secret", "Authorization", "base_url", "tokenizer")]
-    [True, True, True, True, False, False]
-    >>> is_secret("max_tokens", 512), is_secret("stop_token_ids", [1, 2]), is_secret("api_tokens", "abc")
-    (False, False, True)
-    """
-    plain = name.lower().replace("-", "_")
-    if _ALWAYS_SECRET.search(plain):
-        return True
-    return bool(_SECRET_UNLESS_NUMBERS.search(plain)) and not _is_numbers(value)
-
-
-def _is_numbers(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return all(_is_numbers(item) for item in value)
-    return value is None or isinstance(value, int | float)
 
 
 def is_free(name: str) -> bool:
@@ -120,55 +91,3 @@ def binding(key: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """
     kept = {name: value for name, value in without_secrets(options).items() if not is_free(name)}
     return {key: kept} if kept else {}
-
-
-def without_secrets(value: Any) -> Any:
-    """Return a copy of JSON-like data without the credentials in it, however deep, as `is_secret` finds them.
-
-    Addresses lose user, password and query, where keys travel too.
-
-    >>> without_secrets({"model": "m", "extra": [{"api_key": "k", "top_p": 0.9}]})
-    {'model': 'm', 'extra': [{'top_p': 0.9}]}
-    """
-    if isinstance(value, Mapping):
-        return {
-            name: without_secrets(inner) for name, inner in value.items() if not is_secret(str(name), inner)
-        }
-    if isinstance(value, list | tuple):
-        return [without_secrets(inner) for inner in value]
-    if isinstance(value, str) and _ADDRESS.match(value):
-        return public_address(value)
-    return value
-
-
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]{0,20}://\S+\Z", re.IGNORECASE)
-
-
-def public_address(url: str) -> str:
-    """Return an endpoint's address as messages may show it: without user, password, query and fragment.
-
-    >>> public_address("https://me:pw@host:8000/v1?key=abc")
-    'https://host:8000/v1'
-    """
-    try:
-        parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")[2]
-    except ValueError:  # not an address at all: what it holds is anybody's guess
-        return HIDDEN
-    return f"{parts.scheme}://{host}{parts.path}" if parts.scheme else url
-
-
-def scrubbed(text: str, *secrets: str | None) -> str:
-    """Return a text, such as an endpoint's own error message, without credentials that are repeated in it.
-
-    >>> scrubbed("wrong key: abcdef", "abcdef", None)
-    'wrong key: ***'
-    """
-    for secret in secrets:
-        if secret and len(secret) >= _SHORTEST:
-            text = text.replace(secret, HIDDEN)
-    return text
-
-
-_SHORTEST = 6
-"""Shorter ones (such as "none", which servers without a key are sent) are words of the language."""

@@ -20,8 +20,8 @@ from pydantic import (
     model_serializer,
 )
 
+from ise_gym.credentials import without_secrets
 from ise_gym.messages import sha256_of
-from ise_gym.models.options import without_secrets
 
 SCHEMA_VERSION = 1
 

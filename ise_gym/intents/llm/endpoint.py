@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ise_gym.credentials import scrubbed
 from ise_gym.errors import UserError
 from ise_gym.intents.llm.prompt import SCHEMA
-from ise_gym.models.options import scrubbed
 
 
 class EndpointFailure(Exception):

@@ -10,8 +10,9 @@ from functools import cache
 
 from ise_gym.errors import UserError, WorkspaceError, nearest
 from ise_gym.registry import Registered
-from ise_gym.workspace.base import Capabilities, Limits, Workspace
+from ise_gym.workspace.base import Workspace
 from ise_gym.workspace.snapshots.template import read_template
+from ise_gym.workspace.values import Capabilities, Limits
 
 _AUTO_ORDER = ("bubblewrap", "docker")
 

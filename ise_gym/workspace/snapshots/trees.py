@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ise_gym.errors import WorkspaceError
-from ise_gym.workspace.base import Manifest, Snapshot
+from ise_gym.workspace.values import Manifest, Snapshot
 
 _MAGIC = b"ISEW1\n"
 _BATCH = 8 << 20

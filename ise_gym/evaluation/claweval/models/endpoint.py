@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from ise_gym.models.options import scrubbed
+from ise_gym.credentials import scrubbed
 
 FINAL = frozenset({400, 401, 403, 404, 422})
 """Statuses that the same request would meet again."""
