@@ -11,12 +11,29 @@ import json
 import re
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 
+from ise_gym.credentials import without_secrets
 from ise_gym.episode.steps import Step, Timings
 from ise_gym.messages import sha256_of
 
-__all__ = ["SCHEMA_VERSION", "Outcome", "Step", "Timings", "Trajectory", "content_hash", "episode_id", "to_line"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "Outcome",
+    "Step",
+    "Timings",
+    "Trajectory",
+    "content_hash",
+    "episode_id",
+    "to_line",
+]
 
 SCHEMA_VERSION = 1
 
@@ -74,6 +91,13 @@ class Trajectory(BaseModel):
     env: dict[str, Any] = Field(default_factory=dict)
     metadata: dict[str, Any] = Field(default_factory=dict)
     timings: Timings = Field(default_factory=Timings)
+
+    @field_validator("agent", "user")
+    @classmethod
+    def _hold_no_credentials(cls, described: dict[str, Any]) -> dict[str, Any]:
+        """Leave credentials out of what agents and users say of themselves, plug-ins included."""
+        cleaned: dict[str, Any] = without_secrets(described)
+        return cleaned
 
     @model_serializer(mode="wrap")
     def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
