@@ -157,7 +157,7 @@ def _set_tail_aside(
             os.fsync(copy.fileno())
     except OSError as error:
         raise UserError(
-            f"{side}: the torn end of {path.name} can't be set aside ({error.strerror}). Mend that, run again."
+            f"{side}: the torn end of {path.name} can't be set aside ({error.strerror}). Fix that and run again."
         ) from error
     os.ftruncate(fd, good)
     os.fsync(fd)

@@ -39,7 +39,7 @@ def to_atif(trajectory: Trajectory) -> dict[str, Any]:
         UserError: it has no messages, which ATIF can't express.
     """
     if not trajectory.messages:
-        raise UserError(f"{trajectory.episode_id}: has no messages; ATIF knows no empty trajectory.")
+        raise UserError(f"{trajectory.episode_id}: it has no messages, and ATIF has no empty trajectories.")
     agent, counts = trajectory.agent, trajectory.counts
     parts = conversations(trajectory)
     steps = list(_steps(trajectory, next(parts)))

@@ -92,8 +92,8 @@ def _files_at(path: Path, format: str) -> list[Path]:
     pattern = "*.json" if format == "atif" else "*.jsonl"
     if not (found := sorted(p for p in path.glob(pattern) if p.is_file())):
         raise UserError(
-            f"{path}: a folder without any {pattern} file, which {format} is looked for in; name the files, or give "
-            f"--from another format: {', '.join(READERS)}."
+            f"{path}: the folder has no {pattern} files, which is where {format} records are; "
+            f"name the files, or another format with --from: {', '.join(READERS)}."
         )
     return found
 
