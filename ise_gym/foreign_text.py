@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 
+from rich.markup import escape
+
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
 """Controls, terminal escapes, invisible and direction-changing characters, and halves of characters."""
 _LINE_BREAKS = re.compile(r"[\t\n]")
-_TAG = re.compile(r"(\\*)\[")
 
 
 def excerpt(text: str, limit: int) -> str:
@@ -58,9 +59,7 @@ def rich_text(text: object, limit: int = 200) -> str:
     >>> print(rich_text("[/bold]x"))
     \[/bold]x
     """
-    line = _TAG.sub(lambda m: m[1] * 2 + "\\[", one_line(text, limit))
-    ending = len(line) - len(line.rstrip("\\"))
-    return line + "\\" * ending  # a backslash at the end would escape whatever markup follows
+    return escape(one_line(text, limit))
 
 
 def _plain(text: object) -> str:

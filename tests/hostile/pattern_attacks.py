@@ -13,8 +13,9 @@ import inspect
 import pkgutil
 import re
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from dataclasses import dataclass
 from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
@@ -42,22 +43,35 @@ def modules() -> Iterator[Any]:
             assert "ise_gym" not in str(missing.name or ""), missing
 
 
-def patterns() -> Mapping[str, re.Pattern[str]]:
+@dataclass(frozen=True)
+class Used:
+    """A pattern and how it is used: ``finditer`` unless the source says ``match`` or ``fullmatch``."""
+
+    pattern: re.Pattern[str]
+    how: str = "finditer"
+
+    def run(self, text: str) -> None:
+        """Use the pattern on a text as the package does."""
+        found = getattr(self.pattern, self.how)(text)
+        if self.how == "finditer":
+            deque(found, maxlen=0)
+
+
+def patterns() -> Mapping[str, Used]:
     """Return ``module:where`` → each distinct text pattern of the package."""
-    found: dict[tuple[str, int], tuple[str, re.Pattern[str]]] = {}
+    found: dict[tuple[str, int], tuple[str, Used]] = {}
     for module in modules():
-        places = [*_compiled(module), *_inline(module)]
-        for where, pattern in places:
-            found.setdefault((pattern.pattern, pattern.flags), (f"{module.__name__}:{where}", pattern))
-    return dict(sorted(found.values()))
+        for where, used in [*_compiled(module), *_inline(module)]:
+            found.setdefault((used.pattern.pattern, used.pattern.flags), (f"{module.__name__}:{where}", used))
+    return dict(sorted(found.values(), key=lambda item: item[0]))
 
 
-def _compiled(module: Any) -> Iterator[tuple[str, re.Pattern[str]]]:
+def _compiled(module: Any) -> Iterator[tuple[str, Used]]:
     for name, value in vars(module).items():
         if name.startswith("__") or inspect.ismodule(value):
             continue
         for number, pattern in enumerate(_within(value, set())):
-            yield (f"{name}[{number}]" if number else name), pattern
+            yield (f"{name}[{number}]" if number else name), Used(pattern)
 
 
 def _within(value: Any, seen: set[int]) -> Iterator[re.Pattern[str]]:
@@ -84,7 +98,7 @@ def _within(value: Any, seen: set[int]) -> Iterator[re.Pattern[str]]:
 _CALLS = {"compile", "search", "match", "fullmatch", "sub", "subn", "split", "findall", "finditer"}
 
 
-def _inline(module: Any) -> Iterator[tuple[str, re.Pattern[str]]]:
+def _inline(module: Any) -> Iterator[tuple[str, Used]]:
     source = inspect.getsource(module)
     for node in ast.walk(ast.parse(source)):
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
@@ -102,7 +116,8 @@ def _inline(module: Any) -> Iterator[tuple[str, re.Pattern[str]]]:
                     flags |= int(eval(ast.unparse(one), {"re": re}))  # noqa: S307 - our own source
                 except (NameError, TypeError, ValueError):
                     continue
-        yield f"line {node.lineno}", re.compile(text, flags)
+        how = node.func.attr if node.func.attr in ("match", "fullmatch") else "finditer"
+        yield f"line {node.lineno}", Used(re.compile(text, flags), how)
 
 
 def _text(node: ast.expr, module: Any) -> str | None:
@@ -148,6 +163,13 @@ def attacks(pattern: re.Pattern[str], size: int = LONG) -> Iterator[str]:
             if text not in seen:
                 seen.add(text)
                 yield text
+    own = [unit for _, unit in dict.fromkeys(pumps[len(COMMON) :])][:10]
+    for one in own:
+        for other in own:  # two neighbouring repetitions that share what they take
+            text = one * (size // 2 // max(1, len(one))) + other * (size // 2 // max(1, len(other))) + "\x00"
+            if one != other and text not in seen:
+                seen.add(text)
+                yield text
     for first in pumps[len(COMMON) :][:12]:
         text = (first[0] + first[1] * 3) * (size // max(1, len(first[0]) + 3 * len(first[1])))
         if text and text not in seen:
@@ -155,23 +177,23 @@ def attacks(pattern: re.Pattern[str], size: int = LONG) -> Iterator[str]:
             yield text
 
 
-def slowest(pattern: re.Pattern[str], size: int = LONG) -> tuple[float, str]:
-    """Return the most processor seconds that finding all matches took, and the text that took them."""
+def slowest(used: Used, size: int = LONG) -> tuple[float, str]:
+    """Return the most processor seconds that a use took, and the text that took them; stops at the first too slow."""
     worst, by = 0.0, ""
-    for text in attacks(pattern, size):
-        # a short one first: what is cubic would not come back from the long one
-        if _seconds(pattern, text[: size // 16]) > ALLOWED_S or (spent := _seconds(pattern, text)) > worst:
-            spent = max(_seconds(pattern, text[: size // 16]), locals().get("spent") or 0)
-            worst, by = max(worst, spent), text
+    for text in attacks(used.pattern, size):
+        # short ones first: what is cubic or exponential would not come back from the long one
+        for part in (text[:100], text[: size // 16], text):
+            spent = _seconds(used, part)
+            if spent > worst:
+                worst, by = spent, part
             if worst > ALLOWED_S:
                 return worst, by
     return worst, by
 
 
-def _seconds(pattern: re.Pattern[str], text: str) -> float:
+def _seconds(used: Used, text: str) -> float:
     begun = time.process_time()
-    for _ in pattern.finditer(text):
-        pass
+    used.run(text)
     return time.process_time() - begun
 
 
@@ -272,8 +294,3 @@ def _members(tree: Any) -> Iterator[str]:
     if len(tree) == 1 and tree[0][0] is op.IN and tree[0][1][0][0] is not op.NEGATE:
         for choice in tree[0][1][1:5]:
             yield _member([choice])
-
-
-def source_of(where: str) -> Path:
-    """Return the file of a ``module:where``."""
-    return Path(importlib.import_module(where.partition(":")[0]).__file__ or "")
