@@ -31,6 +31,7 @@ MAX_CHARS = 20_000
 RESULTS = 5
 _PAGE_BYTES = 2 << 20
 _SNIPPET = 200
+_URL_CHARS = 8_000
 _TIMEOUT_S = 40.0
 _DUMP = "/tmp/.web_fetch"
 _PLAIN_URL = re.compile(r"[!-~]+")
@@ -46,6 +47,8 @@ def fetch(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
             else "it must start with http://"
         )
         return failure(f"web_fetch: {url[:200]}: {hint}", "bad_arguments")
+    if len(url) > _URL_CHARS:
+        return failure(f"web_fetch: {url[:200]}…: an address has at most {_URL_CHARS} characters", "bad_arguments")
     workspace = context.workspace
     try:
         said, body = _got(workspace, url)
