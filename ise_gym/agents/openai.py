@@ -91,6 +91,8 @@ class OpenAIAgent:
         UserError: the ``openai`` package is missing, neither a key nor a URL is given, or a price or rate is wrong.
     """
 
+    syntax = "openai:MODEL (an OpenAI-compatible endpoint)"
+
     def __init__(
         self,
         model: str,

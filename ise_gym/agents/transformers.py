@@ -15,7 +15,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ise_gym.errors import UserError
 from ise_gym.messages import Message, ToolSchema, assistant, sha256_of
@@ -85,6 +85,7 @@ class TransformersAgent:
     seed: int = 0
     threads: int = 0
     name: str = field(init=False)
+    syntax: ClassVar[str] = "transformers:DIR (a local model)"
 
     def __post_init__(self) -> None:
         self._torch = _import_torch()

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from ise_gym.cli import corpus, doctor, gc, guard, intents, play, replay, rollout, tasks
+from ise_gym.cli import corpus, doctor, gc, guard, intents, play, plugins, replay, rollout, tasks
 from ise_gym.errors import UserError
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ play.register(app)
 corpus.register(app)
 replay.register(app)
 gc.register(app)
+plugins.register(app)
 
 
 def _show_version(wanted: bool) -> None:

@@ -80,16 +80,16 @@ def rollout(
 
     from ise_gym.intents.catalog import catalog_hash
     from ise_gym.models.options import a_workers_share, binding, options_of
-    from ise_gym.rollout.engine import run
     from ise_gym.rollout.progress import RolloutProgress
-    from ise_gym.rollout.spec import Plan, agent_factory, env_factory, user_factory
+    from ise_gym.rollout.run import run
+    from ise_gym.rollout.spec import RolloutSpec, agent_factory, env_factory, user_factory
 
     check_names(agent, user, backend, engine)
     if user == "human":
         raise UserError("--user human: nobody sits at a rollout; `ise play` lets a person be the user.")
     for_agent, for_user = options_of(agent_option), options_of(user_option)
     file = intents / "intents.jsonl" if intents.is_dir() else intents
-    plan = Plan(
+    spec = RolloutSpec(
         source=open_intents(file, limit),
         make_agent=agent_factory(agent, **a_workers_share(for_agent, workers)),
         make_env=env_factory(
@@ -109,7 +109,7 @@ def rollout(
         options["make_pool"] = RayPool
     with RolloutProgress(console) as progress:
         status = run(
-            plan,
+            spec,
             out,
             describe={
                 "intents": hashlib.sha256(file.read_bytes()).hexdigest(),
@@ -193,7 +193,7 @@ class First:
 
     def ids(self) -> list[str]:
         """Ids of the scenarios that are left."""
-        from ise_gym.rollout.engine import scenario_ids
+        from ise_gym.rollout.run import scenario_ids
 
         return list(scenario_ids(self.source))[: self.count]
 

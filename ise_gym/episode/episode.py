@@ -17,7 +17,7 @@ from ise_gym.foreign_text import excerpt
 from ise_gym.messages import Message, ToolCall, ToolSchema, assistant, system, tool_calls_of, user
 from ise_gym.scenario import Scenario
 from ise_gym.services import start_services
-from ise_gym.simulator.base import Command, Evidence, Service, UserSimulator, UserTurn, UserView
+from ise_gym.simulator.base import BackgroundProcess, Command, Evidence, UserSimulator, UserTurn, UserView
 from ise_gym.simulator.evidence import command_of, gather
 from ise_gym.tools.base import ToolOutcome
 from ise_gym.tools.delegation.subsessions import MAIN, NOT_RUN, since_last_spoken
@@ -424,8 +424,8 @@ class Episode:
         before, self._seen = self._seen, self._tree
         # as the agent last saw them: looking again here would race with processes that are just ending
         records = getattr(self.toolbox.state.get("processes"), "records", {})
-        services = tuple(Service(r.command, r.running, r.exit_code) for r in records.values())
-        return gather(self.workspace, before, self._tree, commands, services, passed, failed)
+        processes = tuple(BackgroundProcess(r.command, r.running, r.exit_code) for r in records.values())
+        return gather(self.workspace, before, self._tree, commands, processes, passed, failed)
 
 
 def _failures(messages: list[Message]) -> str:

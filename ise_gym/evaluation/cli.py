@@ -211,6 +211,7 @@ def compare(
     bootstrap interval, the exact McNemar p-value. Beside it: the fixed task list, missing counted as not passed.
     """
     from ise_gym.evaluation.results.compare import compare as compare_runs
+    from ise_gym.evaluation.results.tables import comparison_view
 
     found = compare_runs(*runs)
     if for_report is not None:
@@ -219,7 +220,7 @@ def compare(
     if as_json:
         print_json(found.to_json())
     else:
-        wide_console().print(found.table())
+        wide_console().print(comparison_view(found))
 
 
 @app.command("reproduce-ise")

@@ -34,6 +34,8 @@ class LLMUser:
         UserError: the ``openai`` package is missing, or there is no endpoint.
     """
 
+    syntax = "llm:MODEL (an OpenAI-compatible endpoint)"
+
     def __init__(self, model: str, **options: Any) -> None:
         self.name = f"llm:{model}"
         self._chat = JsonChat(model, **options)

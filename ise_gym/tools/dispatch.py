@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ise_gym.errors import nearest
-from ise_gym.messages import Message, ToolCall, ToolSchema, tool_calls_of, tool_result
+from ise_gym.messages import MAIN_ONLY, Message, ToolCall, ToolSchema, tool_calls_of, tool_result
 from ise_gym.models.parsing import (
     CALL_OPEN,
     INVALID_TOOL_CALL,
@@ -23,7 +23,7 @@ from ise_gym.tools import get_tools
 from ise_gym.tools.base import Tool, ToolContext, ToolOutcome
 from ise_gym.tools.delegation.instructed import follow
 from ise_gym.tools.delegation.subsessions import SessionBook, SubSession, book_of, cut_off, leave
-from ise_gym.tools.delegation.tools import MAIN_ONLY, OPENERS
+from ise_gym.tools.delegation.tools import OPENERS
 from ise_gym.tools.output import failure
 from ise_gym.tools.processes.process import registry
 from ise_gym.tools.schema import argument_problems, without_blanks

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ise_gym.errors import UserError
-from ise_gym.trajectory.stats import wilson
+from ise_gym.statistics import wilson
 
 
 class PassRate(BaseModel):

@@ -51,7 +51,7 @@ def install(folder: Path, name: str, **points: str) -> None:
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
     lines = [f"{point} = {value}" for point, value in points.items()]
-    (info / "entry_points.txt").write_text("\n".join(["[ise_gym.agents]", *lines]) + "\n")
+    (info / "entry_points.txt").write_text("\n".join(["[ise_gym.agent]", *lines]) + "\n")
 
 
 def test_a_packages_agent_is_made_by_its_name(package: Path, env: object) -> None:
@@ -72,9 +72,11 @@ def test_it_can_not_replace_one_of_ours_and_is_listed(package: Path) -> None:
         check_names("parot", "scripted", "auto")
 
 
-def test_what_is_wrong_with_a_package_is_told(package: Path) -> None:
+def test_what_is_wrong_with_a_package_is_told(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for spec, words in (
-        ("mute", r"'mute' of parrot 1\.2 is no agent: it lacks name, describe, close, reset, act"),
+        ("mute", r"'mute' of parrot 1\.2 is not one: it lacks name, describe, close"),
         ("gone", r"'gone' of parrot 1\.2 can't be loaded \(parrot_agents:Missing"),
         ("text", "neither a class nor a function"),
     ):
@@ -82,7 +84,10 @@ def test_what_is_wrong_with_a_package_is_told(package: Path) -> None:
             make_agent(spec)
     with pytest.raises(UserError, match="unexpected keyword argument 'colour'"):
         make_agent("parrot", colour="green")
-    install(package, "macaw", parrot="parrot_agents:Parrot")
+    other = tmp_path / "other"
+    other.mkdir()
+    install(other, "macaw", parrot="parrot_agents:Parrot")
+    monkeypatch.syspath_prepend(str(other))
     with pytest.raises(
         UserError, match=r"several packages \((macaw 1.2, parrot 1.2|parrot 1.2, macaw 1.2)\)"
     ):

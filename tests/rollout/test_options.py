@@ -7,8 +7,8 @@ import pytest
 
 from ise_gym.errors import UserError
 from ise_gym.models.options import a_workers_share, binding, options_of
+from ise_gym.rollout.players import result_of
 from ise_gym.rollout.spec import Item, agent_factory, user_factory
-from ise_gym.rollout.worker import result_of
 from ise_gym.simulator import make_user
 from ise_gym.trajectory.record import Trajectory
 from ise_gym.trajectory.stats import Stats

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from ise_gym.errors import UserError, nearest
-from ise_gym.evaluation.claweval.driver import Driver
 from ise_gym.evaluation.claweval.models.judge import JudgeSpec
+from ise_gym.evaluation.claweval.player import PlayerSpec
 from ise_gym.evaluation.claweval.services.clock import CLOCKS
 from ise_gym.evaluation.claweval.tasks import Checkout, ClawTask, load_tasks, open_checkout, select
-from ise_gym.evaluation.claweval.worker import WorkerPlan
+from ise_gym.evaluation.claweval.work import ClawWork, claw_crew
 from ise_gym.evaluation.ledger import Ledger
 from ise_gym.evaluation.results.summary import RunSummary, summarise
 from ise_gym.evaluation.run import LEDGER, RunCard, TaskEntry, load_run, open_run
 from ise_gym.messages import sha256_of
-from ise_gym.rollout.engine import Status
+from ise_gym.rollout.engine import GIVE_UP_AFTER, Status, drive
 
 SERVICES = ("process", "subprocess")
 PROTOCOLS = {
@@ -45,6 +45,7 @@ def run_claweval(
     seed: int = 0,
     workers: int = 1,
     retries: int = 2,
+    give_up_after: int = GIVE_UP_AFTER,
     on_progress: Callable[[Status], None] | None = None,
 ) -> RunSummary:
     """Play tasks of a checkout, or the rest of them, and return the run's figures.
@@ -64,10 +65,12 @@ def run_claweval(
         agent_options: keyword arguments of the agent. ``agent_prices``: dollars a million tokens, in and out.
         trials, limit, seed, workers: as of `ise_gym.evaluation.builtin.run_suite`.
         retries: how often a trial is played again that a broken endpoint, judge, service or worker spoilt.
-        on_progress: called after every trial.
+        give_up_after: trials in a row, each after its retries, that end the run when all of them were spoilt so.
+        on_progress: as of `ise_gym.rollout.engine.drive`.
 
     Raises:
-        UserError: not a checkout, nothing selected, an unsupported version, a folder that holds another run, …
+        UserError: not a checkout, nothing selected, an unsupported version, a folder that holds another run, everything
+            broken for ``give_up_after`` trials, …
     """
     if protocol not in PROTOCOLS:
         raise UserError(
@@ -96,7 +99,7 @@ def run_claweval(
         "agent_options": {key: str(value) for key, value in (agent_options or {}).items()},
     }
     folder = open_run(Path(out), card)
-    plan = WorkerPlan(
+    spec = PlayerSpec(
         root=source.root,
         traces=(folder / "traces").resolve(),
         log=(folder / "benchmark.log").resolve(),
@@ -110,9 +113,19 @@ def run_claweval(
         clock=clock,
         prices=agent_prices,
     )
-    plan.traces.mkdir(exist_ok=True)
+    spec.traces.mkdir(exist_ok=True)
     with Ledger(folder / LEDGER) as ledger:
-        Driver(plan, card, ledger, {task.id: task for task in chosen}, retries, on_progress).drive(workers)
+        by_id = {task.id: task for task in chosen}
+        status = drive(
+            ClawWork(card, ledger, by_id),
+            claw_crew(spec, by_id),
+            workers=workers,
+            retries=retries,
+            give_up_after=give_up_after,
+            on_progress=on_progress,
+        )
+    if status.interrupted:
+        raise KeyboardInterrupt
     return summarise(load_run(folder))
 
 

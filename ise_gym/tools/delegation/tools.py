@@ -27,9 +27,6 @@ _LONGEST = 2000
 OPENERS = frozenset({"sessions_spawn", "sessions_send"})
 """Calls that are answered by what is said in another session."""
 
-MAIN_ONLY = OPENERS | {"sessions_list", "sessions_history", "subagents"}
-"""Tools that a sub-session is not offered."""
-
 
 def spawn(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
     """Open a session for a task and give it the floor."""

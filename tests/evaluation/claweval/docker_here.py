@@ -26,7 +26,7 @@ def dockerd() -> Iterator[None]:
             )
         yield
         return
-    sys.path.append(str(Path(__file__).parents[1] / "workspace"))
+    sys.path.append(str(Path(__file__).parents[2] / "workspace"))
     from own_dockerd import Daemon, NoDaemon
 
     try:

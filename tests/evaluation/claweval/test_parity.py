@@ -146,7 +146,7 @@ def by_the_benchmark(root: Path, agent: str, names: list[str], folder: Path) -> 
                 ],
                 stdout=log,
                 stderr=log,
-                cwd=Path(__file__).parents[2],
+                cwd=Path(__file__).parents[3],
             )
             for number, share in enumerate(shares)
             if share

@@ -9,7 +9,7 @@ import pytest
 from model_server import ModelServer
 
 from ise_gym.errors import UserError
-from ise_gym.evaluation.claweval import driver
+from ise_gym.evaluation.claweval import work
 from ise_gym.evaluation.claweval.models.judge import JudgeSpec, parse_judge
 from ise_gym.evaluation.claweval.models.persona import PersonaUser, TaskUser, guarded
 from ise_gym.evaluation.claweval.runner import run_claweval
@@ -20,7 +20,7 @@ from ise_gym.messages import assistant, user
 from ise_gym.scenario import Persona, Request, Scenario
 from ise_gym.simulator.base import Evidence, UserView
 
-SUITE = Path(__file__).parent / "fixture_suite"
+SUITE = Path(__file__).parents[1] / "fixture_suite"
 NONE = JudgeSpec("none")
 STUB = parse_judge("stub:0.9")
 
@@ -47,7 +47,7 @@ def test_equal_actions_score_equally_in_both_protocols(agent: str, tmp_path: Pat
 
 
 def test_outcomes_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver, "GRACE_S", 1.0)
+    monkeypatch.setattr(work, "GRACE_S", 1.0)
     run_claweval(
         SUITE, "explorer", tmp_path / "run", tasks="T90[3457]*", judge=STUB, protocol="env", retries=0
     )

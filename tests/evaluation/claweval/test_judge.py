@@ -22,7 +22,7 @@ from ise_gym.evaluation.claweval.models.judge import (
 from ise_gym.evaluation.claweval.runner import run_claweval
 from ise_gym.evaluation.run import load_run
 
-SUITE = Path(__file__).parent / "fixture_suite"
+SUITE = Path(__file__).parents[1] / "fixture_suite"
 
 
 def judge_with(answers: list[str | Exception], **spec: Any) -> tuple[JudgeClient, list[float]]:

@@ -1,7 +1,7 @@
-"""A process that plays trials of a checkout: its import path begins with the checkout, its output goes to a log.
+"""Plays trials of a checkout: its import path begins with the checkout, its output goes to a log.
 
-One task at a time. What went wrong comes back typed, so that the driver can tell the agent's failure from the
-judge's, a service's, or the benchmark's own.
+One task at a time, in a worker process of its own. What went wrong comes back typed, so that the agent's failure can
+be told from the judge's, a service's, or the benchmark's own.
 """
 
 from __future__ import annotations
@@ -9,25 +9,28 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.evaluation.claweval.models.judge import JudgeSpec
+from ise_gym.rollout.work import BROKEN, Attempt
 
 if TYPE_CHECKING:
     from ise_gym.evaluation.claweval.envplay import EnvPlayer
+    from ise_gym.evaluation.claweval.grading import Graded
+
+MENDABLE = frozenset({"agent", "user", "service", "sandbox", "died", "judge"})
+"""Kinds of trouble that a second try may mend; the benchmark's own exceptions are not among them."""
 
 
 @dataclass(frozen=True)
-class WorkerPlan:
-    """What a worker is started with; must pickle.
+class PlayerSpec:
+    """What a player is made from; must pickle.
 
     Attributes:
         root: the checkout. ``traces``: folder of the conversations. ``log``: file of the benchmark's own output.
@@ -63,59 +66,64 @@ class Job:
     seed: int
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What became of a job: ``kind`` is graded, or who is to blame: agent, user, judge, service, sandbox, benchmark."""
+@dataclass(frozen=True, kw_only=True)
+class Answer(Attempt[Job]):
+    """What became of a job.
 
-    job: Job
-    kind: str
-    graded: Any = None
-    reason: str = ""
-
-
-def main(connection: Connection, plan: WorkerPlan, environ: Mapping[str, str]) -> None:
-    """Serve jobs until the pipe closes or None comes.
-
-    The environment comes along, since the process that this one was forked from may have another.
-
-    Messages to the driver: ``("ready", description of the agent)``, ``("answer", Answer)`` and
-    ``("error", is_user_error, text)``.
+    Attributes:
+        kind: graded, or who is to blame: agent, user, judge, service, sandbox, benchmark; died or hung: the worker.
+        agent: what the agent says of itself.
+        graded: the grade and what the trial took, when there is one.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ.clear()
-    os.environ.update(environ)
-    _log_output(plan.log)
-    try:
-        player = _Player(plan)
-    except Exception as error:
-        is_user = isinstance(error, UserError)
-        connection.send(("error", is_user, str(error) if is_user else traceback.format_exc()))
-        return
-    connection.send(("ready", player.description))
-    while True:
-        try:
-            job = connection.recv()
-        except EOFError:
-            os._exit(1)  # the driver is gone
-        if job is None:
-            break
-        try:
-            connection.send(("answer", player.answer(job)))
-        except UserError as error:
-            connection.send(("error", True, str(error)))
-    player.close()
+
+    kind: str
+    agent: Mapping[str, Any]
+    graded: Graded | None = None
 
 
-class _Player:
-    def __init__(self, plan: WorkerPlan) -> None:
+def graded_answer(job: Job, agent: Mapping[str, Any], graded: Graded) -> Answer:
+    """Answer with a grade."""
+    counts = graded.counts
+    return Answer(
+        item=job,
+        outcome="passed" if graded.passed else "failed",
+        reason=graded.reason,
+        kind="graded",
+        agent=agent,
+        graded=graded,
+        tokens=counts.get("input_tokens", 0) + counts.get("output_tokens", 0),
+        cost=sum(graded.costs.values()),
+    )
+
+
+def spoilt_answer(job: Job, agent: Mapping[str, Any], kind: str, reason: str) -> Answer:
+    """Answer with who is to blame. A task whose time ran out has a verdict; all other trouble has none."""
+    return Answer(
+        item=job,
+        outcome="timeout" if kind == "hung" else BROKEN,
+        reason=f"{kind}: {reason}",
+        mendable=kind in MENDABLE,
+        kind=kind,
+        agent=agent,
+    )
+
+
+class ClawPlayer:
+    """An agent, a judge, a user and what they play in: the checkout, as a `ise_gym.rollout.work.Player`.
+
+    Made in a process that plays nothing else: it takes over its output, import path and working directory.
+    """
+
+    def __init__(self, spec: PlayerSpec) -> None:
+        _log_output(spec.log)
         from ise_gym.evaluation.claweval.agents import make_claw_agent
 
-        self._plan = plan
+        self._spec = spec
         # The agent first: it may hold relative paths, and the checkout becomes the working directory below.
-        self._agent = make_claw_agent(plan.agent, plan.agent_options)
-        self.description = {"name": self._agent.name, **self._agent.describe()}
-        sys.path.insert(0, str(plan.root / "src"))
-        os.chdir(plan.root)
+        self._agent = make_claw_agent(spec.agent, spec.agent_options)
+        self.about: Mapping[str, Any] = {"name": self._agent.name, **self._agent.describe()}
+        sys.path.insert(0, str(spec.root / "src"))
+        os.chdir(spec.root)
         from ise_gym.evaluation.claweval.benchmark import Upstream
         from ise_gym.evaluation.claweval.models.judge import make_client, make_user_client
         from ise_gym.evaluation.claweval.services.asgi import Router, inline_endpoints, routed_clients
@@ -129,26 +137,26 @@ class _Player:
         _fast_yaml()
         self._stage = Stage(
             upstream=Upstream(
-                plan.root,
-                sandbox=bool(plan.sandbox),
-                user=plan.user is not None,
-                env=plan.protocol == "env",
+                spec.root,
+                sandbox=bool(spec.sandbox),
+                user=spec.user is not None,
+                env=spec.protocol == "env",
             ),
             router=self._router,
             agent=self._agent,
-            traces=plan.traces,
-            judge=make_client(plan.judge) if plan.judge else None,
-            user=make_user_client(plan.user) if plan.user else None,
-            how_services=plan.services,
-            clock=plan.clock,
+            traces=spec.traces,
+            judge=make_client(spec.judge) if spec.judge else None,
+            user=make_user_client(spec.user) if spec.user else None,
+            how_services=spec.services,
+            clock=spec.clock,
         )
         self._env: EnvPlayer | None = None
-        if plan.protocol == "env":
+        if spec.protocol == "env":
             from ise_gym.evaluation.claweval.envplay import EnvPlayer
 
-            backend = plan.sandbox or "auto"
-            self._env = EnvPlayer(self._stage, backend, sandbox_tools=bool(plan.sandbox))
-        elif plan.sandbox:
+            backend = spec.sandbox or "auto"
+            self._env = EnvPlayer(self._stage, backend, sandbox_tools=bool(spec.sandbox))
+        elif spec.sandbox:
             self._open_workspace()
 
     def _open_workspace(self) -> None:
@@ -158,9 +166,14 @@ class _Player:
         if self._stage.workspace is not None:
             with contextlib.suppress(WorkspaceError):  # it is broken: that is why it is replaced
                 self._stage.workspace.close()
-        self._stage = dataclasses.replace(self._stage, workspace=open_workspace(self._plan.sandbox))
+        self._stage = dataclasses.replace(self._stage, workspace=open_workspace(self._spec.sandbox))
 
-    def answer(self, job: Job) -> Answer:
+    def play(self, job: Job) -> Answer:
+        """Play and grade one trial.
+
+        Raises:
+            UserError: what the user asked for can't be played at all.
+        """
         from ise_gym.evaluation.claweval.models.judge import JudgeFailed, UserFailed
         from ise_gym.evaluation.claweval.models.provider import AgentBroke
         from ise_gym.evaluation.claweval.services.host import ServiceError
@@ -175,19 +188,30 @@ class _Player:
         }
         try:
             if self._env is not None:
-                return Answer(job, "graded", graded=self._env.play(job.folder, job.seed))
-            return Answer(job, "graded", graded=play(self._stage, job.folder, job.seed))
+                graded = self._env.play(job.folder, job.seed)
+            else:
+                graded = play(self._stage, job.folder, job.seed)
+            return graded_answer(job, self.about, self._with_agent_cost(graded))
         except UserError:
             raise
         except (AgentBroke, UserFailed, JudgeFailed, ServiceError, WorkspaceError) as error:
             if isinstance(error, WorkspaceError) and self._env is None:  # an env opens a new one by itself
                 self._open_workspace()
-            return Answer(job, kinds[type(error)], reason=str(error))
+            return spoilt_answer(job, self.about, kinds[type(error)], str(error))
         except Exception as error:
             traceback.print_exc()
-            return Answer(job, "benchmark", reason=f"{type(error).__name__}: {error}"[:500])
+            return spoilt_answer(job, self.about, "benchmark", f"{type(error).__name__}: {error}"[:500])
+
+    def _with_agent_cost(self, graded: Graded) -> Graded:
+        read, written = self._spec.prices
+        if not (read or written):
+            return graded
+        counts = graded.counts
+        spent = counts.get("input_tokens", 0) * read + counts.get("output_tokens", 0) * written
+        return dataclasses.replace(graded, costs={**graded.costs, "agent_usd": round(spent / 1e6, 6)})
 
     def close(self) -> None:
+        """Close agent, sandbox, env and what was patched."""
         self._agent.close()
         if self._stage.workspace is not None:
             self._stage.workspace.close()

@@ -15,7 +15,7 @@ from model_server import ModelServer
 from pad_service import SUITE, pad
 
 from ise_gym.errors import AgentError, UserError
-from ise_gym.evaluation.claweval import driver
+from ise_gym.evaluation.claweval import work
 from ise_gym.evaluation.claweval.agents import made_up
 from ise_gym.evaluation.claweval.models.judge import JudgeSpec, parse_judge
 from ise_gym.evaluation.claweval.models.provider import AgentBroke, AgentClient, from_openai
@@ -24,6 +24,7 @@ from ise_gym.evaluation.claweval.services.asgi import Router
 from ise_gym.evaluation.claweval.services.host import InProcessServices, ServiceError
 from ise_gym.evaluation.claweval.tasks import load_tasks, open_checkout, select
 from ise_gym.evaluation.results.compare import compare
+from ise_gym.evaluation.results.summary import RunSummary
 from ise_gym.evaluation.run import load_run
 from ise_gym.messages import assistant, tool_call
 
@@ -243,7 +244,7 @@ def test_made_up_arguments_satisfy_the_schema() -> None:
 
 
 def test_outcomes_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver, "GRACE_S", 1.0)
+    monkeypatch.setattr(work, "GRACE_S", 1.0)
     summary = run_claweval(SUITE, "explorer", tmp_path / "run", tasks="*", judge=STUB, workers=2, retries=1)
     assert outcomes(tmp_path / "run") == {
         "T901": "pass",
@@ -298,6 +299,63 @@ def test_the_benchmarks_simulated_user_speaks_through_our_client(
         run_claweval(SUITE, "vacuous", tmp_path / "dead", tasks="C", judge=NONE, user=dead, retries=0)
     trial = next(iter(load_run(tmp_path / "dead").trials.values()))
     assert trial.outcome == "infrastructure_error" and trial.reason.startswith("user: m: status: 500")
+
+
+def test_a_dead_endpoint_ends_the_run_and_it_can_be_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ise_gym.rollout.engine.BACKOFF_S", 0.01)
+    down = True
+    with ModelServer(lambda n: 500 if down else "I could not do it.") as server:
+
+        def play() -> RunSummary:
+            return run_claweval(
+                SUITE,
+                "openai:m",
+                tmp_path / "run",
+                tasks="T901,T906",
+                judge=NONE,
+                agent_options={"base_url": server.url, "api_key": "none", "max_retries": 0},
+                trials=20,
+                workers=2,
+                retries=1,
+                give_up_after=3,
+            )
+
+        with pytest.raises(UserError, match=r"3 trials in a row were broken .*the last: agent: .*500"):
+            play()
+        attempts = load_run(tmp_path / "run").attempts
+        assert 3 * 2 <= attempts <= (3 + 2 * 2) * 2, "of 40 trials with two attempts each"
+        down = False
+        summary = play()
+    assert summary.complete and summary.rate.trials == 40
+    assert load_run(tmp_path / "run").attempts == attempts + 40
+
+
+@pytest.mark.parametrize("services", ["process", "subprocess"])
+def test_an_interrupt_lets_running_trials_end_and_the_run_resumes(tmp_path: Path, services: str) -> None:
+    out = tmp_path / "run"
+    command = [
+        sys.executable, "-m", "eval", "run", "--suite", "claweval", "--claw-eval", str(SUITE), "--agent", "explorer",
+        "--tasks", "T901,T906", "--judge", "none", "--trials", "15", "--sandbox", "none", "--services", services,
+        "--out", str(out), "--quiet",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, start_new_session=True)
+    ledger = out / "trials.jsonl"
+    deadline = time.monotonic() + 240
+    while not ledger.exists() or ledger.read_bytes().count(b"\n") < 2:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGINT)  # as the terminal does: the whole group
+    assert process.wait(timeout=240) == 130
+    before = load_run(out)
+    assert 2 <= before.attempts < 30
+    assert {trial.outcome for trial in before.trials.values()} == {"pass"}, (
+        "no trial was spoilt by the interrupt"
+    )
+    if services == "process":
+        assert subprocess.run(command, timeout=400).returncode == 0
+        assert load_run(out).attempts == 30
 
 
 def test_kill_9_and_resume(tmp_path: Path) -> None:
