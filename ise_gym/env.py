@@ -12,6 +12,7 @@ from gymnasium.error import InvalidAction
 import ise_gym
 from ise_gym.episode.episode import Episode, EpisodeSnapshot
 from ise_gym.errors import UserError, WorkspaceError
+from ise_gym.foreign_text import printable
 from ise_gym.messages import Message, ToolSchema
 from ise_gym.scenario import DEFAULT_TOOLS, Scenario, ScenarioSource
 from ise_gym.simulator import make_user
@@ -270,7 +271,7 @@ class ISEEnv(gym.Env[Observation, Message]):
     def _render_human(self, messages: Sequence[Message]) -> None:
         if self.render_mode == "human":
             for message in messages:
-                print(_as_text(message))
+                print(printable(_as_text(message)))
 
 
 def _fresh(messages: Sequence[Message]) -> Observation:

@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import ParamSpec
 
+from ise_gym.foreign_text import printable
+
 _P = ParamSpec("_P")
 
 
@@ -49,7 +51,7 @@ def one_line_errors(main: Callable[_P, int]) -> Callable[_P, int]:
         try:
             return main(*args, **kwargs)
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {printable(str(error))}", file=sys.stderr)
             return 2
 
     return guarded

@@ -1,21 +1,20 @@
 """Text that others wrote: how much of it is read, and how it is shown.
 
-What an agent, a page, a file or a record says may be a megabyte of one letter, hold terminal escapes or look like
-markup. Two rules keep that harmless: readers look at an `excerpt` of bounded length, and whatever reaches a terminal
-goes through `shown` (plain) or `rich_text` (where rich's markup is on).
+What an agent, a page, a file or a record says may be a megabyte of one letter or hold terminal escapes. Two rules keep
+that harmless: readers look at an `excerpt` of bounded length, and what reaches a terminal went through `printable`
+(see `ise_gym.screen`, which does so for all that commands print).
 """
 
 from __future__ import annotations
 
+import json
 import re
-
-from rich.markup import escape
+from typing import Any
 
 _UNPRINTABLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
 """Controls, terminal escapes, invisible and direction-changing characters, and halves of characters."""
-_LINE_BREAKS = re.compile(r"[\t\n]")
 
 
 def excerpt(text: str, limit: int) -> str:
@@ -33,37 +32,27 @@ def excerpt(text: str, limit: int) -> str:
     return f"{text[:head]}\n[… {len(text) - limit:,} characters left out …]\n{text[len(text) - tail :]}"
 
 
-def shown(text: object, limit: int = 2_000) -> str:
-    r"""Return a text that is safe to print: escapes stand as ``\x1b``, what is too long is cut.
+def printable(text: str) -> str:
+    r"""Return a text that is safe to print: what a terminal would act on stands as an escape.
 
-    >>> print(shown("ls\x1b[31m"))
+    >>> print(printable("ls\x1b[31m"))
     ls\x1b[31m
     """
-    return _UNPRINTABLE.sub(_escaped, excerpt(_plain(text), limit))
+    return _UNPRINTABLE.sub(_escaped, text)
 
 
-def one_line(text: object, limit: int = 200) -> str:
-    r"""Return `shown` on one line, for tables and titles; what is too long ends in "…".
+def printable_in_place(text: str) -> str:
+    """Return `printable` with one replacement character for each, for a text whose positions matter."""
+    return _UNPRINTABLE.sub("\ufffd", text)
 
-    >>> print(one_line("a\nb"))
-    a\nb
+
+def printable_json(value: Any) -> str:
+    r"""Dump to JSON for a terminal or a file: readable, and with unprintable characters as JSON's own escapes.
+
+    >>> print(printable_json(["\x9b", "é", "\ud800"]).replace("\n", ""))
+    [  "\u009b",  "é",  "\ud800"]
     """
-    plain = _plain(text)
-    cut = plain if len(plain) <= limit else plain[: limit - 1] + "…"
-    return _LINE_BREAKS.sub(lambda m: "\\n" if m[0] == "\n" else "\\t", _UNPRINTABLE.sub(_escaped, cut))
-
-
-def rich_text(text: object, limit: int = 200) -> str:
-    r"""Return `one_line` for a rich console or table: brackets are words there, not markup.
-
-    >>> print(rich_text("[/bold]x"))
-    \[/bold]x
-    """
-    return escape(one_line(text, limit))
-
-
-def _plain(text: object) -> str:
-    return text if isinstance(text, str) else str(text)
+    return _UNPRINTABLE.sub(lambda m: f"\\u{ord(m[0]):04x}", json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -115,8 +115,8 @@ class Persona:
 class Budget:
     """When an episode is truncated; ``agent_turns`` counts the agent's messages, 0 is no limit.
 
-    ``seconds`` counts wall time and is the one nondeterministic limit. ``reply_chars`` truncates nothing: it is how much
-    of one reply the user reads, start and end, when an agent writes more.
+    ``seconds`` counts wall time and is the one nondeterministic limit. ``reply_chars`` truncates nothing: it is how
+    much of one reply the user reads, start and end, when an agent writes more.
     """
 
     user_turns: int = 24

@@ -14,6 +14,7 @@ import typer
 
 from ise_gym.cli import corpus, doctor, gc, guard, intents, play, plugins, replay, rollout, tasks
 from ise_gym.errors import UserError
+from ise_gym.foreign_text import printable
 
 app = typer.Typer(
     name="ise",
@@ -58,7 +59,7 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        print(f"ise: {error}", file=sys.stderr)
+        print(f"ise: {printable(str(error))}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("ise: interrupted", file=sys.stderr)

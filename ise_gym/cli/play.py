@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from ise_gym.errors import UserError, nearest
+from ise_gym.foreign_text import printable
 
 SIDES = ("user", "agent")
 AGENT_HELP = (
@@ -72,7 +73,7 @@ def _as_user(env: Any, agent_name: str, seed: int) -> None:
         while not episode.over:
             message = agent.act(episode.conversation, episode.offered)
             for call in message.get("tool_calls") or ():
-                typer.echo(f"  → {call['function']['name']} {call['function']['arguments'][:200]}")
+                typer.echo(printable(f"  → {call['function']['name']} {call['function']['arguments'][:200]}"))
             env.step(message)
     finally:
         agent.close()
@@ -114,7 +115,7 @@ def _action(line: str) -> Any:
 def _show(observation: Any) -> None:
     for message in observation:
         if message["role"] != "system":
-            typer.echo(f"{message['role']}> {message['content'][:_SHOWN]}")
+            typer.echo(printable(f"{message['role']}> {message['content'][:_SHOWN]}"))
 
 
 def _conclude(episode: Any) -> None:

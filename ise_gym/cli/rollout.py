@@ -76,13 +76,12 @@ def rollout(
     on the number of workers. Exit code 0 when every episode is recorded, 1 when some stayed broken,
     130 when interrupted.
     """
-    from rich.console import Console
-
     from ise_gym.intents.catalog import catalog_hash
     from ise_gym.models.options import a_workers_share, binding, options_of
     from ise_gym.rollout.progress import RolloutProgress
     from ise_gym.rollout.run import run
     from ise_gym.rollout.spec import RolloutSpec, agent_factory, env_factory, user_factory
+    from ise_gym.screen import Screen
 
     check_names(agent, user, backend, engine)
     if user == "human":
@@ -100,7 +99,7 @@ def rollout(
         slots=episodes_per_worker,
         stuck_after_s=stuck_after,
     )
-    console = Console(stderr=True, quiet=quiet)
+    console = Screen(stderr=True, quiet=quiet)
     _note_compression(console, out, compress)
     options: dict[str, Any] = {}
     if engine == "ray":
@@ -206,8 +205,7 @@ class First:
 
 
 def _conclude(console: Any, out: Path, status: Any) -> None:
-    from rich.console import Console
-
+    from ise_gym.screen import Screen
     from ise_gym.trajectory.stats import store_stats
     from ise_gym.trajectory.tables import outcome_table, shape_table
 
@@ -225,6 +223,6 @@ def _conclude(console: Any, out: Path, status: Any) -> None:
             "Run the same command again to play them once more."
         )
     summary = store_stats(out)
-    tables = Console(quiet=console.quiet)
+    tables = Screen(quiet=console.quiet)
     tables.print(outcome_table(summary))
     tables.print(shape_table(summary))

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from ise_gym.atomic import replacing
 from ise_gym.errors import UserError
 from ise_gym.evaluation import suites_cli
 from ise_gym.evaluation.options import parse_options, parse_price, refuse_unused
+from ise_gym.foreign_text import printable, printable_json
+from ise_gym.screen import Screen
 
 app = typer.Typer(
     name="eval",
@@ -123,7 +124,7 @@ def run(
     options = parse_options(agent_option or [])
     if adapter is not None:
         options["adapter"] = str(adapter)
-    console = Console(stderr=True, quiet=quiet)
+    console = Screen(stderr=True, quiet=quiet)
     with RolloutProgress(console, title="eval") as progress:
         shared: dict[str, Any] = {
             "agent_options": options,
@@ -177,7 +178,7 @@ def run(
                 **shared,
             )
     if not quiet:
-        Console().print(summary_table(summary))
+        Screen().print(summary_table(summary))
     if not summary.complete:
         raise typer.Exit(1)
 
@@ -279,13 +280,13 @@ def report(
 
 def print_json(value: Any) -> None:
     """Print JSON to standard output."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(printable_json(value) + "\n")
 
 
-def wide_console() -> Console:
+def wide_console() -> Screen:
     """A console for tables; in a pipe it is wide enough not to break them."""
-    console = Console()
-    return console if console.is_terminal else Console(width=200)
+    console = Screen()
+    return console if console.is_terminal else Screen(width=200)
 
 
 def main() -> None:
@@ -293,7 +294,7 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        print(f"eval: {error}", file=sys.stderr)
+        print(f"eval: {printable(str(error))}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("eval: interrupted; the same command resumes", file=sys.stderr)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from ise_gym.errors import UserError, nearest
+from ise_gym.screen import Screen
 
 if TYPE_CHECKING:
     from ise_gym.evaluation.manifest import Wanted
@@ -60,7 +60,7 @@ def freeze(
     manifest = freeze_suite(name, wanted, first_seed=first_seed, description=description)
     file = out or SUITES / f"{name}.yaml"
     save_suite(manifest, file)
-    Console().print(
+    Screen().print(
         f"{file}: {len(manifest.numbered())} tasks, sha256 {manifest.sha256()[:12]}", highlight=False
     )
 
@@ -148,7 +148,7 @@ def check(
     manifest = load_suite(suite)
     source = SuiteSource(manifest)
     drawn = sum(1 for _ in source)
-    console = Console()
+    console = Screen()
     console.print(
         f"{manifest.name}: {drawn} of {len(source.ids())} scenarios are as frozen.", highlight=False
     )
@@ -173,4 +173,4 @@ def list_suites() -> None:
         counted = Counter(part.labels.get("tier", "") for part, _ in manifest.numbered())
         tiers = ", ".join(f"{count} {tier}" for tier, count in counted.items())
         table.add_row(manifest.name, str(len(manifest.numbered())), tiers, manifest.description)
-    Console().print(table)
+    Screen().print(table)

@@ -51,7 +51,7 @@ class BackgroundProcess:
 
 
 class PathIndex:
-    """Paths to look others up in, as people shorten them; one look-up costs the same for ten paths and for a million."""
+    """Paths to look others up in, as people shorten them; a look-up costs the same among ten and among a million."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         self._by_name: dict[str, list[str]] = {}
@@ -68,7 +68,9 @@ class PathIndex:
         if path in self._folders:
             return True
         alike = self._by_name.get(path.rpartition("/")[2], ())
-        return bool(alike) and ("/" not in path or any(p == path or p.endswith("/" + path) for p in alike[:1_000]))
+        return bool(alike) and (
+            "/" not in path or any(p == path or p.endswith("/" + path) for p in alike[:1_000])
+        )
 
 
 @dataclass(frozen=True)
