@@ -2,8 +2,8 @@
 
     python benchmarks/annotations.py [--list]
 
-A parameter counts as `Any` when its annotation is `Any`, or `Any | None`; ``dict[str, Any]`` says at least what it is, and
-is counted apart.
+A parameter counts as `Any` when its annotation is `Any`, or `Any | None`; ``dict[str, Any]`` says at least what it is,
+and is counted apart.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ def annotations(tree: ast.AST) -> Iterator[tuple[str, int, ast.expr]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             arguments = node.args
-            every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg)
+            every = (
+                *arguments.posonlyargs,
+                *arguments.args,
+                *arguments.kwonlyargs,
+                arguments.vararg,
+                arguments.kwarg,
+            )
             for argument in every:
                 if argument is not None and argument.annotation is not None:
                     yield "parameter", argument.lineno, argument.annotation
@@ -64,7 +70,9 @@ def main() -> None:
                 inside[what] += 1
     for what in total:
         share, more = bare[what] / total[what], inside[what] / total[what]
-        print(f"{what + 's:':12} {bare[what]:4} of {total[what]:5} are Any = {share:.1%}; {more:.1%} more hold it")
+        print(
+            f"{what + 's:':12} {bare[what]:4} of {total[what]:5} are Any = {share:.1%}; {more:.1%} more hold it"
+        )
 
 
 if __name__ == "__main__":

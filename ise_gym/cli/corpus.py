@@ -35,11 +35,11 @@ def stats(
     if not summary["episodes"] and not summary["infrastructure_errors"]:
         raise UserError(f"{store}: holds no episode; there is nothing to count.")
     if as_json:
-        from ise_gym.foreign_text import printable_json
+        from ise_gym.cli.printing import print_json
 
-        typer.echo(printable_json(summary))
+        print_json(summary)
         return
-    from ise_gym.screen import Screen
+    from ise_gym.foreign.screen import Screen
     from ise_gym.trajectory import tables
 
     console = Screen()
@@ -68,7 +68,7 @@ def show(
     full: Annotated[bool, typer.Option("--full", help="Don't shorten long tool output.")] = False,
 ) -> None:
     """Print one episode's conversation: every turn, call and result."""
-    from ise_gym.screen import Screen
+    from ise_gym.foreign.screen import Screen
     from ise_gym.trajectory.conversation import find_episode, print_conversation
 
     print_conversation(find_episode(store, episode), Screen(), full=full)
@@ -102,7 +102,7 @@ def filter_episodes(
     """Copy the episodes that keep every rule into a new store, and count what fell to which rule."""
     from typing import get_args
 
-    from ise_gym.screen import Screen
+    from ise_gym.foreign.screen import Screen
     from ise_gym.trajectory.filter import Rules, filter_store
     from ise_gym.trajectory.record import Outcome
 
@@ -205,7 +205,7 @@ def import_files(
 ) -> None:
     """Read foreign records into a trajectory store; what was repaired or left out is counted and said."""
     _known(source, IMPORTS, "import format")
-    from ise_gym.screen import Screen
+    from ise_gym.foreign.screen import Screen
     from ise_gym.trajectory.exchange import importer
 
     counts = importer.import_files(files, out, source)
@@ -225,10 +225,10 @@ def report(
     title: Annotated[str, typer.Option(help="Heading of the report.")] = "Trajectories",
     episodes: Annotated[int, typer.Option(min=0, help="Most episodes in the browser part.")] = 300,
     training: Annotated[
-        Path | None, typer.Option(help="Output folder of `python -m training.sft`: shows its loss.")
+        Path | None, typer.Option(help="Output folder of `ise train sft`: shows its loss.")
     ] = None,
     comparison: Annotated[
-        Path | None, typer.Option(help="File written by `python -m eval compare --for-report`.")
+        Path | None, typer.Option(help="File written by `ise eval compare --for-report`.")
     ] = None,
 ) -> None:
     """Write a self-contained HTML report: figures, charts and a browser for the episodes."""

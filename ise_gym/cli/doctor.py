@@ -43,9 +43,9 @@ def doctor(
     """
     report = examine()
     if as_json:
-        from ise_gym.foreign_text import printable_json
+        from ise_gym.cli.printing import print_json
 
-        typer.echo(printable_json(report))
+        print_json(report)
     else:
         _show(report)
     if not any(b["ok"] and b["isolates"] for b in report["backends"].values()):
@@ -84,7 +84,7 @@ def _show(report: dict[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from ise_gym.screen import Screen
+    from ise_gym.foreign.screen import Screen
 
     console = Screen()
     console.print(

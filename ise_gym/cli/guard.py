@@ -38,13 +38,13 @@ def evaluate_set(
     if not result.turns:
         raise UserError(f"{file}: no turn of the split '{split}'")
     if as_json:
-        from ise_gym.foreign_text import printable_json
+        from ise_gym.cli.printing import print_json
 
-        typer.echo(printable_json(_as_json(result, split, mistakes)))
+        print_json(_as_json(result, split, mistakes))
         return
     from rich.table import Table
 
-    from ise_gym.screen import Screen
+    from ise_gym.foreign.screen import Screen
 
     table = Table(
         title=f"Role guard on {result.turns} turns ({split}), {result.clean} of them clean",

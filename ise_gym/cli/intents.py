@@ -14,7 +14,7 @@ import typer
 from ise_gym.errors import UserError, nearest
 
 if TYPE_CHECKING:
-    from ise_gym.screen import Screen
+    from ise_gym.foreign.screen import Screen
 
 app = typer.Typer(
     help="Draw intents from the 4D catalog, and measure how varied they are.", no_args_is_help=True
@@ -75,11 +75,11 @@ def generate(
 
     Texts with faults and duplicates are left out; the report says how many and which.
     """
+    from ise_gym.foreign.screen import Screen
     from ise_gym.intents.pool.dedup import deepest_available
     from ise_gym.intents.pool.generate import MANIFEST
+    from ise_gym.intents.pool.generate import generate as draw
     from ise_gym.intents.pool.report import pool_report
-    from ise_gym.intents.source import generate as draw
-    from ise_gym.screen import Screen
 
     stage = dedup or deepest_available()
     console = Screen(stderr=True, quiet=quiet)
@@ -148,11 +148,11 @@ def diversity(
     Embeddings are kept by content, so that an interrupted run goes on where it stopped.
     """
     from ise_gym.atomic import replacing
+    from ise_gym.foreign.screen import Screen
     from ise_gym.intents.diversity.embedding import EmbeddingCache, SentenceEmbedder
     from ise_gym.intents.diversity.plots import KINDS, plot_curve, plot_projection
     from ise_gym.intents.diversity.pool import FIELDS, read_pool
     from ise_gym.intents.diversity.report import diversity_report, sampled, show_report
-    from ise_gym.screen import Screen
 
     if field not in FIELDS:
         raise UserError(f"--field {field}: {' or '.join(FIELDS)}.{nearest(field, FIELDS)}")
@@ -177,9 +177,9 @@ def diversity(
             embedded.vectors, pool.leading_domains(), embedded.label, folder / f"projection.{plot_format}", seed=seed
         )  # fmt: skip
     if as_json:
-        from ise_gym.foreign_text import printable_json
+        from ise_gym.cli.printing import print_json
 
-        typer.echo(printable_json(report))
+        print_json(report)
     else:
         Screen().print(show_report(report))
         typer.echo(str(folder))
@@ -202,9 +202,9 @@ def dedup(
 
     The whole text with every request is judged, where a line has one: two people may want the same in brief.
     """
+    from ise_gym.foreign.screen import Screen
     from ise_gym.intents.diversity.embedding import EmbeddingCache, SentenceEmbedder
     from ise_gym.intents.diversity.pruning import prune
-    from ise_gym.screen import Screen
 
     console = Screen(stderr=True)
     with progress_bar(console, "embeddings", 1) as advance:
@@ -253,11 +253,11 @@ def realise(
     Every answer is kept on disk the moment it is there: the same command goes on where it was stopped.
     Exit code 1 when the endpoint failed for some intents (these keep the template's words).
     """
+    from ise_gym.foreign.screen import Screen
     from ise_gym.intents.llm.cache import AnswerCache
     from ise_gym.intents.llm.endpoint import Endpoint
     from ise_gym.intents.llm.realiser import LLMRealiser
     from ise_gym.intents.llm.rewrite import rewrite
-    from ise_gym.screen import Screen
 
     endpoint = Endpoint(
         model, base_url, temperature=temperature, max_tokens=max_tokens, timeout=timeout, retries=retries

@@ -36,7 +36,7 @@ def plugins(
         return
     from rich.table import Table
 
-    from ise_gym.screen import Screen
+    from ise_gym.foreign.screen import Screen
 
     table = Table("kind", "name", "comes from", "module:Name")
     for entry in found:

@@ -47,10 +47,10 @@ def replay(
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from ise_gym.foreign_text import printable_json
+    from ise_gym.cli.printing import print_json
+    from ise_gym.foreign.screen import Screen
     from ise_gym.replay.episode import Replayed
     from ise_gym.replay.store import Options, Summary, replay_store
-    from ise_gym.screen import Screen
     from ise_gym.trajectory.store import raw_records
 
     console, errors = Screen(), Screen(stderr=True)
@@ -77,7 +77,7 @@ def replay(
             on_result=advance,
         )
     if as_json:
-        typer.echo(printable_json({"ok": summary.ok, **dataclasses.asdict(summary)}))
+        print_json({"ok": summary.ok, **dataclasses.asdict(summary)})
     else:
         for result in summary.failed:
             _show(console, result)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ise_gym.cli.seats import AgentOptions, Backend, UserOptions, check_seats, read_options
 from ise_gym.errors import UserError, nearest
 
 ENGINES = ("local", "ray")
@@ -30,18 +31,13 @@ def rollout(
     agent: Annotated[
         str, typer.Option(help="Who acts, e.g. expert, openai:MODEL, transformers:PATH, or a plug-in.")
     ] = "expert",
-    agent_option: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME=VALUE for the agent, e.g. temperature=0.7 (give it several times)."),
-    ] = None,
+    agent_option: AgentOptions = None,
     user: Annotated[
         str, typer.Option(help="User simulator: scripted, single-turn, naive, llm:MODEL.")
     ] = "scripted",
-    user_option: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE for the user simulator (give it several times).")
-    ] = None,
+    user_option: UserOptions = None,
     guard: Annotated[bool, typer.Option(help="Put the role guard around the simulator.")] = True,
-    backend: Annotated[str, typer.Option(help="Workspace backend: auto, bubblewrap, docker, …")] = "auto",
+    backend: Backend = "auto",
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Worker processes.")] = 2,
     episodes_per_worker: Annotated[
         int, typer.Option(min=1, help="Episodes a worker plays at once; raise it for slow endpoints.")
@@ -76,17 +72,19 @@ def rollout(
     on the number of workers. Exit code 0 when every episode is recorded, 1 when some stayed broken,
     130 when interrupted.
     """
+    from ise_gym.foreign.screen import Screen
     from ise_gym.intents.catalog import catalog_hash
-    from ise_gym.models.options import a_workers_share, binding, options_of
+    from ise_gym.models.options import a_workers_share, binding
     from ise_gym.rollout.progress import RolloutProgress
     from ise_gym.rollout.run import run
     from ise_gym.rollout.spec import RolloutSpec, agent_factory, env_factory, user_factory
-    from ise_gym.screen import Screen
 
-    check_names(agent, user, backend, engine)
+    if engine not in ENGINES:
+        raise UserError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}.{nearest(engine, ENGINES)}")
     if user == "human":
         raise UserError("--user human: nobody sits at a rollout; `ise play` lets a person be the user.")
-    for_agent, for_user = options_of(agent_option), options_of(user_option)
+    for_agent, for_user = read_options(agent_option, user_option)
+    check_seats(agent, user, backend, agent_options=for_agent, user_options=for_user)
     file = intents / "intents.jsonl" if intents.is_dir() else intents
     spec = RolloutSpec(
         source=open_intents(file, limit),
@@ -138,26 +136,6 @@ def rollout(
         raise typer.Exit(1)
 
 
-def check_names(agent: str, user: str, backend: str, engine: str = "local") -> None:
-    """Refuse unknown names before any worker starts."""
-    from ise_gym.agents import known_agents
-    from ise_gym.simulator import make_user
-    from ise_gym.workspace import available_backends
-
-    known = ("auto", *available_backends())
-    if backend not in known:
-        raise UserError(
-            f"unknown workspace backend '{backend}'; known: {', '.join(known)}.{nearest(backend, known)}"
-        )
-    if engine not in ENGINES:
-        raise UserError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}.{nearest(engine, ENGINES)}")
-    if (kind := agent.partition(":")[0]) not in (agents := known_agents()):
-        raise UserError(
-            f"unknown agent '{agent}'; known: {'; '.join(agents.values())}.{nearest(kind, agents)}"
-        )
-    make_user(user)
-
-
 def _note_compression(console: Any, out: Path, compress: bool) -> None:
     """Say that a store which holds episodes stays compressed or not, whatever this run asks for."""
     from ise_gym.trajectory.store import MANIFEST, has_records, read_manifest
@@ -172,7 +150,7 @@ def _note_compression(console: Any, out: Path, compress: bool) -> None:
 
 def open_intents(file: Path, limit: int | None) -> Any:
     """Open an intents file; with a limit only its first scenarios exist."""
-    from ise_gym.intents.source import open_intent_file
+    from ise_gym.intents.foreign import open_intent_file
 
     source = open_intent_file(file)
     return source if limit is None else First(source, limit)
@@ -205,7 +183,7 @@ class First:
 
 
 def _conclude(console: Any, out: Path, status: Any) -> None:
-    from ise_gym.screen import Screen
+    from ise_gym.foreign.screen import Screen
     from ise_gym.trajectory.stats import store_stats
     from ise_gym.trajectory.tables import outcome_table, shape_table
 

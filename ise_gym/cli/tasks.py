@@ -34,13 +34,13 @@ def list_tasks(
         for name, task in sorted(load_tasks(folder).items())
     ]
     if as_json:
-        from ise_gym.foreign_text import printable_json
+        from ise_gym.cli.printing import print_json
 
-        typer.echo(printable_json(rows))
+        print_json(rows)
         return
     from rich.table import Table
 
-    from ise_gym.screen import Screen
+    from ise_gym.foreign.screen import Screen
 
     table = Table(*rows[0])
     for row in rows:
@@ -101,8 +101,8 @@ def check(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from ise_gym.atomic import replacing
+    from ise_gym.foreign.screen import Screen
     from ise_gym.proving.catalog import Row, check_tasks
-    from ise_gym.screen import Screen
 
     console = Screen(stderr=True)
     columns = (TextColumn("[bold]tasks"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
@@ -129,7 +129,7 @@ def _show(report: dict[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from ise_gym.screen import Screen
+    from ise_gym.foreign.screen import Screen
 
     console = Screen()
     for row in report["rows"]:

@@ -11,9 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ise_gym.appendlog import AppendLog, Locked, raw_lines
+from ise_gym.credentials import without_secrets
 from ise_gym.errors import UserError
 
 SCHEMA_VERSION = 1
@@ -65,6 +66,12 @@ class Trial(BaseModel):
     notes: list[dict[str, Any]] = Field(default_factory=list)
     costs: dict[str, float] = Field(default_factory=dict)
     timings: dict[str, float] = Field(default_factory=dict)
+
+    @field_validator("agent")
+    @classmethod
+    def _holds_no_credentials(cls, agent: dict[str, Any]) -> dict[str, Any]:
+        cleaned: dict[str, Any] = without_secrets(agent)
+        return cleaned
 
     @model_validator(mode="after")
     def _errors_have_no_score(self) -> Trial:

@@ -7,8 +7,8 @@ from types import TracebackType
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from ise_gym.foreign.screen import Screen
 from ise_gym.rollout.engine import Status
-from ise_gym.screen import Screen
 
 LOG_EVERY_S = 15.0
 

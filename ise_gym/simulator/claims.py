@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 
-from ise_gym.foreign_text import excerpt
+from ise_gym.foreign.text import excerpt
 from ise_gym.simulator.base import Evidence
 
 READ_CHARS = 6_000

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ise_gym.foreign_text import printable
+from ise_gym.foreign.text import printable
 from ise_gym.scenario import Scenario
 from ise_gym.simulator.base import UserTurn, UserView
 from ise_gym.simulator.evidence import render

@@ -8,7 +8,7 @@ turn which the guard replaced leaves no trace.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from ise_gym.messages import sha256_of
 from ise_gym.models.chat import JsonChat, read_object, without_thinking
@@ -35,6 +35,9 @@ class LLMUser:
     """
 
     syntax = "llm:MODEL (an OpenAI-compatible endpoint)"
+
+    options_from: ClassVar[type] = JsonChat
+    """Whose parameters the options are."""
 
     def __init__(self, model: str, **options: Any) -> None:
         self.name = f"llm:{model}"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from ise_gym.foreign_text import excerpt
+from ise_gym.foreign.text import excerpt
 from ise_gym.simulator.base import UserTurn, UserView
 from ise_gym.simulator.knowledge import UserKnowledge
 

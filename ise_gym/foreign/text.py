@@ -2,7 +2,7 @@
 
 What an agent, a page, a file or a record says may be a megabyte of one letter or hold terminal escapes. Two rules keep
 that harmless: readers look at an `excerpt` of bounded length, and what reaches a terminal went through `printable`
-(see `ise_gym.screen`, which does so for all that commands print).
+(see `ise_gym.foreign.screen`, which does so for all that commands print).
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from ise_gym.foreign_text import printable, printable_in_place
+from ise_gym.foreign.text import printable, printable_in_place
 
 
 class Screen(Console):

@@ -1,22 +1,16 @@
-"""``python -m eval suite``: freeze a suite, look at one, check that the catalog still draws it."""
+"""``ise eval suite``: freeze a suite, look at one, check that the catalog still draws it."""
 
 from __future__ import annotations
 
-import random
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from ise_gym.errors import UserError, nearest
-from ise_gym.screen import Screen
-
-if TYPE_CHECKING:
-    from ise_gym.evaluation.manifest import Wanted
-    from ise_gym.tasks.file import TaskSpec
+from ise_gym.errors import UserError
+from ise_gym.foreign.screen import Screen
 
 app = typer.Typer(help="Freeze suites of held-out tasks and check them.", no_args_is_help=True)
 
@@ -45,6 +39,7 @@ def freeze(
 
     Every part names its catalog tasks, so a suite stays as it is when other tasks are added to the catalog.
     """
+    from ise_gym.evaluation.drawing import catalog_tasks, chained, singles
     from ise_gym.evaluation.manifest import SUITES, save_suite
     from ise_gym.evaluation.manifest import freeze as freeze_suite
 
@@ -63,75 +58,6 @@ def freeze(
     Screen().print(
         f"{file}: {len(manifest.numbered())} tasks, sha256 {manifest.sha256()[:12]}", highlight=False
     )
-
-
-def catalog_tasks(domains: list[str], names: Sequence[str] = ()) -> list[TaskSpec]:
-    """Return the catalog's tasks, by name: those of some domains and of some names, where any are given.
-
-    Raises:
-        UserError: an unknown domain or task.
-    """
-    from ise_gym.intents.catalog import tasks_of
-
-    tasks = [task for _, task in sorted(tasks_of(None).items())]
-    known = sorted({task.domain for task in tasks})
-    for domain in domains:
-        if domain not in known:
-            raise UserError(f"unknown domain '{domain}'.{nearest(domain, known)} Known: {', '.join(known)}.")
-    every = [task.name for task in tasks]
-    for name in names:
-        if name not in every:
-            raise UserError(f"unknown task '{name}'.{nearest(name, every)} `ise tasks list` shows them.")
-    return [
-        task
-        for task in tasks
-        if (not domains or task.domain in domains) and (not names or task.name in names)
-    ]
-
-
-def singles(tasks: list[TaskSpec], tier: str, count: int) -> list[Wanted]:
-    """Spread ``count`` scenarios of one task each evenly over the tasks of a tier.
-
-    Raises:
-        UserError: there are none.
-    """
-    from ise_gym.evaluation.manifest import Wanted
-
-    chosen = [task for task in tasks if task.model.tier == tier]
-    if count and not chosen:
-        raise UserError(f"the catalog has no {tier} tasks there.")
-    shares = {task.name: len(range(place, count, len(chosen))) for place, task in enumerate(chosen)}
-    return [
-        Wanted(
-            {"tier": tier, "domain": task.domain},
-            {"tasks": [task.name], "tasks_per_intent": [1, 1]},
-            shares[task.name],
-        )
-        for task in chosen
-        if shares[task.name]
-    ]
-
-
-def chained(tasks: list[TaskSpec], count: int, length: int) -> list[Wanted]:
-    """Return ``count`` parts of one scenario each, of ``length`` different tasks; tasks take turns.
-
-    Raises:
-        UserError: too few tasks.
-    """
-    from ise_gym.evaluation.manifest import Wanted
-
-    if count and len(tasks) < length:
-        raise UserError(f"a chain of {length} needs as many tasks; there are {len(tasks)}.")
-    order: list[str] = []
-    rng = random.Random(0)
-    parts = []
-    for _ in range(count):
-        if len(order) < length:
-            order += rng.sample([t.name for t in tasks if t.name not in order], len(tasks) - len(order))
-        names, order = order[:length], order[length:]
-        options = {"tasks": names, "tasks_per_intent": [length, length]}
-        parts.append(Wanted({"tier": "chain", "domain": "several"}, options, 1))
-    return parts
 
 
 @app.command()
