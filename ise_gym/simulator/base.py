@@ -97,6 +97,11 @@ class Evidence:
     present: Mapping[str, int] | None = None
 
     @cached_property
+    def readings(self) -> dict[str, Any]:
+        """What was read out of a reply with this evidence: guard, shadow and user all read the same reply."""
+        return {}
+
+    @cached_property
     def tree(self) -> PathIndex:
         """The paths of ``present``, to look shortened ones up in."""
         return PathIndex(self.present or ())
