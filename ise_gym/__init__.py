@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from ise_gym.aio import AsyncEnv
     from ise_gym.env import ISEEnv
     from ise_gym.errors import AgentError, UserError, WorkspaceError
-    from ise_gym.evaluation.manifest import Manifest, SuiteSource, load_suite
+    from ise_gym.evaluation.manifest import Manifest, load_suite
+    from ise_gym.evaluation.suite import SuiteSource
     from ise_gym.intents.lines import IntentFileSource
     from ise_gym.intents.source import IntentSource
     from ise_gym.messages import Message, ToolCall, ToolSchema, assistant, system, tool_call, user
@@ -81,7 +82,8 @@ _PUBLIC = {
     "ise_gym.aio": ("AsyncEnv",),
     "ise_gym.env": ("ISEEnv",),
     "ise_gym.errors": ("AgentError", "UserError", "WorkspaceError"),
-    "ise_gym.evaluation.manifest": ("Manifest", "SuiteSource", "load_suite"),
+    "ise_gym.evaluation.manifest": ("Manifest", "load_suite"),
+    "ise_gym.evaluation.suite": ("SuiteSource",),
     "ise_gym.intents.lines": ("IntentFileSource",),
     "ise_gym.intents.source": ("IntentSource",),
     "ise_gym.messages": ("Message", "ToolCall", "ToolSchema", "assistant", "system", "tool_call", "user"),

@@ -26,6 +26,7 @@ from ise_gym.messages import sha256_of
 
 __all__ = [
     "SCHEMA_VERSION",
+    "Finding",
     "Outcome",
     "Step",
     "Timings",
@@ -43,6 +44,21 @@ truncated: a budget ran out. infrastructure_error: the sandbox or a model endpoi
 unverified: without any sub-goal that could be checked: imported, or played from a file of intents without checks."""
 
 
+class Finding(BaseModel):
+    """Why a sub-goal does not hold at the end: for people, outside of what an agent sees.
+
+    ``expected`` is what its check looks for, ``found`` what stood there, and ``message`` the index of the assistant
+    message after which it was last verified.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    subgoal: str
+    expected: str = ""
+    found: str = ""
+    message: int | None = None
+
+
 class Trajectory(BaseModel):
     """One episode.
 
@@ -52,6 +68,9 @@ class Trajectory(BaseModel):
         messages: the whole conversation in OpenAI format, system message first.
         tools: the schemas the agent was offered.
         subgoals: sub-goal name → holds at the end (superseded ones keep the verdict they had).
+        findings: why sub-goals do not hold (absent where all do, and in older records).
+        first_attempt: whether it passed and no agent's turn ended with something asked for undone (absent where nothing
+            was verified, and in older records).
         score: fraction of sub-goals that hold, in [0, 1]; the sum of all rewards, those inside ``sessions`` included,
             unless the env was given another ``reward`` or ``penalties`` (``env`` then says which).
         sessions: what the agent delegated to itself, in order (absent where nothing was): key, label, task, context,
@@ -80,6 +99,8 @@ class Trajectory(BaseModel):
     reason: str = ""
     score: float
     subgoals: dict[str, bool] = Field(default_factory=dict)
+    findings: list[Finding] = Field(default_factory=list)
+    first_attempt: bool | None = None
     counts: dict[str, int] = Field(default_factory=dict)
     messages: list[dict[str, Any]]
     tools: list[dict[str, Any]]
@@ -103,8 +124,8 @@ class Trajectory(BaseModel):
     def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave younger fields out where they are empty, so that a record is the same with and without the field."""
         data: dict[str, Any] = handler(self)
-        for name in ("brief", "sessions"):
-            if not getattr(self, name):
+        for name in ("brief", "findings", "first_attempt", "sessions"):
+            if getattr(self, name) in ("", [], None):
                 data.pop(name, None)
         return data
 

@@ -13,11 +13,13 @@ from made_source import MadeSource, open_made
 from ise_gym.agents import make_agent
 from ise_gym.errors import AgentError, UserError
 from ise_gym.evaluation import manifest as manifests
+from ise_gym.evaluation import suite as suites
 from ise_gym.evaluation.builtin import run_suite
-from ise_gym.evaluation.contamination import check_stores
-from ise_gym.evaluation.manifest import Manifest, SuiteSource, Wanted, freeze, load_suite, save_suite
+from ise_gym.evaluation.contamination import check_training_data
+from ise_gym.evaluation.manifest import Manifest, load_suite, save_suite
 from ise_gym.evaluation.results.compare import compare
 from ise_gym.evaluation.run import load_run
+from ise_gym.evaluation.suite import SuiteSource, Wanted, freeze
 from ise_gym.messages import Message, ToolSchema, assistant
 from ise_gym.scenario import Scenario
 from ise_gym.trajectory.store import TrajectoryStore, read_trajectories
@@ -25,7 +27,7 @@ from ise_gym.trajectory.store import TrajectoryStore, read_trajectories
 
 @pytest.fixture(autouse=True)
 def made_catalog(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manifests, "open_source", open_made)
+    monkeypatch.setattr(suites, "open_source", open_made)
 
 
 def wanted(count: int, tier: str = "easy", **options: Any) -> Wanted:
@@ -108,7 +110,7 @@ def test_a_suite_is_written_and_read_back(tmp_path: Path, suite: Manifest) -> No
     save_suite(suite, tmp_path / "s.yaml")
     again = load_suite(str(tmp_path / "s.yaml"))
     assert again == suite and again.sha256() == suite.sha256()
-    assert len((tmp_path / "s.yaml").read_text().splitlines()) == 3 + 2 * 3 + 6
+    assert len((tmp_path / "s.yaml").read_text().splitlines()) == 6 + 2 * 3 + 6
     assert len(suite.fingerprints()) == 6
 
 
@@ -129,7 +131,7 @@ def test_a_catalog_that_changed_is_noticed(
 ) -> None:
     assert len(list(SuiteSource(suite))) == 6
     monkeypatch.setattr(
-        manifests,
+        suites,
         "open_source",
         lambda options: MadeSource(**options, wording="{n} goes into number.txt, please."),
     )
@@ -226,9 +228,12 @@ def test_trials_have_seeds_of_their_own(suite: Manifest, tmp_path: Path) -> None
 def test_contamination(suite: Manifest, tmp_path: Path) -> None:
     play(suite, make_agent("expert"), tmp_path / "leaked", limit=3)
     leaked = tmp_path / "leaked" / "trajectories"
-    overlap = check_stores(suite.fingerprints(), [leaked])
+    overlap = check_training_data(suite, [leaked])
     assert (overlap.trajectories, overlap.without, len(overlap.shared)) == (3, 0, 3)
-    with pytest.raises(UserError, match="contaminated: 3 task instances of suite made occur in 3 training"):
+    with pytest.raises(
+        UserError,
+        match=r"contaminated: 3 task instances, 3 scenarios by id, 3 episodes .* occur in 3 of 3 training",
+    ):
         play(suite, make_agent("expert"), tmp_path / "run", trained_on=[leaked])
     assert not (tmp_path / "run").exists()
     play(suite, make_agent("expert"), tmp_path / "run", trained_on=[leaked], allow_contaminated=True)
@@ -237,16 +242,17 @@ def test_contamination(suite: Manifest, tmp_path: Path) -> None:
 
 def test_clean_training_data_is_recorded(suite: Manifest, tmp_path: Path) -> None:
     other = freeze("other", [wanted(3)], first_seed=100)
-    play(other, make_agent("expert"), tmp_path / "train")
-    unmarked = next(read_trajectories(tmp_path / "train" / "trajectories")).model_copy(
-        update={"metadata": {}}
-    )
-    with TrajectoryStore(tmp_path / "old") as store:
-        store.append(unmarked)
-    stores = [tmp_path / "train" / "trajectories", tmp_path / "old"]
+    play(other, make_agent("expert"), tmp_path / "played")
+    with TrajectoryStore(tmp_path / "train") as store, TrajectoryStore(tmp_path / "old") as unmarked:
+        for number, record in enumerate(read_trajectories(tmp_path / "played" / "trajectories")):
+            store.append(record.model_copy(update={"split": "train"}))
+            if not number:
+                unmarked.append(record.model_copy(update={"split": "", "metadata": {}}))
+    stores = [tmp_path / "train", tmp_path / "old"]
     play(suite, make_agent("expert"), tmp_path / "run", trained_on=stores)
     found = load_run(tmp_path / "run").card.options["contamination"]
-    assert found == {"trajectories": 4, "without_fingerprints": 1, "shared_instances": 0}
+    shared = {"shared_instances": 0, "shared_scenarios": 0, "shared_split": 0, "shared_words": 0}
+    assert found == {"trajectories": 4, "without_fingerprints": 1, **shared}
 
 
 def test_a_typo_in_the_agent_leaves_no_run_behind(suite: Manifest, tmp_path: Path) -> None:
