@@ -18,7 +18,7 @@ from ise_gym.evaluation.manifest import HELD_OUT, Manifest
 from ise_gym.evaluation.suite import SuiteSource
 from ise_gym.trajectory.store import raw_records
 
-SHORTEST = 24
+SHORTEST = 20
 """Letters and digits of a scenario's requests below which its words are too few to tell anything."""
 
 BY = {

@@ -22,6 +22,8 @@ from ise_gym.evaluation.run import load_run
 from ise_gym.evaluation.suite import SuiteSource, Wanted, freeze
 from ise_gym.messages import Message, ToolSchema, assistant
 from ise_gym.scenario import Scenario
+from ise_gym.trajectory.exchange.export import FORMATS
+from ise_gym.trajectory.exchange.parquet import write_parquet
 from ise_gym.trajectory.store import TrajectoryStore, read_trajectories
 
 
@@ -280,3 +282,43 @@ def test_own_suites_need_no_package_of_claw_eval(tmp_path: Path) -> None:
     ]
     wrong = subprocess.run([*other, str(tmp_path / "x")], capture_output=True, text=True)
     assert wrong.returncode == 2 and "pip install 'ise-gym[claweval]'" in wrong.stderr
+
+
+@pytest.mark.parametrize("form", ["openai", "trl", "isetrace", "parquet"])
+def test_exports_of_the_suite_are_known_by_what_they_say(suite: Manifest, tmp_path: Path, form: str) -> None:
+    play(suite, make_agent("expert"), tmp_path / "leaked", limit=2)
+    records = list(read_trajectories(tmp_path / "leaked" / "trajectories"))
+    rows = [row for record in records for row in FORMATS["trl" if form == "parquet" else form](record)]
+    file = tmp_path / f"rows.{'parquet' if form == 'parquet' else 'jsonl'}"
+    if form == "parquet":
+        pytest.importorskip("datasets")
+        write_parquet(rows, file)
+    else:
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = check_training_data(suite, [file])
+    assert found.trajectories == 2 and {"easy-0", "easy-3"} <= set(found.found["words"])
+    carries = form == "isetrace"
+    assert (found.without == 0) is carries and ("instances" in found.found) is carries
+    with pytest.raises(UserError, match="scenarios by their words"):
+        found.require_clean("made")
+    assert "2 training conversations" in found.text() and "share" in found.text()
+
+
+def test_words_of_the_same_task_drawn_otherwise_are_no_leak(suite: Manifest, tmp_path: Path) -> None:
+    other = freeze("other", [wanted(3)], first_seed=100)
+    play(other, make_agent("expert"), tmp_path / "train")
+    played = read_trajectories(tmp_path / "train" / "trajectories")
+    rows = [row for record in played for row in FORMATS["openai"](record)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = check_training_data(suite, [tmp_path / "rows.jsonl"])
+    assert (found.trajectories, found.found) == (3, {})
+    found.require_clean("made")
+
+
+def test_what_is_no_training_data_is_refused(suite: Manifest, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"text": "x"}\n')
+    with pytest.raises(UserError, match=r"rows.jsonl, line 1: it is not a conversation"):
+        check_training_data(suite, [tmp_path / "rows.jsonl"])
+    (tmp_path / "rows.parquet").write_bytes(b"nothing")
+    with pytest.raises(UserError, match=r"rows.parquet: it can't be read as Parquet"):
+        check_training_data(suite, [tmp_path / "rows.parquet"])
