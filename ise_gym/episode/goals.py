@@ -107,7 +107,9 @@ class GoalBoard:
         """Count, when the agent's turn has ended and was verified, the requests that it leaves unfulfilled."""
         for request in self.scenario.requests[: self.goals.reached]:
             keys = [goal_key(request, goal) for goal in request.subgoals if not goal.final]
-            if request.name not in self.goals.frozen and not all(self.verdicts.get(key, True) for key in keys):
+            if request.name not in self.goals.frozen and not all(
+                self.verdicts.get(key, True) for key in keys
+            ):
                 self.goals.missed[request.name] = self.goals.missed.get(request.name, 0) + 1
 
     def open_goals(self, request_name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -13,6 +13,9 @@ from ise_gym.trajectory.record import Trajectory
 SEATS = ("agent", "user", "judge")
 """Whose models cost something."""
 
+REGRADED = "regraded"
+"""Count of a trial that an earlier attempt played: its agent and user were paid there."""
+
 _COUNTED = ("prompt_tokens", "completion_tokens", "cached_tokens")
 
 
@@ -127,10 +130,15 @@ def spent(trials: Iterable[Any], last: Iterable[Any]) -> Spent:
         attempts += 1
         lost += id(trial) not in final
         seconds += trial.timings.get("total_s", 0.0)
+        paid = ("agent", "user") if trial.counts.get(REGRADED) else ()
         for name, keys in _TOKENS.items():
+            if name.split()[0] in paid:
+                continue
             if count := next((trial.counts[key] for key in keys if trial.counts.get(key)), 0):
                 tokens[name] = tokens.get(name, 0) + count
         for name, cost in trial.costs.items():
             seat = name.removesuffix("_usd")
+            if seat in paid:
+                continue
             dollars[seat] = round(dollars.get(seat, 0.0) + cost, 6)
     return Spent(attempts, lost, tokens, dollars, seconds / 3600)

@@ -107,7 +107,7 @@ def told(check: Any) -> str:
 
     >>> from ise_gym.checks import build_check
     >>> told(build_check("text", {"path": "a.txt", "contains": ["ready"]}))
-    "text path='a.txt' contains=('ready',)"
+    "text path='a.txt' contains=['ready']"
     """
     kind = type(check).__name__.removesuffix("Check").lower()
     if not dataclasses.is_dataclass(check):

@@ -145,7 +145,9 @@ def playable(
     left_out: dict[str, str] = {}
     chosen = []
     for task in tasks:
-        if judge.kind == "none" and task.uses_judge:
+        if unknown := task.file.environment.unknown:
+            left_out[task.id] = f"its environment has keys that are not known here: {', '.join(unknown)}"
+        elif judge.kind == "none" and task.uses_judge:
             left_out[task.id] = "its grader asks a judge"
         elif task.needs_sandbox and not sandbox:
             left_out[task.id] = "needs a sandbox"

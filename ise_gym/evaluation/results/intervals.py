@@ -53,7 +53,7 @@ def rate_interval(shares: Sequence[float], trials: float = 1.0, level: float = 0
 
     >>> low, high = rate_interval([1.0] * 18, trials=3)
     >>> f"{100 * low:.1f} {100 * high:.1f}"
-    '80.3 100.0'
+    '80.2 100.0'
     """
     values = np.asarray(shares, dtype=np.float64)
     if values.size == 0:

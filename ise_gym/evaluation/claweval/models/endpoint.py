@@ -15,6 +15,8 @@ from ise_gym.credentials import scrubbed
 
 FINAL = frozenset({400, 401, 403, 404, 422})
 """Statuses that the same request would meet again."""
+REFUSED = frozenset({401, 403, 404})
+"""Statuses that any request would meet again: the key or the name of the model is wrong."""
 
 
 class EndpointError(Exception):
@@ -23,12 +25,15 @@ class EndpointError(Exception):
     Attributes:
         kind: timeout, connection, status, or answer (not a chat completion).
         final: asking again would not help.
+        refused: asking anything else would not help either: it is for the user to mend.
         retry_after: seconds that the endpoint asks to wait, 0 when it names none.
     """
 
-    def __init__(self, kind: str, text: str, *, final: bool = False, retry_after: float = 0.0) -> None:
+    def __init__(
+        self, kind: str, text: str, *, final: bool = False, refused: bool = False, retry_after: float = 0.0
+    ) -> None:
         super().__init__(f"{kind}: {text}")
-        self.kind, self.final, self.retry_after = kind, final, retry_after
+        self.kind, self.final, self.refused, self.retry_after = kind, final, refused, retry_after
 
 
 class ChatEndpoint:
@@ -65,6 +70,7 @@ class ChatEndpoint:
                 "status",
                 f"{reply.status_code} {self._public(reply.text)[:200]}".strip(),
                 final=reply.status_code in FINAL,
+                refused=reply.status_code in REFUSED,
                 retry_after=_seconds(reply.headers.get("retry-after", "")),
             )
         try:
