@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ise_gym.episode.goals import GoalBoard
+from ise_gym.foreign_text import excerpt
 from ise_gym.messages import Message, ToolCall, ToolSchema, assistant, system, tool_calls_of, user
 from ise_gym.scenario import Scenario
 from ise_gym.services import start_services
@@ -407,13 +408,14 @@ class Episode:
         self.outcome, self.reason = "truncated", f"budget of {budget} used up"
 
     def _users_side(self) -> tuple[Message, ...]:
-        """Flip the roles and leave out system prompt, tool calls and tool output."""
+        """Flip the roles and leave out system prompt, tool calls, tool output and the midst of over-long replies."""
+        limit = self.scenario.budget.reply_chars
         flipped: list[Message] = []
         for message in self.messages:
             if message["role"] == "user":
                 flipped.append(assistant(message["content"]))
             elif message["role"] == "assistant" and not message.get("tool_calls"):
-                flipped.append(user(message["content"]))
+                flipped.append(user(excerpt(message["content"], limit)))
         return tuple(flipped)
 
     def _evidence(self) -> Evidence:

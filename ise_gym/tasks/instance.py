@@ -273,7 +273,7 @@ def _require_own_paths(task: TaskSpec, files: Sequence[SeedFile], root: str) -> 
         seen.add(file.path)
 
 
-_PATH = re.compile(r"[\w.\-]+(?:/[\w.\-]+)+/?")
+_PATH = re.compile(r"(?<![\w.\-])[\w.\-]+(?:/[\w.\-]+)+/?")
 
 
 def facts_of(instance: TaskInstance, text: str) -> tuple[str, ...]:

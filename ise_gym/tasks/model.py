@@ -229,7 +229,7 @@ def gist_problem(text: str) -> str:
 
 
 _GIST_WORDS = (3, 12)
-_TEMPLATE = re.compile(r"\{\{.*?\}\}")
+_TEMPLATE = re.compile(r"\{\{(?:[^{}\n]|\{(?!\{)|\}(?!\}))*\}\}")
 _DETAIL = re.compile(r"[^\w\s'’-]|\d|_")
 
 
