@@ -68,7 +68,9 @@ class PathIndex:
         if path in self._folders:
             return True
         alike = self._by_name.get(path.rpartition("/")[2], ())
-        return bool(alike) and ("/" not in path or any(p == path or p.endswith("/" + path) for p in alike[:1_000]))
+        return bool(alike) and (
+            "/" not in path or any(p == path or p.endswith("/" + path) for p in alike[:1_000])
+        )
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,8 @@ class UserTurn:
 
     Attributes:
         text: the message; "" only when the episode ends silently.
-        request: name of the request that is now current.
+        request: name of the request that is now current; "" while none has been made.
+        meant: name of a request that the user meant to make and did not say; "" when it said what it meant.
         done: the user is satisfied and leaves; ``gave_up``: leaves unsatisfied.
         events: role-guard events of this turn, JSON.
     """
@@ -140,6 +143,7 @@ class UserTurn:
     done: bool = False
     gave_up: bool = False
     events: tuple[Mapping[str, Any], ...] = ()
+    meant: str = ""
 
 
 class UserSimulator(Protocol):

@@ -2,7 +2,7 @@
 
 The model sees the conversation from the user's own side, the user's wishes and what the user could see in the
 workspace. It says what to do next and in which words; where it stands in its list comes from the episode, so that a
-turn which the guard replaced leaves no trace.
+turn which the guard replaced leaves no trace. A wish is booked when its words are there, whatever the model says it did.
 """
 
 from __future__ import annotations
@@ -16,7 +16,12 @@ from ise_gym.scenario import Scenario
 from ise_gym.simulator.base import UserTurn, UserView
 from ise_gym.simulator.knowledge import UserKnowledge, knowledge_of
 from ise_gym.simulator.principles import PRINCIPLES
-from ise_gym.simulator.prompt import ANSWER_SCHEMA, FORMAT, MOVES, prompt_messages, role_prompt
+from ise_gym.simulator.prompt import FORMAT, MOVES, answer_schema, moves_open, prompt_messages, role_prompt
+from ise_gym.simulator.telling import begun
+from ise_gym.simulator.thoughts import THOUGHTS
+
+ANSWER_TOKENS = 2048
+"""Default limit of one answer: a model that thinks first needs room for it."""
 
 _DONE = re.compile(
     r"(?<!\s)\s*(?:\[(?:DONE|END|STOP|FINISHED)\]|###\s?STOP\s?###|<(?:DONE|STOP|END)>)\s*", re.IGNORECASE
@@ -28,21 +33,23 @@ class LLMUser:
 
     Args:
         model: name at the endpoint; ``options`` are those of `ise_gym.models.chat.JsonChat` (``base_url``,
-            ``temperature``, …).
+            ``temperature``, …; ``max_tokens`` is 2048 unless given).
 
     Raises:
         UserError: the ``openai`` package is missing, or there is no endpoint.
     """
 
     syntax = "llm:MODEL (an OpenAI-compatible endpoint)"
+    reopens = True  # an opening that was refused can be written again, by `respond` to an empty chat
 
     def __init__(self, model: str, **options: Any) -> None:
         self.name = f"llm:{model}"
-        self._chat = JsonChat(model, **options)
+        self._chat = JsonChat(model, **{"max_tokens": ANSWER_TOKENS, **options})
         self._scenario: Scenario | None = None
         self._known: UserKnowledge | None = None
         self._seed = 0
         self._asked = 0
+        self._draft = ""
 
     def reset(self, scenario: Scenario, seed: int) -> UserTurn:
         """Write the opening message, with the first wish.
@@ -51,7 +58,7 @@ class LLMUser:
             AgentError: the endpoint failed (infrastructure).
         """
         self._take(scenario)
-        self._seed, self._asked = seed, 0
+        self._seed, self._asked, self._draft = seed, 0, ""
         self._chat.meter.reset()
         return self._answer(None, "")
 
@@ -76,7 +83,9 @@ class LLMUser:
 
     def describe(self) -> dict[str, Any]:
         """Return model, sampling, what this episode spent, and the hashes of the prompt and of its template."""
-        template = sha256_of([[p.prompt for p in PRINCIPLES.values()], FORMAT, ANSWER_SCHEMA])
+        template = sha256_of(
+            [[p.prompt for p in PRINCIPLES.values()], FORMAT, answer_schema(), dict(THOUGHTS)]
+        )
         own = sha256_of(role_prompt(self._known)) if self._known else ""
         return {
             "name": self.name,
@@ -97,14 +106,24 @@ class LLMUser:
         self._asked += 1
         # every answer of an episode has a seed of its own, which is the same in every run
         seed = int(sha256_of([self._seed, self._asked])[:7], 16)
-        raw = self._chat.ask(prompt_messages(known, view, feedback), ANSWER_SCHEMA, seed)
-        move, text = read_answer(raw)
-        if view is None:
-            return UserTurn(text, known.wishes[0].name)
-        position = max(known.index(view.request), 0)
-        if move == "next" and position + 1 < len(known.wishes):
-            return UserTurn(text, known.wishes[position + 1].name)
-        return UserTurn(text, known.wishes[position].name, done=move == "leave", gave_up=move == "give_up")
+        asked = prompt_messages(known, view, feedback, self._draft if feedback else "")
+        move, text = read_answer(self._chat.ask(asked, answer_schema(moves_open(view, known)), seed))
+        self._draft = text
+        return self._booked(move, text, view, known)
+
+    def _booked(self, move: str, text: str, view: UserView | None, known: UserKnowledge) -> UserTurn:
+        """Return the turn, with the wish that its words make."""
+        current = known.index(view.request) if view is not None and view.request else -1
+        name = known.wishes[current].name if current >= 0 else ""
+        if (current < 0 or move == "next") and current + 1 < len(known.wishes):
+            upcoming = known.wishes[current + 1]
+            said = (
+                [m["content"] for m in view.history if m["role"] == "assistant"] if view is not None else []
+            )
+            if begun(upcoming, [text]) or (current < 0 and begun(upcoming, [*said, text])):
+                return UserTurn(text, upcoming.name)
+            return UserTurn(text, name, meant=upcoming.name)
+        return UserTurn(text, name, done=move == "leave", gave_up=move == "give_up")
 
 
 def read_answer(raw: str) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from ise_gym.personas.habits import words as vocabulary
-from ise_gym.simulator.detectors.base import Turn
+from ise_gym.simulator.detectors.base import Turn, watches
 from ise_gym.simulator.detectors.form import tool_call_syntax
 from ise_gym.simulator.detectors.language import language_of, language_switch, languages_known
 from ise_gym.simulator.knowledge import UserKnowledge
@@ -73,6 +73,7 @@ _SPEAKS = re.compile(
 )
 
 
+@watches("responsive_conditioning", "it names something that nobody mentioned")
 def invented_state(turn: Turn) -> str:
     """Names a path, identifier, figure or person that neither the scenario, the agent nor the workspace contains."""
     if tool_call_syntax(turn):  # what stands in code is not spoken of

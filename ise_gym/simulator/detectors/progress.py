@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 
-from ise_gym.simulator.detectors.base import Turn, words_of
+from ise_gym.simulator.detectors.base import Turn, watches, words_of
 from ise_gym.simulator.knowledge import UserKnowledge
 
 DUMP = 2
@@ -66,6 +66,7 @@ def _related(words: Iterable[str], said: set[str]) -> set[str]:
     return {w for w in words if w in said or (len(w) >= 5 and w[:5] in stems)}
 
 
+@watches("incremental_advancement", "it asks for several things at once")
 def task_dump(turn: Turn) -> str:
     """Makes two or more new wishes in one turn."""
     if len(turn.known.wishes) < 2:
@@ -82,6 +83,7 @@ def task_dump(turn: Turn) -> str:
     return ", ".join(turn.known.wishes[i].name for i in new) if len(new) >= DUMP else ""
 
 
+@watches("responsive_conditioning", "you have said that before, word for word")
 def repeats_itself(turn: Turn) -> str:
     """Says again what it said before, or nearly; asking again with a new opening is no repetition.
 
@@ -166,6 +168,7 @@ _OBJECTS = re.compile(
 )
 
 
+@watches("responsive_conditioning", "it is content, or leaves, while something is still missing")
 def premature_end(turn: Turn) -> str:
     """Leaves, accepts or moves on while something the user asked for does not hold, or leaves with wishes unmade."""
     view = turn.view

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from ise_gym.simulator.detectors.base import Turn
+from ise_gym.simulator.detectors.base import Turn, watches
 
 _SLANG = re.compile(
     r"\b(?:lol|lmao|rofl|omg|wtf|btw|idk|imo|tbh|ngl|fr fr|smh|ikr|yolo|brb|thx|pls|plz|ur|u r|gimme"
@@ -95,6 +95,7 @@ def stiff_marks(turn: Turn) -> tuple[int, str]:
     return len(found) + len(strong), (strong or found or [""])[0]
 
 
+@watches("register_matching", "it does not sound like you")
 def register_break(turn: Turn) -> str:
     """Far from the persona's register: casual marks in formal or analytical voices, stiff ones in casual voices.
 
