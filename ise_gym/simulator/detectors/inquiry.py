@@ -6,6 +6,7 @@ English first, then the commonest forms in German, French, Spanish, Italian and 
 from __future__ import annotations
 
 from ise_gym.simulator.detectors.base import Turn, finder, watches
+from ise_gym.simulator.detectors.chinese import EXPLAINS, QUESTIONS
 
 _TECH = (
     r"(?:command|function|library|module|flag|option|method|regex|regular expression|pipe|loop|one-liner"
@@ -17,6 +18,7 @@ _TECH = (
 
 asks_about_own_task = watches("perspective_lock", "it asks what you want, and that is yours to know")(
     finder(
+        *QUESTIONS,
         r"\bwhat (?:exactly |precisely |specifically |else )?(?:would|do|did|should|can|are) you (?:exactly "
         r"|like|want|wish|need|expect|hope|trying|looking|aiming)\b(?! from (?:me|us"
         r"|my))(?! for lunch)(?![^.!?\n]{0,200}\bfrom (?:me|my side|us)\b)",
@@ -105,6 +107,7 @@ asks_about_own_task = watches("perspective_lock", "it asks what you want, and th
 )
 
 _explains = finder(
+    *EXPLAINS,
     rf"\byou (?:can|could|should|would|'ll want to|may want to|might want to|need to|have to"
     rf"|just)\s+(?:\w+ly\s+|just\s+|also\s+|first\s+)?(?:use|run|try|call|import|install|pipe|combine"
     rf"|wrap|leverage|utili[sz]e|write)\b[^.!?\n]{{0,50}}(?:“…”|\b{_TECH}\b)",

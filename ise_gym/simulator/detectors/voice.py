@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from ise_gym.simulator.detectors.base import Turn, finder, watches
+from ise_gym.simulator.detectors.chinese import ASSISTANT, HELP
 
 _DEED = (
     r"(?:created|updated|written|rewritten|fixed|modified|implemented|generated|refactored|renamed|moved"
@@ -34,6 +35,7 @@ _FOR_YOU = (
     r"per your (?:request|instructions?)|according to your (?:request|instructions?|specification))"
 )
 _speaks = finder(
+    *ASSISTANT,
     r"\bas an? (?:(?:helpful|digital|mere|good) )?(?:ai|language model|artificial intelligence"
     r"|virtual assistant|ai assistant|assistant)\b",
     r"\bi(?:'m| am) (?:just |only )?(?:an? |your )(?:ai\b|language model|(?:virtual |ai |digital "
@@ -157,6 +159,7 @@ _WH = re.compile(
 
 offers_help = watches("perspective_lock", "it offers help, and you are the one who wants something")(
     finder(
+        *HELP,
         r"\b(?:how|what|where) (?:else )?(?:can|may|could) i (?:\w+ )?(?:help|assist|support|do for|be of)\b",
         r"\b(?:may|can|could) i be of\b",
         r"\b(?:would|do) you (?:like|want|need|prefer) (?:for )?me to\b|\bwant me to\b|\bif you(?:'d"
