@@ -102,6 +102,8 @@ class Recorder:
             attempt and never listened to.
     """
 
+    reopens = True
+
     def __init__(self, inner: LLMUser, others: Sequence[LLMUser]) -> None:
         self.inner, self.others, self.name = inner, others, inner.name
         self.drafts: list[dict[str, Any]] = []
@@ -117,7 +119,8 @@ class Recorder:
     def respond(self, view: UserView, feedback: str = "") -> UserTurn:
         """Answer, and draw the other answers."""
         turn = self.inner.respond(view, feedback)
-        self._keep(turn, view, feedback, self.inner, "again" if feedback else "first")
+        seen = view if view.history else None  # an opening that is written again
+        self._keep(turn, seen, feedback, self.inner, "again" if feedback else "first")
         for other in () if feedback else self.others:
             self._keep(other.respond(view), view, "", other, "other")
         return turn
@@ -278,8 +281,9 @@ def written(episode: dict[str, Any], known: UserKnowledge, about: dict[str, Any]
             "sent": draft["sent"],
             **(told if number == 0 else {}),
             "view": None if view is None else view_json(view),
-            "turn": {"text": turn.text, "request": turn.request, "done": turn.done, "gave_up": turn.gave_up},
-        }
+            "turn": {"text": turn.text, "request": turn.request, "done": turn.done, "gave_up": turn.gave_up,
+                     "meant": getattr(turn, "meant", "")},
+        }  # fmt: skip
 
 
 def view_json(view: UserView) -> dict[str, Any]:
