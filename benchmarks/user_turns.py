@@ -125,9 +125,7 @@ class Recorder:
             self._keep(other.respond(view), view, "", other, "other")
         return turn
 
-    def _keep(
-        self, turn: UserTurn, view: UserView | None, feedback: str, by: LLMUser, attempt: str
-    ) -> None:
+    def _keep(self, turn: UserTurn, view: UserView | None, feedback: str, by: LLMUser, attempt: str) -> None:
         self.drafts.append(
             {
                 "attempt": attempt,
@@ -251,7 +249,10 @@ def _translated(scenario: Scenario, told: dict[str, Any]) -> Scenario:
     for request, words in zip(scenario.requests, told["requests"], strict=False):
         requests.append(
             dataclasses.replace(
-                request, text=words["text"], reply=words["reply"], facts=tuple(words.get("facts", request.facts))
+                request,
+                text=words["text"],
+                reply=words["reply"],
+                facts=tuple(words.get("facts", request.facts)),
             )
         )
     persona = dataclasses.replace(scenario.persona, **told["persona"])
@@ -314,10 +315,14 @@ def main() -> None:
     parser.add_argument("--intents", type=int, default=40)
     parser.add_argument("--translated", type=Path, help="JSONL of intents in other words")
     parser.add_argument("--only", default="", help="only intents whose name begins so")
-    parser.add_argument("--temperatures", default="0.7,0.2,0.5,0.9,1.1,1.3", help="the first plays, the others draw along")
+    parser.add_argument(
+        "--temperatures", default="0.7,0.2,0.5,0.9,1.1,1.3", help="the first plays, the others draw along"
+    )
     parser.add_argument("--guard", choices=("both", "on", "off"), default="both")
     parser.add_argument("--prompt-name", default="first")
-    parser.add_argument("--start", type=int, default=0, help="where in the plan to begin, to spread models over it")
+    parser.add_argument(
+        "--start", type=int, default=0, help="where in the plan to begin, to spread models over it"
+    )
     parser.add_argument("--user-option", action="append", default=[], metavar="NAME=VALUE")
     chosen = parser.parse_args()
     options = dict(option.split("=", 1) for option in chosen.user_option)

@@ -182,7 +182,9 @@ class Toolbox:
             values = _decode(arguments)
         except (ValueError, RecursionError) as error:
             right = _right_call(tool)
-            return failure(f"{name}: the arguments are not a JSON object: {_reason(error)}. {right}", "bad_json")
+            return failure(
+                f"{name}: the arguments are not a JSON object: {_reason(error)}. {right}", "bad_json"
+            )
         parameters = tool.schema["function"]["parameters"]
         values = without_blanks(parameters, values)
         if problems := argument_problems(parameters, values):

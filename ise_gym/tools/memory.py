@@ -125,7 +125,9 @@ def search(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
     if len(hits) > most:
         blocks.append(f"[{len(hits) - most} weaker matches not shown]")
     if searched < len(files):
-        blocks.append(f"[{len(files) - searched} more memory files were too much to search: use exec with grep]")
+        blocks.append(
+            f"[{len(files) - searched} more memory files were too much to search: use exec with grep]"
+        )
     return ToolOutcome("\n\n".join(blocks), success=True)
 
 

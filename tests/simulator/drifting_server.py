@@ -75,14 +75,13 @@ class DriftingUser:
         if not self.schema and "response_format" in body:
             return status(400, "response_format is not supported")
         self.answers += 1
-        prompt = body["messages"][0]["content"]
+        prompt, mind = body["messages"][0]["content"], body["messages"][-1]["content"]
         key = json.dumps(body["messages"]) + str(body.get("seed"))
         rng = random.Random(hashlib.sha256(key.encode()).digest())
-        wishes = re.findall(
-            r"^\d+\. (.*)$", prompt.split("in this order:\n")[1].split("\n\nFiles you")[0], re.M
-        )
-        made = int((re.search(r"Wishes already made: 1 to (\d+)", prompt) or [0, 0])[1])
-        move, say = self._in_role(prompt, wishes, made, rng)
+        listed = prompt.split("one thing at a time:\n")[1].split("\n\nFiles you")[0]
+        wishes = re.findall(r"^\d+\. (.*)$", listed, re.M)
+        made = _made(mind, wishes)
+        move, say = self._in_role(mind, wishes, made, rng)
         if rng.random() < self.rate:
             mode = rng.choice(self.modes)
             drifted = self._adrift(mode, wishes, made, body["messages"], rng)
@@ -94,16 +93,16 @@ class DriftingUser:
             text = f"<think>what now?</think>\n```json\n{text}\n```"
         return reply(text)
 
-    def _in_role(self, prompt: str, wishes: list[str], made: int, rng: random.Random) -> tuple[str, str]:
+    def _in_role(self, mind: str, wishes: list[str], made: int, rng: random.Random) -> tuple[str, str]:
         if not made:
             return "stay", wishes[0]
-        if 'your move is "next"' in prompt and made < len(wishes):
+        if "The next thing I need is this" in mind and made < len(wishes):
             return "next", f"{rng.choice(('Good', 'Thanks', 'Fine, thanks', 'Right'))}. {wishes[made]}"
-        if 'your move is "leave"' in prompt:
+        if "That was everything I wanted" in mind:
             return "leave", rng.choice(
                 ("Thanks, that is all.", "Good, thank you. Bye.", "Thank you, goodbye.")
             )
-        missing = re.findall(r"^- DOES NOT HOLD: (.*)$", prompt, re.M)
+        missing = re.findall(r"this is not right yet: (.*)\.$", mind, re.M)
         what = missing[0] if missing else "the rest"
         opener = rng.choice(
             ("Not yet. Still open", "I looked, and one thing is missing", "No, this is missing", "Open")
@@ -120,17 +119,28 @@ class DriftingUser:
         own = [m["content"] for m in messages if m["role"] == "assistant"]
         if mode == "echo" and own:
             return "stay", rng.choice(own)
-        if mode == "stop" and "DOES NOT HOLD" in messages[0]["content"]:
+        if mode == "stop" and "this is not right yet" in messages[-1]["content"]:
             return rng.choice(
                 (("leave", "Great, thanks, bye!"), ("stay", "Perfect, that is exactly what I wanted."))
             )
         return None
 
 
+def _made(mind: str, wishes: list[str]) -> int:
+    """Return how many wishes have been made, as the person's thoughts tell it."""
+    if "I have not said yet what I need" in mind:
+        return 0
+    for number, wish in enumerate(wishes):
+        if f"What I asked for was: {wish}\n" in mind:
+            return number + 1
+        if f"so I'll ask for it now: {wish}\n" in mind:
+            return number
+    return len(wishes)
+
+
 def gullible(body: dict[str, Any]) -> Answer:
     """Believe everything: accept, go on, leave."""
-    prompt = body["messages"][0]["content"]
-    if "Wishes already made" not in prompt:
+    if "I have not said yet what I need" in body["messages"][-1]["content"]:
         return reply(json.dumps({"move": "stay", "say": "Please put the result into greet.txt."}))
     return reply(json.dumps({"move": "leave", "say": "Wonderful, thank you, that is all. Goodbye!"}))
 

@@ -21,7 +21,7 @@ _LABELS = re.compile(
     r"|^\s*(?:stay|next|leave|give_up)\s*$|\bgive_up\b|\b(?:i|you) have lost patience and leave\b|\bleave without it\b"
     r"|\beverything you wanted is there\b|\bno file was created, changed or deleted\b|\b\d+ bytes\b.{0,40}\b(?:created|changed)\b"
     r"|\b(?:created|changed), \d+ bytes\b|\bthe chat window is open\b|\bnow type (?:your|my) message\b|\btype your message\b"
-    r"|你心里想|现在打字|聊天窗口",
+    r"|你心里想|现在打字|聊天窗口|(?:当前|第[一二三]个|下一个|所有)愿望|\bmove\b[^a-z]{0,4}(?:是|为)",
     re.IGNORECASE | re.MULTILINE,
 )
 

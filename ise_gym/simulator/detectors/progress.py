@@ -189,4 +189,29 @@ def premature_end(turn: Turn) -> str:
         return leaving.group(0)
     if turn.failing and (accepted := _ACCEPTS.search(turn.bare)) and not _OBJECTS.search(turn.bare):
         return accepted.group(0)
-    return ""
+    return _content(turn) if turn.failing else ""
+
+
+_CONTENT = re.compile(
+    r"(?:^|[.!,]\s{1,3})(?:that's |this is |it's |looks |very |really |all |ok,? |oh,? )?(?:thanks?|thank you(?! for point)|thx|ta|cheers"
+    r"|great|good|nice|perfect|wonderful|excellent|awesome|cool|lovely|brilliant)\b"
+    r"|谢谢|多谢|谢啦|太好了|很好|完美|不错|辛苦|妥了|可以了|没问题|挺好",
+    re.IGNORECASE,
+)
+_WANTS = re.compile(
+    r"\b(?:could|can|would|will) you\b|\bplease\b|\bpls\b|[?？没不还缺错但请改再]|\bneed\b|\bwant\b|\bhas to\b|\bmust\b",
+    re.IGNORECASE,
+)
+
+
+def _content(turn: Turn) -> str:
+    """Return the thanks or praise of a turn that has nothing else to say about what is not fulfilled."""
+    found = _CONTENT.search(turn.bare)
+    if (
+        not found
+        or _OBJECTS.search(turn.bare)
+        or _WANTS.search(turn.bare.replace("不错", "").replace("没问题", ""))
+    ):
+        return ""
+    asked = bool(turn.heard) and "?" in turn.heard[-1][-160:]
+    return "" if asked and len(words_of(turn.bare)) > 2 else found.group(0)

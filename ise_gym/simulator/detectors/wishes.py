@@ -13,9 +13,8 @@ from ise_gym.simulator.telling import begun, untold
 
 _HARD = re.compile(r"[\d/@._]|[A-Z]{2}")
 _CUT_AFTER = re.compile(
-    r"(?:\b(?:the|a|an|of|to|with|and|or|in|into|for|that|is|are|be|by|from|on|at|as|my|your|its|their|this|these|"
-    r"which|if|whether|should|would|could|can|will|please|who|whose|but|so that)|[,:(–—\[{\"“‘]|-)\s*$"
-    r"|(?:[，、：（“]|[的和把在将与或是给从被让])\s*$",
+    r"(?:\b(?:the|a|an|of|to|with|and|or|into|my|your|its|their|which|whether|whose|because|so that)|[,:(–—\[{\"“‘]|-)\s*$"
+    r"|(?:[，、：（“]|[的和把在将与或给从被让])\s*$",
     re.IGNORECASE,
 )
 _ENDS = re.compile(r"[.!?…。！？~)\]}\"'”’)）】》😀-🙏🚀-🧿✨👍🙂]\s*$")
@@ -58,6 +57,8 @@ def wish_unsaid(turn: Turn) -> str:
     if said.meant:
         return _unsaid(turn, said.meant, [*turn.own, said.text])
     before = view.request if view is not None else ""
+    if view is not None and not before and view.remaining < len(turn.known.wishes):
+        return ""  # where the conversation stands is not known
     if said.request and said.request != before:
         earlier = turn.own if view is not None and not before else ()
         wish = _wish(turn, said.request)

@@ -79,13 +79,15 @@ refuses_as_assistant = watches("perspective_lock", "it declines like an assistan
 _WHEN = (
     r"(?:at \d{1,2}(?:[:.]\d\d)? ?(?:am|pm|a\.m\.|p\.m\.|o'clock)?|yesterday|this (?:morning|afternoon)|last (?:night|week"
     r"|monday|tuesday|wednesday|thursday|friday)|on (?:monday|tuesday|wednesday|thursday|friday|saturday|sunday)"
-    r"|(?:two|three|a few|\d+) (?:minutes|hours|days) ago|昨天|今天(?:早上|上午|下午)|刚才|上周|[一二三四五六七八九十\d]+点)"
+    r"|(?:two|three|a few|\d+) (?:minutes|hours|days) ago|昨天|前天|今天(?:早上|上午|下午)|上周|[一二三四五六七八九十\d]+点)"
 )
 _acts = finder(
     rf"\b(?:i|we)(?:'ve| have)? (?:just |already )?(?:sent|met|called|received|talked|spoke|visited|attended|arrived|went|signed"
     rf"|reached|submitted|delivered|handed|shared|discussed|agreed|booked|ordered|paid|found|discovered)\b[^.!?\n]{{0,80}}\b{_WHEN}",
     r"\b(?:he|she|they|the (?:client|customer|manager|boss|team|colleague|office)) (?:called|sent|replied|confirmed|told me|said"
     rf"|asked|arrived|approved)\b[^.!?\n]{{0,80}}\b{_WHEN}",
+    rf"\b(?:the|our|my) \w+ (?:called|told|phoned|confirmed|rang|emailed|wrote to|promised|informed)\b[^.!?\n]{{0,60}}\b{_WHEN}",
+    r"[\u4e00-\u9fff]{0,6}(?:昨天|上周|前天|今天(?:早上|上午|下午))[^，。！？\n]{0,12}(?:打电话|告诉|通知|确认|签|寄|发给|说过)",
     r"我(?:们)?(?:昨天|今天早上|今天上午|上周|刚才)?(?:在[^，。！？\n]{1,12})?(?:寄|发|见|打电话|收到|开会|参加|签|交)了?"
     rf"[^，。！？\n]{{0,30}}{_WHEN}",
 )

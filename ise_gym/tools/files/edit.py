@@ -215,7 +215,9 @@ def _wanted(arguments: Mapping[str, Any]) -> list[Replacement]:
     listed = [Replacement(pair["oldText"], pair["newText"]) for pair in arguments.get("edits", ())]
     old, new = arguments.get("oldText"), arguments.get("newText")
     if len(listed) > MOST_EDITS:
-        raise EditError(f"{len(listed)} edits are too many for one call (at most {MOST_EDITS})", "bad_arguments")
+        raise EditError(
+            f"{len(listed)} edits are too many for one call (at most {MOST_EDITS})", "bad_arguments"
+        )
     if listed and not old:  # an empty oldText is no replacement: the list is what is meant
         return list(dict.fromkeys(listed))
     if old is None or new is None:

@@ -54,7 +54,9 @@ class Lines:
         return len(self.bare)
 
 
-def place(lines: Lines, anchors: Sequence[str], old: Sequence[str], done: int, at_end: bool, label: str) -> int:
+def place(
+    lines: Lines, anchors: Sequence[str], old: Sequence[str], done: int, at_end: bool, label: str
+) -> int:
     """Return the index of the first line that a hunk is about.
 
     Args:
@@ -72,7 +74,9 @@ def place(lines: Lines, anchors: Sequence[str], old: Sequence[str], done: int, a
         if not old:
             return len(lines)
         found = _at_end(lines, old, lines.runs(old, done), at_end)
-        return _only(found, old, label, "Add lines of context, or an @@ line with the function or class above it")
+        return _only(
+            found, old, label, "Add lines of context, or an @@ line with the function or class above it"
+        )
     tops = _anchored(lines, anchors, done, label)
     if not old:
         if at_end:
@@ -138,7 +142,9 @@ def _runs(lines: Sequence[str], known: dict[str, list[int]], old: Sequence[str],
     rarest = min(range(len(old)), key=lambda i: len(known.get(old[i], ())))
     starts = (place - rarest for place in known.get(old[rarest], ()))
     last = len(lines) - len(old)
-    return [start for start in starts if begin <= start <= last and lines[start : start + len(old)] == list(old)]
+    return [
+        start for start in starts if begin <= start <= last and lines[start : start + len(old)] == list(old)
+    ]
 
 
 def _indent(line: str) -> int:

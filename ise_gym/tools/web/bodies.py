@@ -42,7 +42,12 @@ def is_text(kind: str) -> bool:
     [True, True, False]
     """
     plain = media_type(kind)
-    return not plain or plain.startswith("text/") or plain in _TEXTUAL or plain.endswith(("+json", "+xml", "+yaml"))
+    return (
+        not plain
+        or plain.startswith("text/")
+        or plain in _TEXTUAL
+        or plain.endswith(("+json", "+xml", "+yaml"))
+    )
 
 
 def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
@@ -59,7 +64,9 @@ def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
     names = [name.strip().lower() for name in encoding.split(",")]
     for name in reversed([name for name in names if name not in ("", "identity")][:2]):
         if name not in ("gzip", "x-gzip", "deflate"):
-            raise ValueError(f"the body is encoded as {name[:40]}, which can't be read here: ask the server for identity")
+            raise ValueError(
+                f"the body is encoded as {name[:40]}, which can't be read here: ask the server for identity"
+            )
         body = _inflated(body, name, limit)
     return body
 

@@ -48,7 +48,9 @@ def fetch(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
         )
         return failure(f"web_fetch: {url[:200]}: {hint}", "bad_arguments")
     if len(url) > _URL_CHARS:
-        return failure(f"web_fetch: {url[:200]}…: an address has at most {_URL_CHARS} characters", "bad_arguments")
+        return failure(
+            f"web_fetch: {url[:200]}…: an address has at most {_URL_CHARS} characters", "bad_arguments"
+        )
     workspace = context.workspace
     try:
         said, body = _got(workspace, url)
