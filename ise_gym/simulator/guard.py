@@ -145,7 +145,7 @@ class RoleGuard:
         }  # fmt: skip
 
     def _take(self, scenario: Scenario) -> None:
-        self._scenario, self._known = scenario, knowledge_of(scenario)
+        self._scenario, self._known = scenario, knowledge_of(scenario, getattr(self.inner, "mode", "checked"))
 
     def _look(self, turn: UserTurn, view: UserView | None) -> list[Hit]:
         assert self._known is not None, "call reset() first"

@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ise_gym.errors import UserError, nearest
 from ise_gym.messages import sha256_of
 from ise_gym.models.chat import JsonChat, read_object, without_thinking
 from ise_gym.scenario import Scenario
+from ise_gym.simulator import open as open_mode
 from ise_gym.simulator.base import UserTurn, UserView
 from ise_gym.simulator.knowledge import UserKnowledge, knowledge_of
 from ise_gym.simulator.principles import PRINCIPLES
@@ -20,6 +22,7 @@ from ise_gym.simulator.prompt import FORMAT, MOVES, answer_schema, moves_open, p
 from ise_gym.simulator.telling import begun
 from ise_gym.simulator.thoughts import THOUGHTS
 
+MODES = ("checked", open_mode.MODE)
 ANSWER_TOKENS = 2048
 """Default limit of one answer: a model that thinks first needs room for it."""
 
@@ -34,6 +37,8 @@ class LLMUser:
     Args:
         model: name at the endpoint; ``options`` are those of `ise_gym.models.chat.JsonChat` (``base_url``,
             ``temperature``, …; ``max_tokens`` is 2048 unless given).
+        mode: "checked": the scenario's wishes one by one, in order, each made once it is said. "open": the whole intent,
+            taken apart by the model, see `ise_gym.simulator.open`.
 
     Raises:
         UserError: the ``openai`` package is missing, or there is no endpoint.
@@ -42,8 +47,13 @@ class LLMUser:
     syntax = "llm:MODEL (an OpenAI-compatible endpoint)"
     reopens = True  # an opening that was refused can be written again, by `respond` to an empty chat
 
-    def __init__(self, model: str, **options: Any) -> None:
+    def __init__(self, model: str, mode: str = "checked", **options: Any) -> None:
+        if mode not in MODES:
+            raise UserError(
+                f"mode of 'llm:{model}' is {mode!r}; known: {', '.join(MODES)}.{nearest(mode, MODES)}"
+            )
         self.name = f"llm:{model}"
+        self.mode = mode
         self._chat = JsonChat(model, **{"max_tokens": ANSWER_TOKENS, **options})
         self._scenario: Scenario | None = None
         self._known: UserKnowledge | None = None
@@ -89,6 +99,7 @@ class LLMUser:
         own = sha256_of(role_prompt(self._known)) if self._known else ""
         return {
             "name": self.name,
+            "mode": self.mode,
             **self._chat.sampling(),
             "usage": dict(self._chat.meter.usage),
             "prompt_sha256": own,
@@ -98,7 +109,7 @@ class LLMUser:
     def _take(self, scenario: Scenario | None) -> None:
         if scenario is not self._scenario or self._known is None:
             self._scenario = scenario
-            self._known = knowledge_of(scenario) if scenario is not None else None
+            self._known = knowledge_of(scenario, self.mode) if scenario is not None else None
 
     def _answer(self, view: UserView | None, feedback: str) -> UserTurn:
         known = self._known
@@ -107,8 +118,11 @@ class LLMUser:
         # every answer of an episode has a seed of its own, which is the same in every run
         seed = int(sha256_of([self._seed, self._asked])[:7], 16)
         asked = prompt_messages(known, view, feedback, self._draft if feedback else "")
-        move, text = read_answer(self._chat.ask(asked, answer_schema(moves_open(view, known)), seed))
+        moves = open_mode.moves_open(view) if self.mode == open_mode.MODE else moves_open(view, known)
+        move, text = read_answer(self._chat.ask(asked, answer_schema(moves), seed))
         self._draft = text
+        if self.mode == open_mode.MODE:
+            return open_mode.booked(move, text, view, known)
         return self._booked(move, text, view, known)
 
     def _booked(self, move: str, text: str, view: UserView | None, known: UserKnowledge) -> UserTurn:

@@ -16,6 +16,7 @@ from typing import Any
 
 from ise_gym.messages import Message, assistant, system, user
 from ise_gym.scenario import Persona
+from ise_gym.simulator import open as open_mode
 from ise_gym.simulator.base import Evidence, UserView
 from ise_gym.simulator.claims import FalseClaim, false_claims
 from ise_gym.simulator.detectors.language import languages_known
@@ -38,10 +39,15 @@ FILES_SEEN = 4
 LOSES_PATIENCE_AFTER = 3
 """User turns about one wish before giving up is one of the moves."""
 
-FORMAT = (
-    'Write one JSON object: {"move": …, "say": …}. "say" is the message, nothing but what the person types. '
-    '"move" is what the person does:\n' + "\n".join(f"- {move}: {meaning}" for move, meaning in MOVES.items())
+INTRODUCTION = (
+    "You write one side of a chat: the messages of the person described below, in that person's words. On the other "
+    "side is an assistant that has the keyboard and does the work for this person."
 )
+ANSWER = (
+    'Write one JSON object: {"move": …, "say": …}. "say" is the message, nothing but what the person types. '
+    '"move" is what the person does:'
+)
+FORMAT = "\n".join((ANSWER, *(f"- {move}: {meaning}" for move, meaning in MOVES.items())))
 EMPTY_CHAT = "(The chat window is open and empty.)"
 
 
@@ -60,6 +66,8 @@ def answer_schema(moves: Sequence[str] = tuple(MOVES)) -> dict[str, Any]:
 
 def role_prompt(known: UserKnowledge) -> str:
     """Return the system prompt: the same for the whole episode, and its first half the same for all."""
+    if known.mode == open_mode.MODE:
+        return _open_prompt(known)
     wishes = "\n".join(f"{n}. {wish.text}" for n, wish in enumerate(known.wishes, 1))
     persona = known.persona
     return (
@@ -136,18 +144,31 @@ def prompt_messages(
     lies = false_claims(history[-1]["content"], view.evidence) if view is not None and history else ()
     talk: list[Message] = [user(EMPTY_CHAT)]
     talk += [assistant(m["content"]) if m["role"] == "assistant" else user(m["content"]) for m in history]
-    mind = thoughts(known, view, lies, (draft, feedback))
+    refused = (draft, feedback)
+    if known.mode == open_mode.MODE:
+        seen = _seen(view.evidence) if view is not None else ""
+        mind = open_mode.thoughts(_language(known), view, seen, lies, refused)
+    else:
+        mind = thoughts(known, view, lies, refused)
     last = talk[-1]["content"] if talk[-1]["role"] == "user" else ""
     kept = talk[:-1] if last else talk
     return [system(role_prompt(known)), *kept, user(words["frame"].format(said=last, mind=mind).strip())]
 
 
+def _open_prompt(known: UserKnowledge) -> str:
+    moves = "\n".join(f"- {move}: {meaning}" for move, meaning in open_mode.MOVES.items())
+    return (
+        f"{INTRODUCTION}\n\n{open_mode.RULES}\n\n{ANSWER}\n{moves}\n\n"
+        f"This is how such people write (the manner counts, the matter is made up):\n"
+        f"{examples(known.persona.register, _language(known))}\n\n"
+        f"You are this person:\n{_person(known.persona)}\n\n"
+        f"What you want, all of it:\n{known.intent}\n\nFiles you had before the chat:\n{_files(known)}"
+    )
+
+
 def _rules() -> str:
     rules = "\n".join(f"- {principle.prompt}" for principle in PRINCIPLES.values())
-    return (
-        "You write one side of a chat: the messages of the person described below, in that person's words. On the "
-        "other side is an assistant that has the keyboard and does the work for this person.\n\n" + rules
-    )
+    return f"{INTRODUCTION}\n\n{rules}"
 
 
 def _language(known: UserKnowledge) -> str:

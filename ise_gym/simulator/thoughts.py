@@ -37,3 +37,23 @@ CHINESE: Mapping[str, str] = {
     "refused": "我差点发了“{draft}”，不行：{why}。我换个完全不同的说法。",
 }
 THOUGHTS: Mapping[str, Mapping[str, str]] = {"en": ENGLISH, "zh": CHINESE}
+
+OPEN_ENGLISH: Mapping[str, str] = {
+    "first": "I have not said anything yet. I'll begin with the first step, and keep the rest for later.",
+    "lie": ENGLISH["lie"],
+    "missing": ENGLISH["missing"],
+    "seen": ENGLISH["seen"],
+    "unseen": "Nothing has changed in the folder since I last looked.",
+    "onward": "Is that what I asked for? If not, I'll say what is wrong. If so, I'll ask for the next step; once I have "
+    "all I wanted, I'll say thanks and go.",
+    "refused": ENGLISH["refused"],
+}
+OPEN_CHINESE: Mapping[str, str] = {
+    "first": "我还什么都没说。先提第一步，其余的以后再说。",
+    "lie": CHINESE["lie"],
+    "missing": CHINESE["missing"],
+    "seen": CHINESE["seen"],
+    "unseen": "从我上次看到现在，文件夹里没有变化。",
+    "onward": "这是我要的吗？不是的话，我就说哪里不对；是的话，我就提下一步；都齐了就道谢离开。",
+    "refused": CHINESE["refused"],
+}

@@ -68,7 +68,9 @@ def _related(words: Iterable[str], said: set[str]) -> set[str]:
 
 @watches("incremental_advancement", "it asks for several things at once")
 def task_dump(turn: Turn) -> str:
-    """Makes two or more new wishes in one turn."""
+    """Makes two or more new wishes in one turn, or most of a long intent at once."""
+    if turn.known.mode == "open":
+        return _most_of(turn.known.intent, turn.text)
     if len(turn.known.wishes) < 2:
         return ""
     now = wishes_in(turn.text, turn.known)
@@ -81,6 +83,18 @@ def task_dump(turn: Turn) -> str:
         before |= set(range(turn.known.index(turn.view.request) + 1))
     new = sorted(now - before)
     return ", ".join(turn.known.wishes[i].name for i in new) if len(new) >= DUMP else ""
+
+
+LONG_INTENT = 30
+DUMPED = 0.7
+
+
+def _most_of(intent: str, text: str) -> str:
+    """Return how much of a long intent a turn says, when that is most of it."""
+    own, said = set(words_of(intent)) - _COMMON, set(words_of(text))
+    if len(own) < LONG_INTENT or len(own & said) < DUMPED * len(own):
+        return ""
+    return f"{len(own & said)} of the intent's {len(own)} words"
 
 
 @watches("responsive_conditioning", "you have said that before, word for word")
@@ -174,7 +188,8 @@ def premature_end(turn: Turn) -> str:
     view = turn.view
     if view is None:
         return "leaves at once" if turn.said.done else ""
-    if turn.said.done and (turn.failing or view.remaining):
+    unmade = 0 if turn.known.mode == "open" else view.remaining
+    if turn.said.done and (turn.failing or unmade):
         return turn.failing[0] if turn.failing else f"{view.remaining} wishes not made"
     if turn.said.done or turn.said.gave_up:
         return ""

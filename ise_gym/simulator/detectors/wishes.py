@@ -52,7 +52,7 @@ _QUESTION = re.compile(r"[^.!?。！？\n]{4,300}[?？]")
 def wish_unsaid(turn: Turn) -> str:
     """Is booked for a wish whose facts its words do not hold, or leaves out at the second try what it never said."""
     said, view = turn.said, turn.view
-    if said.done or said.gave_up:
+    if said.done or said.gave_up or turn.known.mode == "open":
         return ""
     if said.meant:
         return _unsaid(turn, said.meant, [*turn.own, said.text])
