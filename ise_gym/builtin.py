@@ -104,7 +104,7 @@ KINDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "service": {},
         "source": {
             "catalog": "ise_gym.intents.source:IntentSource",
-            "file": "ise_gym.intents.source:IntentFileSource",
+            "file": "ise_gym.intents.foreign:open_intent_file",
         },
         "exporter": _under(
             "ise_gym.trajectory.exchange.export",

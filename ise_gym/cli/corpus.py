@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -36,13 +35,14 @@ def stats(
     if not summary["episodes"] and not summary["infrastructure_errors"]:
         raise UserError(f"{store}: it has no episodes, so there is nothing to count.")
     if as_json:
-        typer.echo(json.dumps(summary, indent=2, ensure_ascii=False))
-        return
-    from rich.console import Console
+        from ise_gym.cli.printing import print_json
 
+        print_json(summary)
+        return
+    from ise_gym.foreign.screen import Screen
     from ise_gym.trajectory import tables
 
-    console = Console()
+    console = Screen()
     console.print(tables.shape_table(summary))
     console.print(tables.outcome_table(summary))
     console.print(tables.tool_table(summary))
@@ -68,11 +68,10 @@ def show(
     full: Annotated[bool, typer.Option("--full", help="Print tool output in full.")] = False,
 ) -> None:
     """Print one episode's conversation: every turn, call and result."""
-    from rich.console import Console
-
+    from ise_gym.foreign.screen import Screen
     from ise_gym.trajectory.conversation import find_episode, print_conversation
 
-    print_conversation(find_episode(store, episode), Console(), full=full)
+    print_conversation(find_episode(store, episode), Screen(), full=full)
 
 
 def filter_episodes(
@@ -119,8 +118,7 @@ def filter_episodes(
     """Copy the episodes that satisfy every rule into a new store, and count those that each rule dropped."""
     from typing import get_args
 
-    from rich.console import Console
-
+    from ise_gym.foreign.screen import Screen
     from ise_gym.trajectory.filter import Rules, filter_store
     from ise_gym.trajectory.record import Outcome
 
@@ -143,7 +141,7 @@ def filter_episodes(
         unique=unique,
     )
     counts = filter_store(store, out, rules)
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     console.print(f"kept {counts.kept} of {counts.seen} episodes → {out}", highlight=False, markup=False)
     for rule, count in counts.dropped.most_common():
         console.print(f"dropped: {rule}: {count}", highlight=False, markup=False)
@@ -223,18 +221,18 @@ def import_files(
 ) -> None:
     """Import records of another format into a trajectory store, and report what was repaired or left out."""
     _known(source, IMPORTS, "import format")
-    from rich.console import Console
-
+    from ise_gym.foreign.screen import Screen
     from ise_gym.trajectory.exchange import importer
 
     counts = importer.import_files(files, out, source)
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     said = _counted(counts.imported, counts.sessions)
     console.print(f"{said} → {out}", highlight=False, markup=False)
     for what, count in sorted(counts.repairs.items()):
         console.print(f"repaired: {what}: {count}", highlight=False, markup=False)
     for what, count in sorted(counts.skipped.items()):
-        console.print(f"skipped: {what}: {count}", highlight=False, markup=False)
+        first = counts.first.get(what, "")
+        console.print(f"skipped: {what}: {count}{f' (first: {first})' if first else ''}", highlight=False)
 
 
 def report(

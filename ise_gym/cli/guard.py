@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -39,10 +38,13 @@ def evaluate_set(
     if not result.turns:
         raise UserError(f"{file}: it has no turns of the split '{split}'")
     if as_json:
-        typer.echo(json.dumps(_as_json(result, split, mistakes), indent=2, ensure_ascii=False))
+        from ise_gym.cli.printing import print_json
+
+        print_json(_as_json(result, split, mistakes))
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from ise_gym.foreign.screen import Screen
 
     table = Table(
         title=f"Role guard on {result.turns} turns ({split}), {result.clean} of them clean",
@@ -55,7 +57,7 @@ def evaluate_set(
             table.add_section()
         rates = (f"{score.precision:.3f}", f"{score.recall:.3f}")
         table.add_row(name, *rates, str(score.hits), str(score.false_alarms), str(score.misses))
-    console = Console()
+    console = Screen()
     console.print(table)
     console.print(f"Clean turns flagged by any detector: {result.flagged_clean} of {result.clean}")
     if mistakes:

@@ -14,7 +14,7 @@ import typer
 from ise_gym.errors import UserError, nearest
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from ise_gym.foreign.screen import Screen
 
 app = typer.Typer(
     help="Draw intents from the 4D catalog, and measure how varied they are.", no_args_is_help=True
@@ -75,17 +75,16 @@ def generate(
 
     Faulty texts and duplicates are left out; the report says how many, with examples.
     """
-    from rich.console import Console
-
+    from ise_gym.foreign.screen import Screen
     from ise_gym.intents.pool.dedup import deepest_available
     from ise_gym.intents.pool.generate import MANIFEST
+    from ise_gym.intents.pool.generate import generate as draw
     from ise_gym.intents.pool.report import pool_report
-    from ise_gym.intents.source import generate as draw
 
     stage = dedup or deepest_available()
-    console = Console(stderr=True, quiet=quiet)
+    console = Screen(stderr=True, quiet=quiet)
     if not dedup and stage != "minhash":
-        console.print("near-duplicates are not removed: that needs pip install 'ise-gym\\[dedup]'")
+        console.print("near-duplicates are not removed: that needs pip install 'ise-gym[dedup]'")
     begun = time.monotonic()
     with progress_bar(console, "intents", count) as advance:
         path = draw(
@@ -148,9 +147,8 @@ def diversity(
 
     Embeddings are cached by content, so an interrupted run resumes where it stopped.
     """
-    from rich.console import Console
-
     from ise_gym.atomic import replacing
+    from ise_gym.foreign.screen import Screen
     from ise_gym.intents.diversity.embedding import EmbeddingCache, SentenceEmbedder
     from ise_gym.intents.diversity.plots import KINDS, plot_curve, plot_projection
     from ise_gym.intents.diversity.pool import FIELDS, read_pool
@@ -167,7 +165,7 @@ def diversity(
         if embedder == "none"
         else EmbeddingCache(cache or beside / "embeddings", SentenceEmbedder(embedder, dtype))
     )
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     with progress_bar(console, "embeddings", len(pool.texts)) as advance:
         report, embedded = diversity_report(pool, store, resamples=resamples, seed=seed, on_progress=advance)
     folder = out or beside / "diversity"
@@ -179,9 +177,11 @@ def diversity(
             embedded.vectors, pool.leading_domains(), embedded.label, folder / f"projection.{plot_format}", seed=seed
         )  # fmt: skip
     if as_json:
-        typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
+        from ise_gym.cli.printing import print_json
+
+        print_json(report)
     else:
-        Console().print(show_report(report))
+        Screen().print(show_report(report))
         typer.echo(str(folder))
 
 
@@ -202,12 +202,11 @@ def dedup(
 
     The whole text with every request is judged, where a line has one: two people may want the same in brief.
     """
-    from rich.console import Console
-
+    from ise_gym.foreign.screen import Screen
     from ise_gym.intents.diversity.embedding import EmbeddingCache, SentenceEmbedder
     from ise_gym.intents.diversity.pruning import prune
 
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     with progress_bar(console, "embeddings", 1) as advance:
         pruned = prune(
             file,
@@ -254,8 +253,7 @@ def realise(
     Answers are saved as they arrive, so the same command resumes where it stopped.
     Exit code 1 when the endpoint failed for some intents (they keep the template's wording).
     """
-    from rich.console import Console
-
+    from ise_gym.foreign.screen import Screen
     from ise_gym.intents.llm.cache import AnswerCache
     from ise_gym.intents.llm.endpoint import Endpoint
     from ise_gym.intents.llm.realiser import LLMRealiser
@@ -266,7 +264,7 @@ def realise(
     )
     answers = AnswerCache(cache or out.with_suffix(".answers.jsonl"))
     realiser = LLMRealiser(endpoint, answers, tries, concurrency)
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     with progress_bar(console, "intents", 1) as advance:
         written = rewrite(file / "intents.jsonl" if file.is_dir() else file, out, realiser, advance)
     answers.close()
@@ -291,7 +289,7 @@ def realise(
 
 
 @contextmanager
-def progress_bar(console: Console, what: str, total: int) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(console: Screen, what: str, total: int) -> Iterator[Callable[[int, int], None]]:
     """Show a bar on a terminal and nothing elsewhere; yields ``advance(done, total)``."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -13,6 +13,7 @@ import typer
 
 from ise_gym.cli.seats import AgentOptions, Backend, UserOptions, check_seats, read_options
 from ise_gym.errors import UserError, nearest
+from ise_gym.foreign.text import printable
 
 SIDES = ("user", "agent")
 AGENT_HELP = (
@@ -75,7 +76,7 @@ def _as_user(env: Any, agent: Any, seed: int) -> None:
         while not episode.over:
             message = agent.act(episode.conversation, episode.offered)
             for call in message.get("tool_calls") or ():
-                typer.echo(f"  → {call['function']['name']} {call['function']['arguments'][:200]}")
+                typer.echo(printable(f"  → {call['function']['name']} {call['function']['arguments'][:200]}"))
             env.step(message)
     finally:
         agent.close()
@@ -117,7 +118,7 @@ def _action(line: str) -> Any:
 def _show(observation: Any) -> None:
     for message in observation:
         if message["role"] != "system":
-            typer.echo(f"{message['role']}> {message['content'][:_SHOWN]}")
+            typer.echo(printable(f"{message['role']}> {message['content'][:_SHOWN]}"))
 
 
 def _conclude(episode: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,14 +49,15 @@ def replay(
 
     For an episode that differs, the first differing step is shown.
     """
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from ise_gym.cli.printing import print_json
+    from ise_gym.foreign.screen import Screen
     from ise_gym.replay.episode import Replayed
     from ise_gym.replay.store import Options, Summary, replay_store
     from ise_gym.trajectory.store import raw_records
 
-    console, errors = Console(), Console(stderr=True)
+    console, errors = Screen(), Screen(stderr=True)
     total = 1 if episode else sum(1 for _ in raw_records(store))
     columns = (
         TextColumn("[bold]replay"),
@@ -81,9 +81,7 @@ def replay(
             on_result=advance,
         )
     if as_json:
-        typer.echo(
-            json.dumps({"ok": summary.ok, **dataclasses.asdict(summary)}, indent=2, ensure_ascii=False)
-        )
+        print_json({"ok": summary.ok, **dataclasses.asdict(summary)})
     else:
         for result in summary.failed:
             _show(console, result)

@@ -71,8 +71,7 @@ def rollout(
     Ctrl-C finishes the running episodes and stops; the same command plays what is missing. Records do not depend on the
     number of workers. Exit code 0 when every episode is recorded, 1 when some failed for good, 130 when interrupted.
     """
-    from rich.console import Console
-
+    from ise_gym.foreign.screen import Screen
     from ise_gym.intents.catalog import catalog_hash
     from ise_gym.models.options import a_workers_share, binding
     from ise_gym.rollout.progress import RolloutProgress
@@ -97,7 +96,7 @@ def rollout(
         slots=episodes_per_worker,
         stuck_after_s=stuck_after,
     )
-    console = Console(stderr=True, quiet=quiet)
+    console = Screen(stderr=True, quiet=quiet)
     _note_compression(console, out, compress)
     options: dict[str, Any] = {}
     if engine == "ray":
@@ -150,7 +149,7 @@ def _note_compression(console: Any, out: Path, compress: bool) -> None:
 
 def open_intents(file: Path, limit: int | None) -> Any:
     """Open an intents file; with a limit only its first scenarios exist."""
-    from ise_gym.intents.source import open_intent_file
+    from ise_gym.intents.foreign import open_intent_file
 
     source = open_intent_file(file)
     return source if limit is None else First(source, limit)
@@ -183,8 +182,7 @@ class First:
 
 
 def _conclude(console: Any, out: Path, status: Any) -> None:
-    from rich.console import Console
-
+    from ise_gym.foreign.screen import Screen
     from ise_gym.trajectory.stats import store_stats
     from ise_gym.trajectory.tables import outcome_table, shape_table
 
@@ -202,6 +200,6 @@ def _conclude(console: Any, out: Path, status: Any) -> None:
             "Run the same command again to retry them."
         )
     summary = store_stats(out)
-    tables = Console(quiet=console.quiet)
+    tables = Screen(quiet=console.quiet)
     tables.print(outcome_table(summary))
     tables.print(shape_table(summary))

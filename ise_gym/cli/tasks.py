@@ -34,16 +34,19 @@ def list_tasks(
         for name, task in sorted(load_tasks(folder).items())
     ]
     if as_json:
-        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        from ise_gym.cli.printing import print_json
+
+        print_json(rows)
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from ise_gym.foreign.screen import Screen
 
     table = Table(*rows[0])
     for row in rows:
         table.add_row(*row.values())
     table.caption = f"{len(rows)} tasks in {len({r['domain'] for r in rows})} domains"
-    Console().print(table)
+    Screen().print(table)
 
 
 @app.command("new")
@@ -95,13 +98,13 @@ def check(
 
     Exit code 0 when every task is proved, else 1.
     """
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from ise_gym.atomic import replacing
+    from ise_gym.foreign.screen import Screen
     from ise_gym.proving.catalog import Row, check_tasks
 
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     columns = (TextColumn("[bold]tasks"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     with Progress(
         *columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal
@@ -123,11 +126,12 @@ def check(
 
 
 def _show(report: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    from ise_gym.foreign.screen import Screen
+
+    console = Screen()
     for row in report["rows"]:
         for finding in row["findings"]:
             seed = "file" if finding["seed"] < 0 else f"seed {finding['seed']}"

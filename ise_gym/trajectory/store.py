@@ -177,6 +177,14 @@ def parse_line(line: bytes, where: str) -> Trajectory:
         raise UserError(f"{where}: not a trajectory: {field or 'the line'}: {first['msg']}.") from error
     except ValueError as error:
         raise UserError(f"{where}: not JSON ({error}).") from error
+    except (
+        RecursionError,
+        TypeError,
+        KeyError,
+        AttributeError,
+    ) as error:  # nested too deeply; odd in an old version
+        what = "nested too deeply" if isinstance(error, RecursionError) else f"not a trajectory ({error!r})"
+        raise UserError(f"{where}: {what}.") from error
 
 
 def _ids(folder: Path) -> Iterator[str]:

@@ -215,11 +215,11 @@ def test_import_reads_many_kinds_of_file_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("x.json", b"{", "x.json: not JSON"),
-        ("x.jsonl", b"{}\n{\n", "x.jsonl, line 2: not JSON"),
+        ("x.json", b"{", r"not JSON: 1, first at .*x.json"),
+        ("x.jsonl", b"{}\n{\n", r"not JSON: 1, first at .*x.jsonl, line 2"),
         ("x.gz", b"no", "x.gz"),
         ("x.jsonl", b"", r"x\.jsonl: no episode of format isetrace\. Give --from .*isetrace, atif"),
-        ("x.json", b'{"schema_version": "ATIF-v1.8"}', r"no episode .*\(no list of messages: 1\)"),
+        ("x.json", b'{"schema_version": "ATIF-v1.8"}', r"no episode .*\(no list of messages: 1, first at"),
     ],
 )
 def test_files_without_an_episode_are_named_and_leave_no_store(

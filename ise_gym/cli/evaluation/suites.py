@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from ise_gym.errors import UserError
+from ise_gym.foreign.screen import Screen
 
 app = typer.Typer(help="Freeze suites of held-out tasks and check them.", no_args_is_help=True)
 
@@ -55,7 +55,7 @@ def freeze(
     manifest = freeze_suite(name, wanted, first_seed=first_seed, description=description)
     file = out or SUITES / f"{name}.yaml"
     save_suite(manifest, file)
-    Console().print(
+    Screen().print(
         f"{file}: {len(manifest.numbered())} tasks, sha256 {manifest.sha256()[:12]}", highlight=False
     )
 
@@ -74,7 +74,7 @@ def check(
     manifest = load_suite(suite)
     source = SuiteSource(manifest)
     drawn = sum(1 for _ in source)
-    console = Console()
+    console = Screen()
     console.print(
         f"{manifest.name}: {drawn} of {len(source.ids())} scenarios are as frozen.", highlight=False
     )
@@ -99,4 +99,4 @@ def list_suites() -> None:
         counted = Counter(part.labels.get("tier", "") for part, _ in manifest.numbered())
         tiers = ", ".join(f"{count} {tier}" for tier, count in counted.items())
         table.add_row(manifest.name, str(len(manifest.numbered())), tiers, manifest.description)
-    Console().print(table)
+    Screen().print(table)

@@ -7,7 +7,6 @@ lines, so whatever went wrong, who asked for what stays known.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 from ise_gym.messages import sha256_of
@@ -55,7 +54,7 @@ def build(
         seed=seed,
         intent=scenario.intent,
         brief=scenario.brief,
-        persona={f.name: plain(getattr(scenario.persona, f.name)) for f in fields(scenario.persona)},
+        persona=scenario.persona.to_json(),
         domains=list(scenario.domains),
         tasks=list(scenario.tasks),
         complexity=scenario.complexity,

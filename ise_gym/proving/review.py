@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ise_gym.tasks.draft import draft, draw_parameters
 from ise_gym.tasks.expressions import names_in
 from ise_gym.tasks.file import TaskSpec
-from ise_gym.tasks.instance import TaskInstance, draft, draw_parameters
+from ise_gym.tasks.instance import TaskInstance
 from ise_gym.tasks.model import REGISTERS, FileModel, RequestModel
 from ise_gym.tasks.worldparts import loop_names
 
@@ -23,7 +24,7 @@ VARIETY_NEEDED = 1000
 """How many distinct instances a task must have, by the estimate of `variety`."""
 
 _GIST_DRAWS = 5
-_DETAIL = re.compile(r"\S*/\S*|\w+\.\w+|\S*[\d_{}]\S*")
+_DETAIL = re.compile(r"(?<!\S)[^\s/\d_{}]*[/\d_{}]\S*|(?<!\w)\w+\.\w+")
 
 _LEFTOVER = re.compile(
     r"\{\{|\}\}|\{%|%\}|\bUndefined\b|\bNone\b|<(?:your|insert|todo)[^>]*>|\bTODO\b|\bXXX\b"
@@ -66,7 +67,7 @@ def review(task: TaskSpec) -> list[Finding]:
 
 
 def review_texts(instance: TaskInstance) -> list[Finding]:
-    """Find what is wrong with an instance's texts: too few wordings, leftovers of templates."""
+    """Find what is wrong with an instance's texts: too few wordings, leftovers of expressions."""
     problems: list[str] = []
     for request in instance.requests:
         missing = [register for register in REGISTERS if not request.wordings.get(register)]
@@ -95,7 +96,7 @@ def variety(task: TaskSpec) -> float:
 def unrecoverable(task: TaskSpec) -> Iterator[str]:
     """Yield a line for each drawn parameter that checks depend on but neither wording nor start files show.
 
-    Dependencies are followed through computed parameters (``value``, templates in other generators) down to
+    Dependencies are followed through computed parameters (``value``, expressions in other generators) down to
     drawn ones. Every wording has to do it alone; earlier requests of the task are known to the agent as well.
     """
     sources, inputs = _sources(task), set(task.model.inputs)

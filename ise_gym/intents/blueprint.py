@@ -1,7 +1,7 @@
-"""Draws the plan of an intent, I = P × 2^D × T* × C: who asks, in which domains, for which tasks, how complex.
+"""The blueprint of an intent, I = P × 2^D × T* × C: who asks, in which domains, for which tasks, how complex.
 
 Source: ISE, arXiv 2606.11520: complexity prior 10/40/50, two or three domains, three to six tasks. Every axis
-is dealt evenly (`ise_gym.intents.axes`), and the plan of a seed doesn't depend on any other seed.
+is dealt evenly (`ise_gym.intents.axes`), and the blueprint of a seed doesn't depend on any other seed.
 """
 
 from __future__ import annotations
@@ -13,16 +13,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from ise_gym.errors import UserError, nearest
+from ise_gym.errors import UserError
 from ise_gym.intents.axes import deal, subsets
+from ise_gym.intents.chaining import Link, arranged, linked, with_link
+from ise_gym.intents.followups import USER_TURNS, follow_ups
+from ise_gym.intents.options import DEFAULT_TASKS, Options, allowed_personas, allowed_tasks
 from ise_gym.personas.affinity import WINDOW, load_affinity, share_out
 from ise_gym.scenario import Complexity, Persona
-from ise_gym.tasks.chaining import Link, arranged, linked, with_link
-from ise_gym.tasks.file import REGISTERS, TaskSpec, Tier
-from ise_gym.tasks.generators import derive_seed, load_words
+from ise_gym.seeds import derive_seed
+from ise_gym.tasks.file import TaskSpec
+from ise_gym.tasks.generators import load_words
 
 SAMPLER_VERSION = 1
-"""Part of every derived seed: raise it when the same seed would draw something else."""
+"""Part of every derived seed: raise it when the same seed would give something else."""
 
 COMPOSITION_VERSION = 2
 """Part of the catalog's hash alone: raise it when the same seed would combine other tasks or requests, while the
@@ -30,40 +33,6 @@ instances behind them stay what they were."""
 
 COMPLEXITIES: tuple[Complexity, ...] = ("simple",) + ("medium",) * 4 + ("complex",) * 5
 """One block of the complexity axis: the paper's prior of 10, 40 and 50 per cent."""
-
-DEFAULT_TASKS = (3, 6)
-USER_TURNS: Mapping[Complexity, tuple[int, int]] = {"simple": (5, 6), "medium": (6, 7), "complex": (7, 8)}
-"""How many requests an intent of full size aims at; follow-ups are chosen to come near it."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """Which part of the space is drawn from; everything is allowed by default. JSON-able through `to_json`.
-
-    Attributes:
-        split: "train" and "eval" never share a task instance; "" draws from both.
-        domains, tasks, tier, registers: only these.
-        tasks_per_intent: (least, most); least goes with simple intents, most with complex ones.
-        chained: in every intent a task works on what an earlier one made; else where the drawn tasks happen to fit.
-    """
-
-    split: str = ""
-    domains: tuple[str, ...] = ()
-    tasks: tuple[str, ...] = ()
-    tier: tuple[str, ...] = ()
-    tasks_per_intent: tuple[int, int] = DEFAULT_TASKS
-    registers: tuple[str, ...] = ()
-    chained: bool = False
-
-    def to_json(self) -> dict[str, object]:
-        """Return what differs from the defaults."""
-        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        default = Options()
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in plain.items()
-            if value != getattr(default, name)
-        }
 
 
 @dataclass(frozen=True)
@@ -83,7 +52,7 @@ class Pick:
 
 @dataclass(frozen=True)
 class Blueprint:
-    """The plan of one intent: a point of P × 2^D × T* × C, with seeds for all that is drawn from it."""
+    """What one intent is made from: a point of P × 2^D × T* × C, with seeds for all that is made from it."""
 
     seed: int
     persona: Persona
@@ -94,7 +63,7 @@ class Blueprint:
 
 
 class Sampler:
-    """Draws blueprints from tasks and personas.
+    """Samples blueprints from tasks and personas.
 
     Args:
         tasks: the catalog's tasks.
@@ -102,15 +71,15 @@ class Sampler:
         options: what is allowed.
 
     Raises:
-        UserError: an option names nothing known, or nothing is left to draw from.
+        UserError: an option names nothing known, or nothing is left to choose from.
     """
 
     def __init__(
         self, tasks: Mapping[str, TaskSpec], personas: Sequence[Persona], options: Options | None = None
     ) -> None:
         self.options = options or Options()
-        self.tasks = _allowed_tasks(tasks, self.options)
-        self.personas = _allowed_personas(personas, self.options)
+        self.tasks = allowed_tasks(tasks, self.options)
+        self.personas = allowed_personas(personas, self.options)
         self.by_domain: dict[str, list[TaskSpec]] = defaultdict(list)
         for task in self.tasks:
             self.by_domain[task.domain].append(task)
@@ -118,7 +87,7 @@ class Sampler:
         self._shared: dict[tuple[int, int], dict[int, tuple[str, ...]]] = {}
 
     def blueprint(self, seed: int) -> Blueprint:
-        """Return the plan of a seed (≥ 0), always the same."""
+        """Return the blueprint of a seed (≥ 0), always the same."""
         key = (SAMPLER_VERSION, self.options.split)
         persona = self.personas[deal(len(self.personas), seed, *key, "persona")[0]]
         complexity = COMPLEXITIES[deal(len(COMPLEXITIES), seed, *key, "complexity")[0]]
@@ -133,7 +102,7 @@ class Sampler:
         chosen = arranged(chosen)
         chances = random.Random(derive_seed(*key, "chain", seed))
         links = linked(chosen, chances, surely=self.options.chained)
-        asked = self._follow_ups(chosen, complexity, rng)
+        asked = follow_ups(chosen, complexity, rng)
         folders = load_words().folders
         places = deal(len(folders), derive_seed(*key, "roots", seed), "roots", count=len(chosen))
         picks = []
@@ -154,7 +123,7 @@ class Sampler:
         return least, most if complexity == "complex" else max(least, most - 1)
 
     def _task_count(self, complexity: Complexity, rng: random.Random) -> int:
-        """Draw a number of tasks, fewer rather than more: the length comes from what is asked about each."""
+        """Return a number of tasks, fewer rather than more: the length comes from what is asked about each."""
         least, most = self._task_range(complexity)
         count = min(rng.randint(least, most), rng.randint(least, most))
         return min(count, rng.randint(least, most)) if least < most else count
@@ -227,33 +196,6 @@ class Sampler:
             raise UserError("chained: none of the allowed tasks takes what another makes; allow more tasks")
         return found
 
-    def _follow_ups(
-        self, chosen: Sequence[TaskSpec], complexity: Complexity, rng: random.Random
-    ) -> list[tuple[str, ...] | None]:
-        """Choose follow-ups so that intents of full size have a length that fits their complexity.
-
-        Smaller intents leave each follow-up to its own chance.
-        """
-        if len(chosen) < DEFAULT_TASKS[0]:
-            return [None] * len(chosen)
-        required = sum(request.chance == 1 for task in chosen for request in task.model.requests)
-        wanted = rng.randint(*USER_TURNS[complexity]) - required
-        ranked = sorted(
-            (rng.random() ** (1 / request.chance), position, request.name)
-            for position, task in enumerate(chosen)
-            for request in task.model.requests
-            if request.chance < 1
-        )
-        taken: set[tuple[int, str]] = set()
-        for _, position, name in reversed(ranked):
-            more = {(position, needed) for needed in _with_needed(chosen[position], name)} - taken
-            if len(taken) + len(more) <= wanted:
-                taken |= more
-        return [
-            tuple(r.name for r in task.model.requests if (position, r.name) in taken)
-            for position, task in enumerate(chosen)
-        ]
-
     def space(self) -> int:
         """Count the points of P × 2^D × T* × C, before any parameter is drawn (an exact whole number).
 
@@ -269,18 +211,6 @@ class Sampler:
         return total * len(self.personas)
 
 
-def _with_needed(task: TaskSpec, name: str) -> set[str]:
-    """Return a follow-up and those that it builds on, without which it would not be asked."""
-    requests = {request.name: request for request in task.model.requests}
-    found, waiting = set(), [name]
-    while waiting:
-        request = requests[waiting.pop()]
-        if request.chance < 1:
-            found.add(request.name)
-            waiting.extend(request.needs)
-    return found
-
-
 def _spread(sizes: Sequence[int], count: int) -> int:
     """Count the ways to take ``count`` tasks of some domains, at least one of each."""
     ways = [1] + [0] * count
@@ -290,44 +220,3 @@ def _spread(sizes: Sequence[int], count: int) -> int:
             for total in range(count + 1)
         ]
     return ways[count]
-
-
-def _allowed_tasks(tasks: Mapping[str, TaskSpec], options: Options) -> list[TaskSpec]:
-    domains = {task.domain for task in tasks.values()}
-    for what, given, known in (
-        ("domain", options.domains, domains),
-        ("task", options.tasks, set(tasks)),
-        ("tier", options.tier, set(get_args(Tier))),
-    ):
-        for name in given:
-            if name not in known:
-                raise UserError(
-                    f"no {what} is named '{name}'.{nearest(name, known)} Known: {', '.join(sorted(known)[:20])}"
-                )
-    least, most = options.tasks_per_intent
-    if options.chained and least < 2:
-        raise UserError(
-            f"chained: an intent needs two tasks or more, and tasks_per_intent is ({least}, {most})"
-        )
-    if not 1 <= least <= most:
-        raise UserError(f"tasks_per_intent is ({least}, {most}); it needs 1 ≤ least ≤ most")
-    allowed = [
-        task
-        for task in tasks.values()
-        if (not options.domains or task.domain in options.domains)
-        and (not options.tasks or task.name in options.tasks)
-        and (not options.tier or task.model.tier in options.tier)
-    ]
-    if not allowed:
-        raise UserError(f"no task fits {options.to_json()}; allow more domains, tasks or tiers")
-    return allowed
-
-
-def _allowed_personas(personas: Sequence[Persona], options: Options) -> Sequence[Persona]:
-    for name in options.registers:
-        if name not in REGISTERS:
-            raise UserError(f"no register is named '{name}'.{nearest(name, REGISTERS)}")
-    allowed = [p for p in personas if not options.registers or p.register in options.registers]
-    if not allowed:
-        raise UserError(f"no persona speaks in {', '.join(options.registers)}")
-    return allowed

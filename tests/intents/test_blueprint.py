@@ -11,7 +11,8 @@ from scipy.stats import chisquare
 
 from ise_gym.errors import UserError
 from ise_gym.intents.axes import deal
-from ise_gym.intents.sampler import Options, Sampler, _spread
+from ise_gym.intents.blueprint import Sampler, _spread
+from ise_gym.intents.options import Options
 from ise_gym.scenario import Persona
 from ise_gym.tasks.file import TaskSpec, load_tasks
 from made_tasks import GOOD, write_task
@@ -40,16 +41,18 @@ def test_deal_gives_every_position_once_a_block() -> None:
 
 def test_complexity_decides_how_many_tasks_and_requests(world: dict[str, TaskSpec]) -> None:
     sampler = Sampler(world, PEOPLE)
-    plans = [sampler.blueprint(seed) for seed in range(2000)]
-    assert Counter(p.complexity for p in plans) == {"simple": 200, "medium": 800, "complex": 1000}
-    sizes = {c: {len(p.picks) for p in plans if p.complexity == c} for c in ("simple", "medium", "complex")}
+    blueprints = [sampler.blueprint(seed) for seed in range(2000)]
+    assert Counter(p.complexity for p in blueprints) == {"simple": 200, "medium": 800, "complex": 1000}
+    sizes = {
+        c: {len(p.picks) for p in blueprints if p.complexity == c} for c in ("simple", "medium", "complex")
+    }
     assert sizes == {
         "simple": {3},
         "medium": {3, 4, 5},
         "complex": {4, 5, 6},
     }  # three tasks of two requests are too short
     asked = {
-        c: [len(p.picks) + sum(len(x.asked or ()) for x in p.picks) for p in plans if p.complexity == c]
+        c: [len(p.picks) + sum(len(x.asked or ()) for x in p.picks) for p in blueprints if p.complexity == c]
         for c in sizes
     }
     assert max(asked["simple"]) <= 6 and min(asked["complex"]) >= 7 and max(asked["complex"]) <= 9
@@ -63,23 +66,23 @@ def test_a_follow_up_brings_those_that_it_needs(tmp_path: Path) -> None:
     for t in range(6):
         write_task(tmp_path, body + again.replace("    supersedes: [count]\n", ""), f"t{t}", f"d{t % 3}")
     sampler = Sampler(load_tasks([tmp_path]), PEOPLE)
-    plans = [sampler.blueprint(seed) for seed in range(60)]
-    asked = [pick.asked or () for plan in plans for pick in plan.picks]
+    blueprints = [sampler.blueprint(seed) for seed in range(60)]
+    asked = [pick.asked or () for blueprint in blueprints for pick in blueprint.picks]
     assert any("again" in names for names in asked)
     assert all("limit" in names for names in asked if "again" in names)
 
 
 def test_axes_are_covered_evenly(world: dict[str, TaskSpec]) -> None:
     sampler = Sampler(world, PEOPLE)
-    plans = [sampler.blueprint(seed) for seed in range(3000)]
-    people = Counter(p.persona.name for p in plans)
+    blueprints = [sampler.blueprint(seed) for seed in range(3000)]
+    people = Counter(p.persona.name for p in blueprints)
     assert set(people.values()) == {150}
-    sets = Counter(p.domains for p in plans)
+    sets = Counter(p.domains for p in blueprints)
     names = sampler.domains
     assert set(sets) == set(combinations(names, 2)) | set(combinations(names, 3))
     assert max(sets.values()) - min(sets.values()) <= 2  # 3,000 seeds end in the middle of a window
     for name in names:
-        used = Counter(pick.task.name for p in plans for pick in p.picks if pick.task.domain == name)
+        used = Counter(pick.task.name for p in blueprints for pick in p.picks if pick.task.domain == name)
         assert chisquare([used[task.name] for task in sampler.by_domain[name]]).pvalue > 1e-4
         assert len(used) == len(sampler.by_domain[name])
 
@@ -87,15 +90,15 @@ def test_axes_are_covered_evenly(world: dict[str, TaskSpec]) -> None:
 def test_an_intent_uses_all_its_domains_and_no_task_or_folder_twice(world: dict[str, TaskSpec]) -> None:
     sampler = Sampler(world, PEOPLE)
     for seed in range(300):
-        plan = sampler.blueprint(seed)
-        assert {pick.task.domain for pick in plan.picks} == set(plan.domains)
+        blueprint = sampler.blueprint(seed)
+        assert {pick.task.domain for pick in blueprint.picks} == set(blueprint.domains)
         for key in ("label", "root", "seed"):
-            assert len({getattr(pick, key) for pick in plan.picks}) == len(plan.picks)
-        assert all(pick.label == pick.task.name for pick in plan.picks)
-        assert plan == Sampler(world, PEOPLE).blueprint(seed) if seed < 3 else True
+            assert len({getattr(pick, key) for pick in blueprint.picks}) == len(blueprint.picks)
+        assert all(pick.label == pick.task.name for pick in blueprint.picks)
+        assert blueprint == Sampler(world, PEOPLE).blueprint(seed) if seed < 3 else True
 
 
-def test_plans_differ_between_splits_and_seeds(world: dict[str, TaskSpec]) -> None:
+def test_blueprints_differ_between_splits_and_seeds(world: dict[str, TaskSpec]) -> None:
     train, held_out = Sampler(world, PEOPLE, Options("train")), Sampler(world, PEOPLE, Options("eval"))
     seeds = {s.blueprint(i).picks[0].seed for s in (train, held_out) for i in range(200)}
     assert len(seeds) == 400
@@ -106,9 +109,11 @@ def test_smaller_draws(world: dict[str, TaskSpec]) -> None:
         world, PEOPLE, Options(tasks_per_intent=(1, 1), tasks=("domain-0/task-1",), registers=("formal",))
     )
     for seed in range(50):
-        plan = one.blueprint(seed)
-        assert [pick.label for pick in plan.picks] == ["domain-0/task-1"] and plan.domains == ("domain-0",)
-        assert plan.picks[0].asked is None and plan.persona.register == "formal"
+        blueprint = one.blueprint(seed)
+        assert [pick.label for pick in blueprint.picks] == ["domain-0/task-1"] and blueprint.domains == (
+            "domain-0",
+        )
+        assert blueprint.picks[0].asked is None and blueprint.persona.register == "formal"
     repeated = Sampler(world, PEOPLE, Options(tasks=("domain-0/task-1",))).blueprint(1)
     assert len({pick.label for pick in repeated.picks}) == len(repeated.picks) >= 3
     two = Sampler(world, PEOPLE, Options(domains=("domain-2", "domain-3")))

@@ -1,17 +1,11 @@
-"""Lets a later task of an intent work on what an earlier one made: "mail the report you just wrote".
-
-A task names what it makes (`outputs`) and what it can be given (`inputs`, with a start file of its own for when
-nobody gives it anything). The sampler links the two; the wording then speaks of the earlier product.
-"""
+"""Links the tasks of an intent: which of them works on what an earlier one made (`ise_gym.tasks.products`)."""
 
 from __future__ import annotations
 
-import posixpath
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from ise_gym.scenario import Register
 from ise_gym.tasks.file import TaskSpec
 
 CHANCE = 0.9
@@ -19,42 +13,6 @@ CHANCE = 0.9
 
 MOST_DOMAINS = 3
 """Of an intent (arXiv 2606.11520: two or three)."""
-
-_EARLIER: Mapping[Register, Sequence[str]] = {
-    "casual": ("from before", "you just did", "from a minute ago"),
-    "collaborative": ("from earlier", "you just prepared", "we have just finished"),
-    "analytical": ("from the earlier step", "produced earlier", "from the previous item"),
-    "formal": ("prepared earlier", "you have just prepared", "mentioned earlier"),
-}
-
-
-@dataclass(frozen=True)
-class Product:
-    """What one task hands to another.
-
-    Attributes:
-        path: relative to the workspace.
-        kind: table, json, text, script, config, image, sound, archive, page or folder.
-        what: what the user calls it, a noun with its article.
-        name: the same before the conversation has come to it, where `what` says more ("… from earlier").
-    """
-
-    path: str
-    kind: str
-    what: str
-    name: str = ""
-
-    def unrecalled(self) -> Product:
-        """Return it as somebody speaks of it who hasn't asked for it yet: "the script pulse", not yet pulse.py."""
-        return replace(self, what=(self.name or self.what).removesuffix(posixpath.splitext(self.path)[1]))
-
-    def scope(self) -> dict[str, str]:
-        """Return what templates see under the input's name."""
-        return {"path": self.path, "name": posixpath.basename(self.path), "what": self.what}
-
-    def recalled(self, register: Register, rng: random.Random) -> Product:
-        """Return it as a later request speaks of it."""
-        return replace(self, what=f"{self.what} {rng.choice(_EARLIER[register])}", name=self.what)
 
 
 @dataclass(frozen=True)
@@ -89,11 +47,11 @@ def arranged(tasks: Sequence[TaskSpec]) -> list[TaskSpec]:
 
 
 def linked(tasks: Sequence[TaskSpec], rng: random.Random, *, surely: bool = False) -> list[tuple[Link, ...]]:
-    """Draw for each task which of its inputs earlier tasks provide; nothing is handed on twice.
+    """Choose for each task which of its inputs earlier tasks provide; nothing is handed on twice.
 
     Args:
         tasks: of an intent, in order.
-        rng: draws.
+        rng: the only source of chance.
         surely: link all that can be linked, and only to what is made whatever follow-ups are asked.
     """
     taken: set[tuple[int, str]] = set()
