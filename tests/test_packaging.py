@@ -57,12 +57,14 @@ def test_an_episode_from_the_wheel(site: Path, tmp_path: Path):
 def test_what_the_wheel_carries(site: Path):
     for needed in (
         "ise_gym/py.typed",
-        "ise_gym/_envs/os/domains/file-io/write-note.yaml",
-        "ise_gym/_envs/os/system_prompt.txt",
-        "ise_gym/report",
-        "training/recipes/qwen3_8b_lora.yaml",
-        "training/tiny_base/model/model.safetensors",
-        "eval/suites/demo-easy.yaml",
+        "ise_gym/_data/envs/os/domains/file-io/write-note.yaml",
+        "ise_gym/_data/envs/os/system_prompt.txt",
+        "ise_gym/view/page/report.css",
+        "ise_gym/_data/training/recipes/qwen3_8b_lora.yaml",
+        "ise_gym/_data/training/tiny_base/model/model.safetensors",
+        "ise_gym/_data/eval/suites/demo-easy.yaml",
     ):
         assert (site / needed).exists(), needed
+    packages = {path.name for path in site.iterdir() if not path.name.endswith(".dist-info")}
+    assert packages == {"bin", "ise_gym"}, "one top-level package"
     assert not list(site.glob("tests")), "tests stay out of the wheel"

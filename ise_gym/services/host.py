@@ -1,6 +1,6 @@
 """Runs the services of one scenario for one box, and keeps their state.
 
-The box's agent opens the ports inside and hands the listening sockets out; threads of this process accept on them.
+The box's init opens the ports inside and hands the listening sockets out; threads of this process accept on them.
 All state is JSON on this side: it travels with the workspace's snapshot, forks with it, and can be touched from
 inside only by asking the service.
 """

@@ -1,7 +1,7 @@
 """What a live OS workspace can do, whichever sandbox is under it.
 
 `Workspace` is the layer that everything else executes through: tools, checks and the user's evidence.
-All file access goes through the agent inside the box, never through host paths, so that a symlink made
+All file access goes through the init inside the box, never through host paths, so that a symlink made
 inside can only ever point inside.
 """
 
@@ -42,7 +42,7 @@ class SeedFile:
 
 @dataclass(frozen=True)
 class ExecResult:
-    """Outcome of one command, as the in-box agent saw it through ``waitpid``.
+    """Outcome of one command, as the box's init saw it through ``waitpid``.
 
     Attributes:
         output: stdout (and stderr, when merged), head and tail within the limit, decoded by the caller.
@@ -180,7 +180,7 @@ class Workspace(Protocol):
 
     Paths given to file methods are absolute in-box paths or relative to `WORKDIR`. File methods raise the
     builtin ``FileNotFoundError``, ``IsADirectoryError``, ``NotADirectoryError``, ``PermissionError`` or
-    ``OSError`` that the in-box agent met (running as the agent's user). A dead sandbox raises
+    ``OSError`` that the box's init met (running as the agent's user). A dead sandbox raises
     `ise_gym.errors.WorkspaceError`.
     """
 

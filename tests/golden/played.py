@@ -24,6 +24,8 @@ from ise_gym.messages import sha256_of
 FILE = Path(__file__).parent / "episodes.json"
 SEEDS = (0, 5000)
 EACH = 10
+RACING = {("chained", 5008)}
+"""Two ends of a pipe complain at once there, in either order."""
 SOURCES: dict[str, dict[str, Any]] = {
     "composed": {"split": "train"},
     "chained": {"split": "train", "chained": True},
@@ -35,8 +37,9 @@ def names() -> Iterator[tuple[str, str, int]]:
     """Yield (name, source, seed) of all golden episodes: 3 sources x 2 seeds x 10."""
     for source in SOURCES:
         for start in SEEDS:
-            for n in range(EACH):
-                yield f"{source}-{start + n}", source, start + n
+            seeds = [seed for seed in range(start, start + EACH + 1) if (source, seed) not in RACING]
+            for seed in seeds[:EACH]:
+                yield f"{source}-{seed}", source, seed
 
 
 def played(env: gym.Env, source: IntentSource, seed: int) -> dict[str, str]:

@@ -143,17 +143,17 @@ def test_no_device_but_the_harmless_ones(jail: Workspace) -> None:
     assert sh(jail, "mknod disk b 254 0 || mknod mem c 1 1").exit_code != 0
 
 
-# -- the agent in the box -----------------------------------------------------------------------------------------
+# -- the init in the box ------------------------------------------------------------------------------------------
 
 
-def test_the_agents_memory_environment_and_descriptors_are_closed(jail: Workspace) -> None:
+def test_the_inits_memory_environment_and_descriptors_are_closed(jail: Workspace) -> None:
     for name in ("environ", "mem", "maps", "auxv", "syscall", "stack", "io"):
         assert sh(jail, f"head -c 10 /proc/1/{name}").exit_code != 0, name
     assert sh(jail, "ls /proc/1/fd/").exit_code != 0
     assert sh(jail, "ls -l /proc/1/exe /proc/1/cwd /proc/1/root").exit_code != 0
 
 
-def test_commands_inherit_no_descriptor_of_the_agent(jail: Workspace) -> None:
+def test_commands_inherit_no_descriptor_of_the_init(jail: Workspace) -> None:
     listing = "import os; print(sorted(f for f in os.listdir('/proc/self/fd') if os.path.lexists('/proc/self/fd/' + f)))"
     assert python(jail, listing) == "['0', '1', '2']"
     for start in (False, True):
@@ -162,7 +162,7 @@ def test_commands_inherit_no_descriptor_of_the_agent(jail: Workspace) -> None:
     assert jail.session().run(f'python3 -c "{listing}"').output.strip() == b"['0', '1', '2']"
 
 
-def test_the_agent_can_be_neither_killed_stopped_nor_traced(jail: Workspace) -> None:
+def test_the_init_can_be_neither_killed_stopped_nor_traced(jail: Workspace) -> None:
     sh(jail, "for s in $(seq 1 64); do kill -$s 1 2>/dev/null; done; kill -9 -1")
     assert sh(jail, "echo alive").output == b"alive\n"
     assert python(jail, SYSCALL + "print(call(101, 117, 16, 1, 0, 0))") == "EPERM"
@@ -171,7 +171,7 @@ def test_the_agent_can_be_neither_killed_stopped_nor_traced(jail: Workspace) -> 
     assert python(jail, code) == "EPERM"
 
 
-def test_limits_and_priorities_of_the_agent_cannot_be_changed(jail: Workspace) -> None:
+def test_limits_and_priorities_of_the_init_cannot_be_changed(jail: Workspace) -> None:
     attempts = (
         "resource.prlimit(1, resource.RLIMIT_NOFILE, (0, 0))",
         "resource.prlimit(1, resource.RLIMIT_AS, (0, 0))",

@@ -196,7 +196,7 @@ def test_no_cgroup_mount_is_no_support(tmp_path: Path) -> None:
     assert cgroups.detect(tmp_path, "0::/\n").version == 0
 
 
-# -- pieces of the in-box agent ---------------------------------------------------------------------------------
+# -- pieces of the init ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("limit", [2, 10, 64])
@@ -219,10 +219,10 @@ def test_the_accelerated_json_round_trips() -> None:
     assert dumps(value).isascii()
 
 
-def test_the_joined_agent_needs_nothing_of_this_package() -> None:
+def test_the_joined_init_needs_nothing_of_this_package() -> None:
     text = box.source().decode()
     assert "from ise_gym" not in text and "import ise_gym" not in text
-    compile(text, "agent", "exec")
+    compile(text, "init", "exec")
     assert text.count("from __future__") == 1
 
 

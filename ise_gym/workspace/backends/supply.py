@@ -21,7 +21,7 @@ from ise_gym.workspace.snapshots.template import Template, template_tree
 
 
 class Box(ABC):
-    """One live sandbox: a channel to its agent and a way to end it."""
+    """One live sandbox: a channel to its init and a way to end it."""
 
     channel: Channel
 

@@ -64,7 +64,7 @@ def find_program(name: str, path: str) -> str:
 
 
 class Processes:
-    """The part of the agent that runs commands."""
+    """The part of the init that runs commands."""
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire

@@ -1,7 +1,7 @@
-"""`Workspace` over an in-box agent: all that backends share.
+"""`Workspace` over a box's init: all that backends share.
 
 A backend only says how a box is started and ended; every operation on files and processes is a request to
-the agent inside it, so that the backends can't differ in behaviour.
+the init inside it, so that the backends can't differ in behaviour.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ if TYPE_CHECKING:
     from ise_gym.services.host import ServiceHost
 
 _GRACE_S = 30.0
-_live: weakref.WeakSet[AgentWorkspace] = weakref.WeakSet()
+_live: weakref.WeakSet[BoxWorkspace] = weakref.WeakSet()
 
 
-def agent_config(
+def init_config(
     limits: Limits, rlimits: Mapping[str, int], roots: Mapping[str, str], env: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return the first frame for an agent."""
+    """Return the first frame for an init."""
     return {
         "env": dict(env),
         "roots": dict(roots),
@@ -66,8 +66,8 @@ def agent_config(
     }
 
 
-class AgentWorkspace(ABC):
-    """A workspace whose work is done by an agent in a box; subclasses start the boxes."""
+class BoxWorkspace(ABC):
+    """A workspace whose work is done by the init in a box; subclasses start the boxes."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class AgentWorkspace(ABC):
         """Return what starts a box, see `BoxSupply`; without a reference to this workspace, so that it can go."""
 
     @abstractmethod
-    def _sibling(self, box: Future[Box]) -> AgentWorkspace:
+    def _sibling(self, box: Future[Box]) -> BoxWorkspace:
         """Make another workspace of the same kind and limits around a fresh box."""
 
     @abstractmethod
@@ -132,15 +132,15 @@ class AgentWorkspace(ABC):
         copied = self._supply.copied_because
         return {"template": f"copied at each reset: {copied}" if copied else "overlay, copy-on-write"}
 
-    # -- the agent ---------------------------------------------------------------------------------
+    # -- the init ----------------------------------------------------------------------------------
 
     @property
     def alive(self) -> bool:
         """True while the box answers."""
         return self._box is not None and not self._box.channel.broken
 
-    def agent_call(self, op: str, body: bytes = b"", *, timeout: float = 60.0, **header: Any) -> Reply:
-        """Send a request to the agent; a silent or dead box raises `WorkspaceError`."""
+    def request(self, op: str, body: bytes = b"", *, timeout: float = 60.0, **header: Any) -> Reply:
+        """Send a request to the init; a silent or dead box raises `WorkspaceError`."""
         box = self._box
         if box is None:
             raise WorkspaceError("the workspace is closed")
@@ -169,12 +169,12 @@ class AgentWorkspace(ABC):
                 f"the backend '{self.capabilities().backend}' shares this machine's network, so services can't "
                 "be kept inside: use bubblewrap or docker"
             )
-        reply = self.agent_call("listen", port=port)
+        reply = self.request("listen", port=port)
         return socket.socket(fileno=reply.fds[0])
 
     def set_env(self, variables: Mapping[str, str]) -> None:
         """Add to the environment of every command that starts from now on, until the next reset."""
-        self.agent_call("setenv", env=dict(variables))
+        self.request("setenv", env=dict(variables))
 
     # -- processes ---------------------------------------------------------------------------------
 
@@ -192,7 +192,7 @@ class AgentWorkspace(ABC):
         if not argv:
             raise ValueError("exec needs at least a program name")
         limit = self.limits.command_timeout_s if timeout is None else timeout
-        reply = self.agent_call(
+        reply = self.request(
             "exec",
             stdin,
             timeout=limit + _GRACE_S,
@@ -229,7 +229,7 @@ class AgentWorkspace(ABC):
         with self._lock:
             name = f"proc_{len(self._commands) + 1}"
             with self._naming(cwd):
-                self.agent_call(
+                self.request(
                     "spawn",
                     key=name,
                     argv=["/bin/bash", "-c", command],
@@ -247,7 +247,7 @@ class AgentWorkspace(ABC):
     def poll(self, process_id: str, timeout: float = 0.0) -> ProcessStatus:
         """Return new output and state; see `Workspace.poll`."""
         self._known(process_id)
-        reply = self.agent_call("poll", key=process_id, timeout=timeout + _GRACE_S, timeout_s=timeout)
+        reply = self.request("poll", key=process_id, timeout=timeout + _GRACE_S, timeout_s=timeout)
         head = reply.header
         return ProcessStatus(
             running=bool(head["running"]),
@@ -259,12 +259,12 @@ class AgentWorkspace(ABC):
     def write_stdin(self, process_id: str, data: bytes, eof: bool = False) -> None:
         """Send bytes to a background process; BrokenPipeError when it no longer reads."""
         self._known(process_id)
-        self.agent_call("stdin", data, key=process_id, eof=eof)
+        self.request("stdin", data, key=process_id, eof=eof)
 
     def kill(self, process_id: str, signal: int = 9) -> None:
         """Signal a background process's group; 9 takes what escaped the group as well."""
         self._known(process_id)
-        self.agent_call("kill", key=process_id, signal=int(signal))
+        self.request("kill", key=process_id, signal=int(signal))
 
     def processes(self) -> dict[str, str]:
         """Return id → command of the background processes started so far."""
@@ -278,7 +278,7 @@ class AgentWorkspace(ABC):
             parts: list[bytes] = []
             while limit is None or limit > 0:
                 want = PIECE if limit is None else min(limit, PIECE)
-                piece = self.agent_call("read", path=path, offset=offset, limit=want).body
+                piece = self.request("read", path=path, offset=offset, limit=want).body
                 parts.append(piece)
                 offset += len(piece)
                 if limit is not None:
@@ -291,17 +291,17 @@ class AgentWorkspace(ABC):
         """Create or replace a file; see `Workspace.write`."""
         with self._naming(path):
             for at in range(0, max(1, len(data)), PIECE):
-                self.agent_call("write", data[at : at + PIECE], path=path, mode=mode, append=at > 0)
+                self.request("write", data[at : at + PIECE], path=path, mode=mode, append=at > 0)
 
     def remove(self, path: str) -> None:
         """Delete one file or symlink."""
         with self._naming(path):
-            self.agent_call("remove", path=path)
+            self.request("remove", path=path)
 
     def list(self, path: str = WORKDIR) -> list[FileStat]:
         """Return the entries of a folder, sorted by name, with absolute paths."""
         with self._naming(path):
-            reply = self.agent_call("list", path=path)
+            reply = self.request("list", path=path)
         base = posixpath.join(WORKDIR, path).rstrip("/")
         return [
             FileStat(f"{base}/{name}", kind, int(size), int(mode), target)
@@ -311,7 +311,7 @@ class AgentWorkspace(ABC):
     def stat(self, path: str) -> FileStat | None:
         """Describe a path without following a final symlink; None when there is nothing."""
         with self._naming(path):
-            entry = self.agent_call("stat", path=path).header["entry"]
+            entry = self.request("stat", path=path).header["entry"]
         if entry is None:
             return None
         kind, size, mode, target = entry
@@ -324,7 +324,7 @@ class AgentWorkspace(ABC):
         size = 0
 
         def flush() -> None:
-            self.agent_call(
+            self.request(
                 "seed",
                 b"".join(f.content for f in batch),
                 files=[[f.path, f.mode, len(f.content)] for f in batch],
@@ -344,7 +344,7 @@ class AgentWorkspace(ABC):
 
     @property
     def _trees(self) -> TreeClient:
-        return TreeClient(self.agent_call, self._budget)
+        return TreeClient(self.request, self._budget)
 
     def _tree(self, root: str) -> snapshots.Tree:
         return self._trees.tree(root)

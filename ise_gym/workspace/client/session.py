@@ -5,7 +5,7 @@ small driver that reads each command, null-terminated, from a pipe of its own, e
 stdio, then reports the status on a second pipe and closes the output with a marker that holds a random
 nonce. Both pipes are closed for the command and its children while it runs, so that printing or writing to
 descriptors can't forge a status. A syntax error, an unterminated quote or ``break`` ends inside ``eval``;
-``exit`` and ``exec`` end the shell, whose status the in-box agent learns by ``waitpid``; the next command
+``exit`` and ``exec`` end the shell, whose status the box's init learns by ``waitpid``; the next command
 then gets a new shell.
 
 The status is still reported by a shell that the commands control (they may redefine its builtins): checks
@@ -26,7 +26,7 @@ from ise_gym.workspace.base import WORKDIR, ExecResult
 from ise_gym.workspace.box.wire import Capped
 
 if TYPE_CHECKING:
-    from ise_gym.workspace.client.remote import AgentWorkspace
+    from ise_gym.workspace.client.remote import BoxWorkspace
 
 TTY, COMMANDS, STATUS = 202, 200, 201
 DRIVER = f"""exec </dev/null >/dev/null 2>&1
@@ -44,9 +44,9 @@ _QUIET_S = 0.05
 
 
 class PtySession:
-    """`Session` over the pty that an in-box agent hands out; `AgentWorkspace.session` makes them."""
+    """`Session` over the pty that a box's init hands out; `BoxWorkspace.session` makes them."""
 
-    def __init__(self, workspace: AgentWorkspace, key: str) -> None:
+    def __init__(self, workspace: BoxWorkspace, key: str) -> None:
         self._workspace = workspace
         self._key = key
         self._pty: Any = None
@@ -59,7 +59,7 @@ class PtySession:
     def _open(self) -> None:
         import pexpect.fdpexpect
 
-        reply = self._workspace.agent_call(
+        reply = self._workspace.request(
             "shell",
             key=self._key,
             argv=["/bin/bash", "--noprofile", "--norc", "-c", DRIVER, "bash"],
@@ -86,7 +86,7 @@ class PtySession:
         self._pty.child_fd = -1
         self._pty.closed = True
         self._pty = None
-        self._workspace.agent_call("forget", key=self._key)
+        self._workspace.request("forget", key=self._key)
 
     def run(self, command: str, timeout: float | None = None) -> ExecResult:
         """Run one command in the shell; see `Session.run`."""
@@ -211,12 +211,12 @@ class PtySession:
 
     def _interrupt(self, kept: Capped, marker: bytes) -> str:
         """Kill the command's processes; the shell itself only when it does not come back."""
-        self._workspace.agent_call("kill", key=self._key, signal=9, keep_root=True)
+        self._workspace.request("kill", key=self._key, signal=9, keep_root=True)
         outcome = self._pump(Capped(2), marker, b"", time.monotonic() + _GRACE_S)
         if outcome != "done":
             # A loop inside the shell: start over, in the directory where it stood.
             try:
-                self._directory = str(self._workspace.agent_call("cwd", key=self._key).header["cwd"])
+                self._directory = str(self._workspace.request("cwd", key=self._key).header["cwd"])
             except OSError:
                 self._directory = WORKDIR
         return outcome
@@ -226,7 +226,7 @@ class PtySession:
         code: int | None = None
         timed_out = False
         while True:
-            reply = self._workspace.agent_call("poll", key=self._key, timeout_s=0.0)
+            reply = self._workspace.request("poll", key=self._key, timeout_s=0.0)
             running = bool(reply.header["running"])
             data = self._wait_output(_QUIET_S if not running else 0.02)
             kept.add(data)

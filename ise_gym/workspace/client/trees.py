@@ -1,6 +1,6 @@
-"""Whole trees of one box, read and planted through its agent.
+"""Whole trees of one box, read and planted through its init.
 
-Why apart from `AgentWorkspace`: a box is filled before it becomes somebody's workspace, while a spare waits for its
+Why apart from `BoxWorkspace`: a box is filled before it becomes somebody's workspace, while a spare waits for its
 episode as well as in a restore.
 """
 
@@ -20,7 +20,7 @@ _TIMEOUT_S = 300.0
 
 
 class Call(Protocol):
-    """How a request reaches an agent: `Channel.request`, or what stands before it."""
+    """How a request reaches an init: `Channel.request`, or what stands before it."""
 
     def __call__(self, op: str, body: bytes = b"", *, timeout: float = 60.0, **header: object) -> Reply:
         """Send a request and return its reply."""
@@ -31,7 +31,7 @@ class TreeClient:
     """Trees of one box.
 
     Args:
-        call: sends a request to the box's agent.
+        call: sends a request to the box's init.
         budget: bytes to hash for a tree; what is over it, as only sparse files can be, is not looked into.
     """
 

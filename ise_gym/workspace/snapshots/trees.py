@@ -54,7 +54,7 @@ class Tree:
 
     @classmethod
     def parse(cls, root: str, top: Sequence[int], rows: Sequence[Sequence[Any]]) -> Tree:
-        """Read an agent's answer; WorkspaceError when it is not one."""
+        """Read an init's answer; WorkspaceError when it is not one."""
         try:
             entries = tuple(
                 Entry(str(p), str(k), int(m), int(s), str(v), int(t), int(i), str(c))
