@@ -163,7 +163,8 @@ class ISEEnv(gym.Env[Observation, Message]):
 
         Raises:
             InvalidAction: the action is not an assistant message. (Raw model text: see `ise_gym.wrappers`.)
-            WorkspaceError: the sandbox broke; the episode's outcome is then ``infrastructure_error``.
+            WorkspaceError: the sandbox broke; the episode's outcome is then ``infrastructure_error``. One that what the
+                agent runs keeps from answering is no such error: the episode ends as failed.
         """
         problem = message_problem(action)
         if problem or action["role"] != "assistant":
@@ -177,6 +178,8 @@ class ISEEnv(gym.Env[Observation, Message]):
             episode.fail_infrastructure(str(error))
             self._discard_workspace()
             raise
+        if episode.workspace_lost:
+            self._discard_workspace()
         self._render_human([action, *result.messages])
         return _fresh(result.messages), result.reward, result.terminated, result.truncated, episode.info()
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ise_gym.episode.goals import GoalBoard
+from ise_gym.errors import WorkspaceUnusable
 from ise_gym.messages import Message, ToolCall, ToolSchema, assistant, system, tool_calls_of, user
 from ise_gym.scenario import Scenario
 from ise_gym.services import start_services
@@ -79,6 +80,8 @@ class Episode:
         self._seen = self._tree = Manifest({})  # at the user's last turn; as last looked at
         self._digest = ""
         self._clock = time.monotonic()
+        self.workspace_lost = False
+        """Whether what runs in the box keeps it from answering; it must be thrown away."""
 
     # -- playing ---------------------------------------------------------------------------------
 
@@ -107,19 +110,14 @@ class Episode:
             raise RuntimeError(f"the episode is over ({self.outcome}); call reset() first")
         begun = time.monotonic()
         before = self._board.score
-        if inside := self.toolbox.sessions.speaking:
-            position = len(inside.messages)
-            self._speak_inside(message)
-        else:
-            position = len(self.messages)
-            said = self._normalised(message)
-            self._add(said)
-            if calls := tool_calls_of(said):
-                self._run_calls(calls)
-            else:
-                self._hand_over()
-        self._spend_budget()
-        self._settle()
+        inside = self.toolbox.sessions.speaking
+        position = len(inside.messages if inside else self.messages)
+        try:
+            self._play(message)
+            self._spend_budget()
+            self._settle()
+        except WorkspaceUnusable as problem:
+            self._lose_workspace(str(problem))
         reward = self._board.score - before
         if inside:
             error = _failures(inside.messages[position:])
@@ -269,6 +267,31 @@ class Episode:
 
     # -- inside ----------------------------------------------------------------------------------
 
+    def _play(self, message: Message) -> None:
+        """Let the session that has the floor speak."""
+        if self.toolbox.sessions.speaking:
+            self._speak_inside(message)
+            return
+        said = self._normalised(message)
+        self._add(said)
+        if calls := tool_calls_of(said):
+            self._run_calls(calls)
+        else:
+            self._hand_over()
+
+    def _lose_workspace(self, reason: str) -> None:
+        """End the episode as failed: what the agent started or left in the box keeps it from answering."""
+        self.workspace_lost = True
+        self.outcome, self.reason = "failed", f"the workspace became unusable: {reason}"
+        if inside := self.toolbox.sessions.speaking:
+            for call in _unanswered(inside.messages):
+                inside.messages.append(answered(call, failure(self.reason, "workspace")))
+            inside.before = None  # there is nothing to go back to
+            self._answer_waiting(self.toolbox.cut_off())
+        for call in _unanswered(self.messages):
+            self._add(answered(call, failure(self.reason, "workspace")))
+        self._board.fail_all(self.reason)
+
     def _normalised(self, message: Message) -> Message:
         calls: list[ToolCall] = []
         for number, call in enumerate(tool_calls_of(message), start=self.counts["tool_calls"] + 1):
@@ -369,9 +392,11 @@ class Episode:
 
     def _verify(self) -> None:
         with _Timer(self.timings, "checks_s"):
+            self.workspace.freeze()  # nothing of the agent's runs while it is judged
             self._tree = self.workspace.manifest()
             self._digest = self._tree.digest()
             self._board.verify(self.workspace, self._tree, self.over)
+            self.workspace.thaw()
 
     def _settle(self) -> None:
         """When the episode has ended, look once more at the sub-goals and name the outcome."""
@@ -429,6 +454,15 @@ class Episode:
 def _failures(messages: list[Message]) -> str:
     """Name the tools whose calls failed."""
     return "; ".join(m["name"] for m in messages if m.get("success") is False)
+
+
+def _unanswered(messages: list[Message]) -> list[ToolCall]:
+    """Return the calls of the last assistant message that no tool message answers."""
+    for at in range(len(messages) - 1, -1, -1):
+        if messages[at]["role"] == "assistant":
+            answers = {m.get("tool_call_id") for m in messages[at + 1 :]}
+            return [call for call in tool_calls_of(messages[at]) if call["id"] not in answers]
+    return []
 
 
 def _parting(view: UserView) -> str:

@@ -24,7 +24,7 @@ from ise_gym.tools.base import ToolContext, ToolOutcome
 from ise_gym.tools.delegation.instructed import follow
 from ise_gym.tools.delegation.subsessions import SessionBook, SubSession, book_of, cut_off, leave
 from ise_gym.tools.delegation.tools import MAIN_ONLY, OPENERS
-from ise_gym.tools.output import failure
+from ise_gym.tools.output import failure, os_failure
 from ise_gym.tools.processes.process import registry
 from ise_gym.tools.schema import argument_problems
 from ise_gym.tools.session_status import count_call
@@ -184,7 +184,10 @@ class Toolbox:
             return failure(f"{name}: the arguments are not a JSON object: {_reason(error)}", "bad_json")
         if problems := argument_problems(tool.schema["function"]["parameters"], values):
             return failure(f"{name}: bad arguments: {'; '.join(problems)}", "bad_arguments")
-        return tool.run(self._context, values)
+        try:
+            return tool.run(self._context, values)
+        except OSError as error:  # of the box: no room for another process, or more files than a snapshot holds
+            return os_failure(name, "the workspace", error)
 
 
 def answered(tool_call: ToolCall, outcome: ToolOutcome) -> Message:

@@ -275,6 +275,12 @@ class BubblewrapBox(Box):
                 orphans.kill(child)
             self._process.kill()
 
+    def overwhelmed(self) -> str:
+        """Say that the kernel had to end processes for want of memory, if it had."""
+        if self._group is not None and self._group.out_of_memory():
+            return "its commands took all of the sandbox's memory, so that the kernel ended it"
+        return ""
+
     def dispose(self) -> None:
         """Bury bwrap, then give back its uid, cgroup and descriptors."""
         if self._disposed:

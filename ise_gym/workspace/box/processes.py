@@ -24,7 +24,7 @@ from ise_gym.workspace.box.wire import CHUNK, Capped, Wire, live_pids
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
-    from typing import Any
+    from typing import Any, NoReturn
 
     Answer = tuple[Any, ...] | None
 
@@ -47,6 +47,7 @@ class Job:
         self.deadline: float | None = None
         self.started = time.monotonic()
         self.timed_out = False
+        self.sweep = False
         self.status: int | None = None
         self.reply_to: tuple[int, Hashable] | None = None
         self.waiters: list[tuple[int, float]] = []
@@ -75,6 +76,8 @@ class Processes:
         self.strays: list[int] = []
         self.me = os.getpid()
         self.null = os.open("/dev/null", os.O_RDWR)
+        self.oom, self.oom_own = -1, 0
+        self.stopped: set[int] | None = None  # what was stopped already when all others were; None while commands run
         self.default_signals = [s for s in _signal.valid_signals() if s not in (KILL, STOP)]
         self.wake, wake_w = os.pipe()
         for fd in (self.wake, wake_w):
@@ -102,39 +105,73 @@ class Processes:
         cwd: str,
         extra_env: Mapping[str, str] | None,
         actions: list[tuple[Any, ...]],
+        alone: bool,
     ) -> int:
-        """posix_spawn in a new session with default signals; cwd by chdir, since this is single-threaded."""
+        """Start a program in a new session with default signals; cwd by chdir, since this is single-threaded.
+
+        posix_spawn is the fast way, but it suspends this process until the child has become the program, which another
+        command can delay for ever by stopping it: where others run, a fork takes its place.
+        """
         env = dict(self.env)
         env.update(extra_env or {})
         os.chdir(self.in_box(cwd))
+        self.expendable(True)
         try:
-            pid = os.posix_spawn(
-                find_program(argv[0], env.get("PATH", "")),
-                list(argv),
-                env,
-                file_actions=actions,
-                setsid=True,
-                setsigmask=(),
-                setsigdef=self.default_signals,
-            )
+            program = find_program(argv[0], env.get("PATH", ""))
+            if alone:
+                return os.posix_spawn(
+                    program,
+                    list(argv),
+                    env,
+                    file_actions=actions,
+                    setsid=True,
+                    setsigmask=(),
+                    setsigdef=self.default_signals,
+                )
+            pid = os.fork()
+            if pid == 0:
+                self.become(program, argv, env, actions)
         finally:
+            self.expendable(False)
             os.chdir("/")
-        self.expendable(pid)
         return pid
 
-    @staticmethod
-    def expendable(pid: int) -> None:
-        """When memory runs out the kernel shall take the command, not this process."""
+    def alone(self, live: frozenset[int]) -> bool:
+        """Whether no command runs that could stop a child of this process."""
+        return self.stopped is not None or self.me != 1 or live == {self.me}
+
+    def become(
+        self, program: str, argv: Sequence[str], env: Mapping[str, str], actions: list[tuple[Any, ...]]
+    ) -> NoReturn:
+        """In the child: take its descriptors and signals and turn into the program, or say why not and end."""
+        code = 126
         try:
-            fd = os.open(f"/proc/{pid}/oom_score_adj", os.O_WRONLY)
-        except OSError:
-            return  # already ended, or non-dumpable: only a preference is lost
-        try:
-            os.write(fd, b"500")
-        except OSError:
-            return
+            os.setsid()
+            for kind, *values in actions:
+                if kind == os.POSIX_SPAWN_DUP2:
+                    os.dup2(values[0], values[1])
+                else:
+                    opened = os.open(values[1], values[2], values[3])
+                    os.dup2(opened, values[0])
+            _signal.set_wakeup_fd(-1)
+            for number in self.default_signals:
+                _signal.signal(number, _signal.SIG_DFL)
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+            os.execve(program, list(argv), dict(env))
+        except (OSError, ValueError) as error:
+            answer = self.not_started(error, argv[0])
+            code = answer[0]["code"]
+            os.write(1, answer[1])
         finally:
-            os.close(fd)
+            os._exit(code)
+
+    def expendable(self, now: bool) -> None:
+        """When memory runs out the kernel shall take commands, not this process: they inherit what holds at the fork."""
+        if self.oom >= 0:
+            try:
+                os.pwrite(self.oom, b"%d" % (min(1000, self.oom_own + 500) if now else self.oom_own), 0)
+            except OSError:
+                return  # only a preference is lost
 
     def start(
         self, key: Hashable, header: Mapping[str, Any], stdin: bytes, merge: bool, keep_stdin: bool
@@ -178,7 +215,7 @@ class Processes:
                     (os.POSIX_SPAWN_DUP2, out_w, 1),
                     (os.POSIX_SPAWN_DUP2, err_w, 2),
                 ]
-            pid = self.launch(header["argv"], header["cwd"], header.get("env"), actions)
+            pid = self.launch(header["argv"], header["cwd"], header.get("env"), actions, self.alone(before))
         except BaseException:
             for fd in opened:
                 os.close(fd)
@@ -311,7 +348,13 @@ class Processes:
         if len(self.strays) > STRAY_PIPES:
             self.drop_output(self.strays[0])
         self.drop_stdin(job)
+        if job.sweep and not job.timed_out:
+            self.sweep(job.pid, job.before)
+            self.stop_again()
         self.answer(job)
+
+    def stop_again(self) -> None:
+        """Stop what a swept command may have continued; see `Stops`."""
 
     def drain(self, fd: int, buffer: Capped) -> None:
         """Read what the dead process left in the pipe, and no more: a child may be writing for ever."""
@@ -386,13 +429,14 @@ class Processes:
             job = self.start(key, header, body, header["merge"], False)
         except (OSError, ValueError) as error:
             return self.not_started(error, header["argv"][0])
+        job.sweep = bool(header.get("sweep"))
         job.reply_to = (header["id"], key)
         timeout = header.get("timeout_s")
         job.deadline = job.started + (self.timeout if timeout is None else timeout)
         return None
 
     @staticmethod
-    def not_started(error: Exception, name: str) -> Answer:
+    def not_started(error: Exception, name: str) -> tuple[dict[str, Any], bytes]:
         """What a shell would say and return for a command that can't be started."""
         number = getattr(error, "errno", None) or errno.EINVAL
         text = f"{name}: {os.strerror(number)}\n"
@@ -469,7 +513,7 @@ class Processes:
         ]
         before = live_pids()
         try:
-            pid = self.launch(header["argv"], header["cwd"], header.get("env"), actions)
+            pid = self.launch(header["argv"], header["cwd"], header.get("env"), actions, self.alone(before))
             job = Job(pid, before, self.output_cap)
             self.jobs[header["key"]] = job
             self.by_pid[pid] = job

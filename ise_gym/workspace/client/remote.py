@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Self
 
-from ise_gym.errors import WorkspaceError
+from ise_gym.errors import WorkspaceError, WorkspaceUnusable
 from ise_gym.workspace.backends.supply import Box, BoxSupply, end
 from ise_gym.workspace.base import (
     HOME,
@@ -82,6 +82,7 @@ class BoxWorkspace(ABC):
         self._lock = threading.RLock()
         self._box: Box | None = None
         self._fresh = True
+        self._frozen = False
         self._filled = True
         self._budget = 4 * self.limits.disk_mb << 20
         copied = ""
@@ -145,7 +146,14 @@ class BoxWorkspace(ABC):
         if box is None:
             raise WorkspaceError("the workspace is closed")
         self._fresh = False
-        return box.channel.request(op, body, timeout=timeout, **header)
+        try:
+            return box.channel.request(op, body, timeout=timeout, **header)
+        except WorkspaceUnusable:
+            raise
+        except WorkspaceError as error:
+            if reason := box.overwhelmed():
+                raise WorkspaceUnusable(reason) from error
+            raise
 
     @contextlib.contextmanager
     def _naming(self, path: str) -> Any:
@@ -187,6 +195,7 @@ class BoxWorkspace(ABC):
         env: Mapping[str, str] | None = None,
         timeout: float | None = None,
         merge: bool = True,
+        sweep: bool = False,
     ) -> ExecResult:
         """Run a fresh process and wait for it; see `Workspace.exec`."""
         if not argv:
@@ -200,6 +209,7 @@ class BoxWorkspace(ABC):
             cwd=cwd,
             env=dict(env or {}),
             merge=merge,
+            sweep=sweep,
             **({} if timeout is None else {"timeout_s": timeout}),
         )
         head = reply.header
@@ -265,6 +275,17 @@ class BoxWorkspace(ABC):
         """Signal a background process's group; 9 takes what escaped the group as well."""
         self._known(process_id)
         self.request("kill", key=process_id, signal=int(signal))
+
+    def freeze(self) -> None:
+        """Stop every process in the box; see `Workspace.freeze`."""
+        self.request("stop")
+        self._frozen = True
+
+    def thaw(self) -> None:
+        """Continue what `freeze` stopped."""
+        if self._frozen:
+            self._frozen = False
+            self.request("continue")
 
     def processes(self) -> dict[str, str]:
         """Return id → command of the background processes started so far."""
@@ -363,8 +384,14 @@ class BoxWorkspace(ABC):
 
     def snapshot(self) -> Snapshot:
         """Save the trees under `WORKDIR` and `HOME`; OSError when they hold more than can be kept."""
-        trees = [self._tree(WORKDIR), self._tree(HOME)]
-        saved = snapshots.save(trees, self._trees.fetch)
+        frozen = self._frozen
+        self.freeze()  # nothing changes between the look at a file and its reading
+        try:
+            trees = [self._tree(WORKDIR), self._tree(HOME)]
+            saved = snapshots.save(trees, self._trees.fetch)
+        finally:
+            if not frozen and self.alive:
+                self.thaw()
         return saved if self.services is None else dataclasses.replace(saved, services=self.services.save())
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -422,7 +449,7 @@ class BoxWorkspace(ABC):
                 self._commands = {}
                 self._shells = 0
                 self._box = self._supply.take(filled).result()
-                self._fresh, self._filled = True, filled
+                self._fresh, self._filled, self._frozen = True, filled, False
                 if old is not None:
                     launcher.submit(old.dispose)
             if keep_spare:

@@ -42,7 +42,8 @@ class TreeClient:
     def tree(self, root: str) -> snapshots.Tree:
         """Describe all under a folder."""
         reply = self._call("tree", root=root, budget=self._budget, timeout=_TIMEOUT_S)
-        return snapshots.Tree.parse(root, reply.header["top"], json.loads(reply.body))
+        complete = not reply.header.get("full")
+        return snapshots.Tree.parse(root, reply.header["top"], json.loads(reply.body), complete)
 
     def fetch(self, paths: Sequence[str], size: int) -> Sequence[bytes]:
         """Read several files, or one of any size."""
