@@ -50,8 +50,6 @@ ENVIRONMENT = {
     **_git_settings(
         {
             "core.fsmonitor": "false",
-            "core.hooksPath": "/dev/null",
-            "core.attributesFile": "/dev/null",
             "core.sshCommand": "false",
             "core.pager": "cat",
             "core.untrackedCache": "false",
@@ -150,9 +148,9 @@ class CommandCheck(BaseCheck):
 
 def _without_working_folder(argv: list[str]) -> list[str]:
     """Keep ``python3 … -c program`` from importing modules of the folder that it runs in."""
-    if not argv[0].rpartition("/")[2].startswith("python3"):
-        return argv
-    for at, word in enumerate(argv[1:-1], 1):
+    names = [word.rpartition("/")[2] for word in argv]
+    start = names.index("python3") if "python3" in names else len(names)
+    for at, word in enumerate(argv[start + 1 : -1], start + 1):
         if word == "-c":
             return [*argv[: at + 1], _SAFE_PATH + argv[at + 1], *argv[at + 2 :]]
         if not word.startswith("-"):
