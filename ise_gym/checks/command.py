@@ -44,6 +44,7 @@ ENVIRONMENT = {
     "GIT_PAGER": "cat",
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_GRAFT_FILE": "/dev/null",
+    "GIT_SHALLOW_FILE": "",
     "GIT_ATTR_NOSYSTEM": "1",
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ALLOW_PROTOCOL": "file",
@@ -58,6 +59,8 @@ ENVIRONMENT = {
             "color.ui": "false",
             "format.pretty": "medium",
             "log.mailmap": "false",
+            "status.showUntrackedFiles": "normal",
+            "core.excludesFile": "/dev/null",
         }
     ),
 }
@@ -110,6 +113,7 @@ class CommandCheck(BaseCheck):
         shown_command = shown(" ".join(argv))
         argv[0] = _program(workspace, argv[0])
         argv = _without_working_folder(argv)
+        self._refuse_marks(workspace, argv)
         result = workspace.exec(
             argv,
             stdin=self.stdin.encode(),
@@ -132,6 +136,18 @@ class CommandCheck(BaseCheck):
         if result.dropped_bytes and (wants_output or self.contains or self.excludes or self.matches):
             return failed(f"{shown_command} printed too much to be compared")
         return judged(self, result.output)
+
+    def _refuse_marks(self, workspace: Workspace, argv: list[str]) -> None:
+        """Raise `Unreadable` when git was told not to look at files whose state it is asked for."""
+        words = {"status", "diff", "diff-files", "ls-files"} & set(argv[1:5])
+        if argv[0].rpartition("/")[2] != "git" or not words:
+            return
+        asked = [argv[0], *argv[1 : argv.index(words.pop())], "ls-files", "-v"]
+        folder = f"/workspace/{normal_path(self.path)}"
+        listed = workspace.exec(asked, cwd=folder, env=ENVIRONMENT, timeout=self.timeout, merge=False, sweep=True)
+        lines = listed.output.decode("utf-8", "replace").splitlines() if listed.ok else []
+        if marked := next((line for line in lines if line[:1].islower() or line[:1] == "S"), ""):
+            raise Unreadable(f"the index has git take {marked[2:]} for unchanged")
 
     def judge(self, material: bytes) -> CheckResult:
         """Judge the command's output."""
