@@ -2,10 +2,10 @@
 
     python benchmarks/tampering.py [--tries 100] [--backend bubblewrap] [--only WORDS] [--before]
 
-Each try is an episode whose agent does no work and leaves one trap; it succeeds when a sub-goal is judged to hold that the
-judged files don't fulfil, when ``step`` raises, or when the episode counts as an infrastructure error. Exit code 1 when
-any does. ``--before`` runs the test suite's check as tasks did before they had a runner of their own, for comparisons with
-older code (``PYTHONPATH=older/checkout``); ``docs/threat-model.md`` says what such a comparison found.
+Each try is an episode whose agent does no work and leaves one trap. It succeeds when a sub-goal is judged to hold that
+the judged files don't fulfil, when ``step`` raises, or when the episode counts as an infrastructure error. Exit code 1
+when any does. ``--before`` runs the test suite's check as tasks did before they had a runner of their own, to compare
+with older code (``PYTHONPATH=older/checkout``); ``docs/threat-model.md`` says what such a comparison found.
 """
 
 from __future__ import annotations

@@ -83,7 +83,9 @@ class BaseCheck:
             return failed(str(problem))
         except WorkspaceError:
             raise
-        except Exception as problem:  # provoked by what the agent left there: it fails the check, not the harness
+        except (
+            Exception
+        ) as problem:  # provoked by what the agent left there: it fails the check, not the harness
             return failed(f"what was found can't be checked ({type(problem).__name__}: {problem})")
 
     def look(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
@@ -91,7 +93,7 @@ class BaseCheck:
         raise NotImplementedError
 
     def judge(self, material: Any) -> CheckResult:
-        """Say whether what `look` found is right; runs in a process with limits, see `judged`. May raise `Unreadable`."""
+        """Say whether what `look` found is right, in a process with limits (`judged`); may raise `Unreadable`."""
         raise NotImplementedError
 
 

@@ -64,12 +64,12 @@ ENVIRONMENT = {
         }
     ),
 }
-"""Nothing of the agent's home is read, no setting of a repository runs a program or changes what git prints, and looking
-leaves no trace in the workspace."""
+"""Nothing of the agent's home is read, no setting of a repository runs a program or changes what git prints, and
+looking leaves no trace in the workspace."""
 
 _SAFE_PATH = "import sys; sys.path[:] = [p for p in sys.path if p not in ('', '.')]\n"
-"""Before a program given by ``python3 -c``: it must not import ``json`` from the working folder. (``-P`` does the same from
-Python 3.11 on; the box has whatever the host has.)"""
+"""Before a program given by ``python3 -c``: it must not import ``json`` from the working folder. (``-P`` does the same
+from Python 3.11 on; the box has whatever the host has.)"""
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,9 @@ class CommandCheck(BaseCheck):
             return
         asked = [argv[0], *argv[1 : argv.index(words.pop())], "ls-files", "-v"]
         folder = f"/workspace/{normal_path(self.path)}"
-        listed = workspace.exec(asked, cwd=folder, env=ENVIRONMENT, timeout=self.timeout, merge=False, sweep=True)
+        listed = workspace.exec(
+            asked, cwd=folder, env=ENVIRONMENT, timeout=self.timeout, merge=False, sweep=True
+        )
         lines = listed.output.decode("utf-8", "replace").splitlines() if listed.ok else []
         if marked := next((line for line in lines if line[:1].islower() or line[:1] == "S"), ""):
             raise Unreadable(f"the index has git take {marked[2:]} for unchanged")

@@ -230,7 +230,9 @@ class YamlCheck(JsonCheck):
             return _dates_as_text(yaml.safe_load(text))
         except (Unreadable, MemoryError):
             raise
-        except Exception as error:  # PyYAML's constructors raise KeyError, IndexError, AttributeError, … as well
+        except (
+            Exception
+        ) as error:  # PyYAML's constructors raise KeyError, IndexError, AttributeError, … as well
             raise Unreadable(f"{self.path} is not valid YAML ({error})") from None
 
 

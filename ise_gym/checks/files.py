@@ -181,7 +181,9 @@ def _refuse_bombs(archive: zipfile.ZipFile, what: str) -> None:
         raise Unreadable(f"{what} unpacks to more than {MAX_UNPACKED} bytes")
     for info in members:
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise Unreadable(f"{what} has a member compressed by another method than deflate, which is not read")
+            raise Unreadable(
+                f"{what} has a member compressed by another method than deflate, which is not read"
+            )
 
 
 def _gunzip(data: bytes, what: str) -> bytes:

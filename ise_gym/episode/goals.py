@@ -130,7 +130,9 @@ class GoalBoard:
         except WorkspaceError:
             raise
         except Exception as problem:
-            return CheckResult(False, f"what was found can't be checked ({type(problem).__name__}: {problem})"[:400])
+            return CheckResult(
+                False, f"what was found can't be checked ({type(problem).__name__}: {problem})"[:400]
+            )
 
 
 def goal_key(request: Request, goal: SubGoal) -> str:

@@ -186,7 +186,9 @@ class Toolbox:
             return failure(f"{name}: bad arguments: {'; '.join(problems)}", "bad_arguments")
         try:
             return tool.run(self._context, values)
-        except OSError as error:  # of the box: no room for another process, or more files than a snapshot holds
+        except (
+            OSError
+        ) as error:  # of the box: no room for another process, or more files than a snapshot holds
             return os_failure(name, "the workspace", error)
 
 

@@ -97,7 +97,9 @@ def test_no_document_harms_a_reader(kind: str, document: bytes) -> None:
     assert "can't be checked" not in refused(lambda: check.run(box, {}))
 
 
-@pytest.mark.parametrize("spec", [{"equals": "3"}, {"json": {"n": 3}}, {"contains": "total"}, {"matches": "^total 3$"}])
+@pytest.mark.parametrize(
+    "spec", [{"equals": "3"}, {"json": {"n": 3}}, {"contains": "total"}, {"matches": "^total 3$"}]
+)
 @pytest.mark.parametrize("output", **named({name: text[:64_000] for name, text in DOCUMENTS.items()}))
 def test_no_output_of_a_command_harms_its_check(output: bytes, spec: dict[str, object]) -> None:
     box = DummyWorkspace(commands={"tool": lambda *_: ExecResult(output, 0)})
@@ -156,14 +158,18 @@ def test_what_takes_too_long_names_the_limit_and_the_next_check_works() -> None:
     box.write("slow.txt", b"x" * 40 + b"!")
     box.write("fine.txt", b"yes")
     slow = build_check("text", {"path": "slow.txt", "matches": ["(x+x+)+y"]})
-    assert refused(lambda: slow.run(box, {})) == "what was found takes more than 2 s of processor time to read"
+    assert (
+        refused(lambda: slow.run(box, {})) == "what was found takes more than 2 s of processor time to read"
+    )
     assert build_check("text", {"path": "fine.txt", "equals": "yes"}).run(box, {}).passed
 
 
-
-
 def test_what_takes_too_much_memory_names_the_limit() -> None:
-    result = harmless(lambda: JudgePool().judge(build_check("jsonl", {"path": "x", "equals": []}), b"[" + b"[]," * 2_600_000 + b"[]]"))
+    result = harmless(
+        lambda: JudgePool().judge(
+            build_check("jsonl", {"path": "x", "equals": []}), b"[" + b"[]," * 2_600_000 + b"[]]"
+        )
+    )
     assert not result.passed
 
 

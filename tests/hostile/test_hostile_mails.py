@@ -72,11 +72,19 @@ def with_mail(monkeypatch: pytest.MonkeyPatch, *messages: bytes) -> DummyWorkspa
     return DummyWorkspace()
 
 
-MAIL = {"to": "bo@x.test", "subject": "Report", "sender": "ada@x.test", "equals": "It is done.", "in_reply_to": ""}
+MAIL = {
+    "to": "bo@x.test",
+    "subject": "Report",
+    "sender": "ada@x.test",
+    "equals": "It is done.",
+    "in_reply_to": "",
+}
 
 
 @pytest.mark.parametrize("header", **named(HEADERS))
-def test_a_strange_message_does_not_hide_the_right_one(monkeypatch: pytest.MonkeyPatch, header: bytes) -> None:
+def test_a_strange_message_does_not_hide_the_right_one(
+    monkeypatch: pytest.MonkeyPatch, header: bytes
+) -> None:
     strange = header + b"\r\nX-Ends: here\r\n\r\n--\r\nbody \xff\r\n"
     check = build_check("mail", MAIL)
     assert harmless(lambda: check.run(with_mail(monkeypatch, strange, SOUND), {})).passed
@@ -84,7 +92,9 @@ def test_a_strange_message_does_not_hide_the_right_one(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("header", **named(HEADERS))
-def test_a_strange_header_in_the_right_message_is_a_verdict(monkeypatch: pytest.MonkeyPatch, header: bytes) -> None:
+def test_a_strange_header_in_the_right_message_is_a_verdict(
+    monkeypatch: pytest.MonkeyPatch, header: bytes
+) -> None:
     mixed = b"Subject: Report\r\n" + header + b"\r\n\r\nIt was not done.\r\n"
     check = build_check("mail", {**MAIL, "attachments": {"a.txt": "a.txt"}})
     refused(lambda: check.run(with_mail(monkeypatch, mixed), {}))
@@ -102,12 +112,24 @@ def test_any_message_gets_a_verdict(data: bytes) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    **named({"a": "x" * 200_000, "spaces": " " * 200_000, "lines": "\n" * 200_000, "surrogate": "\ud800", "NUL": "\0" * 1000}),
+    **named(
+        {
+            "a": "x" * 200_000,
+            "spaces": " " * 200_000,
+            "lines": "\n" * 200_000,
+            "surrogate": "\ud800",
+            "NUL": "\0" * 1000,
+        }
+    ),
 )
 def test_no_posted_text_upsets_the_check_of_a_channel(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     from ise_gym.services.chat import ChatSite
 
-    channel = {"topic": text, "members": [text], "messages": [{"text": text, "posted": True, "reply_to": text}]}
+    channel = {
+        "topic": text,
+        "members": [text],
+        "messages": [{"text": text, "posted": True, "reply_to": text}],
+    }
     site = object.__new__(ChatSite)
     monkeypatch.setattr(ChatSite, "channel", lambda self, name: channel)
     host = SimpleNamespace(mail=None, sites={"chat.test": site})

@@ -5,10 +5,10 @@ from __future__ import annotations
 import gymnasium as gym
 import pytest
 from harmless import named
-from made_scenarios import make_scenario
 
 from ise_gym.messages import assistant, tool_call
 from ise_gym.workspace import Workspace
+from made_scenarios import make_scenario
 
 DEEP = "for i in $(seq 30); do n=$(printf 'd%.0s' $(seq 200)); mkdir $n && cd -P $n; done; echo x > f"
 PYTHON = 'python3 -c "{}"'
@@ -29,7 +29,9 @@ TREES = {
     "an index that can't be read": "printf DIRC > index; chmod 0 index",
     "a path longer than a path can be": DEEP,
     "a long path below a locked folder": DEEP + "; chmod 0 .; cd /workspace; chmod 0 d*",
-    "two thousand nested folders": PYTHON.format("import os\nfor i in range(2000): os.mkdir('a'); os.chdir('a')"),
+    "two thousand nested folders": PYTHON.format(
+        "import os\nfor i in range(2000): os.mkdir('a'); os.chdir('a')"
+    ),
     "names of 255 bytes": "for c in a b c; do touch $(printf $c'%.0s' $(seq 255)); done",
     "names that are no text": PYTHON.format(
         "import os\nfor n in (b'\\xff', b'\\xed\\xa0\\x80', b'a\\x80b'): open(n, 'w').close(); os.mkdir(n + b'd'); os.symlink(n, n + b'l')"
@@ -45,7 +47,7 @@ TREES = {
     "sparse files": "for n in 1 2 3 4 5 6; do truncate -s 60M s$n; done",
     "a full disk": "head -c 1G /dev/zero > big; true",
     "ten thousand files": PYTHON.format("for i in range(10000): open('f%d' % i, 'w').close()"),
-    "sixty thousand files": PYTHON.format("for i in range(60000): open('f%d' % i, 'w').close()"),
+    "thirty thousand files": PYTHON.format("for i in range(30000): open('f%d' % i, 'w').close()"),
     "odd modes": "touch a b c; chmod 7777 a; chmod 4000 b; chmod 1111 c; mkdir d; chmod 7000 d",
     "times beyond all": "touch -d 1902-01-01 a; touch -d 2400-01-01 b",
 }
@@ -90,8 +92,8 @@ def test_a_tree_that_changes_meanwhile_has_digests_and_is_saved_as_it_was_at_one
 
 
 def test_more_files_than_are_described_are_no_whole_snapshot(jail: Workspace) -> None:
-    jail.exec(["bash", "-c", TREES["sixty thousand files"]])
-    assert len(jail.manifest().entries) == 50_000
+    jail.exec(["bash", "-c", TREES["thirty thousand files"]])
+    assert len(jail.manifest().entries) == 20_000
     with pytest.raises(OSError, match="more than a snapshot can"):
         jail.snapshot()
 
@@ -103,8 +105,12 @@ def test_a_locked_folder_is_hashed_and_stays_locked(jail: Workspace) -> None:
     assert [entries[path][1] for path in ("p", "p/q", "p/q/r")] == [0, 0, 0]
 
 
-@pytest.mark.parametrize("command", **named({**TREES, **{name: f"({text}) 2>/dev/null &" for name, text in RACES.items()}}))
-def test_no_tree_makes_a_step_raise_or_an_episode_an_infrastructure_error(hostile_env: gym.Env, command: str) -> None:
+@pytest.mark.parametrize(
+    "command", **named({**TREES, **{name: f"({text}) 2>/dev/null &" for name, text in RACES.items()}})
+)
+def test_no_tree_makes_a_step_raise_or_an_episode_an_infrastructure_error(
+    hostile_env: gym.Env, command: str
+) -> None:
     hostile_env.reset(seed=1, options={"scenario": make_scenario()})
     hostile_env.step(assistant("", [tool_call("exec", {"command": command})]))
     over = False

@@ -1,4 +1,4 @@
-"""The harness's side of `ise_gym.checks.judging`: a few warm processes, shared by all threads, replaced when they die."""
+"""The harness's side of judging: a few warm processes, shared by all threads, replaced when they die."""
 
 from __future__ import annotations
 
@@ -133,7 +133,9 @@ class JudgePool:
                     self._all.discard(judge)
                 code = judge.end()
                 if code == -signal.SIGPROF:
-                    return CheckResult(False, f"what was found takes more than {SECONDS:g} s of processor time to read")
+                    return CheckResult(
+                        False, f"what was found takes more than {SECONDS:g} s of processor time to read"
+                    )
                 if attempt == 1:
                     continue  # killed from outside, perhaps: a second one decides
         return CheckResult(False, f"what was found ends the process that reads it (status {code})")

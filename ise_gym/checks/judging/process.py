@@ -13,6 +13,7 @@ import signal
 import socket
 import struct
 import sys
+from pathlib import Path
 from typing import Any
 
 HEAD = struct.Struct("!Q")
@@ -64,13 +65,14 @@ def serve(sock: socket.socket) -> None:
     """Judge until the harness is gone."""
     import ise_gym.checks  # noqa: F401  (loaded before the limits count)
 
-    with open("/proc/self/statm", "rb") as file:
-        pages = int(file.read().split()[0])
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the harness, which ends this process by its socket
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C is for the harness, which ends this process by its socket
     sock.sendall(HEAD.pack(0))
     while (frame := receive(sock, 1 << 32)) is not None:
         signal.setitimer(signal.ITIMER_PROF, SECONDS)

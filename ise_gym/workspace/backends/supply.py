@@ -111,7 +111,9 @@ class BoxSupply:
                 return
             try:
                 tree, contents = template_tree(template)
-                TreeClient(box.channel.request, self._budget).plant([tree], contents, "template")
+                TreeClient(box.channel.request, self._budget, template.entries).plant(
+                    [tree], contents, "template"
+                )
             except BaseException as error:
                 box.kill()
                 box.dispose()

@@ -77,7 +77,9 @@ class Processes:
         self.me = os.getpid()
         self.null = os.open("/dev/null", os.O_RDWR)
         self.oom, self.oom_own = -1, 0
-        self.stopped: set[int] | None = None  # what was stopped already when all others were; None while commands run
+        self.stopped: set[int] | None = (
+            None  # what was stopped already when all others were; None while commands run
+        )
         self.default_signals = [s for s in _signal.valid_signals() if s not in (KILL, STOP)]
         self.wake, wake_w = os.pipe()
         for fd in (self.wake, wake_w):
@@ -166,7 +168,7 @@ class Processes:
             os._exit(code)
 
     def expendable(self, now: bool) -> None:
-        """When memory runs out the kernel shall take commands, not this process: they inherit what holds at the fork."""
+        """When memory runs out the kernel shall take commands, which inherit this at the fork, not this process."""
         if self.oom >= 0:
             try:
                 os.pwrite(self.oom, b"%d" % (min(1000, self.oom_own + 500) if now else self.oom_own), 0)

@@ -1,8 +1,8 @@
 """Stopping all commands while somebody outside looks at what they made.
 
 Between two looks at one workspace a background process could change it, or write into the memory of a check's own
-process, which runs as the same user. So everything but this process is stopped for the time that checks take. Signals do
-it and not a cgroup: they need no rights, and a stopped process still dies with its box.
+process, which runs as the same user. So everything but this process is stopped for the time that checks take. Signals
+do it and not a cgroup: they need no rights, and a stopped process still dies with its box.
 """
 
 # pathlib would double the start-up time of a box.
@@ -29,7 +29,7 @@ _GIVE_UP_S = 2.0
 
 
 def thread_states(pid: int) -> set[bytes]:
-    """Return the states of a process's threads; the process's own state is that of its first thread, which may be gone."""
+    """Return the states of a process's threads; its own state is that of its first thread, which may have ended."""
     folder = "/proc/" + str(pid) + "/task"
     found = set()
     try:

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
 
 UNHASHED, UNLISTED = "unhashed", "unlisted"
-MOST_ENTRIES = 50_000
-MOST_TEXT = 8 << 20
-"""Characters of all paths together: a reply has a limit."""
+MOST_ENTRIES = 20_000
+"""On top of those of a template."""
+
+TEXT_EACH = 400
+"""Characters of a path, on average, up to which all are described: a reply has a limit."""
 
 DEEPEST = 1000
 LARGEST_INDEX = 16 << 20
@@ -171,7 +173,7 @@ class _Walk:
     Nothing that lies in the tree ends it: what can't be read (removed meanwhile, over a budget) is noted as such.
     """
 
-    def __init__(self, root: str, budget: int, known: dict[tuple[int, ...], str]) -> None:
+    def __init__(self, root: str, budget: int, template: int, known: dict[tuple[int, ...], str]) -> None:
         self.root = root
         self.budget = budget
         self.known = known
@@ -179,6 +181,7 @@ class _Walk:
         self.linked: dict[tuple[int, int], int] = {}
         self.entries: list[tuple[Any, ...]] = []
         self.length = 0
+        self.most = MOST_ENTRIES + template
         self.full = False
 
     def run(self) -> None:
@@ -213,7 +216,7 @@ class _Walk:
         with os.scandir(fd) as listing:
             for item in listing:
                 self.length += len(prefix) + len(item.name)
-                if len(self.entries) >= MOST_ENTRIES or self.length > MOST_TEXT:
+                if len(self.entries) >= self.most or self.length > self.most * TEXT_EACH:
                     self.full = True
                     return
                 self.entry(fd, prefix, item.name)
@@ -288,7 +291,7 @@ class Trees(Files):
         `UNHASHED` for a hash; a folder whose contents are left out, `UNLISTED`.
         """
         root = self.in_box(header["root"])
-        walk = _Walk(root, header["budget"], self.known)
+        walk = _Walk(root, header["budget"], header.get("template", 0), self.known)
         walk.run()
         root_info = os.stat(root)
         top = [stat.S_IMODE(root_info.st_mode), root_info.st_mtime_ns]

@@ -365,7 +365,8 @@ class BoxWorkspace(ABC):
 
     @property
     def _trees(self) -> TreeClient:
-        return TreeClient(self.request, self._budget)
+        entries = 0 if self.template is None else self.template.entries
+        return TreeClient(self.request, self._budget, entries)
 
     def _tree(self, root: str) -> snapshots.Tree:
         return self._trees.tree(root)

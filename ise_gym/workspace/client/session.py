@@ -112,7 +112,9 @@ class PtySession:
         code: int | None = None
         if outcome == "done":
             code = self._read_status(nonce, deadline)
-            timed_out = code is None and not self._status_closed()  # the command printed the marker and runs on
+            timed_out = (
+                code is None and not self._status_closed()
+            )  # the command printed the marker and runs on
         if timed_out:
             outcome = self._interrupt(kept, marker)
             if outcome != "done" or self._read_status(nonce, time.monotonic() + _GRACE_S) is None:

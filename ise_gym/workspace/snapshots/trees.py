@@ -89,7 +89,9 @@ def save(trees: Sequence[Tree], fetch: Callable[[Sequence[str], int], Sequence[b
             left_out = entry.value in (UNHASHED, UNLISTED) and entry.kind in ("file", "dir")
             if left_out or len(entry.path.encode("utf-8", "surrogatepass")) > _LONGEST_PATH:
                 raise OSError(
-                    errno.EFBIG, "the workspace holds more than a snapshot can", f"{tree.root}/{entry.path[:200]}"
+                    errno.EFBIG,
+                    "the workspace holds more than a snapshot can",
+                    f"{tree.root}/{entry.path[:200]}",
                 )
             if entry.kind == "file":
                 wanted.setdefault(entry.value, (f"{tree.root}/{entry.path}", entry.size))
