@@ -24,7 +24,7 @@ class WorkspaceError(RuntimeError):
 
 
 class WorkspaceUnusable(WorkspaceError):
-    """What runs or lies in the sandbox made it unusable: during an episode that is the agent's doing, and ends it so."""
+    """What runs or lies in the sandbox made it unusable: during an episode, the agent's own doing, which ends it."""
 
 
 class AgentError(RuntimeError):

@@ -12,7 +12,7 @@ import mmap
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -41,7 +41,7 @@ class Template:
     owner: tuple[int, int]
     size_bytes: int
     copy_because: str = ""
-    entries: int = 0
+    entries: int = field(default=0, compare=False)
 
     @property
     def megabytes(self) -> int:
