@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ise_gym.credentials import public_address, scrubbed, without_secrets
 from ise_gym.errors import AgentError, UserError
 from ise_gym.messages import Message, ToolCall, ToolSchema, assistant, tool_call
 from ise_gym.models.endpoint import shared_client
@@ -91,6 +92,8 @@ class OpenAIAgent:
         UserError: the ``openai`` package is missing, neither a key nor a URL is given, or a price or rate is wrong.
     """
 
+    syntax = "openai:MODEL (an OpenAI-compatible endpoint)"
+
     def __init__(
         self,
         model: str,
@@ -127,8 +130,9 @@ class OpenAIAgent:
         self.extra = dict(extra or {})
         prices = prices_of(price_in, price_out, price_cached)
         self._episode, self._total = Meter(prices), Meter(prices)
-        self._endpoint = base_url or "api.openai.com"
-        self._pace = shared_pace(self._endpoint, model, requests_per_minute, tokens_per_minute)
+        self._endpoint = public_address(base_url) if base_url else "api.openai.com"
+        self._api_key = api_key
+        self._pace = shared_pace(base_url or self._endpoint, model, requests_per_minute, tokens_per_minute)
         self._client = shared_client(base_url, api_key, timeout, max_retries)
 
     @property
@@ -185,18 +189,22 @@ class OpenAIAgent:
             if any(words in str(error).lower() for words in _CONTEXT_WORDS):
                 message = f"{where}: the conversation is longer than the model's context"
                 raise AgentError(message, infrastructure=False) from error
-            raise AgentError(f"{where} refused the request: {_first_line(error)}") from error
+            raise AgentError(f"{where} refused the request: {self._line(error)}") from error
         except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
             raise UserError(
-                f"{where} refused: {_first_line(error)}; check the model's name, base_url and the API key"
+                f"{where} refused: {self._line(error)}; check the model's name, base_url and the API key"
             ) from error
         except openai.APIError as error:
-            raise AgentError(f"{where} failed: {_first_line(error)}") from error
+            raise AgentError(f"{where} failed: {self._line(error)}") from error
         except ValueError as error:
             raise AgentError(f"{where} answered with something that is not JSON") from error
         if not isinstance(body, dict):
             raise AgentError(f"{where} answered with JSON that is not an object")
         return body
+
+    def _line(self, error: Exception) -> str:
+        """Return the first line of an endpoint's error; some servers repeat the key that they refuse."""
+        return _first_line(scrubbed(str(error), self._api_key) or type(error).__name__)
 
     def _as_message(self, reply: Mapping[str, Any]) -> Message:
         where = f"{self.name} at {self._endpoint}"
@@ -218,7 +226,7 @@ class OpenAIAgent:
             "model": self.model,
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,
-            "extra": dict(self.extra),
+            "extra": without_secrets(self.extra),
             "usage": dict(self.usage),
         }
 
@@ -237,6 +245,6 @@ def _as_call(call: Mapping[str, Any]) -> ToolCall:
     return tool_call(str(function.get("name") or ""), arguments)
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).splitlines()
-    return lines[0][:300] if lines else type(error).__name__
+def _first_line(text: str) -> str:
+    lines = text.splitlines()
+    return lines[0][:300] if lines else text

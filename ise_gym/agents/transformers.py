@@ -15,7 +15,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ise_gym.errors import UserError
 from ise_gym.messages import Message, ToolSchema, assistant, sha256_of
@@ -74,6 +74,9 @@ class TransformersAgent:
         UserError: not a model, no chat template, or the packages are missing.
     """
 
+    heavy: ClassVar[bool] = True
+    """Making one takes long, so options are checked without it."""
+
     path: str | Path
     adapter: str | Path | None = None
     max_new_tokens: int | None = None
@@ -85,6 +88,7 @@ class TransformersAgent:
     seed: int = 0
     threads: int = 0
     name: str = field(init=False)
+    syntax: ClassVar[str] = "transformers:DIR (a local model)"
 
     def __post_init__(self) -> None:
         self._torch = _import_torch()
@@ -199,7 +203,7 @@ def resolve_model(path: str | Path, adapter: str | Path | None = None) -> ModelS
         folder = Path(adapter)
         if not (folder / "adapter_config.json").is_file():
             raise UserError(
-                f"{adapter} is not an adapter: it has no adapter_config.json. Give a folder of ise_gym.training.sft."
+                f"{adapter} is not an adapter: it has no adapter_config.json. Give a folder of `ise train sft`."
             )
         return ModelSource(_checked_base(given), str(folder))
     if (Path(given) / "adapter_config.json").is_file():
@@ -243,7 +247,7 @@ def _checked_base(place: str) -> str:
         if not (folder / "config.json").is_file():
             raise UserError(
                 f"{place} is not a model: it has neither config.json nor adapter_config.json. "
-                "Give the output folder of ise_gym.training.sft, a downloaded model, or a hub name."
+                "Give the output folder of `ise train sft`, a downloaded model, or a hub name."
             )
         return place
     looks_like_path = (
@@ -272,7 +276,7 @@ def _base_of_adapter(folder: Path) -> str:
             return str(candidate)
     if not base or base.startswith((".", "/")):
         raise UserError(
-            f"the base model of the adapter {folder} is not at {base or '(not recorded)'}. "
+            f"the base model of the adapter {folder} was not found at {base or '(not recorded)'}. "
             "Give the base as the model and this folder as the adapter."
         )
     return base
@@ -296,7 +300,7 @@ def _load(torch: Any, source: ModelSource, device: str, dtype: str) -> tuple[Any
     elif dtype != "auto":
         kind = getattr(torch, dtype, None)
         if not isinstance(kind, torch.dtype):
-            raise UserError(f"{dtype!r} is no torch dtype; use auto, float32, bfloat16 or float16")
+            raise UserError(f"{dtype!r} is not a torch dtype; use auto, float32, bfloat16 or float16")
     with_tokenizer = source.base
     if source.adapter and (Path(source.adapter) / "tokenizer_config.json").is_file():
         with_tokenizer = source.adapter
@@ -310,7 +314,7 @@ def _load(torch: Any, source: ModelSource, device: str, dtype: str) -> tuple[Any
     if not tokenizer.chat_template:
         raise UserError(
             f"the tokenizer of {with_tokenizer} has no chat template. "
-            "Models made by ise_gym.training.sft carry one; add a chat_template.jinja to the folder."
+            "Models made by `ise train sft` carry one; add a chat_template.jinja to the folder."
         )
     if source.adapter:
         from peft import PeftModel

@@ -10,15 +10,19 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
+from ise_gym.credentials import public_address, scrubbed, without_secrets
 from ise_gym.errors import AgentError, UserError
 from ise_gym.messages import Message
 from ise_gym.models.endpoint import shared_client
 from ise_gym.models.metering import Meter, prices_of, shared_pace
 
 _THINKING = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL)
-_FENCE = re.compile(r"^\s*```(?:json)?\s*\n?(.*?)\n?\s*```\s*$", re.DOTALL)
+_FENCE = "```"
+_STARTS_TRIED = 200
+"""How many opening braces of an answer are tried as the start of its object."""
 
 
 class JsonChat:
@@ -77,7 +81,10 @@ class JsonChat:
         self.calls = 0
         self.meter = Meter(prices_of(price_in, price_out, price_cached))
         self._pace = shared_pace(base_url or "", model, requests_per_minute, tokens_per_minute)
-        self._where = f"the user's model {model} at {base_url or 'api.openai.com'}"
+        self._api_key = api_key
+        self._where = (
+            f"the user's model {model} at {public_address(base_url) if base_url else 'api.openai.com'}"
+        )
         self._schema_known = True
         self._client = shared_client(base_url, api_key, timeout, max_retries)
 
@@ -110,15 +117,15 @@ class JsonChat:
             body = response.http_response.json()
         except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
             if "response_format" not in request:
-                raise AgentError(f"{self._where} refused the request: {_line(error)}") from error
+                raise AgentError(f"{self._where} refused the request: {self._line(error)}") from error
             self._schema_known = False  # this server has no JSON schema: never ask it for one again
             return self.ask(messages, schema, seed)
         except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
             raise UserError(
-                f"{self._where} refused: {_line(error)}; check the model's name, base_url and the API key"
+                f"{self._where} refused: {self._line(error)}; check the model's name, base_url and the API key"
             ) from error
         except openai.APIError as error:
-            raise AgentError(f"{self._where} failed: {_line(error)}") from error
+            raise AgentError(f"{self._where} failed: {self._line(error)}") from error
         except ValueError as error:
             raise AgentError(f"{self._where} answered with something that is not JSON") from error
         if isinstance(body, dict):
@@ -131,6 +138,10 @@ class JsonChat:
             raise AgentError(f"{self._where} answered with content that is not text")
         return content or ""
 
+    def _line(self, error: Exception) -> str:
+        lines = scrubbed(str(error), self._api_key).splitlines()
+        return lines[0][:300] if lines else type(error).__name__
+
     def sampling(self) -> dict[str, Any]:
         """Return model and sampling parameters; no address and no key."""
         return {
@@ -138,7 +149,7 @@ class JsonChat:
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,
             "seed": self.seed,
-            "extra": dict(self.extra),
+            "extra": without_secrets(self.extra),
         }
 
 
@@ -149,10 +160,10 @@ def read_object(text: str) -> dict[str, Any] | None:
     {'say': 'hi'}
     """
     plain = _THINKING.sub("", text).strip()
-    if fenced := _FENCE.match(plain):
-        plain = fenced.group(1).strip()
+    if plain.startswith(_FENCE) and plain.endswith(_FENCE) and len(plain) >= 2 * len(_FENCE):
+        plain = plain[len(_FENCE) : -len(_FENCE)].removeprefix("json").strip()
     decoder = json.JSONDecoder(strict=False)
-    for start in (m.start() for m in re.finditer(r"\{", plain)):
+    for start in islice((m.start() for m in re.finditer(r"\{", plain)), _STARTS_TRIED):
         try:
             value, _ = decoder.raw_decode(plain, start)
         except (ValueError, RecursionError):
@@ -165,8 +176,3 @@ def read_object(text: str) -> dict[str, Any] | None:
 def without_thinking(text: str) -> str:
     """Return an answer without its thinking part."""
     return _THINKING.sub("", text).strip()
-
-
-def _line(error: Exception) -> str:
-    lines = str(error).splitlines()
-    return lines[0][:300] if lines else type(error).__name__

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ise_gym.foreign.text import printable
 from ise_gym.scenario import Scenario
 from ise_gym.simulator.base import UserTurn, UserView
 from ise_gym.simulator.evidence import render
@@ -28,7 +29,10 @@ class HumanUser:
 
     name = "human"
 
-    def __init__(self, read: Callable[[str], str] = input, show: Callable[[str], None] = print) -> None:
+    syntax = "human (you, at the keyboard)"
+    guarded = False
+
+    def __init__(self, *, read: Callable[[str], str] = input, show: Callable[[str], None] = print) -> None:
         self._read, self._show = read, show
         self._scenario: Scenario | None = None
         self._known: UserKnowledge | None = None
@@ -51,8 +55,8 @@ class HumanUser:
         if feedback:
             self._show(f"The guard refused that: {feedback}")
         else:
-            self._show("\nagent> " + (view.history[-1]["content"] if view.history else ""))
-            self._show(render(view.evidence))
+            self._show("\nagent> " + printable(view.history[-1]["content"] if view.history else ""))
+            self._show(printable(render(view.evidence)))
         return self._ask(max(self._known.index(view.request), 0))
 
     def state(self) -> Any:

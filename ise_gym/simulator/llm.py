@@ -8,7 +8,7 @@ turn which the guard replaced leaves no trace.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from ise_gym.messages import sha256_of
 from ise_gym.models.chat import JsonChat, read_object, without_thinking
@@ -19,7 +19,7 @@ from ise_gym.simulator.principles import PRINCIPLES
 from ise_gym.simulator.prompt import ANSWER_SCHEMA, FORMAT, MOVES, prompt_messages, role_prompt
 
 _DONE = re.compile(
-    r"\s*(?:\[(?:DONE|END|STOP|FINISHED)\]|###\s?STOP\s?###|<(?:DONE|STOP|END)>)\s*", re.IGNORECASE
+    r"(?<!\s)\s*(?:\[(?:DONE|END|STOP|FINISHED)\]|###\s?STOP\s?###|<(?:DONE|STOP|END)>)\s*", re.IGNORECASE
 )
 
 
@@ -33,6 +33,11 @@ class LLMUser:
     Raises:
         UserError: the ``openai`` package is missing, or there is no endpoint.
     """
+
+    syntax = "llm:MODEL (an OpenAI-compatible endpoint)"
+
+    options_from: ClassVar[type] = JsonChat
+    """Whose parameters the options are."""
 
     def __init__(self, model: str, **options: Any) -> None:
         self.name = f"llm:{model}"

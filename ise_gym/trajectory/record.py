@@ -11,9 +11,29 @@ import json
 import re
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 
+from ise_gym.credentials import without_secrets
+from ise_gym.episode.steps import Step, Timings
 from ise_gym.messages import sha256_of
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Outcome",
+    "Step",
+    "Timings",
+    "Trajectory",
+    "content_hash",
+    "episode_id",
+    "to_line",
+]
 
 SCHEMA_VERSION = 1
 
@@ -21,33 +41,6 @@ Outcome = Literal["passed", "failed", "truncated", "infrastructure_error", "unve
 """passed: the user left satisfied and every sub-goal holds. failed: the user left and one does not.
 truncated: a budget ran out. infrastructure_error: the sandbox or a model endpoint broke, not the agent.
 unverified: without any sub-goal that could be checked: imported, or played from a file of intents without checks."""
-
-
-class Step(BaseModel):
-    """One `env.step`: the assistant message at ``message`` (index into ``messages``) and what followed."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    message: int
-    reward: float
-    digest: str = ""
-    score: float = 0.0
-    error: str = ""
-
-
-class Timings(BaseModel):
-    """All that differs between two runs of the same episode. Seconds; ``started_at`` is ISO UTC."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    started_at: str = ""
-    total_s: float = 0.0
-    agent_s: float = 0.0
-    tools_s: float = 0.0
-    user_s: float = 0.0
-    checks_s: float = 0.0
-    reset_s: float = 0.0
-    step_s: list[float] = Field(default_factory=list)
 
 
 class Trajectory(BaseModel):
@@ -59,7 +52,8 @@ class Trajectory(BaseModel):
         messages: the whole conversation in OpenAI format, system message first.
         tools: the schemas the agent was offered.
         subgoals: sub-goal name → holds at the end (superseded ones keep the verdict they had).
-        score: fraction of sub-goals that hold, in [0, 1]; the sum of all rewards, those inside ``sessions`` included.
+        score: fraction of sub-goals that hold, in [0, 1]; the sum of all rewards, those inside ``sessions`` included,
+            unless the env was given another ``reward`` or ``penalties`` (``env`` then says which).
         sessions: what the agent delegated to itself, in order (absent where nothing was): key, label, task, context,
             sandbox, cleanup, status, ``opened_by`` (ids of the calls in ``messages`` that it answered), ``inherited``
             (how many of its messages are a copy of the main conversation), ``messages`` and ``steps``.
@@ -97,6 +91,13 @@ class Trajectory(BaseModel):
     env: dict[str, Any] = Field(default_factory=dict)
     metadata: dict[str, Any] = Field(default_factory=dict)
     timings: Timings = Field(default_factory=Timings)
+
+    @field_validator("agent", "user")
+    @classmethod
+    def _hold_no_credentials(cls, described: dict[str, Any]) -> dict[str, Any]:
+        """Leave credentials out of what agents and users say of themselves, plug-ins included."""
+        cleaned: dict[str, Any] = without_secrets(described)
+        return cleaned
 
     @model_serializer(mode="wrap")
     def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def test_every_operation_ends_in_time_and_a_check_still_can(jail: Workspace, sto
     begun = time.monotonic()
     for act in (
         lambda: jail.exec(["true"], timeout=2),
-        lambda: jail.session().run("true", timeout=2),
+        lambda: jail.shell().run("true", timeout=2),
         lambda: jail.spawn("true"),
         lambda: jail.poll("proc_1", 0.1),
         lambda: jail.write("a.txt", b"1"),
@@ -75,7 +75,7 @@ def test_no_storm_ends_an_episode_as_an_infrastructure_error(hostile_env: gym.En
 
 
 def test_a_command_that_prints_the_marker_of_its_session_is_still_timed(bubble: Workspace) -> None:
-    shell = bubble.session()
+    shell = bubble.shell()
     begun = time.monotonic()
     result = shell.run(r"printf '\036%s\036' $__ise_nonce; sleep 60", timeout=1)
     assert result.timed_out and time.monotonic() - begun < 10
@@ -85,7 +85,7 @@ def test_a_command_that_prints_the_marker_of_its_session_is_still_timed(bubble: 
 
 
 def test_a_session_that_stops_its_own_shell_starts_anew(bubble: Workspace) -> None:
-    shell = bubble.session()
+    shell = bubble.shell()
     assert shell.run("kill -STOP $$", timeout=0.5).timed_out
     assert shell.run("echo on", timeout=5).output == b"on\n"
 

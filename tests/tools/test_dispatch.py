@@ -1,4 +1,6 @@
 import json
+import sys
+import types
 
 import pytest
 
@@ -85,16 +87,16 @@ def test_a_call_is_answered_by_its_tool_message(call):
         ("read", '{"path": "a", "offset": "2"}', "'offset' must be an integer, not a string"),
         ("read", '{"path": "a", "offset": 1.5}', "'offset' must be an integer, not a number"),
         ("read", '{"path": "a", "offset": true}', "'offset' must be an integer, not a boolean"),
-        ("read", '{"path": "a", "offset": 0}', "'offset' must be at least 1"),
+        ("read", '{"path": "a", "offset": -1}', "'offset' must be at least 1"),
         ("read", '{"paht": "a"}', "missing argument 'path'; unknown argument 'paht'. Did you mean 'path'?"),
         (
             "write",
             '{"path": "a", "content": "b", "mode": 3}',
             "unknown argument 'mode'. Known: path, content",
         ),
-        ("exec", '{"command": "a", "timeout": 0}', "'timeout' must be more than 0"),
+        ("exec", '{"command": "a", "timeout": -1}', "'timeout' must be more than 0"),
         ("exec", '{"command": "a", "env": {"A": 1}}', "'env.A' must be a string, not an integer"),
-        ("edit", '{"path": "a", "edits": []}', "'edits' must not be empty"),
+        ("edit", '{"path": "a", "edits": []}', "oldText is missing: send"),
         ("edit", '{"path": "a", "edits": [{"oldText": "x"}]}', "missing argument 'newText' in edits[0]"),
         ("edit", '{"path": "a", "edits": [{"oldText": "x", "newText": "y", "z": 1}]}', "'z' in edits[0]"),
         ("process", '{"action": "pol"}', "'action' must be one of list, poll, "),
@@ -131,8 +133,9 @@ def test_a_dead_sandbox_is_no_tool_failure(call, monkeypatch):
     def broken(context, arguments):
         raise WorkspaceError("the sandbox is gone")
 
-    monkeypatch.setitem(TOOLS, "broken", Tool(function_tool("broken", "Breaks.", {}), broken))
-    toolbox = Toolbox(["broken"], call.toolbox._context.workspace)
+    own = types.SimpleNamespace(BROKEN=Tool(function_tool("broken", "Breaks.", {}), broken))
+    monkeypatch.setitem(sys.modules, "own_tools", own)
+    toolbox = Toolbox(["own_tools:BROKEN"], call.toolbox._context.workspace)
     with pytest.raises(WorkspaceError):
         toolbox.call(tool_call("broken", {}))
 

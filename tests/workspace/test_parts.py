@@ -16,7 +16,7 @@ from ise_gym.workspace import (
     ExecResult,
     Limits,
     SeedFile,
-    Session,
+    Shell,
     Workspace,
     available_backends,
     box,
@@ -273,7 +273,7 @@ def test_dummy_behaves_like_a_workspace() -> None:
     found = DummyWorkspace(
         Limits(output_bytes=4), {"greet": lambda w, argv, stdin: ExecResult(b"abcdefgh", 0)}
     )
-    assert isinstance(found, Workspace) and isinstance(found.session(), Session)
+    assert isinstance(found, Workspace) and isinstance(found.shell(), Shell)
     found.seed([SeedFile("a/b.txt", b"1"), SeedFile("c", b"2", 0o755)])
     saved, before = found.snapshot(), found.manifest()
     assert [e.path for e in found.list()] == ["/workspace/a", "/workspace/c"]

@@ -20,10 +20,10 @@ from rich.text import Text
 
 from ise_gym.errors import UserError
 from ise_gym.evaluation.ledger import Trial
-from ise_gym.evaluation.results.stats import wilson
 from ise_gym.evaluation.results.summary import Rate, fixed_rate, rate
 from ise_gym.evaluation.results.tables import rate_text
 from ise_gym.evaluation.run import Run, list_sha256
+from ise_gym.statistics import wilson
 
 PAPER_TASKS = 114
 GRADED = frozenset({"pass", "fail"})
@@ -148,7 +148,7 @@ def _check(run: Run, first: Run) -> None:
     for name in ("protocol", "suite_sha256"):
         if getattr(run.card, name) != getattr(first.card, name):
             raise UserError(
-                f"{run.path} and {first.path} can't stand in one table: their {name} differs. Run one of them again."
+                f"{run.path} and {first.path} can't be in one table: their {name} differs. Run one of them again."
             )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ise_gym.credentials import scrubbed
 from ise_gym.errors import UserError
 from ise_gym.intents.llm.prompt import SCHEMA
 
@@ -66,6 +67,7 @@ class Endpoint:
         key = self.api_key or os.environ.get("OPENAI_API_KEY") or ("none" if base_url else None)
         if key is None:
             raise UserError("no endpoint: set OPENAI_API_KEY, or give --base-url (or OPENAI_BASE_URL)")
+        self._key = key
         self._lock = threading.Lock()
         self._client = openai.OpenAI(
             base_url=base_url, api_key=key, timeout=self.timeout, max_retries=self.retries
@@ -99,19 +101,23 @@ class Endpoint:
             body = self._client.chat.completions.with_raw_response.create(**request).http_response.json()
         except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
             if not self.structured:
-                raise EndpointFailure(f"the endpoint refused the request: {_first_line(error)}") from error
+                raise EndpointFailure(f"the endpoint refused the request: {self._line(error)}") from error
             self.structured = False  # not every server knows schemas; the parser needs none
             return self.ask(messages)
         except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
             raise UserError(
-                f"the endpoint refused {self.model}: {_first_line(error)}; check model, base URL and API key"
+                f"the endpoint refused {self.model}: {self._line(error)}; check model, base URL and API key"
             ) from error
         except openai.APIError as error:
-            raise EndpointFailure(_first_line(error)) from error
+            raise EndpointFailure(self._line(error)) from error
         except ValueError as error:
             raise EndpointFailure("the endpoint answered with something that is not JSON") from error
         self._count(body)
         return _content(body)
+
+    def _line(self, error: Exception) -> str:
+        lines = scrubbed(str(error), self._key).splitlines()
+        return lines[0][:300] if lines else type(error).__name__
 
     def _count(self, body: Any) -> None:
         reported = body.get("usage") if isinstance(body, dict) else None
@@ -130,8 +136,3 @@ def _content(body: Any) -> str:
     if not isinstance(content, str) or not content.strip():
         raise EndpointFailure("the endpoint answered with an empty message")
     return content
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).splitlines()
-    return lines[0][:300] if lines else type(error).__name__

@@ -26,10 +26,9 @@ from typing import Any
 
 from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.workspace import box
-from ise_gym.workspace.backends.supply import Box, TemplateRefused
-from ise_gym.workspace.base import HOME, WORKDIR, Capabilities, Limits
 from ise_gym.workspace.client.channel import Channel
 from ise_gym.workspace.client.remote import BoxWorkspace, init_config
+from ise_gym.workspace.client.supply import Box, TemplateRefused
 from ise_gym.workspace.isolation import cgroups, orphans, seccomp, stage, uids
 from ise_gym.workspace.isolation.environment import BOX_ENV, HOSTNAME, UID
 from ise_gym.workspace.isolation.parts import (
@@ -41,6 +40,7 @@ from ise_gym.workspace.isolation.parts import (
     system_mounts,
 )
 from ise_gym.workspace.snapshots.template import Template
+from ise_gym.workspace.values import HOME, WORKDIR, Capabilities, Limits
 
 _INIT_IN_BOX = "/.agent"
 """Where the init lies. Whoever lists ``/`` in there sees it, so it keeps its old name: records stay equal."""

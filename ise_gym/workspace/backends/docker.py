@@ -27,14 +27,14 @@ from typing import Any
 
 from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.workspace import box
-from ise_gym.workspace.backends.supply import Box
-from ise_gym.workspace.base import HOME, WORKDIR, Capabilities, Limits
 from ise_gym.workspace.client.channel import Channel
 from ise_gym.workspace.client.remote import BoxWorkspace, init_config
+from ise_gym.workspace.client.supply import Box
 from ise_gym.workspace.isolation import seccomp
 from ise_gym.workspace.isolation.environment import BOX_ENV, HOSTNAME, UID
 from ise_gym.workspace.isolation.parts import box_rlimits, memory_cap, scratch_sizes
 from ise_gym.workspace.snapshots.template import Template
+from ise_gym.workspace.values import HOME, WORKDIR, Capabilities, Limits
 
 IMAGE = "ise-gym-os"
 LABEL = "ise-gym"

@@ -22,12 +22,12 @@ from pathlib import Path
 
 from ise_gym.errors import WorkspaceError
 from ise_gym.workspace import box
-from ise_gym.workspace.backends.supply import Box
-from ise_gym.workspace.base import HOME, WORKDIR, Capabilities, Limits
 from ise_gym.workspace.client.channel import Channel
 from ise_gym.workspace.client.remote import BoxWorkspace, init_config
+from ise_gym.workspace.client.supply import Box
 from ise_gym.workspace.isolation.environment import BOX_ENV
 from ise_gym.workspace.snapshots.template import Template
+from ise_gym.workspace.values import HOME, WORKDIR, Capabilities, Limits
 
 
 class LocalBox(Box):
@@ -88,6 +88,9 @@ class LocalBox(Box):
 
 class LocalWorkspace(BoxWorkspace):
     """`Workspace` without isolation, on this machine."""
+
+    isolates = False
+    warns = "backend 'unsafe-local' runs an agent's commands on this machine with your own rights: no isolation at all"
 
     def _starter(self) -> Callable[[Template | None], Box]:
         limits, room = self.limits, self._room_mb

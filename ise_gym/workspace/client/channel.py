@@ -72,7 +72,7 @@ class Channel:
             code = int(reply.header["errno"])
             raise OSError(code, os.strerror(code), header.get("path"))
         if "bug" in reply.header:
-            raise WorkspaceUnusable(f"the in-box agent failed at '{op}': {str(reply.header['bug'])[:500]}")
+            raise WorkspaceUnusable(f"the init failed at '{op}': {str(reply.header['bug'])[:500]}")
         return reply
 
     def _send(self, header: dict[str, Any], body: bytes) -> int:

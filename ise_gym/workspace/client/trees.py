@@ -8,23 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from ise_gym.errors import WorkspaceError
-from ise_gym.workspace.client.channel import Reply
+from ise_gym.workspace.client.link import Call
 from ise_gym.workspace.snapshots import trees as snapshots
 
 BATCH = 8 << 20
 PIECE = 48 << 20
 _TIMEOUT_S = 300.0
-
-
-class Call(Protocol):
-    """How a request reaches an init: `Channel.request`, or what stands before it."""
-
-    def __call__(self, op: str, body: bytes = b"", *, timeout: float = 60.0, **header: object) -> Reply:
-        """Send a request and return its reply."""
-        ...
 
 
 class TreeClient:

@@ -9,8 +9,8 @@ import os
 from functools import cache
 from pathlib import Path
 
-from ise_gym.workspace.base import HOME, WORKDIR, Limits
 from ise_gym.workspace.isolation.environment import HOSTNAME, UID, USER
+from ise_gym.workspace.values import HOME, WORKDIR, Limits
 
 _OVERHEAD_MB = 64
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ise_gym.errors import WorkspaceError
-from ise_gym.workspace.base import Manifest, Snapshot
 from ise_gym.workspace.box.trees import UNHASHED, UNLISTED
+from ise_gym.workspace.values import Manifest, Snapshot
 
 _MAGIC = b"ISEW1\n"
 _BATCH = 8 << 20

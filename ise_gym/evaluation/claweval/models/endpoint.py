@@ -11,6 +11,8 @@ from typing import Any
 
 import httpx
 
+from ise_gym.credentials import scrubbed
+
 FINAL = frozenset({400, 401, 403, 404, 422})
 """Statuses that the same request would meet again."""
 
@@ -40,6 +42,7 @@ class ChatEndpoint:
 
     def __init__(self, base_url: str, api_key: str, timeout_s: float) -> None:
         self._url = base_url.rstrip("/") + "/chat/completions"
+        self._key = api_key
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._client = httpx.Client(timeout=timeout_s, headers=headers)
 
@@ -56,11 +59,11 @@ class ChatEndpoint:
         except httpx.TimeoutException as error:
             raise EndpointError("timeout", type(error).__name__) from error
         except httpx.HTTPError as error:
-            raise EndpointError("connection", str(error) or type(error).__name__) from error
+            raise EndpointError("connection", self._public(str(error)) or type(error).__name__) from error
         if reply.status_code >= 400:
             raise EndpointError(
                 "status",
-                f"{reply.status_code} {reply.text[:200]}".strip(),
+                f"{reply.status_code} {self._public(reply.text)[:200]}".strip(),
                 final=reply.status_code in FINAL,
                 retry_after=_seconds(reply.headers.get("retry-after", "")),
             )
@@ -70,7 +73,13 @@ class ChatEndpoint:
             usage = value.get("usage") or {}
             return str(text), (int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0)))
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise EndpointError("answer", f"not a chat completion: {reply.text[:200]}") from error
+            raise EndpointError(
+                "answer", f"not a chat completion: {self._public(reply.text)[:200]}"
+            ) from error
+
+    def _public(self, text: str) -> str:
+        """Return an endpoint's words without the key, which some servers repeat when they refuse it."""
+        return scrubbed(text, self._key)
 
 
 def _seconds(text: str) -> float:
