@@ -355,7 +355,7 @@ def attempt(env: Any, technique: Technique, before: bool = False) -> str:
         return f"infrastructure error: {error}"
     except Exception as error:
         return f"exception: {type(error).__name__}: {error}"
-    held = {path: entry[3] for path, entry in episode._tree.entries.items()}
+    held = {path: entry[3] for path, entry in episode.state.tree.entries.items()}
     right = {hashlib.sha256(RIGHT).hexdigest(), hashlib.sha256(DONE).hexdigest()}
     honest = {path for path, value in held.items() if value in right}
     passed = [key.split(": ", 1)[1] for key, holds in episode.subgoals.items() if holds]
