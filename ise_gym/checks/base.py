@@ -1,4 +1,9 @@
-"""What all checks share: how they are made, and how they read the box without being flooded."""
+"""What all checks share: how they are made, and how they read the box without being flooded.
+
+A check has two halves. `BaseCheck.look` asks the box for bytes and runs in the harness; what those bytes *say* is read
+in a process with limits (`judged`), since an agent wrote them. Whatever goes wrong in either half is a failed check
+with its reason, never an error of the harness: only `WorkspaceError`, the sandbox's own, passes through.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,7 @@ import posixpath
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-from ise_gym.errors import nearest
+from ise_gym.errors import WorkspaceError, nearest
 from ise_gym.scenario import CheckResult
 from ise_gym.workspace.base import SeedFile, Workspace
 
@@ -28,7 +33,10 @@ def failed(reason: str) -> CheckResult:
 
 def shown(value: Any) -> str:
     """Return a short printed form of a found value."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of too many digits, or nested too deeply
+        return f"a {type(value).__name__} that can't be shown"
     return text if len(text) <= 120 else text[:117] + "…"
 
 
@@ -39,6 +47,8 @@ class BaseCheck:
     path: str
     shorthand: ClassVar[bool] = False
     """Whether a lone path may stand for the mapping."""
+    live: ClassVar[bool] = False
+    """Whether the check talks to processes of the agent's, which are stopped while checks run (see `GoalBoard`)."""
 
     def __post_init__(self) -> None:
         normal_path(self.path)
@@ -71,10 +81,27 @@ class BaseCheck:
             return self.look(workspace, start)
         except Unreadable as problem:
             return failed(str(problem))
+        except WorkspaceError:
+            raise
+        except (
+            Exception
+        ) as problem:  # provoked by what the agent left there: it fails the check, not the harness
+            return failed(f"what was found can't be checked ({type(problem).__name__}: {problem})")
 
     def look(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
         """Do the work of `run`; may raise `Unreadable`."""
         raise NotImplementedError
+
+    def judge(self, material: Any) -> CheckResult:
+        """Say whether what `look` found is right, in a process with limits (`judged`); may raise `Unreadable`."""
+        raise NotImplementedError
+
+
+def judged(check: BaseCheck, material: Any) -> CheckResult:
+    """Run ``check.judge(material)`` where hostile content can neither take the harness's memory nor its time."""
+    from ise_gym.checks.judging import POOL
+
+    return POOL.judge(check, material)
 
 
 def normal_path(path: Any) -> str:

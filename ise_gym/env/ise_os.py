@@ -205,6 +205,8 @@ class ISEEnv(gym.Env[Observation, Message]):
             if self.settings.on_broken == "raise":
                 raise
             result = Transition(episode.heard(), 0.0, truncated=True)
+        if episode.workspace_lost:
+            self._discard_workspace()
         self._render_human([action, *result.messages])
         return _fresh(result.messages), result.reward, result.terminated, result.truncated, episode.info()
 
