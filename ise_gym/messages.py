@@ -37,12 +37,15 @@ class Message(TypedDict):
 
     ``content`` is always a string (possibly empty). ``tool_calls`` and ``reasoning_content`` occur on
     assistant messages; ``tool_call_id``, ``name``, ``success`` and ``exit_code`` on tool messages.
+    ``completion`` is what a model's server said of the message that an agent hands to the env (see
+    `ise_gym.models.answer.Answer.completion`): it goes into the record's steps, never into the conversation.
     """
 
     role: Role
     content: str
     tool_calls: NotRequired[list[ToolCall]]
     reasoning_content: NotRequired[str]
+    completion: NotRequired[dict[str, Any]]
     tool_call_id: NotRequired[str]
     name: NotRequired[str]
     success: NotRequired[bool]

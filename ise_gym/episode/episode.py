@@ -22,7 +22,7 @@ from ise_gym.tools.base import ToolOutcome
 from ise_gym.tools.delegation.subsessions import MAIN, NOT_RUN, since_last_spoken
 from ise_gym.tools.dispatch import Toolbox, answered
 from ise_gym.tools.output import failure
-from ise_gym.trajectory.record import Step, Timings
+from ise_gym.trajectory.record import Step, Timings, received
 from ise_gym.workspace.base import Manifest, Snapshot, Workspace
 
 
@@ -121,16 +121,16 @@ class Episode:
         self._spend_budget()
         self._settle()
         reward = self._board.score - before
+        completion, arrival = received(message, position, inside.key if inside else "")
+        error = _failures((inside.messages if inside else self.messages)[position:])
+        step = Step(message=position, reward=reward, digest=self._digest, error=error, completion=completion)
+        if arrival is not None:
+            self.timings.received.append(arrival)
         if inside:
-            error = _failures(inside.messages[position:])
-            inside.steps.append(Step(message=position, reward=reward, digest=self._digest, error=error))
+            inside.steps.append(step)
             self._complete_step()
         else:
-            error = _failures(self.messages[position:])
-            step = Step(
-                message=position, reward=reward, digest=self._digest, score=self._board.score, error=error
-            )
-            self.steps.append(step)
+            self.steps.append(step.model_copy(update={"score": self._board.score}))
         self.timings.step_s.append(time.monotonic() - begun)
         self.timings.total_s = time.monotonic() - self._clock
         return Transition(

@@ -279,7 +279,7 @@ def _record(
         split=scenario.split,
         outcome=(episode.outcome if episode else "") or "infrastructure_error",
         reason=episode.reason if episode else "the episode did not start",
-        score=episode.score if episode else 0.0,
+        score=episode.score if episode and episode.subgoals else None,
         subgoals=dict(episode.subgoals) if episode else {},
         counts=dict(episode.counts) if episode else {},
         messages=messages,

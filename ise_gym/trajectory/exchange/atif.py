@@ -286,7 +286,7 @@ def _foreign(
         intent=first,
         outcome="unverified",
         reason="recorded elsewhere, without checks",
-        score=0.0,
+        score=None,
         counts={
             "user_turns": sum(m["role"] == "user" for m in messages),
             "messages": sum(m["role"] != "system" for m in messages),

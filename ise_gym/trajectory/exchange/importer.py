@@ -183,7 +183,7 @@ def from_isetrace(record: Any, repairs: Counter[str], where: str = "record") -> 
         complexity=str(metadata.get("complexity") or ""),
         outcome="unverified",
         reason="recorded elsewhere, without checks",
-        score=0.0,
+        score=None,
         counts={
             "user_turns": sum(m["role"] == "user" for m in messages),
             "messages": len(messages),
