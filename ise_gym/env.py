@@ -12,11 +12,11 @@ from gymnasium.error import InvalidAction
 import ise_gym
 from ise_gym.episode.episode import Episode, EpisodeSnapshot
 from ise_gym.errors import UserError, WorkspaceError
-from ise_gym.messages import Message, ToolSchema
+from ise_gym.messages import Message, ToolSchema, assistant_of
 from ise_gym.scenario import DEFAULT_TOOLS, Scenario, ScenarioSource
 from ise_gym.simulator import make_user
 from ise_gym.simulator.base import UserSimulator
-from ise_gym.spaces import AssistantMessageSpace, MessageSequenceSpace, message_problem
+from ise_gym.spaces import AssistantMessageSpace, MessageSequenceSpace
 from ise_gym.tools import tool_schemas
 from ise_gym.tools.dispatch import Toolbox
 from ise_gym.workspace import open_workspace
@@ -155,7 +155,7 @@ class ISEEnv(gym.Env[Observation, Message]):
         return _fresh(messages), self._episode.info()
 
     def step(self, action: Message) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Play one assistant message.
+        """Play one assistant message, in any shape that `ise_gym.messages.assistant_of` takes.
 
         Returns:
             The messages added since, the change in the fraction of verified sub-goals, terminated (the user left),
@@ -165,11 +165,10 @@ class ISEEnv(gym.Env[Observation, Message]):
             InvalidAction: the action is not an assistant message. (Raw model text: see `ise_gym.wrappers`.)
             WorkspaceError: the sandbox broke; the episode's outcome is then ``infrastructure_error``.
         """
-        problem = message_problem(action)
-        if problem or action["role"] != "assistant":
-            raise InvalidAction(
-                f"an action is an assistant message: {problem or 'its role is ' + action['role']}"
-            )
+        try:
+            action = assistant_of(action)
+        except ValueError as problem:
+            raise InvalidAction(f"an action is an assistant message: {problem}") from None
         episode = self.episode
         try:
             result = episode.act(action)

@@ -50,7 +50,7 @@ def losing(body: dict[str, Any]) -> Answer:
 
 
 def realiser(url: str, folder: Path, **options: Any) -> LLMRealiser:
-    endpoint = Endpoint("m", url, timeout=1.0, retries=options.pop("retries", 1))
+    endpoint = Endpoint("m", url, timeout=1.0, max_retries=options.pop("retries", 1))
     return LLMRealiser(endpoint, AnswerCache(folder / "a.jsonl"), **options)
 
 
@@ -156,8 +156,8 @@ def test_servers_without_schemas_and_refused_keys(source: IntentSource, tmp_path
     with serve(status(400, "response_format is not supported"), good) as server:
         asked = realiser(server.url, tmp_path)
         assert asked.realise(source.intent(2)).rejected == ()
-        assert "response_format" not in server.bodies[1] and not asked.endpoint.structured
-    with serve(status(401, "bad key")) as server, pytest.raises(UserError, match="check model"):
+        assert "response_format" not in server.bodies[1]
+    with serve(status(401, "bad key")) as server, pytest.raises(UserError, match="check the API key"):
         list(realiser(server.url, tmp_path).realise_all([source.intent(3)]))
 
 
