@@ -117,8 +117,8 @@ def advice_on(usage: Mapping[str, Any]) -> list[str]:
         )
     if words := int(usage.get("calls_in_words") or 0):
         said.append(
-            f"{words} of {calls} answers hold a tool call in their words, which the server did not read: give the agent "
-            "the option calls=text, or start the server with its tool parser"
+            f"{words} of {calls} answers hold a tool call in their words, which the server did not read: "
+            "give the agent the option calls=text, or start the server with its tool parser"
         )
     if broken := int(usage.get("arguments") or 0):
         said.append(f"{broken} of {calls} answers hold a call whose arguments are no JSON: it is not taught")
