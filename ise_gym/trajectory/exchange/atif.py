@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from ise_gym.errors import UserError
 from ise_gym.messages import sha256_of
 from ise_gym.trajectory.conversations import Conversation, conversations, session_name
-from ise_gym.trajectory.exchange.foreign import Unusable, dict_of, session_id, text_of
+from ise_gym.trajectory.exchange.foreign import Unusable, dict_of, session_id, set_apart, text_of
 from ise_gym.trajectory.record import Trajectory, episode_id
 
 VERSION = "ATIF-v1.8"
@@ -242,6 +242,8 @@ def _messages(step: Mapping[str, Any], repairs: Counter[str], own: bool) -> Iter
             message["reasoning_content"] = step["reasoning_content"]
         if calls or (own and "tool_calls" in step):
             message["tool_calls"] = [_own_call(call) for call in calls]
+        if role == "assistant" and not own:
+            set_apart(message, repairs)
         yield {**message, **dict_of(extra.get("message"))}
     names = {call.get("tool_call_id"): str(call.get("function_name", "")) for call in calls}
     for result in dict_of(step.get("observation")).get("results") or ():

@@ -24,7 +24,14 @@ from pydantic import ValidationError
 from ise_gym.errors import UserError
 from ise_gym.messages import sha256_of
 from ise_gym.trajectory.exchange.atif import from_atif
-from ise_gym.trajectory.exchange.foreign import InItsEpisode, Unusable, dict_of, text_of
+from ise_gym.trajectory.exchange.foreign import (
+    InItsEpisode,
+    Unusable,
+    arguments_of,
+    dict_of,
+    set_apart,
+    text_of,
+)
 from ise_gym.trajectory.record import Trajectory, episode_id
 from ise_gym.trajectory.shards import read_lines
 from ise_gym.trajectory.store import TrajectoryStore
@@ -243,6 +250,7 @@ def _messages(raw: Sequence[Any], repairs: Counter[str]) -> list[dict[str, Any]]
         if message["role"] == "assistant":
             if message.get("reasoning_content"):
                 clean["reasoning_content"] = str(message["reasoning_content"])
+            set_apart(clean, repairs)
             made = [
                 _call(c, len(messages), n, repairs) for n, c in enumerate(message.get("tool_calls") or ())
             ]
@@ -264,10 +272,7 @@ def _call(raw: Any, position: int, number: int, repairs: Counter[str]) -> dict[s
     if not isinstance(function, dict) or not function.get("name"):
         repairs["tool call without a function dropped"] += 1
         return None
-    arguments = function.get("arguments")
-    if not isinstance(arguments, str):
-        repairs["arguments that are not a JSON string"] += 1
-        arguments = json.dumps({} if arguments is None else arguments, ensure_ascii=False)
+    arguments = arguments_of(function.get("arguments"), repairs)
     call_id = raw.get("id")
     if not call_id:
         repairs["tool call without an id"] += 1
