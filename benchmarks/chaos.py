@@ -3,7 +3,7 @@
     python benchmarks/chaos.py [--runs 30] [--episodes 16] [--seed 0] [--kinds driver,worker,sandbox,disk,endpoint]
                                [--fast]
 
-Each run starts a real ``engine.run`` in a process of its own and strikes once a random number of records is there:
+Each run starts a real ``run`` in a process of its own and strikes once a random number of records is there:
 
 - ``driver``: kill -9 of the driver;
 - ``worker``: kill -9 of one of its worker processes;
@@ -42,8 +42,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "rollout")]
 from busy_endpoint import BusyEndpoint  # noqa: E402
 
 from ise_gym.errors import UserError  # noqa: E402
-from ise_gym.rollout.engine import Status, run  # noqa: E402
-from ise_gym.rollout.spec import Plan, agent_factory, env_factory  # noqa: E402
+from ise_gym.rollout.engine import Status  # noqa: E402
+from ise_gym.rollout.run import run  # noqa: E402
+from ise_gym.rollout.spec import RolloutSpec, agent_factory, env_factory  # noqa: E402
 from ise_gym.trajectory.shards import shard_paths  # noqa: E402
 from ise_gym.trajectory.store import parse_line  # noqa: E402
 
@@ -52,16 +53,16 @@ WORKERS = 2
 MOST_ATTEMPTS = 8
 
 
-def the_plan(episodes: int, fast: bool, url: str, marks: Path) -> Plan:
+def the_spec(episodes: int, fast: bool, url: str, marks: Path) -> RolloutSpec:
     agent = agent_factory("openai:stand-in", base_url=url, api_key="none", max_retries=0, timeout=20)
     if fast:
         from rollout_fakes import FakeAgent, FakeEnv, FakeSource
 
         make_env = functools.partial(FakeEnv, str(marks), 0.02)
-        return Plan(FakeSource(episodes), agent if url else FakeAgent, make_env, slots=2)
+        return RolloutSpec(FakeSource(episodes), agent if url else FakeAgent, make_env, slots=2)
     from catalog_slice import Slice
 
-    return Plan(Slice(0, episodes), agent if url else agent_factory("expert"), env_factory(), slots=2)
+    return RolloutSpec(Slice(0, episodes), agent if url else agent_factory("expert"), env_factory(), slots=2)
 
 
 def drive(given: argparse.Namespace) -> None:
@@ -75,9 +76,9 @@ def drive(given: argparse.Namespace) -> None:
             limit = 0
         print(status.played, flush=True)
 
-    plan = the_plan(given.episodes, given.fast, given.url, given.drive.parent)
+    spec = the_spec(given.episodes, given.fast, given.url, given.drive.parent)
     status = run(
-        plan,
+        spec,
         given.drive,
         describe={"chaos": given.url != ""},
         workers=WORKERS,

@@ -55,7 +55,7 @@ def _listed(names: list[str], out: Path) -> Path:
 
 def theirs(root: Path, names: list[str], workers: int, out: Path) -> int:
     """Let the benchmark play them; returns how many ended in an error."""
-    script = REPOSITORY / "tests" / "evaluation" / "upstream_reference.py"
+    script = REPOSITORY / "tests" / "evaluation" / "claweval" / "upstream_reference.py"
     processes = []
     for number in range(workers):
         answers = out.with_name(f"{out.name}.{number}.json")

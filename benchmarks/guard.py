@@ -30,7 +30,7 @@ from ise_gym.simulator.base import Evidence, UserSimulator, UserTurn, UserView  
 from ise_gym.simulator.claims import false_claims  # noqa: E402
 from ise_gym.simulator.detectors import detect  # noqa: E402
 from ise_gym.simulator.knowledge import knowledge_of  # noqa: E402
-from ise_gym.trajectory.stats import wilson  # noqa: E402
+from ise_gym.statistics import wilson  # noqa: E402
 
 WORDS = (
     "Done.",

@@ -38,9 +38,9 @@ from busy_endpoint import BusyEndpoint  # noqa: E402
 from catalog_slice import Slice  # noqa: E402
 from drifting_server import DriftingUser  # noqa: E402
 
-from ise_gym.rollout.engine import run  # noqa: E402
 from ise_gym.rollout.pool import ProcessPool  # noqa: E402
-from ise_gym.rollout.spec import Plan, agent_factory, env_factory, user_factory  # noqa: E402
+from ise_gym.rollout.run import run  # noqa: E402
+from ise_gym.rollout.spec import RolloutSpec, agent_factory, env_factory, user_factory  # noqa: E402
 from ise_gym.trajectory.stats import ISETRACE, Stats  # noqa: E402
 from ise_gym.trajectory.store import TrajectoryStore, read_trajectories  # noqa: E402
 
@@ -111,11 +111,11 @@ class TimedStore:
         TrajectoryStore.append_line = timed  # type: ignore[method-assign]
 
 
-def measure(plan: Plan, workers: int, out: Path) -> dict[str, Any]:
+def measure(spec: RolloutSpec, workers: int, out: Path) -> dict[str, Any]:
     TimedStore.install()
     own = time.process_time()
     begun = time.monotonic()
-    status = run(plan, out, describe={"benchmark": "rollout"}, workers=workers, make_pool=MeasuredPool)
+    status = run(spec, out, describe={"benchmark": "rollout"}, workers=workers, make_pool=MeasuredPool)
     wall = time.monotonic() - begun
     stats, parts, episodes = Stats(), Counter[str](), 0
     for trajectory in read_trajectories(out):
@@ -179,12 +179,14 @@ def main() -> None:
                 there = {"base_url": endpoint.url, "api_key": "none"}
                 if given.user != "scripted":
                     make_env = env_factory(backend=given.backend, user=user_factory(given.user, there))
-                plan = Plan(source, agent_factory("openai:stand-in", **there), make_env, slots=given.slots)
-                found = measure(plan, given.workers, Path(folder) / "store")
+                spec = RolloutSpec(
+                    source, agent_factory("openai:stand-in", **there), make_env, slots=given.slots
+                )
+                found = measure(spec, given.workers, Path(folder) / "store")
                 found["endpoint"] = endpoint.report()
         else:
-            plan = Plan(source, agent_factory(given.agent), make_env, slots=given.slots)
-            found = measure(plan, given.workers, Path(folder) / "store")
+            spec = RolloutSpec(source, agent_factory(given.agent), make_env, slots=given.slots)
+            found = measure(spec, given.workers, Path(folder) / "store")
     show(found, os.cpu_count() or 1)
     if given.latency:
         print("endpoint: " + ", ".join(f"{name} {value}" for name, value in found["endpoint"].items()))

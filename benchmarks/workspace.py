@@ -91,8 +91,8 @@ def measure_operations(backend: str) -> dict[str, Figure]:
     found: dict[str, Figure] = {}
     found["start and close"] = sample(lambda: open_workspace(backend, LIMITS).close(), 10)
     box = open_workspace(backend, LIMITS)
-    shell = box.session()
-    found["session echo"] = sample(lambda: shell.run("echo hi"), 300)
+    shell = box.shell()
+    found["shell echo"] = sample(lambda: shell.run("echo hi"), 300)
     found["exec bash -c echo"] = sample(lambda: box.exec(ECHO), 200)
     found["exec true"] = sample(lambda: box.exec(["/bin/true"]), 200)
     data = b"x" * 10_240
@@ -155,7 +155,7 @@ def measure_fork(box: Workspace, count: int) -> Figure:
 def session_of(backend: str) -> Iterator[Callable[[], object]]:
     """Our persistent shell."""
     with open_workspace(backend, LIMITS) as box:  # type: ignore[attr-defined]
-        shell = box.session()
+        shell = box.shell()
         yield lambda: shell.run("echo hi")
 
 
@@ -299,7 +299,7 @@ def measure_alive(backend: str, count: int) -> dict[str, float]:
             box = open_workspace(backend, LIMITS)
             boxes.append(box)
             box.write("me", b"%d" % number)
-            box.session().run("true")
+            box.shell().run("true")
             box.spawn("sleep 3600")
         opened = time.perf_counter() - started
         memory = memory_mb()

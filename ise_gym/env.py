@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
-from typing import Any, SupportsFloat
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, SupportsFloat, Unpack
 
 import gymnasium as gym
 from gymnasium.error import InvalidAction
 
 import ise_gym
-from ise_gym.episode.episode import Episode, EpisodeSnapshot
-from ise_gym.errors import UserError, WorkspaceError
+from ise_gym.episode.episode import Episode, Transition
+from ise_gym.episode.state import EpisodeSnapshot
+from ise_gym.errors import AgentError, UserError, WorkspaceError
 from ise_gym.messages import Message, ToolSchema, assistant_of
-from ise_gym.scenario import DEFAULT_TOOLS, Scenario, ScenarioSource
-from ise_gym.simulator import make_user
-from ise_gym.simulator.base import UserSimulator
+from ise_gym.scenario import Scenario, ScenarioSource
+from ise_gym.settings import EnvOptions, EnvSettings, Source
 from ise_gym.spaces import AssistantMessageSpace, MessageSequenceSpace
-from ise_gym.tools import tool_schemas
-from ise_gym.tools.dispatch import Toolbox
-from ise_gym.workspace import open_workspace
-from ise_gym.workspace.base import Limits, Workspace
+from ise_gym.vector import end_with_parent, made_by_a_vector
+from ise_gym.workspace.backends.dummy import DummyWorkspace
+from ise_gym.workspace.base import Workspace
 
 Observation = tuple[Message, ...]
+
+RESET_TRIES = 3
+"""How often a reset gets a new workspace where ``on_broken="truncate"``, before it gives the episode up."""
+
+GIVEN_UP_IN_A_ROW = 20
+"""So many episodes in a row that could not even begin are no broken box, but a broken machine: the error is raised."""
 
 
 class ISEEnv(gym.Env[Observation, Message]):
@@ -37,18 +43,23 @@ class ISEEnv(gym.Env[Observation, Message]):
     calls ends it; the observation after that one holds the results of the call that had opened it.
 
     Args:
-        source: where scenarios come from; default: the catalog (`ise_gym.intents.source.IntentSource`).
-        backend: workspace backend, see `ise_gym.workspace.open_workspace`.
-        user: simulator name (scripted, single-turn, naive) or a function that makes one.
-        guard: put the role guard around the simulator.
-        tools: tool names offered, unless the scenario names its own.
-        limits: resource limits of the workspace.
-        template: a folder of this machine that each episode's workspace starts from; a scenario's files come on top.
-        system_prompt: replaces the scenario's.
-        toolbox: makes the tools of an episode, for scenarios that bring tools of their own; by default the
-            scenario's tools are looked up by name.
-        render_mode: "ansi" returns the conversation as text, "human" prints it.
+        source: where scenarios come from: a source, ``"catalog"`` (the default), ``"file:PATH"``, ``"module:Name"``,
+            or a mapping such as ``{"name": "catalog", "split": "train"}``.
+        workspace: one that is open already, for this env alone; it is reset like any other, and closed by its owner.
+        options: see `ise_gym.settings.EnvSettings`, which says what each means:
 
+            - ``backend``: workspace backend by name, or a function ``backend(limits, template=template)``;
+            - ``user``, ``user_options``, ``guard``: the simulator (name or function), its options, the role guard;
+            - ``tools``: names of the tools that are offered, whatever the scenario; None offers the scenario's;
+            - ``toolbox``: a function of (scenario, workspace) that makes the tools;
+            - ``limits``: `Limits`, or a mapping of some; ``template``: a folder that workspaces start from;
+            - ``system_prompt``: replaces the scenario's;
+            - ``reward``: ``"shaped"`` or ``"sparse"``; ``penalties``: see `ise_gym.episode.reward.PENALTIES`;
+            - ``on_broken``: ``"raise"`` when a sandbox or an endpoint breaks, or ``"truncate"`` the episode; by default
+              an env of a vector truncates and any other raises;
+            - ``render_mode``: "ansi" returns the conversation as text, "human" prints it.
+
+    ``info["valid"]`` is False when the sandbox or an endpoint broke: a trainer masks such an episode out.
     Nothing starts before `reset`. ``info`` is equal for equal seeds and actions; wall times live in `timings`.
 
     Example:
@@ -69,34 +80,37 @@ class ISEEnv(gym.Env[Observation, Message]):
 
     def __init__(
         self,
-        source: ScenarioSource | None = None,
+        source: Source = None,
         *,
-        backend: str = "auto",
-        user: str | Callable[[], UserSimulator] = "scripted",
-        guard: bool = True,
-        tools: Sequence[str] = DEFAULT_TOOLS,
-        limits: Limits | None = None,
-        template: str | None = None,
-        system_prompt: str | None = None,
-        toolbox: Callable[[Scenario, Workspace], Toolbox] | None = None,
-        render_mode: str | None = None,
+        workspace: Workspace | None = None,
+        **options: Unpack[EnvOptions],
     ) -> None:
-        self._source = source
-        self._backend = backend
-        self._user_spec = user
-        self._guard = guard
-        self._tools = tuple(tools)
-        self._limits = limits or Limits()
-        self._template = template
-        self._system_prompt = system_prompt
-        self._make_toolbox = toolbox
-        self.render_mode = render_mode
-        self.tool_schemas: list[ToolSchema] = tool_schemas(self._tools)
-        self.action_space = AssistantMessageSpace(self.tool_schemas)
-        self.observation_space = MessageSequenceSpace(self.tool_schemas)
-        make_user(user, guard)  # an unknown name fails here, not at the first reset
-        self._workspace: Workspace | None = None
+        end_with_parent()
+        in_vector = made_by_a_vector()
+        if in_vector and workspace is not None:
+            raise UserError(
+                "a workspace serves one env: give a vector env backend= (a name or a function) instead"
+            )
+        self._set(EnvSettings.of(source, options, "truncate" if in_vector else "raise"), workspace)
+
+    @classmethod
+    def of(cls, settings: EnvSettings, workspace: Workspace | None = None) -> ISEEnv:
+        """Make one from settings; a workspace that is given belongs to its giver, as in the constructor."""
+        made = cls.__new__(cls)
+        made._set(settings, workspace)
+        return made
+
+    def _set(self, settings: EnvSettings, workspace: Workspace | None) -> None:
+        self.settings = settings
+        self.render_mode = settings.render_mode
+        self._declared = settings.declared_tools()
+        self.action_space = AssistantMessageSpace(self._declared)
+        self.observation_space = MessageSequenceSpace(self._declared)
+        self._source = settings.source
+        self._workspace = workspace
+        self._borrowed = workspace is not None
         self._episode: Episode | None = None
+        self._given_up = 0
 
     @property
     def source(self) -> ScenarioSource:
@@ -115,6 +129,11 @@ class ISEEnv(gym.Env[Observation, Message]):
         return self._episode
 
     @property
+    def tool_schemas(self) -> list[ToolSchema]:
+        """The tools that the agent is offered in the main session; before the first `reset`, those of the spaces."""
+        return list(self._declared) if self._episode is None else self._episode.tool_schemas
+
+    @property
     def timings(self) -> dict[str, Any]:
         """Wall seconds of the present episode by part."""
         return self.episode.timings.model_dump()
@@ -130,6 +149,9 @@ class ISEEnv(gym.Env[Observation, Message]):
 
         Raises:
             UserError: no workspace backend works here, or the options are not known.
+            WorkspaceError, AgentError: the sandbox or the user's endpoint broke, and ``on_broken`` is "raise". (Else
+                new workspaces are tried; when none works the observation is empty, ``info["valid"]`` is False, and the
+                first step truncates.)
         """
         super().reset(seed=seed)
         unknown = set(options or ()) - {"scenario"}
@@ -138,44 +160,49 @@ class ISEEnv(gym.Env[Observation, Message]):
         draw = seed if seed is not None else int(self.np_random.integers(2**31))
         scenario: Scenario = (options or {}).get("scenario") or self.source.scenario(draw)
         episode_seed = seed if seed is not None else scenario.seed
-        self._bind(scenario)
-        self._episode = Episode(
-            scenario,
-            self._live_workspace(),
-            self._toolbox(scenario),
-            make_user(self._user_spec, self._guard),
-            episode_seed,
-        )
-        try:
-            messages = self._episode.start(self._prompt(scenario))
-        except WorkspaceError:
-            self._discard_workspace()
-            raise
+        for last in [False] * (RESET_TRIES - 1) + [True]:
+            try:
+                messages = self._begin(scenario, episode_seed)
+                self._given_up = 0
+                break
+            except (WorkspaceError, AgentError) as error:
+                if isinstance(error, WorkspaceError):
+                    self._discard_workspace()
+                if self.settings.on_broken == "raise":
+                    raise
+                if last:
+                    messages = self._give_up(scenario, episode_seed, error)
         self._render_human(messages)
-        return _fresh(messages), self._episode.info()
+        return _fresh(messages), self.episode.info()
 
     def step(self, action: Message) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
         """Play one assistant message, in any shape that `ise_gym.messages.assistant_of` takes.
 
         Returns:
-            The messages added since, the change in the fraction of verified sub-goals, terminated (the user left),
-            truncated (a budget ran out) and info.
+            The messages added since, the reward (by default the change in the fraction of verified sub-goals),
+            terminated (the user left), truncated (a budget ran out) and info.
 
         Raises:
             InvalidAction: the action is not an assistant message. (Raw model text: see `ise_gym.wrappers`.)
-            WorkspaceError: the sandbox broke; the episode's outcome is then ``infrastructure_error``.
+            WorkspaceError, AgentError: the sandbox or the user's endpoint broke, and ``on_broken`` is "raise"; the
+                episode's outcome is then ``infrastructure_error``. (Else the episode is truncated.)
         """
         try:
             action = assistant_of(action)
         except ValueError as problem:
             raise InvalidAction(f"an action is an assistant message: {problem}") from None
         episode = self.episode
+        if self._given_up and episode.over:  # it never began
+            return (), 0.0, False, True, episode.info()
         try:
             result = episode.act(action)
-        except WorkspaceError as error:
-            episode.fail_infrastructure(str(error))
-            self._discard_workspace()
-            raise
+        except (WorkspaceError, AgentError) as error:
+            episode.fail_infrastructure(_why(error))
+            if isinstance(error, WorkspaceError):
+                self._discard_workspace()
+            if self.settings.on_broken == "raise":
+                raise
+            result = Transition(episode.heard(), 0.0, truncated=True)
         self._render_human([action, *result.messages])
         return _fresh(result.messages), result.reward, result.terminated, result.truncated, episode.info()
 
@@ -197,74 +224,85 @@ class ISEEnv(gym.Env[Observation, Message]):
 
     def restore(self, saved: EpisodeSnapshot) -> tuple[Observation, dict[str, Any]]:
         """Continue from a saved episode; returns the whole conversation of the session on the floor, and info."""
-        self._bind(saved.scenario)
+        workspace = self._live_workspace()
         self._episode = Episode.restored(
             saved,
-            self._live_workspace(),
-            self._toolbox(saved.scenario),
-            make_user(self._user_spec, self._guard),
+            workspace,
+            self.settings.make_toolbox(saved.scenario, workspace),
+            self.settings.make_user(),
+            rewarding=self.settings.rewarding,
         )
+        self._given_up = 0
         return _fresh(self._episode.conversation), self._episode.info()
 
     def fork(self, n: int) -> list[ISEEnv]:
         """Return n new envs that stand where this one stands; each must be closed."""
         saved = self.snapshot()
-        forks = []
-        for _ in range(n):
-            other = ISEEnv(
-                self._source,
-                backend=self._backend,
-                user=self._user_spec,
-                guard=self._guard,
-                tools=self._tools,
-                limits=self._limits,
-                system_prompt=self._system_prompt,
-                toolbox=self._make_toolbox,
-                render_mode=self.render_mode,
-            )
-            other._np_random = copy.deepcopy(self._np_random)
-            other.restore(saved)
-            forks.append(other)
+        forks: list[ISEEnv] = []
+        try:
+            for _ in range(n):
+                other = ISEEnv.of(self.settings)
+                forks.append(other)
+                if self._borrowed:  # whoever lent it opened it in a way of its own
+                    other._workspace = self._live_workspace().fork()
+                other._source = self._source
+                other._np_random = copy.deepcopy(self._np_random)
+                other.restore(saved)
+        except BaseException:
+            for other in forks:
+                other.close()
+            raise
         return forks
 
     def describe(self) -> dict[str, Any]:
-        """Return what goes into a trajectory's ``env`` field."""
+        """Return what goes into a trajectory's ``env`` field; `EnvSettings.to_json` tells of all settings."""
         workspace = self._live_workspace()
         template = getattr(workspace, "template", None)
         return {
             "id": "ISE-OS-v0",
             "ise_gym": ise_gym.__version__,
             "backend": workspace.capabilities().backend,
-            "limits": {name: getattr(self._limits, name) for name in self._limits.__dataclass_fields__},
+            "limits": asdict(workspace.limits),
             **({} if template is None else {"template": template.identity()}),
+            **self.settings.told_by_records(),
         }
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _bind(self, scenario: Scenario) -> None:
-        """Take over the scenario's tools; spaces stay those of `__init__` so that vector envs agree on them."""
-        if self._make_toolbox is None and scenario.tools != self._tools:
-            self.tool_schemas = tool_schemas(scenario.tools)
+    def _begin(self, scenario: Scenario, seed: int) -> list[Message]:
+        self._episode = self._new_episode(scenario, seed, self._live_workspace())
+        return self._episode.start(self._prompt(scenario))
 
-    def _toolbox(self, scenario: Scenario) -> Toolbox:
-        if self._make_toolbox is None:
-            return Toolbox(scenario.tools, self._live_workspace())
-        made = self._make_toolbox(scenario, self._live_workspace())
-        self.tool_schemas = made.schemas
-        return made
+    def _give_up(self, scenario: Scenario, seed: int, error: Exception) -> list[Message]:
+        """Let an episode that can't begin be over; it plays nowhere."""
+        self._given_up += 1
+        if self._given_up >= GIVEN_UP_IN_A_ROW:
+            raise error
+        self._episode = self._new_episode(scenario, seed, DummyWorkspace(self.settings.limits))
+        self._episode.fail_infrastructure(_why(error))
+        return []
+
+    def _new_episode(self, scenario: Scenario, seed: int, workspace: Workspace) -> Episode:
+        settings = self.settings
+        toolbox = settings.make_toolbox(scenario, workspace)
+        return Episode(scenario, workspace, toolbox, settings.make_user(), seed, rewarding=settings.rewarding)
 
     def _prompt(self, scenario: Scenario) -> str:
-        return self._system_prompt if self._system_prompt is not None else scenario.system_prompt
+        own = self.settings.system_prompt
+        return own if own is not None else scenario.system_prompt
 
     def _live_workspace(self) -> Workspace:
         if self._workspace is None:
-            self._workspace = open_workspace(self._backend, self._limits, self._template)
+            if self._borrowed:
+                raise WorkspaceError("the workspace that this env was given broke, or the env was closed")
+            self._workspace = self.settings.open_workspace()
         return self._workspace
 
     def _discard_workspace(self) -> None:
         if self._workspace is not None:
             workspace, self._workspace = self._workspace, None
-            workspace.close()
+            if not self._borrowed:
+                workspace.close()
 
     def _render_human(self, messages: Sequence[Message]) -> None:
         if self.render_mode == "human":
@@ -275,6 +313,11 @@ class ISEEnv(gym.Env[Observation, Message]):
 def _fresh(messages: Sequence[Message]) -> Observation:
     """Copy, so that what a user keeps never changes under it."""
     return tuple(copy.deepcopy(list(messages)))
+
+
+def _why(error: Exception) -> str:
+    """Word the reason of an infrastructure error: the sandbox's own words, or that the user's endpoint failed."""
+    return str(error) if isinstance(error, WorkspaceError) else f"user: {error}"
 
 
 def _as_text(message: Message) -> str:

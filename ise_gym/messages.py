@@ -16,6 +16,9 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 Role = Literal["system", "user", "assistant", "tool"]
 
+MAIN_ONLY = frozenset({"sessions_spawn", "sessions_send", "sessions_list", "sessions_history", "subagents"})
+"""Tools by which an agent delegates to itself: a sub-session is not offered them."""
+
 
 class FunctionCall(TypedDict):
     """Name and arguments of a call; ``arguments`` is a JSON *string*, as OpenAI has it."""

@@ -26,7 +26,10 @@ class Agent(Protocol):
         ...
 
     def describe(self) -> dict[str, Any]:
-        """Return what goes into the trajectory: model, sampling parameters, template hash. No clocks, no paths."""
+        """Return what goes into the trajectory: model, sampling parameters, template hash. No clocks, no paths.
+
+        Asked after every episode, and once before the first.
+        """
         ...
 
     def close(self) -> None:

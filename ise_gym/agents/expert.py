@@ -136,6 +136,8 @@ class ExpertAgent:
         UserError: ``quality`` is outside [0, 1].
     """
 
+    syntax = "expert or expert:QUALITY (scripted; quality from 0 to 1)"
+
     def __init__(self, quality: float = 1.0) -> None:
         if not 0.0 <= quality <= 1.0:
             raise UserError(f"the expert's quality must be between 0 and 1, got {quality:g}")
@@ -143,6 +145,14 @@ class ExpertAgent:
         self.name = "expert" if quality == 1.0 else f"expert:{quality:g}"
         self._scenario: Scenario | None = None
         self._seed = 0
+
+    @classmethod
+    def from_argument(cls, argument: str) -> ExpertAgent:
+        """Read the quality of ``expert:QUALITY``."""
+        try:
+            return cls(float(argument))
+        except ValueError:
+            raise UserError(f"'expert:{argument}': the quality must be a number from 0 to 1") from None
 
     def reset(self, scenario: Scenario, seed: int) -> None:
         """Take the scenario whose plan is played."""
@@ -195,6 +205,7 @@ class LazyAgent:
     """Claims that everything is done without doing anything: a user must never believe it."""
 
     name = "lazy"
+    syntax = "lazy (claims without acting)"
 
     def __init__(self) -> None:
         self._scenario: Scenario | None = None

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from ise_gym.errors import AgentError, UserError, nearest
 from ise_gym.messages import Message, ToolSchema, assistant, tool_calls_of
 from ise_gym.models.answer import Answer
 from ise_gym.models.client import Client
-from ise_gym.models.endpoint import endpoint_options
+from ise_gym.models.endpoint import EndpointOptions, endpoint_options
 from ise_gym.models.metering import Meter
 from ise_gym.models.parsing import split_thinking
 from ise_gym.models.textcalls import FORMATS, CallFormat, holds_call, mark, read_words, text_messages
@@ -65,6 +65,11 @@ class OpenAIAgent:
     Raises:
         UserError: the ``openai`` package is missing, neither a key nor a URL is given, or an option is wrong.
     """
+
+    syntax = "openai:MODEL (an OpenAI-compatible endpoint)"
+
+    options_from: ClassVar[type] = EndpointOptions
+    """Whose parameters the further options are."""
 
     def __init__(
         self,

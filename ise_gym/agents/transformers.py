@@ -15,7 +15,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ise_gym.errors import UserError
 from ise_gym.messages import Message, ToolSchema, assistant, sha256_of
@@ -77,6 +77,9 @@ class TransformersAgent:
         UserError: not a model, no chat template, or the packages are missing.
     """
 
+    heavy: ClassVar[bool] = True
+    """Making one takes long, so options are checked without it."""
+
     path: str | Path
     adapter: str | Path | None = None
     max_new_tokens: int | None = None
@@ -89,6 +92,7 @@ class TransformersAgent:
     threads: int = 0
     calls: str = "tags"
     name: str = field(init=False)
+    syntax: ClassVar[str] = "transformers:DIR (a local model)"
 
     def __post_init__(self) -> None:
         if self.calls not in ("tags", "text"):
@@ -218,7 +222,7 @@ def resolve_model(path: str | Path, adapter: str | Path | None = None) -> ModelS
         folder = Path(adapter)
         if not (folder / "adapter_config.json").is_file():
             raise UserError(
-                f"{adapter} is not an adapter: it has no adapter_config.json. Give a folder of ise_gym.training.sft."
+                f"{adapter} is not an adapter: it has no adapter_config.json. Give a folder of `ise train sft`."
             )
         return ModelSource(_checked_base(given), str(folder))
     if (Path(given) / "adapter_config.json").is_file():
@@ -262,7 +266,7 @@ def _checked_base(place: str) -> str:
         if not (folder / "config.json").is_file():
             raise UserError(
                 f"{place} is not a model: it has neither config.json nor adapter_config.json. "
-                "Give the output folder of ise_gym.training.sft, a downloaded model, or a hub name."
+                "Give the output folder of `ise train sft`, a downloaded model, or a hub name."
             )
         return place
     looks_like_path = (
@@ -329,7 +333,7 @@ def _load(torch: Any, source: ModelSource, device: str, dtype: str) -> tuple[Any
     if not tokenizer.chat_template:
         raise UserError(
             f"the tokenizer of {with_tokenizer} has no chat template. "
-            "Models made by ise_gym.training.sft carry one; add a chat_template.jinja to the folder."
+            "Models made by `ise train sft` carry one; add a chat_template.jinja to the folder."
         )
     if source.adapter:
         from peft import PeftModel

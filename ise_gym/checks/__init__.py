@@ -9,35 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from ise_gym.checks.base import BaseCheck
-from ise_gym.checks.command import CommandCheck
-from ise_gym.checks.content import CsvCheck, JsonCheck, JsonLinesCheck, TextCheck, YamlCheck
-from ise_gym.checks.cron import CronCheck
-from ise_gym.checks.files import AbsentCheck, ArchiveCheck, ExistsCheck, ModeCheck, TreeCheck, UnchangedCheck
-from ise_gym.checks.remote import RemoteCheck
-from ise_gym.checks.services import CalendarCheck, ChatCheck, MailCheck
-from ise_gym.checks.speech import SpeechCheck
+from ise_gym.registry import Registered
 
-CHECKS: dict[str, type[BaseCheck]] = {
-    "exists": ExistsCheck,
-    "absent": AbsentCheck,
-    "unchanged": UnchangedCheck,
-    "mode": ModeCheck,
-    "text": TextCheck,
-    "json": JsonCheck,
-    "jsonl": JsonLinesCheck,
-    "yaml": YamlCheck,
-    "csv": CsvCheck,
-    "tree": TreeCheck,
-    "command": CommandCheck,
-    "archive": ArchiveCheck,
-    "mail": MailCheck,
-    "chat": ChatCheck,
-    "calendar": CalendarCheck,
-    "cron": CronCheck,
-    "remote": RemoteCheck,
-    "speech": SpeechCheck,
-}
-"""The checks by the name that a task file uses."""
+CHECKS: Registered[type[BaseCheck]] = Registered("check")
+"""The checks by the name that a task file uses; see `ise_gym.registry`."""
 
 
 def build_check(kind: str, spec: Any) -> BaseCheck:

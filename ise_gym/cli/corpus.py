@@ -227,10 +227,10 @@ def report(
     title: Annotated[str, typer.Option(help="Heading of the report.")] = "Trajectories",
     episodes: Annotated[int, typer.Option(min=0, help="Most episodes in the browser part.")] = 300,
     training: Annotated[
-        Path | None, typer.Option(help="Output folder of `python -m training.sft`: shows its loss.")
+        Path | None, typer.Option(help="Output folder of `ise train sft`: shows its loss.")
     ] = None,
     comparison: Annotated[
-        Path | None, typer.Option(help="File written by `python -m eval compare --for-report`.")
+        Path | None, typer.Option(help="File written by `ise eval compare --for-report`.")
     ] = None,
 ) -> None:
     """Write a self-contained HTML report: figures, charts and a browser for the episodes."""

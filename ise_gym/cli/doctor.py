@@ -55,6 +55,7 @@ def examine() -> dict[str, Any]:
     """Return what `doctor` shows, as JSON."""
     from ise_gym import __version__
     from ise_gym.workspace import available_backends, self_check
+    from ise_gym.workspace.backends.choice import isolates
 
     backends: dict[str, Any] = {}
     for name in available_backends():
@@ -62,7 +63,7 @@ def examine() -> dict[str, Any]:
         capabilities = check.capabilities
         backends[name] = {
             "ok": check.ok,
-            "isolates": name not in ("unsafe-local", "dummy"),
+            "isolates": isolates(name),
             "message": check.message,
             "enforced": dict(capabilities.enforced) if capabilities else {},
             "notes": list(capabilities.notes) if capabilities else [],

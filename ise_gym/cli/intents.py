@@ -79,8 +79,8 @@ def generate(
 
     from ise_gym.intents.pool.dedup import deepest_available
     from ise_gym.intents.pool.generate import MANIFEST
+    from ise_gym.intents.pool.generate import generate as draw
     from ise_gym.intents.pool.report import pool_report
-    from ise_gym.intents.source import generate as draw
 
     stage = dedup or deepest_available()
     console = Console(stderr=True, quiet=quiet)

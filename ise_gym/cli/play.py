@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ise_gym.cli.seats import AgentOptions, Backend, UserOptions, check_seats, read_options
 from ise_gym.errors import UserError, nearest
 
 SIDES = ("user", "agent")
@@ -34,37 +35,39 @@ def play(
         typer.Option(help="Play number SEED of this intents file.", show_default="the catalog"),
     ] = None,
     agent: Annotated[str, typer.Option(help="Who acts when you are the user.")] = "expert",
+    agent_option: AgentOptions = None,
     user: Annotated[str, typer.Option(help="Who asks when you are the agent.")] = "scripted",
-    backend: Annotated[str, typer.Option(help="Workspace backend: auto, bubblewrap, docker, …")] = "auto",
+    user_option: UserOptions = None,
+    backend: Backend = "auto",
 ) -> None:
     """Sit on one side of an episode: as the user of an agent, or as the agent of a user."""
     import gymnasium
 
     import ise_gym  # noqa: F401  (registers the env)
-    from ise_gym.cli.rollout import check_names, open_intents
+    from ise_gym.agents import make_agent
+    from ise_gym.cli.rollout import open_intents
+    from ise_gym.rollout.spec import user_factory
 
     if side not in SIDES:
         raise UserError(f"unknown side '{side}'; known: {', '.join(SIDES)}.{nearest(side, SIDES)}")
-    check_names(agent, user, backend)
+    agent_options, user_options = read_options(agent_option, user_option)
+    if side == "user":
+        user, user_options = "human", {}
+    check_seats(agent, user, backend, agent_options=agent_options, user_options=user_options)
     source = None
     if intents is not None:
         source = open_intents(intents / "intents.jsonl" if intents.is_dir() else intents, None)
-    env = gymnasium.make(
-        "ISE-OS-v0", source=source, user="human" if side == "user" else user, backend=backend
-    )
+    env = gymnasium.make("ISE-OS-v0", source=source, user=user_factory(user, user_options), backend=backend)
     try:
         if side == "user":
-            _as_user(env, agent, seed)
+            _as_user(env, make_agent(agent, **agent_options), seed)
         else:
             _as_agent(env, seed)
     finally:
         env.close()
 
 
-def _as_user(env: Any, agent_name: str, seed: int) -> None:
-    from ise_gym.agents import make_agent
-
-    agent = make_agent(agent_name)
+def _as_user(env: Any, agent: Any, seed: int) -> None:
     try:
         env.reset(seed=seed)
         episode = env.unwrapped.episode

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ise_gym.cli.seats import AgentOptions, Backend, UserOptions, check_seats, read_options
 from ise_gym.errors import UserError, nearest
 
 ENGINES = ("local", "ray")
@@ -30,18 +31,13 @@ def rollout(
     agent: Annotated[
         str, typer.Option(help="Who acts, e.g. expert, openai:MODEL, transformers:PATH, or a plug-in.")
     ] = "expert",
-    agent_option: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME=VALUE for the agent, e.g. temperature=0.7 (give it several times)."),
-    ] = None,
+    agent_option: AgentOptions = None,
     user: Annotated[
         str, typer.Option(help="User simulator: scripted, single-turn, naive, llm:MODEL.")
     ] = "scripted",
-    user_option: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE for the user simulator (give it several times).")
-    ] = None,
+    user_option: UserOptions = None,
     guard: Annotated[bool, typer.Option(help="Put the role guard around the simulator.")] = True,
-    backend: Annotated[str, typer.Option(help="Workspace backend: auto, bubblewrap, docker, …")] = "auto",
+    backend: Backend = "auto",
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Worker processes.")] = 2,
     episodes_per_worker: Annotated[
         int, typer.Option(min=1, help="Episodes a worker plays at once; raise it for slow endpoints.")
@@ -79,17 +75,19 @@ def rollout(
     from rich.console import Console
 
     from ise_gym.intents.catalog import catalog_hash
-    from ise_gym.models.options import a_workers_share, binding, options_of
-    from ise_gym.rollout.engine import run
+    from ise_gym.models.options import a_workers_share, binding
     from ise_gym.rollout.progress import RolloutProgress
-    from ise_gym.rollout.spec import Plan, agent_factory, env_factory, user_factory
+    from ise_gym.rollout.run import run
+    from ise_gym.rollout.spec import RolloutSpec, agent_factory, env_factory, user_factory
 
-    check_names(agent, user, backend, engine)
+    if engine not in ENGINES:
+        raise UserError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}.{nearest(engine, ENGINES)}")
     if user == "human":
         raise UserError("--user human: nobody sits at a rollout; `ise play` lets a person be the user.")
-    for_agent, for_user = options_of(agent_option), options_of(user_option)
+    for_agent, for_user = read_options(agent_option, user_option)
+    check_seats(agent, user, backend, agent_options=for_agent, user_options=for_user)
     file = intents / "intents.jsonl" if intents.is_dir() else intents
-    plan = Plan(
+    spec = RolloutSpec(
         source=open_intents(file, limit),
         make_agent=agent_factory(agent, **a_workers_share(for_agent, workers)),
         make_env=env_factory(
@@ -109,7 +107,7 @@ def rollout(
         options["make_pool"] = RayPool
     with RolloutProgress(console) as progress:
         status = run(
-            plan,
+            spec,
             out,
             describe={
                 "intents": hashlib.sha256(file.read_bytes()).hexdigest(),
@@ -139,26 +137,6 @@ def rollout(
         raise typer.Exit(1)
 
 
-def check_names(agent: str, user: str, backend: str, engine: str = "local") -> None:
-    """Refuse unknown names before any worker starts."""
-    from ise_gym.agents import known_agents
-    from ise_gym.simulator import make_user
-    from ise_gym.workspace import available_backends
-
-    known = ("auto", *available_backends())
-    if backend not in known:
-        raise UserError(
-            f"unknown workspace backend '{backend}'; known: {', '.join(known)}.{nearest(backend, known)}"
-        )
-    if engine not in ENGINES:
-        raise UserError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}.{nearest(engine, ENGINES)}")
-    if (kind := agent.partition(":")[0]) not in (agents := known_agents()):
-        raise UserError(
-            f"unknown agent '{agent}'; known: {'; '.join(agents.values())}.{nearest(kind, agents)}"
-        )
-    make_user(user)
-
-
 def _note_compression(console: Any, out: Path, compress: bool) -> None:
     """Say that a store which holds episodes stays compressed or not, whatever this run asks for."""
     from ise_gym.trajectory.store import MANIFEST, has_records, read_manifest
@@ -173,7 +151,7 @@ def _note_compression(console: Any, out: Path, compress: bool) -> None:
 
 def open_intents(file: Path, limit: int | None) -> Any:
     """Open an intents file; with a limit only its first scenarios exist."""
-    from ise_gym.intents.source import open_intent_file
+    from ise_gym.intents.foreign import open_intent_file
 
     source = open_intent_file(file)
     return source if limit is None else First(source, limit)
@@ -193,7 +171,7 @@ class First:
 
     def ids(self) -> list[str]:
         """Ids of the scenarios that are left."""
-        from ise_gym.rollout.engine import scenario_ids
+        from ise_gym.rollout.run import scenario_ids
 
         return list(scenario_ids(self.source))[: self.count]
 

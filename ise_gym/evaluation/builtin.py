@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ise_gym.errors import UserError
 from ise_gym.evaluation.contamination import check_stores
-from ise_gym.evaluation.inline import InlinePool
 from ise_gym.evaluation.ledger import Ledger, Outcome, Trial
 from ise_gym.evaluation.manifest import Manifest, SuiteSource, check_unique, load_suite
 from ise_gym.evaluation.results.summary import RunSummary, summarise
 from ise_gym.evaluation.run import LEDGER, TRAJECTORIES, RunCard, load_run, open_run
-from ise_gym.rollout.engine import Status
-from ise_gym.rollout.engine import run as run_engine
-from ise_gym.rollout.pool import Event, Pool, ProcessPool
-from ise_gym.rollout.spec import AnyAgent, Item, Plan, Result, env_factory
+from ise_gym.models.options import a_workers_share, binding
+from ise_gym.rollout.engine import GIVE_UP_AFTER, Status
+from ise_gym.rollout.inline import InlinePool
+from ise_gym.rollout.players import EpisodeCrew, player_of
+from ise_gym.rollout.pool import ProcessPool
+from ise_gym.rollout.run import run as roll_out
+from ise_gym.rollout.spec import AnyAgent, Item, Result, RolloutSpec, env_factory, user_factory
+from ise_gym.rollout.work import Pool
+from ise_gym.simulator import make_user
 from ise_gym.trajectory.record import Trajectory
 
 PROTOCOL = "builtin"
@@ -45,10 +49,12 @@ def run_suite(
     limit: int | None = None,
     seed: int = 0,
     user: str = "scripted",
+    user_options: dict[str, Any] | None = None,
     backend: str = "auto",
     workers: int = 1,
     slots: int | None = None,
     retries: int = 2,
+    give_up_after: int = GIVE_UP_AFTER,
     trained_on: Sequence[str | Path] = (),
     allow_contaminated: bool = False,
     on_progress: Callable[[Status], None] | None = None,
@@ -59,20 +65,23 @@ def run_suite(
         suite: name, YAML file or manifest.
         agent: spec (played in worker processes) or an agent (played in this process, and left open).
         out: run folder; the same arguments resume it.
-        agent_options: keyword arguments of the agent, for a spec.
+        agent_options: keyword arguments of the agent, for a spec. Rates in them are those of the whole run.
         trials: per task, each with a seed of its own.
         limit: only so many tasks, spread over the suite.
         seed: of the run: user simulator and sampling, not the tasks.
-        user: user simulator. ``backend``: workspace backend.
+        user: user simulator, with ``user_options`` as its keyword arguments. ``backend``: workspace backend.
         workers: processes, for a spec. ``slots``: episodes that each plays at once (16 for a local model, else 1).
         retries: how often a trial that the infrastructure broke is played again at once.
+        give_up_after: trials in a row that the infrastructure broke, after which the run ends.
         trained_on: stores that the model was trained on, to be checked for the suite's task instances.
         allow_contaminated: run in spite of what that check finds; the run card says so.
-        on_progress: as of `ise_gym.rollout.engine.run`.
+        on_progress: as of `ise_gym.rollout.engine.drive`.
 
     Raises:
         UserError: unknown suite or agent, a contaminated suite, a folder that holds another run, …
     """
+    if user_options:
+        make_user(user, guard=False, **user_options)  # for the same reason
     manifest = suite if isinstance(suite, Manifest) else load_suite(suite)
     source = SuiteSource(manifest, limit)
     check_unique(source.ids())
@@ -80,18 +89,19 @@ def run_suite(
     if not allow_contaminated:
         overlap.require_clean(manifest.name)
     options: dict[str, Any] = {"user": user, "backend": backend}
-    if agent_options:
-        options["agent_options"] = {key: str(value) for key, value in agent_options.items()}
+    options |= binding("agent_options", agent_options or {}) | binding("user_options", user_options or {})
     if trained_on:
         options["contamination"] = {
             "trajectories": overlap.trajectories,
             "without_fingerprints": overlap.without,
             "shared_instances": len(overlap.shared),
         }
-    plan = Plan(
+    spec = RolloutSpec(
         source=source,
-        make_agent=_agent_factory(agent, agent_options or {}),
-        make_env=env_factory(backend=backend, user=user),
+        make_agent=_agent_factory(agent, a_workers_share(agent_options or {}, workers)),
+        make_env=env_factory(
+            backend=backend, user=user_factory(user, a_workers_share(user_options or {}, workers))
+        ),
         seed=seed,
         samples=trials,
         slots=slots or (16 if _is_batched(agent) else 1),
@@ -109,15 +119,23 @@ def run_suite(
     )
     folder = open_run(out, card)
     with Ledger(folder / LEDGER) as ledger:
-        book = _Book(ledger, card)
-        status = run_engine(
-            plan,
+
+        def note(result: Result) -> None:
+            """Every attempt is in the ledger before the engine stores it, retries included."""
+            item, trajectory = result.item, Trajectory.model_validate(json.loads(result.line))
+            attempt = ledger.next_attempt(item.scenario_id, item.sample)
+            ledger.append(trial_of(trajectory, card, item.sample, attempt))
+
+        status = roll_out(
+            spec,
             folder / TRAJECTORIES,
             describe=card.model_dump(exclude={"versions", "tasks"}),
             workers=workers,
             retries=retries,
+            give_up_after=give_up_after,
             on_progress=on_progress,
-            make_pool=functools.partial(_recording_pool, agent, book),
+            on_attempt=note,
+            make_pool=functools.partial(_pool, agent, spec),
         )
     if status.interrupted:
         raise KeyboardInterrupt
@@ -173,70 +191,9 @@ def trial_of(trajectory: Trajectory, card: RunCard, number: int, attempt: int) -
     )
 
 
-class _Book:
-    """Writes what a pool reports into the ledger, retries included."""
-
-    def __init__(self, ledger: Ledger, card: RunCard) -> None:
-        self.ledger = ledger
-        self.card = card
-
-    def write(self, events: Iterable[Event]) -> None:
-        for event in events:
-            if isinstance(event, Result):
-                trajectory = Trajectory.model_validate(json.loads(event.line))
-                attempt = self.ledger.next_attempt(event.item.scenario_id, event.item.sample)
-                self.ledger.append(trial_of(trajectory, self.card, event.item.sample, attempt))
-            else:
-                for item in event.items:
-                    self._lost(item, event.how)
-
-    def _lost(self, item: Item, how: str) -> None:
-        self.ledger.append(
-            Trial(
-                suite=self.card.suite,
-                protocol=self.card.protocol,
-                task=item.scenario_id,
-                trial=item.sample,
-                attempt=self.ledger.next_attempt(item.scenario_id, item.sample),
-                seed=item.seed,
-                outcome="infrastructure_error",
-                reason=f"worker: the process died ({how})",
-            )
-        )
-
-
-class _RecordingPool:
-    """A pool whose every result is in the ledger before the engine sees it."""
-
-    def __init__(self, inner: Pool, book: _Book) -> None:
-        self._inner, self._book = inner, book
-
-    @property
-    def agent_name(self) -> str:
-        return self._inner.agent_name
-
-    @agent_name.setter
-    def agent_name(self, name: str) -> None:
-        self._inner.agent_name = name
-
-    def room(self) -> int:
-        return self._inner.room()
-
-    def submit(self, item: Item) -> None:
-        self._inner.submit(item)
-
-    def events(self, timeout: float) -> Sequence[Event]:
-        found = self._inner.events(timeout)
-        self._book.write(found)
-        return found
-
-    def close(self, *, now: bool) -> None:
-        self._inner.close(now=now)
-
-
-def _recording_pool(agent: str | AnyAgent, book: _Book, plan: Plan, workers: int) -> Pool:
-    inner: Pool = ProcessPool(plan, workers) if isinstance(agent, str) else InlinePool(plan, agent)
-    return _RecordingPool(inner, book)
+def _pool(agent: str | AnyAgent, spec: RolloutSpec, crew: EpisodeCrew, workers: int) -> Pool[Item, Result]:
+    """Worker processes for a spec; a live agent plays in this process."""
+    return ProcessPool(crew, workers) if isinstance(agent, str) else InlinePool(player_of(spec, agent))
 
 
 def _agent_factory(agent: str | AnyAgent, options: dict[str, Any]) -> Callable[[], AnyAgent]:
@@ -244,10 +201,9 @@ def _agent_factory(agent: str | AnyAgent, options: dict[str, Any]) -> Callable[[
         if options:
             raise UserError("agent options go with an agent given by its spec, not with a live agent.")
         return _no_agent
-    from ise_gym.agents import make_agent
+    from ise_gym.agents import check_agent, make_agent
 
-    if agent.partition(":")[0] != "transformers":
-        make_agent(agent, **options).close()  # a typo fails here, before there is a run folder
+    check_agent(agent, **options)  # a typo fails here, before there is a run folder
     return functools.partial(make_agent, agent, **options)
 
 

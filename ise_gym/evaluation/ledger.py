@@ -6,16 +6,15 @@ sandbox, a silent judge and an agent that ran out of time have outcomes of their
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from ise_gym.appendlog import AppendLog, Locked, raw_lines
+from ise_gym.credentials import without_secrets
 from ise_gym.errors import UserError
 
 SCHEMA_VERSION = 1
@@ -68,6 +67,12 @@ class Trial(BaseModel):
     costs: dict[str, float] = Field(default_factory=dict)
     timings: dict[str, float] = Field(default_factory=dict)
 
+    @field_validator("agent")
+    @classmethod
+    def _holds_no_credentials(cls, agent: dict[str, Any]) -> dict[str, Any]:
+        cleaned: dict[str, Any] = without_secrets(agent)
+        return cleaned
+
     @model_validator(mode="after")
     def _errors_have_no_score(self) -> Trial:
         if self.outcome not in VERDICTS and self.score is not None:
@@ -104,21 +109,18 @@ class Ledger:
         self.path = Path(path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: IO[bytes] = self.path.open("ab")
-        except OSError as error:
-            raise UserError(f"{self.path}: can't be written ({error.strerror}).") from error
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
+            self._log = AppendLog(self.path, side_file=lambda offset: self.path.with_suffix(".torn"))
+        except Locked:
             raise UserError(
                 f"{self.path}: another eval is writing there. Wait for it, or give another --out."
             ) from None
+        except OSError as error:
+            raise UserError(f"{self.path}: can't be written ({error.strerror}).") from error
+        self.torn_bytes = self._log.torn.size if self._log.torn else 0
         try:
-            self.torn_bytes = self._set_torn_tail_aside()
             self._last = {trial.key: trial for trial in read_trials(self.path)}
         except BaseException:
-            self._file.close()
+            self._log.close()
             raise
 
     @property
@@ -138,14 +140,12 @@ class Ledger:
 
     def append(self, trial: Trial) -> None:
         """Write one line and wait until it is on disk."""
-        self._file.write(trial.model_dump_json().encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self._log.append(trial.model_dump_json().encode() + b"\n")
         self._last[trial.key] = trial
 
     def close(self) -> None:
         """Release the file; idempotent."""
-        self._file.close()
+        self._log.close()
 
     def __enter__(self) -> Ledger:
         return self
@@ -155,19 +155,6 @@ class Ledger:
     ) -> None:
         self.close()
 
-    def _set_torn_tail_aside(self) -> int:
-        content = self.path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        tail = content[whole:]
-        if tail:
-            with self.path.with_suffix(".torn").open("ab") as aside:
-                aside.write(tail + b"\n")
-                aside.flush()
-                os.fsync(aside.fileno())
-            self._file.truncate(whole)
-            os.fsync(self._file.fileno())
-        return len(tail)
-
 
 def read_trials(path: str | Path) -> list[Trial]:
     """Read all complete lines of a ledger, oldest first; a half-written last line is left out.
@@ -176,16 +163,16 @@ def read_trials(path: str | Path) -> list[Trial]:
         UserError: a line that isn't a trial: names file, line and field.
     """
     trials: list[Trial] = []
-    with contextlib.suppress(FileNotFoundError), Path(path).open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.endswith(b"\n"):
-                break
-            try:
-                trials.append(Trial.model_validate_json(line))
-            except ValidationError as error:
-                first = error.errors()[0]
-                field = ".".join(str(part) for part in first["loc"]) or "line"
-                raise UserError(f"{path}, line {number}: not a trial: {field}: {first['msg']}.") from error
+    file = Path(path)
+    for number, line in enumerate(raw_lines(file) if file.exists() else (), start=1):
+        if not line.endswith(b"\n"):
+            break
+        try:
+            trials.append(Trial.model_validate_json(line))
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"]) or "line"
+            raise UserError(f"{path}, line {number}: not a trial: {field}: {first['msg']}.") from error
     return trials
 
 

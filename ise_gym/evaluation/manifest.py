@@ -197,7 +197,7 @@ class SuiteSource:
             raise UserError(
                 f"suite {self.name}: the catalog no longer draws what was frozen for {entry.id} (seed "
                 f"{entry.seed}). Use the version of ise_gym that it was frozen with, or freeze a new suite: "
-                "`python -m eval suite freeze`."
+                "`ise eval suite freeze`."
             )
         return drawn
 

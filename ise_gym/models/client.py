@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ise_gym.credentials import scrubbed
 from ise_gym.errors import AgentError, UserError
 from ise_gym.messages import sha256_of
 from ise_gym.models import loop
@@ -56,7 +57,12 @@ class Client:
         self.where = f"{who} at {options.where}"
         self.meter = Meter(prices_of(options.price_in, options.price_out, options.price_cached))
         self._key = options.key(who)
-        self._pace = shared_pace(options.where, model, options.requests_per_minute, options.tokens_per_minute)
+        self._pace = shared_pace(
+            ",".join(filter(None, options.urls)),
+            model,
+            options.requests_per_minute,
+            options.tokens_per_minute,
+        )
         self._limit_name = "max_tokens"
 
     def ask(
@@ -175,7 +181,7 @@ class Client:
 
     def _masked(self, fault: Fault) -> Fault:
         """Leave the key out, should a server repeat it."""
-        return replace(fault, words=fault.words.replace(self._key, "…")) if len(self._key) > 4 else fault
+        return replace(fault, words=scrubbed(fault.words, self._key))
 
     def _blamed(self, fault: Fault) -> Exception:
         if fault.kind in MENDABLE:

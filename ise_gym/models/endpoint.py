@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from ise_gym.credentials import public_address, without_secrets
 from ise_gym.errors import UserError, nearest
 
 Positive = Annotated[float, Field(gt=0)]
@@ -68,7 +69,7 @@ class EndpointOptions(BaseModel):
     @property
     def where(self) -> str:
         """The endpoint as messages name it."""
-        return ", ".join(url or "api.openai.com" for url in self.urls)
+        return ", ".join(public_address(url) if url else "api.openai.com" for url in self.urls)
 
     def key(self, who: str) -> str:
         """Return the API key.
@@ -89,7 +90,7 @@ class EndpointOptions(BaseModel):
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,
             "seed": self.seed,
-            "extra": dict(self.extra),
+            "extra": without_secrets(self.extra),
         }
 
 
@@ -105,7 +106,8 @@ def endpoint_options(who: str, defaults: Mapping[str, Any], given: Mapping[str, 
 
     >>> endpoint_options("agent 'openai:tiny'", {}, {"temperature": "hot"})
     Traceback (most recent call last):
-    ise_gym.errors.UserError: agent 'openai:tiny': temperature='hot': input should be a valid number
+    ...
+    ise_gym.errors.UserError: agent 'openai:tiny': option 'temperature': input should be a valid number.
     """
     try:
         options = EndpointOptions(**{**defaults, **given})
@@ -114,13 +116,15 @@ def endpoint_options(who: str, defaults: Mapping[str, Any], given: Mapping[str, 
         name = str(first["loc"][0])
         if first["type"] == "extra_forbidden":
             raise UserError(
-                f"{who} got an unexpected option '{name}'.{nearest(name, EndpointOptions.model_fields)}"
+                f"{who}: there is no option '{name}'.{nearest(name, EndpointOptions.model_fields)}"
             ) from None
-        shown = "…" if name == "api_key" else repr(first["input"])
-        raise UserError(f"{who}: {name}={shown}: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
+        problem = first["msg"]  # without what was given: it may be a key
+        raise UserError(f"{who}: option '{name}': {problem[:1].lower()}{problem[1:]}.") from None
     for url in options.urls:
         if url is not None and not url.startswith(("http://", "https://")):
-            raise UserError(f"{who}: base_url='{url}' must begin with http:// or https://")
+            raise UserError(f"{who}: base_url {public_address(url)} must begin with http:// or https://")
         if url is not None and url.endswith("/chat/completions"):
-            raise UserError(f"{who}: base_url='{url}': leave /chat/completions off; it usually ends in /v1")
+            raise UserError(
+                f"{who}: base_url {public_address(url)}: leave /chat/completions off; it usually ends in /v1"
+            )
     return options

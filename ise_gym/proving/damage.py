@@ -18,9 +18,8 @@ from ise_gym.checks.files import TreeCheck, UnchangedCheck
 from ise_gym.checks.services import MailCheck
 from ise_gym.proving.mutants import asks_for_order, content_mutants, is_program
 from ise_gym.proving.service_mutants import damaged_services
-from ise_gym.scenario import Check
+from ise_gym.scenario import Check, Request
 from ise_gym.services.host import services_of
-from ise_gym.tasks.instance import RequestInstance
 from ise_gym.workspace.base import Diff, Manifest, SeedFile, Snapshot, Workspace, diff_manifests
 
 MOST_BYTES = 1 << 20
@@ -80,7 +79,7 @@ class Damage:
         self,
         workspace: Workspace,
         start: Mapping[str, SeedFile],
-        request: RequestInstance,
+        request: Request,
         root: str,
         before: Manifest,
         known: Known,

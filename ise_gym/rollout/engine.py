@@ -1,44 +1,42 @@
-"""Plays many scenarios into a store: hands out work, survives crashes, resumes.
+"""Drives any kind of work to its end: hands out items, survives crashes, tries again, gives up, stops when asked.
 
-The driver is a loop over a `Pool`: it hands out the episodes that the store lacks, appends what comes back, and
-plays again what the infrastructure broke. It holds a handful of records at a time, whatever the number of episodes.
+The engine is a loop over a `Pool`: it hands out the items that are left, has the work write down what comes back, and
+hands out again what the infrastructure broke. It holds a handful of results at a time, whatever the number of items.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import heapq
+import itertools
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
 from ise_gym.errors import UserError
-from ise_gym.rollout.pool import Event, Pool, ProcessPool
-from ise_gym.rollout.spec import Item, Plan, Result
-from ise_gym.rollout.worker import BUG, broken, result_of
-from ise_gym.trajectory.record import episode_id
-from ise_gym.trajectory.shards import Compression
-from ise_gym.trajectory.store import TrajectoryStore, read_trajectories
+from ise_gym.rollout.pool import ProcessPool
+from ise_gym.rollout.work import BROKEN, A, Attempt, Crew, I, Lost, Pool, Work
 
 BACKOFF_S = 0.5
-"""Pause before an episode is played again; doubles each time."""
+"""Pause before an item is tried again; doubles each time."""
+
+GIVE_UP_AFTER = 20
+"""Infrastructure failures in a row, each after its retries, that end a run: something is down."""
 
 _TICK_S = 0.25
 
 
 @dataclass
 class Status:
-    """Where a rollout stands; handed to ``on_progress`` after every change.
+    """Where a run stands; handed to ``on_progress`` after every change.
 
     Attributes:
-        total: episodes asked for; ``already``: of them, in the store when it began.
-        outcomes: outcome → episodes of this run. ``failures``: kind of infrastructure failure → episodes.
-        tokens, cost: of agent and user, of attempts that were played again too.
-        retries: episodes played again. ``crashes``: worker processes that died.
+        total: items asked for; ``already``: of them, done when it began.
+        outcomes: outcome → items of this run. ``failures``: kind of infrastructure failure → items.
+        tokens, cost: of agent and user, of attempts that were tried again too.
+        retries: attempts that were tried again. ``crashes``: worker processes that died.
         torn: half-written records that were set aside at the start.
     """
 
@@ -60,191 +58,165 @@ class Status:
 
     @property
     def played(self) -> int:
-        """Episodes that ended in this run, infrastructure failures included."""
+        """Items that ended in this run, infrastructure failures included."""
         return sum(self.outcomes.values())
 
     @property
     def passed(self) -> int:
-        """Episodes of this run that passed."""
+        """Items of this run that passed."""
         return self.outcomes.get("passed", 0)
 
     @property
     def broken(self) -> int:
-        """Episodes of this run that the infrastructure broke in spite of retries."""
-        return self.outcomes.get("infrastructure_error", 0)
+        """Items of this run that the infrastructure broke in spite of retries."""
+        return self.outcomes.get(BROKEN, 0)
 
     @property
     def missing(self) -> int:
-        """Episodes that the store still lacks."""
+        """Items that are still not done."""
         return self.total - self.already - self.played + self.broken
 
+    def add(self, attempt: Attempt[Any]) -> None:
+        """Count an item that ended."""
+        self.outcomes[attempt.outcome] = self.outcomes.get(attempt.outcome, 0) + 1
+        self.user_turns += attempt.user_turns
+        self.tool_calls += attempt.tool_calls
+        self.guard_hits += attempt.guard_hits
+        if attempt.failed:
+            kind = attempt.reason.partition(":")[0]
+            self.failures[kind] = self.failures.get(kind, 0) + 1
 
-def run(
-    plan: Plan,
-    out: str | Path,
+
+def drive(
+    work: Work[I, A],
+    crew: Crew[I, A],
     *,
-    describe: Mapping[str, Any],
-    workers: int = 2,
+    workers: int = 1,
     retries: int = 2,
-    retry_failed: bool = True,
-    give_up_after: int = 20,
-    compression: Compression = "none",
-    sync_s: float = 1.0,
+    give_up_after: int = GIVE_UP_AFTER,
     on_progress: Callable[[Status], None] | None = None,
-    make_pool: Callable[[Plan, int], Pool] = ProcessPool,
+    make_pool: Callable[[Crew[I, A], int], Pool[I, A]] = ProcessPool,
 ) -> Status:
-    """Play every scenario of the plan that the store does not hold yet.
+    """Play what is left of a work.
 
-    Ctrl-C (or SIGTERM) drains: what is running is finished and stored; a second one stops at once. In both cases
-    the same call resumes. Records don't depend on ``workers``, ``plan.slots`` or the order of completion.
+    Ctrl-C (or SIGTERM) drains: what is running is finished and written down; a second one stops at once. In both
+    cases ``Status.interrupted`` is set, and the same call resumes.
 
     Args:
-        plan: source, agent, env.
-        out: store folder; refused when it holds another run.
-        describe: the run's arguments as JSON, kept in the manifest and compared on resume.
-        workers: processes; each plays ``plan.slots`` episodes at once.
-        retries: how often an episode that the infrastructure broke is played again.
-        retry_failed: play episodes again that earlier runs recorded as infrastructure failures.
+        work: what is played, and the books that are kept of it.
+        crew: how workers are made.
+        workers: how many, at most one an item.
+        retries: how often an item that the infrastructure broke is tried again.
         give_up_after: consecutive infrastructure failures (after retries) that end the run: something is down.
-        compression, sync_s: of a new store, see `TrajectoryStore`.
         on_progress: called with the status after every change and at least four times a second.
-        make_pool: where episodes are played.
+        make_pool: where items are played.
 
     Raises:
-        UserError: another run or another process in that folder, a plan that can't be played, or everything
-            broken for ``give_up_after`` episodes.
+        UserError: something that can't be played, or everything broken for ``give_up_after`` items.
     """
-    with (
-        TrajectoryStore(out, run=describe, compression=compression, sync_s=sync_s) as store,
-        _only_driver(store),
-    ):
-        driver = _Driver(plan, store, retries, give_up_after, on_progress or (lambda status: None))
-        todo = driver.open(retry_failed)
-        if driver.status.total > driver.status.already:
-            pool = make_pool(plan, min(workers, driver.status.total - driver.status.already))
-            driver.drive(pool, todo)
-        return driver.status
+    workers = min(workers, work.total - work.already)
+    breadth = workers * crew.capacity
+    driver = _Driver(work, retries, give_up_after, breadth, on_progress or (lambda status: None))
+    if workers > 0:
+        driver.run(make_pool(crew, workers))
+    return driver.status
 
 
-class _Driver:
+class _Driver(Generic[I, A]):
     def __init__(
         self,
-        plan: Plan,
-        store: TrajectoryStore,
+        work: Work[I, A],
         retries: int,
         give_up_after: int,
+        breadth: int,
         on_progress: Callable[[Status], None],
     ) -> None:
-        self.plan = plan
-        self.store = store
-        self.status = Status(torn=len(store.torn))
+        self.work = work
+        self.status = Status(total=work.total, already=work.already, torn=work.torn)
+        self._queue = _Queue(work.todo())
         self._retries = retries
         self._give_up_after = give_up_after
+        self._breadth = breadth
         self._on_progress = on_progress
-        self._again: list[tuple[float, int, int, Item]] = []  # heap of (not before, index, sample, item)
-        self._tries: dict[Item, int] = {}
-        self._in_a_row = 0
+        self._tries: dict[I, int] = {}
+        self._running = 0
+        self._in_a_row = 0  # items that stayed broken
+        self._bad_news = 0  # attempts and workers, one after the other, of which none came to a good end
         self._signals = 0
 
-    def open(self, retry_failed: bool) -> Iterator[Item]:
-        """Count what is done and return an iterator over the rest."""
-        ids = scenario_ids(self.plan.source)
-        done = self.store.ids() if retry_failed else self.store.ids() | self.store.failed_ids()
-        name = self._name_in_store() if done else ""
-        self.status.total = len(ids) * self.plan.samples
-        items = list(self.plan.items(ids)) if done else self.plan.items(ids)
-        if not done:
-            return iter(items)
-        rest = [i for i in items if episode_id(i.scenario_id, i.seed, name) not in done]
-        self.status.already = self.status.total - len(rest)
-        return iter(rest)
-
-    def drive(self, pool: Pool, todo: Iterator[Item]) -> None:
-        """Hand out, collect, store, until nothing is left or a signal came."""
-        began, now = time.monotonic(), True
+    def run(self, pool: Pool[I, A]) -> None:
+        """Hand out, collect, write down, until nothing is left or a signal came."""
+        self._began, now = time.monotonic(), True
         with self._signals_counted():
             try:
-                waiting = next(todo, None)
-                running = 0
                 while True:
-                    while pool.room() > 0 and not self._signals:
-                        if (item := self._due()) is None:
-                            item, waiting = waiting, next(todo, None) if waiting else None
-                        if item is None:
-                            break
-                        pool.submit(item)
-                        running += 1
-                    self.status.running = running
-                    if self._signals > 1 or (not running and (self._signals or not (waiting or self._again))):
+                    self._hand_out(pool)
+                    if self._signals > 1 or not (self._running or (self._queue and not self._signals)):
                         break
-                    for event in pool.events(_TICK_S):
-                        running -= self._take(event, pool)
-                        self.status.seconds = time.monotonic() - began
-                        self._on_progress(self.status)
-                    self.status.seconds = time.monotonic() - began
-                    self._on_progress(self.status)
-                now = running > 0
+                    events = pool.events(_TICK_S)
+                    self._running -= sum(_ended(event) for event in events)
+                    self._hand_out(pool)  # before results are written: no worker waits for the disk
+                    for event in events:
+                        self._take(event, pool)
+                        self._report()
+                    self._report()
+                now = self._running > 0
             finally:
                 pool.close(now=now)
-        self.status.running = 0
+        self._running = 0
         self.status.interrupted = self._signals > 0
+        self._report()
+
+    def _hand_out(self, pool: Pool[I, A]) -> None:
+        # When nothing works, new items wait until the first have been tried again: else a dead endpoint that
+        # answers at once would eat up the whole run during the first pause.
+        down = self._bad_news >= self._breadth
+        while (
+            not self._signals and pool.room() > 0 and (item := self._queue.pop(only_again=down)) is not None
+        ):
+            pool.submit(item)
+            self._running += 1
+
+    def _report(self) -> None:
+        self.status.running = self._running
+        self.status.seconds = time.monotonic() - self._began
         self._on_progress(self.status)
 
-    def _take(self, event: Event, pool: Pool) -> int:
-        """Store what an event brought; return how many items it ended."""
-        if isinstance(event, Result):
+    def _take(self, event: A | Lost[I], pool: Pool[I, A]) -> None:
+        if not isinstance(event, Lost):
+            self._bad_news = self._bad_news + 1 if event.failed else 0
             self._finish(event)
-            return 1
+            return
+        self._bad_news += 1
         self.status.crashes += 1
+        for item in event.untouched:
+            self._queue.push(item, not_before=0.0)
         for item in event.items:
-            scenario = self.plan.source.scenario(item.index)
-            reason = f"worker: the process died ({event.how})"
-            self._finish(result_of(item, broken(scenario, item, pool.agent_name, reason)))
-        return len(event.items)
+            self._finish(self.work.lost(item, event, pool.about))
 
-    def _finish(self, result: Result) -> None:
-        item, status = result.item, self.status
-        status.tokens += result.tokens
-        status.cost += result.cost
-        if result.failed and not result.reason.startswith(BUG) and self._play_again(item):
+    def _finish(self, attempt: A) -> None:
+        again = attempt.failed and attempt.mendable and self._try_again(attempt.item)
+        self.work.take(attempt, again=again)
+        self.status.tokens += attempt.tokens
+        self.status.cost += attempt.cost
+        if again:
             return
-        self._tries.pop(item, None)
-        self.store.append_line(result.line, failed=result.failed)
-        status.outcomes[result.outcome] = status.outcomes.get(result.outcome, 0) + 1
-        status.user_turns += result.user_turns
-        status.tool_calls += result.tool_calls
-        status.guard_hits += result.guard_hits
-        if not result.failed:
-            self._in_a_row = 0
-            return
-        kind = result.reason.partition(":")[0]
-        status.failures[kind] = status.failures.get(kind, 0) + 1
-        self._in_a_row += 1
+        self._tries.pop(attempt.item, None)
+        self.status.add(attempt)
+        self._in_a_row = self._in_a_row + 1 if attempt.failed else 0
         if self._in_a_row >= self._give_up_after:
             raise UserError(
-                f"{self._in_a_row} episodes in a row were broken by the infrastructure (the last: "
-                f"{result.reason[:300]}). Mend that and run the same command again to resume."
+                f"{self._in_a_row} {self.work.noun} in a row were broken by the infrastructure (the last: "
+                f"{attempt.reason[:300]}). Mend that and run the same command again to resume."
             )
 
-    def _play_again(self, item: Item) -> bool:
+    def _try_again(self, item: I) -> bool:
         tries = self._tries[item] = self._tries.get(item, 0) + 1
         if tries > self._retries:
             return False
-        due = time.monotonic() + BACKOFF_S * 2 ** (tries - 1)
-        heapq.heappush(self._again, (due, item.index, item.sample, item))
+        self._queue.push(item, time.monotonic() + BACKOFF_S * 2 ** (tries - 1))
         self.status.retries += 1
         return True
-
-    def _due(self) -> Item | None:
-        if self._again and self._again[0][0] <= time.monotonic():
-            return heapq.heappop(self._again)[3]
-        return None
-
-    def _name_in_store(self) -> str:
-        for failures in (False, True):
-            for trajectory in read_trajectories(self.store.path, failures=failures):
-                return str(trajectory.agent["name"])
-        return ""
 
     @contextlib.contextmanager
     def _signals_counted(self) -> Iterator[None]:
@@ -265,22 +237,30 @@ class _Driver:
                 signal.signal(number, handler)
 
 
-def scenario_ids(source: Any) -> Sequence[str]:
-    """Return the ids of a finite source's scenarios, without building them where it can say."""
-    if callable(ids := getattr(source, "ids", None)):
-        found: Sequence[str] = ids()
-        return found
-    return [scenario.id for scenario in source]
+def _ended(event: Attempt[Any] | Lost[Any]) -> int:
+    return len(event.items) + len(event.untouched) if isinstance(event, Lost) else 1
 
 
-@contextlib.contextmanager
-def _only_driver(store: TrajectoryStore) -> Iterator[None]:
-    """Keep two drivers from playing the same episodes into one folder."""
-    with (store.path / ".driver").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"{store.path}: another rollout is writing there. Wait for it, or give another folder."
-            ) from None
-        yield
+class _Queue(Generic[I]):
+    """What is to be handed out: items that are due again first, then new ones in their order."""
+
+    def __init__(self, fresh: Iterator[I]) -> None:
+        self._fresh = fresh
+        self._next = next(fresh, None)
+        self._again: list[tuple[float, int, I]] = []  # heap of (not before, number, item)
+        self._numbers = itertools.count()
+
+    def __bool__(self) -> bool:
+        return self._next is not None or bool(self._again)
+
+    def push(self, item: I, not_before: float) -> None:
+        heapq.heappush(self._again, (not_before, next(self._numbers), item))
+
+    def pop(self, *, only_again: bool = False) -> I | None:
+        """The next item, or None when none is due now; ``only_again``: nothing new while others wait."""
+        if self._again and self._again[0][0] <= time.monotonic():
+            return heapq.heappop(self._again)[2]
+        if self._again and only_again:
+            return None
+        item, self._next = self._next, None if self._next is None else next(self._fresh, None)
+        return item

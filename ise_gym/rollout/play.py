@@ -9,14 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
 from typing import Any
 
 from ise_gym.agents.base import Agent, BatchAgent
 from ise_gym.errors import AgentError, WorkspaceError
-from ise_gym.messages import Message, ToolSchema, sha256_of
+from ise_gym.messages import Message, ToolSchema
+from ise_gym.rollout.record import build
 from ise_gym.scenario import Scenario
-from ise_gym.trajectory.record import Timings, Trajectory, episode_id
+from ise_gym.trajectory.record import Outcome, Trajectory, episode_id
 
 STEP_THREADS = 8
 """How many envs of a batch step at the same time: their time goes into waiting for the sandbox."""
@@ -63,6 +63,10 @@ class LiveEpisode:
             self.env.reset(seed=self.seed, options={"scenario": self.scenario})
             self._env_info = self.env.unwrapped.describe()
             self._began = True
+            if (
+                self.env.unwrapped.episode.outcome
+            ):  # it could not begin, and the env was told to go on (`on_broken`)
+                self._end()
         except WorkspaceError as error:
             self.fail("workspace", error)
         except AgentError as error:
@@ -98,10 +102,18 @@ class LiveEpisode:
     def trajectory(self, agent: Mapping[str, Any]) -> Trajectory:
         """Return the record; ``agent`` is its name and what `Agent.describe` gave."""
         episode = self.env.unwrapped.episode if self._began else None
-        record = _record(episode, self.scenario, self.seed, agent, self._env_info)
+        outcome: Outcome | None = None
         if self.broken:
-            record.outcome = "truncated" if self._own_fault else "infrastructure_error"
-            record.reason = self.broken
+            outcome = "truncated" if self._own_fault else "infrastructure_error"
+        record = build(
+            self.scenario,
+            self.seed,
+            agent,
+            episode,
+            outcome=outcome,
+            reason=self.broken,
+            env=self._env_info,
+        )
         record.counts.update({k: v for k, v in self.usage.items() if k.endswith("_tokens")})
         record.timings.agent_s = round(self.agent_s, 4)
         record.timings.total_s = round(self._seconds, 4)
@@ -248,58 +260,4 @@ def record(env: Any, agent: Agent | BatchAgent, seed: int) -> Trajectory:
         seed: the seed given to ``reset``.
     """
     episode = env.unwrapped.episode
-    return _record(episode, episode.scenario, seed, about(agent), env.unwrapped.describe())
-
-
-def _record(
-    episode: Any | None,
-    scenario: Scenario,
-    seed: int,
-    agent: Mapping[str, Any],
-    env_info: Mapping[str, Any],
-) -> Trajectory:
-    """Build the record; without an ``episode`` (it never started) only the scenario's part is filled."""
-    messages: list[dict[str, Any]] = [dict(m) for m in episode.messages] if episode else []
-    tools: list[dict[str, Any]] = [dict(t) for t in episode.tool_schemas] if episode else []
-    hashes = {"tools": sha256_of(tools)}
-    if messages and messages[0]["role"] == "system":
-        hashes["system_prompt"] = sha256_of(messages[0]["content"])
-    if template := agent.get("chat_template_sha256"):
-        hashes["chat_template"] = template
-    return Trajectory(
-        episode_id=episode_id(scenario.id, seed, agent["name"]),
-        scenario_id=scenario.id,
-        seed=seed,
-        intent=scenario.intent,
-        brief=scenario.brief,
-        persona={f.name: plain(getattr(scenario.persona, f.name)) for f in fields(scenario.persona)},
-        domains=list(scenario.domains),
-        tasks=list(scenario.tasks),
-        complexity=scenario.complexity,
-        split=scenario.split,
-        outcome=(episode.outcome if episode else "") or "infrastructure_error",
-        reason=episode.reason if episode else "the episode did not start",
-        score=episode.score if episode and episode.subgoals else None,
-        subgoals=dict(episode.subgoals) if episode else {},
-        counts=dict(episode.counts) if episode else {},
-        messages=messages,
-        tools=tools,
-        steps=list(episode.steps) if episode else [],
-        sessions=[plain(session) for session in episode.sessions] if episode else [],
-        agent=plain(agent),
-        user=plain(episode.user_report) if episode else {},
-        hashes=hashes,
-        env=plain(env_info),
-        metadata=plain(scenario.metadata),
-        timings=episode.timings.model_copy(deep=True) if episode else Timings(),
-    )
-
-
-def plain(value: Any) -> Any:
-    """Turn mappings and sequences of any kind into the dicts and lists that JSON has."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        items = sorted(value) if isinstance(value, set | frozenset) else value
-        return [plain(item) for item in items]
-    return value
+    return build(episode.scenario, seed, about(agent), episode, env=env.unwrapped.describe())

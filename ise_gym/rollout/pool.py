@@ -8,82 +8,49 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
-from typing import Protocol
+from multiprocessing.process import BaseProcess
+from typing import Any, Generic
 
 from ise_gym.errors import UserError
 from ise_gym.rollout import worker
-from ise_gym.rollout.spec import Item, Plan, Result
+from ise_gym.rollout.work import A, Crew, I, Lost
 
 MAX_BAD_STARTS = 3
 """Workers that die before they are ready, one after the other, until the pool gives up."""
 
 
-@dataclass(frozen=True)
-class Lost:
-    """Items whose worker died, and how."""
-
-    items: tuple[Item, ...]
-    how: str
-
-
-Event = Result | Lost
-
-
-class Pool(Protocol):
-    """Plays items somewhere; what the driver needs of worker processes or of a cluster.
-
-    ``agent_name`` is known once the first worker is ready.
-    """
-
-    agent_name: str
-
-    def room(self) -> int:
-        """How many more items can be handed out now."""
-        ...
-
-    def submit(self, item: Item) -> None:
-        """Hand out an item; only when there is room."""
-        ...
-
-    def events(self, timeout: float) -> Sequence[Event]:
-        """Wait for what happened, up to ``timeout`` seconds; may be nothing. Raises `UserError` as a worker did."""
-        ...
-
-    def close(self, *, now: bool) -> None:
-        """End the workers: ``now``, or as soon as they have nothing to do."""
-        ...
-
-
 @dataclass
-class _Worker:
-    process: SpawnProcess
+class _Worker(Generic[I]):
+    process: BaseProcess
     pipe: Connection
     ready: bool = False
-    items: dict[Item, None] = field(default_factory=dict)
-    moved: float = 0.0  # when it last ended an episode, or got one while it had none
-    stuck: bool = False
+    items: dict[I, None] = field(default_factory=dict)
+    moved: float = 0.0  # when it last ended an item, or got one while it had none
+    stuck_s: float = 0.0
 
 
-class ProcessPool:
-    """A `Pool` of spawned processes.
+class ProcessPool(Generic[I, A]):
+    """A `Pool` of processes.
 
     Args:
-        plan: what they play.
+        crew: how they are made.
         workers: how many processes.
     """
 
-    def __init__(self, plan: Plan, workers: int) -> None:
-        self._plan = plan
-        self._context = multiprocessing.get_context("spawn")
+    def __init__(self, crew: Crew[I, A], workers: int) -> None:
+        self._crew = crew
+        self._context: Any = multiprocessing.get_context("forkserver" if crew.preload else "spawn")
+        if crew.preload:
+            self._context.set_forkserver_preload(list(crew.preload))
         self._bad_starts = 0
-        self.agent_name = ""
-        self._workers: list[_Worker] = []
+        self.about: Mapping[str, Any] = {}
+        self._workers: list[_Worker[I]] = []
         for _ in range(workers):
             self._workers.append(self._start())
 
@@ -93,18 +60,18 @@ class ProcessPool:
 
     def room(self) -> int:
         """How many more items can be handed out now."""
-        return sum(self._slots(w) for w in self._workers)
+        return sum(self._room(w) for w in self._workers)
 
-    def submit(self, item: Item) -> None:
+    def submit(self, item: I) -> None:
         """Hand an item to the worker with the most room."""
-        chosen = max(self._workers, key=self._slots)
+        chosen = max(self._workers, key=self._room)
         if not chosen.items:
             chosen.moved = time.monotonic()
         chosen.items[item] = None
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # dead: `events` gives the item back
             chosen.pipe.send(item)
 
-    def events(self, timeout: float) -> list[Event]:
+    def events(self, timeout: float) -> list[A | Lost[I]]:
         """Wait up to ``timeout`` seconds for results and deaths; dead and stuck workers are replaced."""
         self._kill_stuck()
         readable = wait([w.pipe for w in self._workers], timeout)
@@ -126,55 +93,64 @@ class ProcessPool:
             w.pipe.close()
         self._workers.clear()
 
-    def _slots(self, w: _Worker) -> int:
-        """Room of one worker; one item more than it plays, so that it never waits for the driver."""
-        return self._plan.slots + 1 - len(w.items) if w.ready else 0
+    def _room(self, w: _Worker[I]) -> int:
+        return self._crew.capacity - len(w.items) if w.ready else 0
 
-    def _read(self, w: _Worker) -> Iterator[Event]:
+    def _read(self, w: _Worker[I]) -> Iterator[A | Lost[I]]:
         try:
             kind, *rest = w.pipe.recv()
         except (EOFError, OSError):
             yield from self._buried(w)
             return
         if kind == "ready":
-            w.ready, self._bad_starts, self.agent_name = True, 0, rest[0]
+            w.ready, self._bad_starts, self.about = True, 0, rest[0]
         elif kind == "result":
-            result: Result = rest[0]
-            w.items.pop(result.item, None)
+            attempt: A = rest[0]
+            w.items.pop(attempt.item, None)
             w.moved = time.monotonic()
-            yield result
+            yield attempt
         else:
             is_user_error, text = rest
             raise UserError(text) if is_user_error else RuntimeError(f"a worker failed:\n{text}")
 
-    def _buried(self, w: _Worker) -> Iterator[Event]:
+    def _buried(self, w: _Worker[I]) -> Iterator[Lost[I]]:
         w.process.join()
         w.pipe.close()
         code = w.process.exitcode or 0
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        if w.stuck:
-            how = f"stuck: no episode ended in {self._plan.stuck_after_s:g} s"
         if not w.ready:
             self._bad_starts += 1
             if self._bad_starts >= MAX_BAD_STARTS:
-                raise RuntimeError(f"{MAX_BAD_STARTS} workers in a row died while starting (the last: {how})")
+                where = f"; see {self._crew.log}" if self._crew.log else ""
+                raise RuntimeError(
+                    f"{MAX_BAD_STARTS} workers in a row died while starting (the last: {how}){where}"
+                )
         self._workers.remove(w)
         if w.items:
-            yield Lost(tuple(w.items), how)
+            given, slots = (
+                tuple(w.items),
+                self._crew.slots,
+            )  # items are begun in the order in which they are given
+            yield Lost(given[:slots], how, code, w.stuck_s, given[slots:])
         self._workers.append(self._start())
 
     def _kill_stuck(self) -> None:
         """Kill workers that hang, in a call that never returns; `_read` then finds them dead."""
-        limit = self._plan.stuck_after_s
         for w in self._workers:
-            if limit and w.items and not w.stuck and time.monotonic() - w.moved > limit:
-                w.stuck = True
+            limit = self._crew.patience_with(tuple(w.items))
+            if limit and not w.stuck_s and time.monotonic() - w.moved > limit:
+                w.stuck_s = limit
                 w.process.kill()
 
-    def _start(self) -> _Worker:
+    def _start(self) -> _Worker[I]:
         ours, theirs = self._context.Pipe()
+        # a process that others are forked from has the environment of its own start
+        environ = dict(os.environ) if self._crew.preload else None
         process = self._context.Process(
-            target=worker.main, args=(theirs, self._plan), name="ise-worker", daemon=False
+            target=worker.main,
+            args=(theirs, self._crew.make_player, self._crew.slots, environ),
+            name="ise-worker",
+            daemon=False,
         )
         with _interrupts_ignored():
             process.start()

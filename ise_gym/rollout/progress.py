@@ -14,7 +14,7 @@ LOG_EVERY_S = 15.0
 
 
 class RolloutProgress:
-    """Progress display of `ise_gym.rollout.engine.run`: pass it as ``on_progress`` inside a ``with``.
+    """Progress display of `ise_gym.rollout.engine.drive`: pass it as ``on_progress`` inside a ``with``.
 
     Args:
         console: where to; default: standard error, so that standard output stays clean.

@@ -1,6 +1,6 @@
-"""Worker processes on a Ray cluster: the same episodes, played by Ray actors.
+"""Worker processes on a Ray cluster: the same work, played by Ray actors.
 
-`ise_gym.rollout.engine.run(..., make_pool=RayPool)` or ``ise rollout --engine ray``. Ray places, scales and restarts;
+`ise_gym.rollout.run.run(..., make_pool=RayPool)` or ``ise rollout --engine ray``. Ray places, scales and restarts;
 what is played, retried and stored is the driver's affair, exactly as with local processes. ``RAY_ADDRESS`` names a
 running cluster (every node needs ise_gym and a sandbox); without it a local one is started.
 """
@@ -10,55 +10,66 @@ from __future__ import annotations
 import os
 import queue
 import time
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any, Generic
 
-from ise_gym.agents.base import Agent
 from ise_gym.errors import UserError
-from ise_gym.rollout.pool import MAX_BAD_STARTS, Event, Lost
-from ise_gym.rollout.spec import Item, Plan, Result
-from ise_gym.rollout.worker import Player
+from ise_gym.rollout.pool import MAX_BAD_STARTS
+from ise_gym.rollout.work import A, Crew, I, Lost, Player
+from ise_gym.rollout.worker import MakePlayer
 
 
 class _Slots:
-    """What runs in an actor: as many players as it plays episodes at once, made when first needed."""
+    """What runs in an actor: as many players as it plays items at once, made when first needed."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        first = plan.make_agent()
-        self._name = first.name
-        self._players: queue.SimpleQueue[Player | None] = queue.SimpleQueue()
-        self._players.put(Player(plan, cast("Agent", first)))
-        for _ in range(plan.slots - 1):
+    def __init__(self, make_player: MakePlayer, slots: int) -> None:
+        self._make_player = make_player
+        self._slots = slots
+        first = self._made()
+        self._about = dict(first.about)
+        self._players: queue.SimpleQueue[Player[Any, Any] | None] = queue.SimpleQueue()
+        self._players.put(first)
+        for _ in range(slots - 1):
             self._players.put(None)
 
-    def agent_name(self) -> str:
-        return self._name
+    def _made(self) -> Player[Any, Any]:
+        player = self._make_player()
+        if hasattr(player, "tick"):
+            player.close()
+            raise UserError(
+                f"{player.about['name']} answers in batches, which Ray actors don't play: leave --engine ray out."
+            )
+        return player
 
-    def play(self, item: Item) -> Result:
-        player = self._players.get() or Player(self._plan, cast("Agent", self._plan.make_agent()))
+    def about(self) -> dict[str, Any]:
+        return self._about
+
+    def play(self, item: Any) -> Any:
+        player = self._players.get()
         try:
+            player = player or self._made()
             return player.play(item)
         finally:
             self._players.put(player)
 
     def close(self) -> None:
-        for _ in range(self._plan.slots):
+        for _ in range(self._slots):
             if player := self._players.get():
                 player.close()
 
 
-class RayPool:
+class RayPool(Generic[I, A]):
     """A `Pool` of Ray actors.
 
     Args:
-        plan: what they play.
-        workers: how many actors; each asks Ray for one CPU and plays ``plan.slots`` episodes in threads.
+        crew: how they are made.
+        workers: how many actors; each asks Ray for one CPU and plays ``crew.slots`` items in threads.
 
     Raises:
-        UserError: Ray is not installed, or the agent can't be made.
+        UserError: Ray is not installed, or the player can't be made.
     """
 
-    def __init__(self, plan: Plan, workers: int) -> None:
+    def __init__(self, crew: Crew[I, A], workers: int) -> None:
         try:
             import ray
         except ImportError as error:
@@ -70,26 +81,25 @@ class RayPool:
         self._started = not ray.is_initialized()
         if self._started:
             ray.init(include_dashboard=False, log_to_driver=False, logging_level="warning")
-        self._plan = plan
+        self._crew = crew
         self._bad_starts = 0
-        self._tasks: dict[Any, tuple[Any, Item]] = {}
-        self._moved: dict[
-            Any, float
-        ] = {}  # actor → when it last ended an episode, or got one while it had none
+        self._tasks: dict[Any, tuple[Any, I]] = {}
+        # actor → when it last ended an item, or got one while it had none
+        self._moved: dict[Any, float] = {}
         self._actors: list[Any] = []
         try:
             for _ in range(workers):
                 self._actors.append(self._start())
-            self.agent_name: str = self._answer(self._actors[0].agent_name.remote())
+            self.about: Mapping[str, Any] = self._answer(self._actors[0].about.remote())
         except BaseException:
             self.close(now=True)
             raise
 
     def room(self) -> int:
         """How many more items can be handed out now; one a worker more than are played."""
-        return len(self._actors) * (self._plan.slots + 1) - len(self._tasks)
+        return len(self._actors) * self._crew.capacity - len(self._tasks)
 
-    def submit(self, item: Item) -> None:
+    def submit(self, item: I) -> None:
         """Hand an item to the actor that has fewest."""
         load = [sum(actor is a for a, _ in self._tasks.values()) for actor in self._actors]
         actor = self._actors[load.index(min(load))]
@@ -97,23 +107,24 @@ class RayPool:
             self._moved[actor] = time.monotonic()
         self._tasks[actor.play.remote(item)] = (actor, item)
 
-    def events(self, timeout: float) -> list[Event]:
+    def events(self, timeout: float) -> list[A | Lost[I]]:
         """Wait up to ``timeout`` seconds for results and deaths; dead and stuck actors are replaced."""
-        limit = self._plan.stuck_after_s
-        for actor, moved in list(self._moved.items()) if limit else ():
-            if time.monotonic() - moved > limit and any(a is actor for a, _ in self._tasks.values()):
+        for actor, moved in list(self._moved.items()):
+            limit = self._crew.patience_with(self._items(actor))
+            if limit and time.monotonic() - moved > limit:
                 del self._moved[actor]  # killed once; its tasks then fail as those of any dead actor
                 self._ray.kill(actor)
-        done, _ = (
-            self._ray.wait(list(self._tasks), num_returns=1, timeout=timeout) if self._tasks else ([], [])
-        )
-        found: list[Event] = []
+        if not self._tasks:
+            time.sleep(timeout)
+            return []
+        done, _ = self._ray.wait(list(self._tasks), num_returns=1, timeout=timeout)
+        found: list[A | Lost[I]] = []
         for task in done:
             if task not in self._tasks:
                 continue  # its actor was buried with an earlier task of this round
             actor = self._tasks[task][0]
             try:
-                result: Result = self._answer(task)
+                result: A = self._answer(task)
             except self._ray.exceptions.RayActorError as error:
                 found.append(self._bury(actor, error))
                 continue
@@ -138,8 +149,11 @@ class RayPool:
             self._ray.shutdown()
 
     def _start(self) -> Any:
-        remote = self._ray.remote(num_cpus=1, max_concurrency=self._plan.slots + 1)(_Slots)
-        return remote.remote(self._plan)
+        remote = self._ray.remote(num_cpus=1, max_concurrency=self._crew.slots + 1)(_Slots)
+        return remote.remote(self._crew.make_player, self._crew.slots)
+
+    def _items(self, actor: Any) -> tuple[I, ...]:
+        return tuple(item for a, item in self._tasks.values() if a is actor)
 
     def _answer(self, task: Any) -> Any:
         """Get a result; errors of the worker's own come out as they went in."""
@@ -154,14 +168,14 @@ class RayPool:
                 raise UserError(str(error).split("UserError: ", 1)[1].splitlines()[0]) from error
             raise
 
-    def _bury(self, actor: Any, error: Exception) -> Lost:
-        items = tuple(item for a, item in self._tasks.values() if a is actor)
+    def _bury(self, actor: Any, error: Exception) -> Lost[I]:
+        items = self._items(actor)
         self._tasks = {task: value for task, value in self._tasks.items() if value[0] is not actor}
         self._actors.remove(actor)
         self._moved.pop(actor, None)
         self._bad_starts += 1
         if self._bad_starts > MAX_BAD_STARTS * max(len(self._actors), 1):
-            raise RuntimeError("Ray actors die again and again without finishing an episode") from error
+            raise RuntimeError("Ray actors die again and again without finishing anything") from error
         self._actors.append(self._start())
         return Lost(items, f"Ray actor died ({type(error).__name__})")
 

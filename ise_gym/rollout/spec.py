@@ -13,6 +13,7 @@ from typing import Any
 
 from ise_gym.agents.base import Agent, BatchAgent
 from ise_gym.messages import sha256_of
+from ise_gym.rollout.work import Attempt
 from ise_gym.scenario import ScenarioSource
 from ise_gym.simulator.base import UserSimulator
 
@@ -37,7 +38,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RolloutSpec:
     """Everything a worker needs; must pickle.
 
     Attributes:
@@ -67,26 +68,12 @@ class Plan:
                 yield Item(index, sample, scenario_id, seed)
 
 
-@dataclass(frozen=True)
-class Result:
+@dataclass(frozen=True, kw_only=True)
+class Result(Attempt[Item]):
     """What a worker reports of one episode; ``line`` is the record as the store takes it."""
 
-    item: Item
     line: bytes
-    outcome: str
-    reason: str = ""
     score: float = 0.0
-    user_turns: int = 0
-    tool_calls: int = 0
-    guard_hits: int = 0
-    tokens: int = 0
-    cost: float = 0.0
-    seconds: float = 0.0
-
-    @property
-    def failed(self) -> bool:
-        """Whether the infrastructure broke it."""
-        return self.outcome == "infrastructure_error"
 
 
 def episode_seed(run_seed: int, scenario_id: str, sample: int) -> int:

@@ -1,135 +1,54 @@
-"""Plays the episodes that a driver hands out: the part of a rollout that runs in a worker process.
+"""A worker process: plays the items that come through its pipe and sends back what became of them.
 
-`Player` is one slot (env + agent); `main` is a process with several slots. The driver is
-told of everything through one pipe, and a closed pipe (the driver died) ends the process with all its sandboxes.
+What it plays is its player's affair. The driver is told of everything through one pipe, and a closed pipe (the driver
+died) ends the process at once with all that it holds.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import queue
 import signal
 import threading
 import traceback
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from typing import Any, cast
 
-from ise_gym.agents.base import Agent, BatchAgent
-from ise_gym.errors import UserError, WorkspaceError
-from ise_gym.models.metering import spent_by
-from ise_gym.rollout.play import BatchPlayer, play_episode
-from ise_gym.rollout.spec import Item, Plan, Result
-from ise_gym.scenario import Scenario
-from ise_gym.trajectory.record import Trajectory, episode_id, to_line
+from ise_gym.errors import UserError
+from ise_gym.rollout.work import LockstepPlayer, Player
 
-BUG = "bug: "
-"""How the reason of an episode begins that an error in this code (or in a plug-in) ended; it isn't played again."""
+MakePlayer = Callable[[], Player[Any, Any] | LockstepPlayer[Any, Any]]
 
 
-class Player:
-    """One env and one agent that play item after item.
-
-    Args:
-        plan: what is played.
-        agent: an agent of this slot's own.
-    """
-
-    def __init__(self, plan: Plan, agent: Agent) -> None:
-        self.plan = plan
-        self.agent = agent
-        self._env: Any = None
-
-    def play(self, item: Item) -> Result:
-        """Play one episode once; after a broken one the next gets a new env. Retrying is the driver's.
-
-        Raises:
-            UserError: what the user asked for can't be played at all.
-        """
-        scenario = self.plan.source.scenario(item.index)
-        try:
-            if self._env is None:
-                self._env = self.plan.make_env()
-            trajectory = play_episode(self._env, self.agent, scenario, item.seed)
-        except UserError:
-            raise
-        except Exception as error:  # a bug costs one episode, not the night; it is recorded and counted
-            trajectory = broken(scenario, item, self.agent.name, f"{BUG}{_short(error)}", _trace())
-        if trajectory.outcome == "infrastructure_error":
-            self.close_env()
-        return result_of(item, trajectory)
-
-    def close_env(self) -> None:
-        """Close the env; the next episode makes a new one."""
-        if self._env is not None:
-            env, self._env = self._env, None
-            with contextlib.suppress(WorkspaceError):  # it is broken already: that is why it is closed
-                env.close()
-
-    def close(self) -> None:
-        """Close env and agent."""
-        self.close_env()
-        self.agent.close()
-
-
-def result_of(item: Item, trajectory: Trajectory) -> Result:
-    """Condense a trajectory to what the driver needs: the line to store and figures to show."""
-    guard = trajectory.user.get("guard") or {}
-    spent = [spent_by(trajectory.agent), spent_by(trajectory.user)]
-    return Result(
-        item=item,
-        line=to_line(trajectory),
-        outcome=trajectory.outcome,
-        reason=trajectory.reason,
-        score=trajectory.score or 0.0,
-        user_turns=trajectory.counts.get("user_turns", 0),
-        tool_calls=trajectory.counts.get("tool_calls", 0),
-        guard_hits=int(guard.get("drifted", 0)),
-        tokens=sum(tokens for tokens, _ in spent),
-        cost=sum(cost for _, cost in spent),
-        seconds=trajectory.timings.total_s,
-    )
-
-
-def broken(scenario: Scenario, item: Item, agent: str, reason: str, detail: str = "") -> Trajectory:
-    """Build the record of an episode of which nothing is left but why it broke."""
-    return Trajectory(
-        episode_id=episode_id(scenario.id, item.seed, agent),
-        scenario_id=scenario.id,
-        seed=item.seed,
-        intent=scenario.intent,
-        brief=scenario.brief,
-        domains=list(scenario.domains),
-        tasks=list(scenario.tasks),
-        complexity=scenario.complexity,
-        split=scenario.split,
-        outcome="infrastructure_error",
-        reason=reason,
-        score=None,
-        messages=[],
-        tools=[],
-        agent={"name": agent},
-        metadata={"detail": detail} if detail else {},
-    )
-
-
-def main(connection: Connection, plan: Plan) -> None:
+def main(
+    connection: Connection, make_player: MakePlayer, slots: int, environ: Mapping[str, str] | None = None
+) -> None:
     """Run a worker process: read items from the pipe, play them in slots, send back results.
 
-    Messages to the driver are ``("ready", agent name)``, ``("result", Result)`` and ``("error", is_user_error, text)``.
-    ``None`` from the driver means: finish what is running, then end.
+    Messages to the driver are ``("ready", description of the agent)``, ``("result", Attempt)`` and
+    ``("error", is_user_error, text)``. ``None`` from the driver means: finish what is running, then end.
+
+    Args:
+        connection: the pipe.
+        make_player: builds a player; called once more for each further slot, in the slot's thread.
+        slots: items to play at once.
+        environ: the environment to take, in place of the one that this process began with.
     """
     _ignore_interrupts()
+    if environ is not None:
+        os.environ.clear()
+        os.environ.update(environ)
     link = _Link(connection)
     try:
-        agent = plan.make_agent()
+        player = make_player()
     except Exception as error:
-        link.send(("error", isinstance(error, UserError), _text_of(error)))
+        link.send_error(error)
         return
-    if hasattr(agent, "act_batch"):
-        _batch_loop(link, plan, cast("BatchAgent", agent))
+    if hasattr(player, "tick"):
+        _lockstep_loop(link, cast("LockstepPlayer[Any, Any]", player))
     else:
-        _thread_loop(link, plan, agent)
+        _thread_loop(link, player, make_player, slots)
 
 
 class _Link:
@@ -146,39 +65,46 @@ class _Link:
         except (BrokenPipeError, ConnectionResetError):
             os._exit(1)  # the driver is gone: nobody would store the rest, and the sandboxes die with us
 
-    def receive(self) -> Item | None:
+    def send_error(self, error: Exception) -> None:
+        is_user_error = isinstance(error, UserError)
+        self.send(("error", is_user_error, str(error) if is_user_error else traceback.format_exc(limit=-12)))
+
+    def receive(self) -> Any | None:
         try:
-            item: Item | None = self._connection.recv()
+            return self._connection.recv()
         except (EOFError, ConnectionResetError):
             os._exit(1)
-        return item
 
     def waiting(self) -> bool:
         return self._connection.poll()
 
 
-def _thread_loop(link: _Link, plan: Plan, agent: Agent) -> None:
-    todo: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
+def _thread_loop(link: _Link, first: Player[Any, Any], make_player: MakePlayer, slots: int) -> None:
+    todo: queue.SimpleQueue[Any | None] = queue.SimpleQueue()
 
-    def slot(own: Agent | None) -> None:
-        player = None
+    def slot(player: Player[Any, Any] | None) -> None:
         try:
-            player = Player(plan, own or cast("Agent", plan.make_agent()))
+            player = player or cast("Player[Any, Any]", make_player())
             while (item := todo.get()) is not None:
                 link.send(("result", player.play(item)))
         except Exception as error:
-            link.send(("error", isinstance(error, UserError), _text_of(error)))
+            link.send_error(error)
+        except (
+            BaseException
+        ) as error:  # such as sys.exit() in a grader: the worker's end, not only its thread's
+            traceback.print_exc()
+            os._exit(error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 1)
         finally:
             if player:
                 player.close()
 
     threads = [
-        threading.Thread(target=slot, args=(agent if number == 0 else None,), name=f"slot-{number}")
-        for number in range(plan.slots)
+        threading.Thread(target=slot, args=(first if number == 0 else None,), name=f"slot-{number}")
+        for number in range(slots)
     ]
+    link.send(("ready", dict(first.about)))
     for thread in threads:
         thread.start()
-    link.send(("ready", agent.name))
     while (item := link.receive()) is not None:
         todo.put(item)
     for _ in threads:
@@ -187,14 +113,10 @@ def _thread_loop(link: _Link, plan: Plan, agent: Agent) -> None:
         thread.join()
 
 
-def _batch_loop(link: _Link, plan: Plan, agent: BatchAgent) -> None:
-    """One model, many envs in lockstep; blocks for work only while nothing is being played."""
-    envs: list[Any] = []
-    player: BatchPlayer | None = None
+def _lockstep_loop(link: _Link, player: LockstepPlayer[Any, Any]) -> None:
+    """One model, many items in lockstep; blocks for work only while nothing is being played."""
     try:
-        envs = [plan.make_env() for _ in range(plan.slots)]
-        player = BatchPlayer(envs, agent)
-        link.send(("ready", agent.name))
+        link.send(("ready", dict(player.about)))
         draining = False
         while not draining or player.live:
             while not draining and player.free and (not player.live or link.waiting()):
@@ -202,17 +124,13 @@ def _batch_loop(link: _Link, plan: Plan, agent: BatchAgent) -> None:
                 if item is None:
                     draining = True
                 else:
-                    player.add(plan.source.scenario(item.index), item.seed, item)
-            for trajectory, item in player.tick():
-                link.send(("result", result_of(item, trajectory)))
+                    player.add(item)
+            for attempt in player.tick():
+                link.send(("result", attempt))
     except Exception as error:
-        link.send(("error", isinstance(error, UserError), _text_of(error)))
+        link.send_error(error)
     finally:
-        if player:
-            player.close()
-        for env in envs:
-            env.close()
-        agent.close()
+        player.close()
 
 
 def _ignore_interrupts() -> None:
@@ -221,15 +139,3 @@ def _ignore_interrupts() -> None:
     A handler, unlike SIG_IGN, isn't inherited by the commands that run in the sandbox.
     """
     signal.signal(signal.SIGINT, lambda signum, frame: None)
-
-
-def _text_of(error: Exception) -> str:
-    return str(error) if isinstance(error, UserError) else _trace()
-
-
-def _short(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0][:300]
-
-
-def _trace() -> str:
-    return traceback.format_exc(limit=-12)

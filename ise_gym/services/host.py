@@ -1,6 +1,6 @@
 """Runs the services of one scenario for one box, and keeps their state.
 
-The box's agent opens the ports inside and hands the listening sockets out; threads of this process accept on them.
+The box's init opens the ports inside and hands the listening sockets out; threads of this process accept on them.
 All state is JSON on this side: it travels with the workspace's snapshot, forks with it, and can be touched from
 inside only by asking the service.
 """
@@ -12,7 +12,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from ise_gym.errors import UserError
 from ise_gym.resources import read_text
@@ -26,9 +26,8 @@ from ise_gym.services.scheduler import Scheduler
 from ise_gym.services.site import Request, Response, Site
 from ise_gym.services.spec import ServiceSpec, make_spec
 from ise_gym.services.web import WebSite
-
-if TYPE_CHECKING:
-    from ise_gym.workspace.base import Workspace
+from ise_gym.workspace.base import Hosting, Workspace
+from ise_gym.workspace.hosting import resume_with
 
 HTTP_PORT = 3128
 MAIL_PORT = 2525
@@ -43,20 +42,6 @@ _SITES: Mapping[str, Callable[[Mapping[str, Any], dict[str, Any] | None], Site]]
     "calendar": CalendarSite,
     "packages": PackageSite,
 }
-
-
-class Hosting(git.Box, Protocol):
-    """What a workspace must offer beside `Workspace`: ports of its own, variables, and a place to remember the host."""
-
-    services: ServiceHost | None
-
-    def listen(self, port: int) -> socket.socket:
-        """Open a port inside."""
-        ...
-
-    def set_env(self, variables: Mapping[str, str]) -> None:
-        """Add to the environment of later commands."""
-        ...
 
 
 class ServiceHost:
@@ -204,11 +189,10 @@ def start_services(workspace: Workspace, specs: Sequence[ServiceSpec]) -> None:
     """
     if specs:
         host = ServiceHost(specs)
-        _run(workspace, host)
-        host.furnish(workspace)  # type: ignore[arg-type]  # `_run` made sure that it can hold services
+        host.furnish(_run(workspace, host))
 
 
-def resume_services(workspace: Any, saved: str) -> None:
+def resume_services(workspace: Workspace, saved: str) -> None:
     """Go on where `ServiceHost.save` stood, in another box."""
     document = json.loads(saved)
     _run(
@@ -216,16 +200,21 @@ def resume_services(workspace: Any, saved: str) -> None:
     )
 
 
+resume_with(resume_services)
+
+
 def services_of(workspace: object) -> ServiceHost | None:
     """Return the services that run for a workspace."""
-    return getattr(workspace, "services", None)
+    host = getattr(workspace, "services", None)
+    return host if isinstance(host, ServiceHost) else None
 
 
-def _run(workspace: Any, host: ServiceHost) -> None:
-    if not hasattr(workspace, "listen"):
+def _run(workspace: Workspace, host: ServiceHost) -> Hosting:
+    if not isinstance(workspace, Hosting):
         raise UserError(
             f"the scenario needs services ({', '.join(sorted({s.kind for s in host.specs}))}), which a "
             f"{type(workspace).__name__} can't hold: use the bubblewrap or docker backend"
         )
     host.start(workspace)
     workspace.services = host
+    return workspace

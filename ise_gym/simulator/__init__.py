@@ -2,63 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
-from ise_gym.errors import UserError, nearest
+from ise_gym.errors import UserError
+from ise_gym.registry import entries, make, usage
 from ise_gym.simulator.base import UserSimulator
 from ise_gym.simulator.baselines import NaiveUser, SingleTurnUser
 from ise_gym.simulator.guard import Judge, RoleGuard
 from ise_gym.simulator.human import HumanUser
 from ise_gym.simulator.scripted import ScriptedUser
 
-SIMULATORS: Mapping[str, Callable[..., UserSimulator]] = {
-    "scripted": ScriptedUser,
-    "single-turn": SingleTurnUser,
-    "naive": NaiveUser,
-    "human": HumanUser,
-}
-UNGUARDED = (NaiveUser, SingleTurnUser, HumanUser)
-"""The ablations are what they are, and a person needs no guard."""
+
+def known_users() -> dict[str, str]:
+    """Return every kind of user simulator, those of installed packages included, and how it is written."""
+    return {name: usage("user", name) for name in entries("user")}
 
 
 def make_user(
-    spec: str | Callable[[], UserSimulator], guard: bool = True, judge: Judge | None = None, **options: Any
+    spec: str | Callable[..., UserSimulator], guard: bool = True, judge: Judge | None = None, **options: Any
 ) -> UserSimulator:
     """Build a user simulator from its name or from a function that makes one.
 
     Args:
-        spec: scripted, single-turn, naive, human, ``llm:MODEL`` (an OpenAI-compatible endpoint), or a function.
-        guard: put a `RoleGuard` around it; it does not apply to single-turn, naive and human.
+        spec: scripted, single-turn, naive, human, ``llm:MODEL`` (an OpenAI-compatible endpoint), the name of a
+            package's simulator, ``module:Name``, or a function. See `ise_gym.registry`.
+        guard: put a `RoleGuard` around it, unless the simulator says of itself that it wants none (``guarded``).
         judge: the guard's second opinion, such as `ise_gym.simulator.judge.LLMJudge`.
         options: keyword arguments of the simulator (``patience``; of a model ``base_url``, ``temperature``, …).
 
     Raises:
         UserError: the name or an option is not known, or a model has no endpoint.
     """
-    inner = _make(spec, options)
-    return RoleGuard(inner, judge=judge) if guard and not isinstance(inner, UNGUARDED) else inner
-
-
-def _make(spec: str | Callable[[], UserSimulator], options: dict[str, Any]) -> UserSimulator:
-    make: Callable[..., UserSimulator]
-    if callable(spec):
-        make = spec
-    elif spec == "llm":
-        raise UserError(f"user '{spec}' is incomplete: write llm:MODEL (an OpenAI-compatible endpoint)")
-    elif spec.startswith("llm:"):
-        import functools
-
-        from ise_gym.simulator.llm import LLMUser
-
-        make = functools.partial(LLMUser, spec.removeprefix("llm:"))
-    elif spec in SIMULATORS:
-        make = SIMULATORS[spec]
+    if isinstance(spec, str):
+        inner = cast("UserSimulator", make("user", spec, options, ("reset", "respond")))
     else:
-        known = (*SIMULATORS, "llm:MODEL")
-        raise UserError(f"unknown user simulator '{spec}'; known: {', '.join(known)}.{nearest(spec, known)}")
+        inner = _called(spec, options)
+    return RoleGuard(inner, judge=judge) if guard and getattr(inner, "guarded", True) else inner
+
+
+def _called(spec: Callable[..., UserSimulator], options: dict[str, Any]) -> UserSimulator:
     try:
-        return make(**options)
+        return spec(**options)
     except TypeError as error:
         if options and "unexpected keyword argument" in str(error):
             raise UserError(f"user '{spec}': {str(error).partition('() ')[2]}") from error
@@ -66,12 +51,12 @@ def _make(spec: str | Callable[[], UserSimulator], options: dict[str, Any]) -> U
 
 
 __all__ = [
-    "SIMULATORS",
     "HumanUser",
     "NaiveUser",
     "RoleGuard",
     "ScriptedUser",
     "SingleTurnUser",
     "UserSimulator",
+    "known_users",
     "make_user",
 ]

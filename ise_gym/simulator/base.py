@@ -41,7 +41,7 @@ class Command:
 
 
 @dataclass(frozen=True)
-class Service:
+class BackgroundProcess:
     """A background process as the agent last saw it."""
 
     command: str
@@ -59,7 +59,7 @@ class Evidence:
         passed: sub-goals of the present request that hold now; ``failed``: those that don't.
         files: what the user would see in the changed files; at most a few, see `ise_gym.simulator.evidence`.
         commands: the calls made, in order; for checking claims, not for a prompt.
-        services: background processes.
+        processes: background processes.
         present: every path that exists now → its size; None where nobody looked.
     """
 
@@ -69,7 +69,7 @@ class Evidence:
     failed: tuple[str, ...] = ()
     files: tuple[FileNote, ...] = ()
     commands: tuple[Command, ...] = ()
-    services: tuple[Service, ...] = ()
+    processes: tuple[BackgroundProcess, ...] = ()
     present: Mapping[str, int] | None = None
 
 

@@ -22,6 +22,9 @@ class SingleTurnUser:
 
     name = "single-turn"
 
+    syntax = "single-turn (an ablation: everything in the first message)"
+    guarded = False
+
     def __init__(self) -> None:
         self._scenario: Scenario | None = None
 
@@ -56,7 +59,10 @@ class NaiveUser:
 
     name = "naive"
 
-    def __init__(self, patience: int = 2) -> None:
+    syntax = "naive (an ablation: believes every word)"
+    guarded = False
+
+    def __init__(self, *, patience: int = 2) -> None:
         self.patience = patience
         self._scenario: Scenario | None = None
         self._index = 0

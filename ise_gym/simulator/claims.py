@@ -263,8 +263,8 @@ def _service_down(sentence: str, evidence: Evidence) -> Found:
     match = _SERVICE.search(sentence)
     if not match or not _plain(sentence, match):
         return
-    if evidence.services:
-        if not any(service.running for service in evidence.services):
+    if evidence.processes:
+        if not any(process.running for process in evidence.processes):
             yield match.group(0), ""
         return
     started = any(c.success and _STARTS.search(c.text) for c in evidence.commands)

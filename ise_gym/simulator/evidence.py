@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 
 from ise_gym.messages import Message, ToolCall
-from ise_gym.simulator.base import Command, Evidence, FileNote, Service
+from ise_gym.simulator.base import BackgroundProcess, Command, Evidence, FileNote
 from ise_gym.workspace.base import Diff, Manifest, Workspace, diff_manifests
 
 FILES_SHOWN = 8
@@ -42,7 +42,7 @@ def gather(
     before: Manifest,
     after: Manifest,
     commands: Sequence[Command],
-    services: Sequence[Service],
+    processes: Sequence[BackgroundProcess],
     passed: Sequence[str],
     failed: Sequence[str],
 ) -> Evidence:
@@ -53,7 +53,7 @@ def gather(
         before: the tree when the user last spoke.
         after: the tree now.
         commands: tool calls since then.
-        services: background processes.
+        processes: background processes.
         passed: sub-goals of the present request that hold; ``failed``: those that don't.
 
     Raises:
@@ -67,7 +67,7 @@ def gather(
         failed=tuple(failed),
         files=_notes(workspace, after, diff),
         commands=tuple(commands),
-        services=tuple(services),
+        processes=tuple(processes),
         present={path: entry[2] for path, entry in after.entries.items()},
     )
 
@@ -120,8 +120,8 @@ def render(evidence: Evidence, limit: int = DIGEST_LENGTH) -> str:
     for text, code in evidence.failed_commands[-3:]:
         line = text.splitlines()[0] if text else "a command"
         parts.append(f"- failed (exit {'none' if code is None else code}): {line[:LINE_LENGTH]}")
-    for service in evidence.services[:4]:
-        state = "running" if service.running else f"ended (exit {service.exit_code})"
-        parts.append(f"- {state}: {service.command[:LINE_LENGTH]}")
+    for process in evidence.processes[:4]:
+        state = "running" if process.running else f"ended (exit {process.exit_code})"
+        parts.append(f"- {state}: {process.command[:LINE_LENGTH]}")
     text = "\n".join(parts)
     return text if len(text) <= limit else text[: limit - 1].rsplit("\n", 1)[0] + "\n…"

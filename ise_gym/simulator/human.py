@@ -28,7 +28,10 @@ class HumanUser:
 
     name = "human"
 
-    def __init__(self, read: Callable[[str], str] = input, show: Callable[[str], None] = print) -> None:
+    syntax = "human (you, at the keyboard)"
+    guarded = False
+
+    def __init__(self, *, read: Callable[[str], str] = input, show: Callable[[str], None] = print) -> None:
         self._read, self._show = read, show
         self._scenario: Scenario | None = None
         self._known: UserKnowledge | None = None

@@ -8,10 +8,11 @@ turn which the guard replaced leaves no trace.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from ise_gym.messages import sha256_of
 from ise_gym.models.chat import JsonChat, read_object, without_thinking
+from ise_gym.models.endpoint import EndpointOptions
 from ise_gym.scenario import Scenario
 from ise_gym.simulator.base import UserTurn, UserView
 from ise_gym.simulator.knowledge import UserKnowledge, knowledge_of
@@ -27,12 +28,17 @@ class LLMUser:
     """Plays the user with a model.
 
     Args:
-        model: name at the endpoint; ``options`` are those of `ise_gym.models.chat.JsonChat` (``base_url``,
+        model: name at the endpoint; ``options`` are `ise_gym.models.endpoint.EndpointOptions` (``base_url``,
             ``temperature``, …).
 
     Raises:
         UserError: the ``openai`` package is missing, or there is no endpoint.
     """
+
+    syntax = "llm:MODEL (an OpenAI-compatible endpoint)"
+
+    options_from: ClassVar[type] = EndpointOptions
+    """Whose parameters the options are."""
 
     def __init__(self, model: str, **options: Any) -> None:
         self.name = f"llm:{model}"

@@ -58,7 +58,9 @@ class ScriptedUser:
 
     name = "scripted"
 
-    def __init__(self, patience: int = 2) -> None:
+    syntax = "scripted (deterministic)"
+
+    def __init__(self, *, patience: int = 2) -> None:
         if patience < 0:
             raise ValueError(f"patience must be ≥ 0, got {patience}")
         self.patience = patience

@@ -9,54 +9,12 @@ from collections.abc import Iterable
 
 from ise_gym.errors import UserError, nearest
 from ise_gym.messages import ToolSchema
+from ise_gym.registry import Registered
 from ise_gym.tools.base import Tool
-from ise_gym.tools.cron import CRON
-from ise_gym.tools.delegation.tools import (
-    SESSIONS_HISTORY,
-    SESSIONS_LIST,
-    SESSIONS_SEND,
-    SESSIONS_SPAWN,
-    SESSIONS_YIELD,
-    SUBAGENTS,
-)
-from ise_gym.tools.files.apply_patch import APPLY_PATCH
-from ise_gym.tools.files.edit import EDIT
-from ise_gym.tools.files.read_write import READ, WRITE
-from ise_gym.tools.memory import MEMORY_GET, MEMORY_SEARCH
-from ise_gym.tools.plan import UPDATE_PLAN
-from ise_gym.tools.processes.process import PROCESS
-from ise_gym.tools.processes.shell import EXEC
 from ise_gym.tools.schema import schema_hash
-from ise_gym.tools.session_status import SESSION_STATUS
-from ise_gym.tools.tts import TTS
-from ise_gym.tools.web.tools import WEB_FETCH, WEB_SEARCH
 
-TOOLS: dict[str, Tool] = {
-    tool.name: tool
-    for tool in (
-        EXEC,
-        READ,
-        WRITE,
-        EDIT,
-        PROCESS,
-        APPLY_PATCH,
-        UPDATE_PLAN,
-        MEMORY_SEARCH,
-        MEMORY_GET,
-        SESSION_STATUS,
-        WEB_FETCH,
-        WEB_SEARCH,
-        CRON,
-        TTS,
-        SESSIONS_SPAWN,
-        SESSIONS_SEND,
-        SESSIONS_YIELD,
-        SESSIONS_LIST,
-        SESSIONS_HISTORY,
-        SUBAGENTS,
-    )
-}
-"""Every tool there is, by name."""
+TOOLS: Registered[Tool] = Registered("tool")
+"""Every tool there is, by name; see `ise_gym.registry`."""
 
 
 def get_tools(names: Iterable[str]) -> dict[str, Tool]:
@@ -74,7 +32,8 @@ def get_tools(names: Iterable[str]) -> dict[str, Tool]:
             raise UserError(
                 f"There is no tool '{name}'.{nearest(name, TOOLS)} Known tools: {', '.join(TOOLS)}."
             )
-        found[name] = TOOLS[name]
+        tool = TOOLS[name]
+        found[tool.name] = tool  # one's own is looked up as module:Name and called by its own name
     return found
 
 

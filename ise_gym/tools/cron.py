@@ -12,7 +12,7 @@ from ise_gym.services.scheduler import HEARTBEAT_MIN, MOST_RUNS, Ran, Scheduler,
 from ise_gym.tools.base import Tool, ToolContext, ToolOutcome
 from ise_gym.tools.output import failure, in_box_path, output_text
 from ise_gym.tools.schema import function_tool
-from ise_gym.workspace.base import WORKDIR, Workspace
+from ise_gym.workspace.base import WORKDIR, Hosting, Workspace
 
 RUNS_SHOWN = 20
 
@@ -34,7 +34,7 @@ def scheduler_of(workspace: Workspace) -> Scheduler | None:
     """Return the workspace's scheduler, an empty one where no service runs yet; None where none can be kept."""
     host = services_of(workspace)
     if host is None:
-        if not hasattr(workspace, "services"):
+        if not isinstance(workspace, Hosting):
             return None
         host = workspace.services = ServiceHost([])  # from now on it is saved with the workspace
     return host.scheduler

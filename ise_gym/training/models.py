@@ -23,9 +23,7 @@ def locate_base(path: str) -> str:
         path = str(TINY_BASE)
     source = resolve_model(path)
     if source.adapter is not None:
-        raise UserError(
-            f"{path} is an adapter, not a base model. Merge it first: python -m training.merge {path} OUT"
-        )
+        raise UserError(f"{path} is an adapter, not a base model. Merge it first: ise train merge {path} OUT")
     return source.base
 
 
@@ -78,7 +76,7 @@ def load_start(model: ModelConfig, lora: LoraSettings | None) -> tuple[ModelSour
     if source.adapter is not None and lora is not None:
         raise UserError(
             f"{model.path} is an adapter, and a new one would stand on weights that exist nowhere. Merge it first "
-            f"(python -m training.merge {model.path} OUT) and start from OUT, or train all weights with lora=null"
+            f"(ise train merge {model.path} OUT) and start from OUT, or train all weights with lora=null"
         )
     weights = _weights(model, source.base)
     if source.adapter is not None:

@@ -122,7 +122,7 @@ def read_card(output: str | Path) -> RunCard:
         return RunCard(**values)
     except FileNotFoundError:
         raise UserError(
-            f"{output} holds no {CARD}: it is not an output folder of ise_gym.training.sft or ise_gym.training.grpo"
+            f"{output} holds no {CARD}: it is not an output folder of `ise train sft` or `ise train grpo`"
         ) from None
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{file} is not a run card ({error})") from error

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ise_gym.messages import MAIN_ONLY
 from ise_gym.trajectory.record import Step, Trajectory
 
 
@@ -68,8 +69,4 @@ def session_name(trajectory: Trajectory, session: Mapping[str, Any]) -> str:
 
 def offered_inside(tools: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the schemas that a sub-session was offered: all but those that delegate."""
-    from ise_gym.tools.delegation.tools import (
-        MAIN_ONLY,  # loads every tool, so only where something was delegated
-    )
-
     return [tool for tool in tools if tool.get("function", {}).get("name") not in MAIN_ONLY]

@@ -7,21 +7,19 @@ agent although a detector fires on it. Both carry Wilson's 95 % interval, since 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from rich.table import Table
 
+from ise_gym.statistics import wilson
 from ise_gym.trajectory.record import Trajectory
-
-Interval = Callable[[int, int], tuple[float, float]]
 
 
 class DriftStats:
     """Streaming counts: `add` each trajectory, then read `summary`. Records without a guard are passed over."""
 
-    def __init__(self, interval: Interval) -> None:
-        self._interval = interval
+    def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._detectors: Counter[str] = Counter()
         self._by_turn: dict[int, Counter[str]] = {}
@@ -71,7 +69,7 @@ class DriftStats:
         turns = counts["turns"]
         shares: dict[str, Any] = {"turns": turns}
         for label, name in (("before", "drifted"), ("after", "reached")):
-            low, high = self._interval(min(counts[name], turns), turns)
+            low, high = wilson(min(counts[name], turns), turns)
             rate = counts[name] / turns if turns else None
             shares[label] = {"count": counts[name], "rate": rate, "low": low, "high": high}
         return shares

@@ -9,12 +9,29 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, field_validator
 
+from ise_gym.credentials import without_secrets
+from ise_gym.episode.steps import Completion, FileChanges, Received, Sparse, Step, Timings
 from ise_gym.messages import sha256_of
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Completion",
+    "FileChanges",
+    "Finding",
+    "GuardEvent",
+    "Outcome",
+    "Received",
+    "Step",
+    "Timings",
+    "Trajectory",
+    "content_hash",
+    "episode_id",
+    "to_line",
+]
 
 SCHEMA_VERSION = 2
 
@@ -24,95 +41,7 @@ truncated: a budget ran out. infrastructure_error: the sandbox or a model endpoi
 unverified: without any sub-goal that could be checked: imported, or played from a file of intents without checks."""
 
 
-class _Sparse(BaseModel):
-    """Leaves the fields named in ``_sparse`` out where they are empty, so that a record is the same with and without.
-
-    A field that is added under a version that is out must be one of these: what has nothing to say keeps its bytes.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-    _sparse: ClassVar[tuple[str, ...]] = ()
-
-    @model_serializer(mode="wrap")
-    def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        data: dict[str, Any] = handler(self)
-        for name in self._sparse:
-            value = getattr(self, name)
-            if value is None or value in ("", [], {}):
-                data.pop(name, None)
-        return data
-
-
-class Completion(_Sparse):
-    """What a model's server said of one assistant message, as it said it; absent where no model spoke.
-
-    Attributes:
-        finish: why it ended, in the server's word (``stop``, ``tool_calls``, ``length``, ``MAX_TOKENS``, …).
-        ended: what that word means: ``stop``; ``cut`` (for its length); ``filtered`` (by the provider); ``broken``
-            (the server gave up on it); "" where nothing was said.
-        usage: tokens of the answer as reported: prompt, completion, cached.
-        model: as the server names it, which tells a dated version from an alias.
-        said: the model's own words, where calls or thinking were read out of them.
-        faults: what had to be mended or could not be read (``arguments``, ``surrogate``, ``call in words``,
-            ``continued``); a message with one of the first two is not taught.
-        prompt_token_ids, token_ids: what was read and what was sampled, where the server gives it.
-        logprobs: natural logarithm of the probability of each sampled token.
-    """
-
-    finish: str = ""
-    ended: Literal["", "stop", "cut", "filtered", "broken"] = ""
-    usage: dict[str, int] = Field(default_factory=dict)
-    model: str = ""
-    said: str = ""
-    faults: list[str] = Field(default_factory=list)
-    prompt_token_ids: list[int] = Field(default_factory=list)
-    token_ids: list[int] = Field(default_factory=list)
-    logprobs: list[float] = Field(default_factory=list)
-
-    _sparse = (
-        "finish",
-        "ended",
-        "usage",
-        "model",
-        "said",
-        "faults",
-        "prompt_token_ids",
-        "token_ids",
-        "logprobs",
-    )
-
-
-class FileChanges(_Sparse):
-    """What one step did to the workspace's files, by path; ``diffs`` are unified, bounded, and of text files only."""
-
-    created: list[str] = Field(default_factory=list)
-    changed: list[str] = Field(default_factory=list)
-    deleted: list[str] = Field(default_factory=list)
-    diffs: dict[str, str] = Field(default_factory=dict)
-
-    _sparse = ("created", "changed", "deleted", "diffs")
-
-
-class Step(_Sparse):
-    """One `env.step`: the assistant message at ``message`` (index into ``messages``) and what followed.
-
-    ``completion`` is what the server said of the message; ``files`` what the step changed; ``flipped`` the sub-goals
-    whose verdict it changed, and what it is now.
-    """
-
-    message: int
-    reward: float
-    digest: str = ""
-    score: float = 0.0
-    error: str = ""
-    completion: Completion | None = None
-    files: FileChanges | None = None
-    flipped: dict[str, bool] = Field(default_factory=dict)
-
-    _sparse = ("completion", "files", "flipped")
-
-
-class Finding(_Sparse):
+class Finding(Sparse):
     """Why a sub-goal does not hold at the end: for people, outside of what an agent sees.
 
     ``expected`` is what its check looks for, ``found`` what stood there, and ``message`` the index of the assistant
@@ -127,7 +56,7 @@ class Finding(_Sparse):
     _sparse = ("expected", "found", "message")
 
 
-class GuardEvent(_Sparse):
+class GuardEvent(Sparse):
     """One draft that the role guard refused: for the user message at ``message``, by which detector, and its words."""
 
     message: int
@@ -139,39 +68,7 @@ class GuardEvent(_Sparse):
     _sparse = ("action", "words", "said")
 
 
-class Received(_Sparse):
-    """When the answer for one assistant message came: what differs from run to run.
-
-    ``session`` is the key of a sub-session, "" for the main conversation; ``id`` is the server's id of the response;
-    ``tries`` counts the requests that it took.
-    """
-
-    message: int
-    session: str = ""
-    id: str = ""
-    seconds: float = 0.0
-    tries: int = 1
-
-    _sparse = ("session", "id")
-
-
-class Timings(_Sparse):
-    """All that differs between two runs of the same episode. Seconds; ``started_at`` is ISO UTC."""
-
-    started_at: str = ""
-    total_s: float = 0.0
-    agent_s: float = 0.0
-    tools_s: float = 0.0
-    user_s: float = 0.0
-    checks_s: float = 0.0
-    reset_s: float = 0.0
-    step_s: list[float] = Field(default_factory=list)
-    received: list[Received] = Field(default_factory=list)
-
-    _sparse = ("received",)
-
-
-class Trajectory(_Sparse):
+class Trajectory(Sparse):
     """One episode.
 
     Attributes:
@@ -180,9 +77,10 @@ class Trajectory(_Sparse):
         messages: the whole conversation in OpenAI format, system message first.
         tools: the schemas the agent was offered.
         subgoals: sub-goal name → holds at the end (superseded ones keep the verdict they had).
+        score: fraction of sub-goals that hold, in [0, 1]; the sum of all rewards, those inside ``sessions`` included,
+            unless the env was given another ``reward`` or ``penalties`` (``env`` then says which). None where nothing
+            was verified.
         findings: why sub-goals do not hold (absent where all do).
-        score: fraction of sub-goals that hold, in [0, 1]; the sum of all rewards, those inside ``sessions`` included.
-            None where nothing was verified.
         sessions: what the agent delegated to itself, in order (absent where nothing was): key, label, task, context,
             sandbox, cleanup, status, ``opened_by`` (ids of the calls in ``messages`` that it answered), ``inherited``
             (how many of its messages are a copy of the main conversation), ``messages`` and ``steps``.
@@ -225,24 +123,14 @@ class Trajectory(_Sparse):
     metadata: dict[str, Any] = Field(default_factory=dict)
     timings: Timings = Field(default_factory=Timings)
 
+    @field_validator("agent", "user")
+    @classmethod
+    def _hold_no_credentials(cls, described: dict[str, Any]) -> dict[str, Any]:
+        """Leave credentials out of what agents and users say of themselves, plug-ins included."""
+        cleaned: dict[str, Any] = without_secrets(described)
+        return cleaned
+
     _sparse = ("brief", "findings", "sessions", "guard_events", "scenario")
-
-
-def received(
-    message: Mapping[str, Any], position: int, session: str = ""
-) -> tuple[Completion | None, Received | None]:
-    """Take apart what an agent put beside its message: what the record keeps of it, and what differs from run to run.
-
-    Args:
-        message: an assistant message; without the key ``completion`` (nobody's server spoke) both are None.
-        position: its index in the conversation. ``session``: that conversation's key, "" for the main one.
-    """
-    given = message.get("completion")
-    if not given:
-        return None, None
-    apart = {name: given[name] for name in ("id", "seconds", "tries") if name in given}
-    kept = {name: value for name, value in given.items() if name in Completion.model_fields}
-    return Completion.model_validate(kept), Received(message=position, session=session, **apart)
 
 
 def episode_id(scenario_id: str, seed: int, agent: str) -> str:

@@ -1,12 +1,7 @@
-"""Append-only files of lines, of which a crash can cost at most the line that was being written.
+"""The shards of a trajectory store: append-only files of lines, any number of which make one folder.
 
-A shard has one writer at a time, held by ``flock``, so any number of processes can append to one folder:
-each claims a shard of its own. A line counts once its newline is on disk. Whatever a killed writer left
-behind it is moved to a side file by the next one, never deleted.
-
-Durability: every line is handed to the kernel in one ``write`` before `ShardWriter.append` returns, so
-killing the process loses nothing that was appended. ``fdatasync`` follows at most every ``sync_s`` seconds
-and on close: a power cut can cost the lines of the last ``sync_s`` seconds (0 syncs every line).
+A shard has one writer at a time, so any number of processes can append to one folder: each claims a shard of its
+own. How lines are written, locked and repaired: `ise_gym.appendlog`; torn ends go to the store's ``torn/``.
 
 With compression each line is a zstd frame of its own, so a shard stays append-only and streamable
 (``zstdcat`` reads it).
@@ -14,33 +9,19 @@ With compression each line is a zstd frame of its own, so a shard stays append-o
 
 from __future__ import annotations
 
-import errno
-import fcntl
+import contextlib
 import io
-import json
-import os
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+from ise_gym.appendlog import AppendLog, Locked, TornTail, last_whole_line, raw_lines
 from ise_gym.errors import UserError
 
 Compression = Literal["none", "zstd"]
 SUFFIX: dict[Compression, str] = {"none": ".jsonl", "zstd": ".jsonl.zst"}
 MAX_SHARD_BYTES = 512 * 1024 * 1024
 _CHUNK = 1 << 20
-
-
-@dataclass(frozen=True)
-class TornTail:
-    """What a killed writer left at the end of a shard, and where it was moved to."""
-
-    shard: Path
-    offset: int
-    size: int
-    side_file: Path
 
 
 def shard_paths(folder: Path) -> list[Path]:
@@ -71,15 +52,12 @@ def complete_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def _raw_lines(path: Path) -> Iterator[bytes]:
     try:
+        if not path.name.endswith(".zst"):
+            yield from raw_lines(path)
+            return
         with path.open("rb") as file:
-            if path.name.endswith(".zst"):
-                for _, content in _frames(file, path):
-                    yield from io.BytesIO(content)
-            else:
-                left = os.fstat(file.fileno()).st_size  # a file that grows meanwhile must come to an end
-                while left > 0 and (line := file.readline(left)):
-                    left -= len(line)
-                    yield line
+            for _, content in _frames(file, path):
+                yield from io.BytesIO(content)
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror}).") from error
 
@@ -137,16 +115,13 @@ class ShardWriter:
         self.compression: Compression = compression
         self.sync_s = sync_s
         self.max_bytes = max_bytes
-        self._fd = -1
-        self._path = folder
-        self._size = 0
-        self._synced = time.monotonic()
+        self._log: AppendLog | None = None
         self._compressor = zstandard().ZstdCompressor(level=6) if compression == "zstd" else None
 
     @property
     def path(self) -> Path | None:
         """The shard being written, or None before the first line."""
-        return self._path if self._fd >= 0 else None
+        return self._log.path if self._log else None
 
     def append(self, line: bytes) -> None:
         """Append one line (with its newline). All of it is written, or nothing stays of it.
@@ -154,142 +129,59 @@ class ShardWriter:
         Raises:
             UserError: the disk is full or the file can't be written.
         """
-        if self._fd >= 0 and self._size >= self.max_bytes:
+        if self._log and self._log.size >= self.max_bytes:
             self.close()
-        if self._fd < 0:
-            self._claim()
-        data = self._compressor.compress(line) if self._compressor else line
-        try:
-            written = os.write(self._fd, data)
-            while written < len(data):
-                written += os.write(self._fd, data[written:])
-            if time.monotonic() - self._synced >= self.sync_s:
-                os.fdatasync(self._fd)
-                self._synced = time.monotonic()
-        except OSError as error:
-            os.ftruncate(self._fd, self._size)
-            hint = "Free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Mend that"
-            raise UserError(
-                f"{self._path}: can't be written ({error.strerror}). {hint} and run again to resume."
-            ) from error
-        self._size += len(data)
+        log = self._log = self._log or self._claim()
+        log.append(self._compressor.compress(line) if self._compressor else line)
 
-    def _claim(self) -> None:
+    def _claim(self) -> AppendLog:
         self.folder.mkdir(parents=True, exist_ok=True)
         suffix = SUFFIX[self.compression]
         for path in shard_paths(self.folder):
-            if path.name.endswith(suffix) and path.stat().st_size < self.max_bytes and self._open(path):
-                return
+            if path.name.endswith(suffix) and path.stat().st_size < self.max_bytes:
+                with contextlib.suppress(Locked):
+                    return _open(path, sync_s=self.sync_s)
         number = len(shard_paths(self.folder))
-        while not self._open(self.folder / f"part-{number:05d}{suffix}"):
+        while True:
+            with contextlib.suppress(Locked):  # another writer made it first
+                return _open(self.folder / f"part-{number:05d}{suffix}", sync_s=self.sync_s)
             number += 1
-
-    def _open(self, path: Path) -> bool:
-        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        if not _try_lock(fd):
-            os.close(fd)
-            return False
-        _set_tail_aside(fd, path)
-        self._fd, self._path, self._size = fd, path, os.fstat(fd).st_size
-        self._synced = time.monotonic()
-        _sync_folder(self.folder)
-        return True
 
     def close(self) -> None:
         """Sync and release the shard; the next `append` claims one again."""
-        if self._fd >= 0:
-            os.fdatasync(self._fd)
-            os.close(self._fd)
-            self._fd = -1
+        if self._log:
+            log, self._log = self._log, None
+            log.close()
 
 
 def repair(folder: Path) -> list[TornTail]:
     """Move the torn last line of every shard that nobody is writing to a side file, and say which."""
     found = []
     for path in shard_paths(folder):
-        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-        try:
-            if _try_lock(fd) and (torn := _set_tail_aside(fd, path)):
-                found.append(torn)
-        finally:
-            os.close(fd)
+        with contextlib.suppress(Locked):  # its writer is alive, and repairs it when it opens it
+            log = _open(path, create=False)
+            log.close()
+            if log.torn:
+                found.append(log.torn)
     return found
 
 
-def _try_lock(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _open(path: Path, *, sync_s: float = 0.0, create: bool = True) -> AppendLog:
+    folder = path.parent
+    return AppendLog(
+        path,
+        side_file=lambda offset: folder.parent / "torn" / f"{folder.name}-{path.name}.{offset}",
+        good_end=(lambda file, size: _last_frame(file, path))
+        if path.name.endswith(".zst")
+        else last_whole_line,
+        sync_s=sync_s,
+        create=create,
+    )
 
 
-def _set_tail_aside(fd: int, path: Path) -> TornTail | None:
-    """Cut the shard back to its last good line. The copy is on disk before the shard is cut."""
-    size = os.fstat(fd).st_size
-    good = _good_end(path, size)
-    if good == size:
-        return None
-    side = path.parent.parent / "torn" / f"{path.parent.name}-{path.name}.{good}"
-    try:
-        side.parent.mkdir(exist_ok=True)
-        with side.open("wb") as copy:
-            offset = good
-            while chunk := os.pread(fd, _CHUNK, offset):
-                copy.write(chunk)
-                offset += len(chunk)
-            copy.flush()
-            os.fsync(copy.fileno())
-    except OSError as error:
-        raise UserError(
-            f"{side}: the torn end of {path.name} can't be set aside ({error.strerror}). Mend that, run again."
-        ) from error
-    os.ftruncate(fd, good)
-    os.fsync(fd)
-    return TornTail(path, good, size - good, side)
-
-
-def _good_end(path: Path, size: int) -> int:
-    """Offset after the last good line. A last line that isn't JSON in spite of its newline is torn too."""
-    if size == 0:
-        return 0
-    if path.name.endswith(".zst"):
-        with path.open("rb") as file:
-            end = 0
-            for frame_end, _ in _frames(file, path):
-                end = frame_end
-            return end
-    with path.open("rb") as file:
-        end = _line_start(file, size)  # after the last newline
-        if end == 0:
-            return 0
-        start = _line_start(file, end - 1)
-        file.seek(start)
-        return end if _is_json(file.read(end - start)) else start
-
-
-def _line_start(file: BinaryIO, end: int) -> int:
-    """Offset just after the last newline before ``end``, 0 when there is none; reads backwards in blocks."""
-    while end > 0:
-        start = max(0, end - _CHUNK)
-        file.seek(start)
-        if (at := file.read(end - start).rfind(b"\n")) >= 0:
-            return start + at + 1
-        end = start
-    return 0
-
-
-def _is_json(line: bytes) -> bool:
-    try:
-        json.loads(line)
-    except ValueError:
-        return False
-    return True
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+def _last_frame(file: BinaryIO, path: Path) -> int:
+    """Offset after the last complete frame."""
+    end = 0
+    for frame_end, _ in _frames(file, path):
+        end = frame_end
+    return end

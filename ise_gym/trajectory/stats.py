@@ -14,6 +14,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from ise_gym.statistics import wilson
 from ise_gym.trajectory.drift import DriftStats
 from ise_gym.trajectory.record import Trajectory, content_hash
 from ise_gym.trajectory.store import read_trajectories
@@ -34,25 +35,6 @@ ISETRACE: Mapping[str, float] = {
 SHAPE = ("user_turns", "messages", "tool_calls", "distinct_tools")
 DELEGATED = ("episodes", "sessions", "cut", "messages", "tool_calls", "failed_calls")
 PAIRS_SHOWN = 20
-
-
-def wilson(passed: int, total: int, z: float = 1.959963984540054) -> tuple[float, float]:
-    """Return Wilson's score interval of a proportion, 95 % unless ``z`` says otherwise.
-
-    Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 1927.
-
-    >>> [round(x, 3) for x in wilson(43, 114)]
-    [0.294, 0.469]
-    >>> wilson(0, 0)
-    (0.0, 1.0)
-    """
-    if total == 0:
-        return 0.0, 1.0
-    rate, square = passed / total, z * z
-    centre = rate + square / (2 * total)
-    half = z * math.sqrt(rate * (1 - rate) / total + square / (4 * total * total))
-    scale = 1 + square / total
-    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
 
 
 @dataclass(frozen=True)
@@ -182,7 +164,7 @@ class Stats:
         self._delegated_tools: Counter[str] = Counter()
         self._subgoals: Counter[bool] = Counter()
         self._guard: Counter[str] = Counter()
-        self._drift = DriftStats(wilson)
+        self._drift = DriftStats()
         self._broken: Counter[str] = Counter()
         self._seconds: Counter[str] = Counter()
         self._usage = UsageStats()

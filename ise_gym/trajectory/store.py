@@ -23,6 +23,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ise_gym.appendlog import TornTail
 from ise_gym.atomic import file_above
 from ise_gym.errors import UserError
 from ise_gym.messages import canonical_json
@@ -31,7 +32,6 @@ from ise_gym.trajectory.record import SCHEMA_VERSION, Trajectory, to_line
 from ise_gym.trajectory.shards import (
     Compression,
     ShardWriter,
-    TornTail,
     complete_lines,
     read_lines,
     repair,

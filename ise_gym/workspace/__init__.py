@@ -1,6 +1,6 @@
 """The E of ISE: a live, isolated OS workspace in which an agent's tool calls are really executed.
 
-`open_workspace` starts one; `base` says what every backend can do. A box is entered once, by a small agent
+`open_workspace` starts one; `base` says what every backend can do. A box is entered once, by a small init
 that runs inside it as PID 1 and does all work on files and processes there.
 """
 
@@ -12,11 +12,13 @@ from ise_gym.workspace.base import (
     Diff,
     ExecResult,
     FileStat,
+    Hosted,
+    Hosting,
     Limits,
     Manifest,
     ProcessStatus,
     SeedFile,
-    Session,
+    Shell,
     Snapshot,
     Workspace,
     diff_manifests,
@@ -29,12 +31,14 @@ __all__ = [
     "Diff",
     "ExecResult",
     "FileStat",
+    "Hosted",
+    "Hosting",
     "Limits",
     "Manifest",
     "ProcessStatus",
     "SeedFile",
     "SelfCheck",
-    "Session",
+    "Shell",
     "Snapshot",
     "Workspace",
     "available_backends",

@@ -1,172 +1,57 @@
 """What a live OS workspace can do, whichever sandbox is under it.
 
 `Workspace` is the layer that everything else executes through: tools, checks and the user's evidence.
-All file access goes through the agent inside the box, never through host paths, so that a symlink made
+All file access goes through the init inside the box, never through host paths, so that a symlink made
 inside can only ever point inside.
 """
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-WORKDIR = "/workspace"
-"""Where the agent's files live in every backend; relative paths are resolved against it."""
+from ise_gym.workspace.values import (
+    HOME,
+    WORKDIR,
+    Capabilities,
+    Diff,
+    ExecResult,
+    FileStat,
+    Limits,
+    Manifest,
+    ProcessStatus,
+    SeedFile,
+    Snapshot,
+    diff_manifests,
+)
 
-HOME = "/home/user"
-"""The agent's home folder; not part of the digest."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Resource limits of one workspace. `Capabilities` says which of them a backend really enforces."""
-
-    memory_mb: int = 1024
-    disk_mb: int = 256
-    processes: int = 128
-    open_files: int = 1024
-    command_timeout_s: float = 120.0
-    output_bytes: int = 64_000
-    """Output kept of one command: the first and the last half; the middle is counted and dropped."""
-
-
-@dataclass(frozen=True)
-class SeedFile:
-    """A file that exists when the episode starts. ``path`` is relative to `WORKDIR`."""
-
-    path: str
-    content: bytes
-    mode: int = 0o644
-
-
-@dataclass(frozen=True)
-class ExecResult:
-    """Outcome of one command, as the in-box agent saw it through ``waitpid``.
-
-    Attributes:
-        output: stdout (and stderr, when merged), head and tail within the limit, decoded by the caller.
-        stderr: empty when merged.
-        exit_code: the real exit status; ``128 + n`` for death by signal n; None when it timed out.
-        timed_out: the whole process group was killed because the time was up.
-        dropped_bytes: how much was cut from the middle of ``output``.
-        seconds: wall time, for timings only; never part of an observation.
-    """
-
-    output: bytes
-    exit_code: int | None
-    stderr: bytes = b""
-    timed_out: bool = False
-    dropped_bytes: int = 0
-    seconds: float = 0.0
-
-    @property
-    def ok(self) -> bool:
-        """True when the command ended by itself with status 0."""
-        return self.exit_code == 0 and not self.timed_out
-
-
-@dataclass(frozen=True)
-class ProcessStatus:
-    """State of a background process.
-
-    Attributes:
-        output: what it printed since the last poll (head and tail capped).
-        exit_code: None while it runs.
-    """
-
-    running: bool
-    output: bytes = b""
-    exit_code: int | None = None
-    dropped_bytes: int = 0
-
-
-@dataclass(frozen=True)
-class FileStat:
-    """One entry of a folder. ``kind`` is file, dir, symlink or other; ``target`` of symlinks only."""
-
-    path: str
-    kind: str
-    size: int
-    mode: int
-    target: str = ""
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """The tree under `WORKDIR`: path → (kind, mode, size, SHA-256 of content or link target)."""
-
-    entries: Mapping[str, tuple[str, int, int, str]]
-
-    def digest(self) -> str:
-        """Merkle-style hash over names, kinds, modes and contents; clocks and owners play no part."""
-        from ise_gym.messages import sha256_of
-
-        return sha256_of([[path, *entry] for path, entry in sorted(self.entries.items())])
-
-    def below(self, folder: str) -> Manifest:
-        """Return the part below a folder (all of it for "")."""
-        if not folder:
-            return self
-        inside = folder.rstrip("/") + "/"
-        return Manifest({p: e for p, e in self.entries.items() if p == folder or p.startswith(inside)})
-
-
-@dataclass(frozen=True)
-class Diff:
-    """How one manifest differs from an earlier one; paths sorted."""
-
-    created: tuple[str, ...] = ()
-    changed: tuple[str, ...] = ()
-    deleted: tuple[str, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.created or self.changed or self.deleted)
-
-
-def diff_manifests(before: Manifest, after: Manifest) -> Diff:
-    """Compare two manifests; folders count only when created or deleted."""
-    old, new = before.entries, after.entries
-    return Diff(
-        created=tuple(sorted(new.keys() - old.keys())),
-        changed=tuple(sorted(p for p in new.keys() & old.keys() if new[p] != old[p])),
-        deleted=tuple(sorted(old.keys() - new.keys())),
-    )
-
-
-@dataclass(frozen=True)
-class Capabilities:
-    """What is *really* enforced here; a backend never claims more.
-
-    Attributes:
-        backend: its full name.
-        enforced: limit or isolation name → True, False, or a word on how ("cgroup v2", "rlimit per process").
-        notes: what a user should know, one sentence each.
-    """
-
-    backend: str
-    enforced: Mapping[str, bool | str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A saved workspace tree; opaque but for its digest. Only the backend that made it reads ``payload``.
-
-    ``services`` holds the in-box services and their state (JSON), "" where none runs.
-    """
-
-    digest: str
-    payload: bytes
-    services: str = ""
+__all__ = [
+    "HOME",
+    "WORKDIR",
+    "Capabilities",
+    "Diff",
+    "ExecResult",
+    "FileStat",
+    "Hosted",
+    "Hosting",
+    "Limits",
+    "Manifest",
+    "ProcessStatus",
+    "SeedFile",
+    "Shell",
+    "Snapshot",
+    "Workspace",
+    "diff_manifests",
+]
 
 
 @runtime_checkable
-class Session(Protocol):
+class Shell(Protocol):
     """A persistent bash on a pty inside the box: directory, variables and functions live on between commands."""
 
     def run(self, command: str, timeout: float | None = None) -> ExecResult:
-        """Run one command; after a timeout the session is usable again (its children are gone)."""
+        """Run one command; after a timeout the shell is usable again (its children are gone)."""
         ...
 
     def close(self) -> None:
@@ -180,7 +65,7 @@ class Workspace(Protocol):
 
     Paths given to file methods are absolute in-box paths or relative to `WORKDIR`. File methods raise the
     builtin ``FileNotFoundError``, ``IsADirectoryError``, ``NotADirectoryError``, ``PermissionError`` or
-    ``OSError`` that the in-box agent met (running as the agent's user). A dead sandbox raises
+    ``OSError`` that the box's init met (running as the agent's user). A dead sandbox raises
     `ise_gym.errors.WorkspaceError`.
     """
 
@@ -203,7 +88,7 @@ class Workspace(Protocol):
         """
         ...
 
-    def session(self) -> Session:
+    def shell(self) -> Shell:
         """Open a persistent shell."""
         ...
 
@@ -287,4 +172,40 @@ class Workspace(Protocol):
 
     def close(self) -> None:
         """End everything in the box; idempotent."""
+        ...
+
+
+class Hosted(Protocol):
+    """What is served into one box from the harness side. Its workspace saves it with the tree and ends it with the box.
+
+    `ise_gym.workspace.hosting` says how it comes to life again in another box.
+    """
+
+    def save(self) -> str:
+        """Return what it is and how it stands, as text; it travels as `Snapshot.services`."""
+        ...
+
+    def close(self) -> None:
+        """Stop serving; idempotent."""
+        ...
+
+
+@runtime_checkable
+class Hosting(Workspace, Protocol):
+    """A workspace into which something can be served: ports inside, whose connections arrive on the harness side."""
+
+    services: Hosted | None
+    """What is served now; None after a reset."""
+
+    def listen(self, port: int) -> socket.socket:
+        """Open a port of the box's loopback; whoever accepts on the socket serves the box and nobody else.
+
+        Raises:
+            OSError: the port is taken.
+            WorkspaceError: the box has no network of its own.
+        """
+        ...
+
+    def set_env(self, variables: Mapping[str, str]) -> None:
+        """Add to the environment of every command that starts from now on, until the next reset."""
         ...

@@ -10,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from ise_gym.evaluation.claweval.services.asgi import Router
 
-collect_ignore_glob = ["fixture_suite/*", "upstream_reference.py"]
+collect_ignore_glob = ["fixture_suite/*", "claweval/upstream_reference.py"]
 
 
 @pytest.fixture

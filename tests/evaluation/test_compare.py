@@ -13,6 +13,7 @@ from ise_gym.errors import UserError
 from ise_gym.evaluation.results import report
 from ise_gym.evaluation.results.compare import Comparison, compare
 from ise_gym.evaluation.results.summary import summarise
+from ise_gym.evaluation.results.tables import comparison_view
 from ise_gym.evaluation.run import load_run
 
 TASKS = [f"T{n:03d}" for n in range(114)]
@@ -25,7 +26,7 @@ def paper_run(path: Path, passes: int, offset: int = 0) -> Path:
 
 def rendered(comparison: Comparison) -> str:
     console = Console(width=240, file=io.StringIO(), record=True)
-    console.print(comparison.table())
+    console.print(comparison_view(comparison))
     return console.export_text()
 
 

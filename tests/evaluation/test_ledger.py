@@ -139,3 +139,37 @@ def test_folders_that_are_no_runs(tmp_path: Path) -> None:
 def test_unknown_fields_are_refused() -> None:
     with pytest.raises(ValidationError, match="typo"):
         Trial.model_validate({**trial("a", "pass").model_dump(), "typo": 1})
+
+
+def test_what_a_power_cut_leaves_is_set_aside_and_earlier_torn_ends_stay(tmp_path: Path) -> None:
+    path = tmp_path / "trials.jsonl"
+    with Ledger(path) as ledger:
+        ledger.append(trial("a", "pass"))
+    whole = path.read_bytes()
+    for tail in (b'{"half', b"\0\0\0\n", b'{"other half'):
+        with path.open("ab") as file:
+            file.write(tail)
+        with Ledger(path) as ledger:
+            assert ledger.torn_bytes == len(tail) and ledger.is_done("a", 0)
+        assert path.read_bytes() == whole
+    assert (tmp_path / "trials.torn").read_bytes() == b'{"half\n\0\0\0\n\n{"other half'
+
+
+def test_a_full_disk_leaves_no_half_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "trials.jsonl"
+    real = os.write
+
+    def half(fd: int, data: bytes) -> int:
+        if len(data) < 60:
+            raise OSError(28, "No space left on device")
+        return real(fd, data[: len(data) // 2])
+
+    with Ledger(path) as ledger:
+        ledger.append(trial("a", "pass"))
+        monkeypatch.setattr(os, "write", half)
+        with pytest.raises(UserError, match=r"No space left.*Free some space and run again"):
+            ledger.append(trial("b", "pass"))
+        monkeypatch.undo()
+        assert not ledger.is_done("b", 0)
+        ledger.append(trial("c", "pass"))
+    assert [t.task for t in read_trials(path)] == ["a", "c"]

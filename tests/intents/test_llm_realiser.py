@@ -17,12 +17,13 @@ from typer.testing import CliRunner
 from agents.openai_server import Answer, hang_up, raw, reply, serve, slow, status
 from ise_gym.cli import app
 from ise_gym.errors import UserError
-from ise_gym.intents.drawn import IntentSource
+from ise_gym.intents.lines import IntentFileSource
 from ise_gym.intents.llm.cache import AnswerCache
 from ise_gym.intents.llm.endpoint import Endpoint
 from ise_gym.intents.llm.prompt import Wording, kept_words, read_answer, wording_problem
 from ise_gym.intents.llm.realiser import LLMRealiser, Realised
-from ise_gym.intents.source import IntentFileSource, generate
+from ise_gym.intents.pool.generate import generate
+from ise_gym.intents.source import IntentSource
 
 pytest.importorskip("openai")
 

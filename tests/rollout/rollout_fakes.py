@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -115,8 +116,12 @@ class FakeEnv:
             raise WorkspaceError("the sandbox died")
         if trouble == "hang once" and self._first(episode):
             time.sleep(3600)
-        if trouble == "kill worker" and self._first(episode):
+        if trouble == "hang always":
+            time.sleep(3600)
+        if trouble == "kill worker always" or (trouble == "kill worker" and self._first(episode)):
             os.kill(os.getpid(), signal.SIGKILL)
+        if trouble == "exit":
+            sys.exit(5)
         if trouble == "bug":
             raise ZeroDivisionError("oh no")
         episode.messages.append(message)

@@ -22,25 +22,26 @@ from rollout_fakes import (
 )
 
 from ise_gym.errors import UserError
-from ise_gym.rollout import engine
+from ise_gym.rollout.engine import Status
 from ise_gym.rollout.progress import RolloutProgress, figures
-from ise_gym.rollout.spec import AnyAgent, Plan
-from ise_gym.trajectory.record import content_hash
+from ise_gym.rollout.run import only_driver, run
+from ise_gym.rollout.spec import AnyAgent, RolloutSpec
+from ise_gym.trajectory.record import Trajectory, content_hash
 from ise_gym.trajectory.store import TrajectoryStore, read_trajectories
 
 RUN = {"agent": "fake", "source": "fake"}
 
 
-def plan(
+def spec(
     tmp_path: Path,
     source: FakeSource,
     agent: Callable[[], AnyAgent] = FakeAgent,
     delay: float = 0.0,
     **kwargs: Any,
-) -> Plan:
+) -> RolloutSpec:
     marks = tmp_path / "marks"
     marks.mkdir(exist_ok=True)
-    return Plan(source, agent, functools.partial(FakeEnv, str(marks), delay), **kwargs)
+    return RolloutSpec(source, agent, functools.partial(FakeEnv, str(marks), delay), **kwargs)
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -51,8 +52,8 @@ def hashes(folder: Path) -> dict[str, str]:
 
 def test_every_episode_once_and_independent_of_the_number_of_workers(tmp_path: Path) -> None:
     source = FakeSource(12)
-    one = engine.run(plan(tmp_path, source, samples=2), tmp_path / "one", describe=RUN, workers=1)
-    many = engine.run(plan(tmp_path, source, samples=2, slots=3), tmp_path / "two", describe=RUN, workers=2)
+    one = run(spec(tmp_path, source, samples=2), tmp_path / "one", describe=RUN, workers=1)
+    many = run(spec(tmp_path, source, samples=2, slots=3), tmp_path / "two", describe=RUN, workers=2)
     assert (one.total, one.passed, one.missing) == (many.total, many.passed, many.missing) == (24, 24, 0)
     assert hashes(tmp_path / "one") == hashes(tmp_path / "two")
     assert len(hashes(tmp_path / "one")) == 24
@@ -60,7 +61,7 @@ def test_every_episode_once_and_independent_of_the_number_of_workers(tmp_path: P
 
 def test_trouble_is_retried_and_what_stays_broken_is_kept_apart(tmp_path: Path) -> None:
     source = FakeSource(8, {1: "broken once", 2: "kill worker", 3: "always broken", 5: "bug"})
-    status = engine.run(plan(tmp_path, source), tmp_path / "out", describe=RUN, workers=2, retries=2)
+    status = run(spec(tmp_path, source), tmp_path / "out", describe=RUN, workers=2, retries=2)
     assert status.outcomes == {"passed": 6, "infrastructure_error": 2}
     assert status.failures == {"workspace": 1, "bug": 1}
     assert status.crashes == 1 and status.missing == 2
@@ -71,10 +72,60 @@ def test_trouble_is_retried_and_what_stays_broken_is_kept_apart(tmp_path: Path) 
     assert "ZeroDivisionError" in broken["intent_5"].metadata["detail"]
 
 
+@pytest.mark.parametrize("trouble", ["bug", "kill worker always", "hang always"])
+def test_whatever_broke_an_episode_its_record_says_who_asked_whom_for_what(
+    tmp_path: Path, trouble: str
+) -> None:
+    def record_of(folder: str, trouble: str) -> Trajectory:
+        source = FakeSource(1, {0: trouble})
+        run(
+            spec(tmp_path, source, stuck_after_s=2.0),
+            tmp_path / folder,
+            describe=RUN,
+            workers=1,
+            retries=0,
+        )
+        whole = [*read_trajectories(tmp_path / folder), *read_trajectories(tmp_path / folder, failures=True)]
+        assert len(whole) == 1
+        return whole[0]
+
+    good, broken = record_of("good", ""), record_of("broken", trouble)
+    assert (good.outcome, broken.outcome) == ("passed", "infrastructure_error")
+    assert good.persona["name"] == "Ada" and good.agent["model"] == "none" and good.domains and good.tasks
+    for name in (
+        "episode_id",
+        "persona",
+        "domains",
+        "tasks",
+        "intent",
+        "agent",
+        "seed",
+        "split",
+        "complexity",
+    ):
+        assert getattr(broken, name) == getattr(good, name), name
+    assert broken.metadata["trouble"] == trouble
+    expected = {
+        "bug": "bug: ZeroDivisionError: oh no",
+        "kill worker always": "worker: the process died (killed by SIGKILL)",
+        "hang always": "worker: the process died (stuck: no episode ended in 2 s)",
+    }
+    assert broken.reason == expected[trouble]
+
+
+def test_what_ends_a_thread_ends_its_worker(tmp_path: Path) -> None:
+    status = run(
+        spec(tmp_path, FakeSource(3, {1: "exit"})), tmp_path / "out", describe=RUN, workers=1, retries=1
+    )
+    assert status.outcomes == {"passed": 2, "infrastructure_error": 1} and status.crashes == 2
+    (broken,) = read_trajectories(tmp_path / "out", failures=True)
+    assert broken.reason == "worker: the process died (exit code 5)"
+
+
 def test_a_stuck_worker_is_replaced_and_loses_nothing(tmp_path: Path) -> None:
     source = FakeSource(5, {2: "hang once"})
-    status = engine.run(
-        plan(tmp_path, source, stuck_after_s=2.0), tmp_path / "out", describe=RUN, workers=1, retries=5
+    status = run(
+        spec(tmp_path, source, stuck_after_s=2.0), tmp_path / "out", describe=RUN, workers=1, retries=5
     )
     assert status.crashes >= 1 and status.retries >= 1
     assert status.outcomes == {"passed": 5} and len(hashes(tmp_path / "out")) == 5
@@ -84,19 +135,19 @@ def test_a_second_run_plays_only_what_is_missing(tmp_path: Path) -> None:
     marks = tmp_path / "marks"
     marks.mkdir()
     out = tmp_path / "out"
-    engine.run(plan(tmp_path, FakeSource(6, {4: "always broken"})), out, describe=RUN, retries=0, workers=1)
-    again = engine.run(plan(tmp_path, FakeSource(6)), out, describe=RUN, workers=1, retry_failed=False)
+    run(spec(tmp_path, FakeSource(6, {4: "always broken"})), out, describe=RUN, retries=0, workers=1)
+    again = run(spec(tmp_path, FakeSource(6)), out, describe=RUN, workers=1, retry_failed=False)
     assert (again.already, again.played) == (6, 0)
-    again = engine.run(plan(tmp_path, FakeSource(6)), out, describe=RUN, workers=1)
+    again = run(spec(tmp_path, FakeSource(6)), out, describe=RUN, workers=1)
     assert (again.already, again.played, again.missing) == (5, 1, 0)
     assert len(hashes(out)) == 6
     assert TrajectoryStore(out).failed_ids() == set()
-    assert engine.run(plan(tmp_path, FakeSource(6)), out, describe=RUN, workers=1).played == 0
+    assert run(spec(tmp_path, FakeSource(6)), out, describe=RUN, workers=1).played == 0
 
 
 def test_batch_agents_play_in_lockstep_slots(tmp_path: Path) -> None:
-    status = engine.run(
-        plan(tmp_path, FakeSource(7), FakeBatchAgent, slots=3), tmp_path / "out", describe=RUN, workers=1
+    status = run(
+        spec(tmp_path, FakeSource(7), FakeBatchAgent, slots=3), tmp_path / "out", describe=RUN, workers=1
     )
     assert status.passed == 7 and len(hashes(tmp_path / "out")) == 7
 
@@ -104,10 +155,8 @@ def test_batch_agents_play_in_lockstep_slots(tmp_path: Path) -> None:
 def test_a_dead_endpoint_ends_the_run_and_it_can_be_resumed(tmp_path: Path) -> None:
     source = FakeSource(30, dict.fromkeys(range(10, 30), "always broken"))
     with pytest.raises(UserError, match=r"5 episodes in a row.*the sandbox died.*again to resume"):
-        engine.run(
-            plan(tmp_path, source), tmp_path / "out", describe=RUN, workers=1, retries=0, give_up_after=5
-        )
-    status = engine.run(plan(tmp_path, FakeSource(30)), tmp_path / "out", describe=RUN, workers=2)
+        run(spec(tmp_path, source), tmp_path / "out", describe=RUN, workers=1, retries=0, give_up_after=5)
+    status = run(spec(tmp_path, FakeSource(30)), tmp_path / "out", describe=RUN, workers=2)
     assert status.already == 10 and status.missing == 0 and len(hashes(tmp_path / "out")) == 30
 
 
@@ -123,32 +172,32 @@ def test_what_can_not_be_played_says_so(
     tmp_path: Path, agent: Any, source: FakeSource, error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=words):
-        engine.run(plan(tmp_path, source, agent), tmp_path / "out", describe=RUN, workers=1)
+        run(spec(tmp_path, source, agent), tmp_path / "out", describe=RUN, workers=1)
 
 
 def test_another_run_or_another_driver_in_the_folder_is_refused(tmp_path: Path) -> None:
-    engine.run(plan(tmp_path, FakeSource(1)), tmp_path / "out", describe=RUN, workers=1)
+    run(spec(tmp_path, FakeSource(1)), tmp_path / "out", describe=RUN, workers=1)
     with pytest.raises(UserError, match="agent was 'fake', now 'other'"):
-        engine.run(plan(tmp_path, FakeSource(1)), tmp_path / "out", describe={**RUN, "agent": "other"})
+        run(spec(tmp_path, FakeSource(1)), tmp_path / "out", describe={**RUN, "agent": "other"})
     with (
         TrajectoryStore(tmp_path / "out") as store,
-        engine._only_driver(store),
+        only_driver(store),
         pytest.raises(UserError, match="another rollout"),
     ):
-        engine.run(plan(tmp_path, FakeSource(1)), tmp_path / "out", describe=RUN)
+        run(spec(tmp_path, FakeSource(1)), tmp_path / "out", describe=RUN)
 
 
 DRIVER = """
     import functools, sys
     sys.path.insert(0, {here!r})
     from rollout_fakes import FakeAgent, FakeEnv, FakeSource
-    from ise_gym.rollout import engine
-    from ise_gym.rollout.spec import Plan
+    from ise_gym.rollout.run import run
+    from ise_gym.rollout.spec import RolloutSpec
     if __name__ == "__main__":
-        plan = Plan(FakeSource({count}), FakeAgent, functools.partial(FakeEnv, {marks!r}, 0.02), slots=2)
+        spec = RolloutSpec(FakeSource({count}), FakeAgent, functools.partial(FakeEnv, {marks!r}, 0.02), slots=2)
         def show(status):
             print(status.played, flush=True)
-        status = engine.run(plan, {out!r}, describe={run!r}, workers=2, on_progress=show)
+        status = run(spec, {out!r}, describe={run!r}, workers=2, on_progress=show)
         print("interrupted" if status.interrupted else "complete", status.missing, flush=True)
 """
 
@@ -202,7 +251,7 @@ def test_interrupt_drains_and_kill_loses_nothing(tmp_path: Path) -> None:
         file.write(b'{"schema_version":1,"episode_id":"intent_149-')
 
     source = FakeSource(count)
-    status = engine.run(plan(tmp_path, source, slots=2), tmp_path / "out", describe=RUN, workers=2)
+    status = run(spec(tmp_path, source, slots=2), tmp_path / "out", describe=RUN, workers=2)
     assert status.torn == 1 and status.already >= len(drained) + 5 and status.missing == 0
     found = hashes(tmp_path / "out")
     assert len(found) == count and drained.items() <= found.items()
@@ -217,7 +266,7 @@ def _group_alive(pgid: int) -> bool:
 
 
 def test_progress_shows_figures_and_logs_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    status = engine.Status(
+    status = Status(
         total=10,
         outcomes={"passed": 3, "failed": 1, "infrastructure_error": 1},
         failures={"agent": 1},

@@ -7,8 +7,8 @@ import pytest
 
 from ise_gym.errors import UserError
 from ise_gym.models.options import a_workers_share, binding, options_of
+from ise_gym.rollout.players import result_of
 from ise_gym.rollout.spec import Item, agent_factory, user_factory
-from ise_gym.rollout.worker import result_of
 from ise_gym.simulator import make_user
 from ise_gym.trajectory.record import Trajectory
 from ise_gym.trajectory.stats import Stats
@@ -47,7 +47,7 @@ def test_factories_with_options_reach_the_classes_in_another_process() -> None:
     patient = pickle.loads(pickle.dumps(user_factory("scripted", {"patience": 7})))
     assert make_user(patient).describe()["patience"] == 7
     assert user_factory("scripted", {}) == "scripted"
-    with pytest.raises(UserError, match="unexpected keyword argument 'patients'"):
+    with pytest.raises(UserError, match=r"there is no option 'patients'\. Did you mean 'patience'"):
         user_factory("scripted", {"patients": 1})()  # type: ignore[operator]
 
 

@@ -14,8 +14,8 @@ import pytest
 from rollout_fakes import FakeAgent, FakeEnv, FakeSource, agent_that_cannot_start
 
 from ise_gym.errors import UserError
-from ise_gym.rollout import engine
-from ise_gym.rollout.spec import Plan, agent_factory, env_factory
+from ise_gym.rollout.run import run
+from ise_gym.rollout.spec import RolloutSpec, agent_factory, env_factory
 from ise_gym.scenario import Scenario
 from ise_gym.trajectory.record import content_hash
 from ise_gym.trajectory.store import read_trajectories
@@ -46,9 +46,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     patch.undo()
 
 
-def plan(tmp_path: Path, source: FakeSource, agent: Any = FakeAgent, **kwargs: Any) -> Plan:
+def spec(tmp_path: Path, source: FakeSource, agent: Any = FakeAgent, **kwargs: Any) -> RolloutSpec:
     (tmp_path / "marks").mkdir(exist_ok=True)
-    return Plan(source, agent, functools.partial(FakeEnv, str(tmp_path / "marks")), **kwargs)
+    return RolloutSpec(source, agent, functools.partial(FakeEnv, str(tmp_path / "marks")), **kwargs)
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -78,8 +78,10 @@ def test_ray_and_local_processes_record_the_same(tmp_path: Path, cluster: Any, b
     from ise_gym.rollout.ray_pool import RayPool
 
     def played(folder: Path, **how: Any) -> dict[str, str]:
-        plan = Plan(MadeSource(3), agent_factory("expert"), env_factory(backend="auto"), samples=2, slots=2)
-        assert engine.run(plan, folder, describe={}, workers=1, **how).passed == 6
+        spec = RolloutSpec(
+            MadeSource(3), agent_factory("expert"), env_factory(backend="auto"), samples=2, slots=2
+        )
+        assert run(spec, folder, describe={}, workers=1, **how).passed == 6
         return hashes(folder)
 
     assert played(tmp_path / "ray", make_pool=RayPool) == played(tmp_path / "local")
@@ -89,12 +91,12 @@ def test_a_killed_actor_loses_nothing_and_mistakes_are_told(tmp_path: Path, clus
     from ise_gym.rollout.ray_pool import RayPool
 
     source = FakeSource(8, {2: "kill worker", 4: "broken once", 5: "always broken"})
-    status = engine.run(plan(tmp_path, source), tmp_path / "a", describe={}, workers=2, make_pool=RayPool)
+    status = run(spec(tmp_path, source), tmp_path / "a", describe={}, workers=2, make_pool=RayPool)
     assert status.outcomes == {"passed": 7, "infrastructure_error": 1} and status.crashes == 1
     assert len(hashes(tmp_path / "a")) == 7
     with pytest.raises(UserError, match="model 'x' is not there"):
-        engine.run(
-            plan(tmp_path, source, agent_that_cannot_start),
+        run(
+            spec(tmp_path, source, agent_that_cannot_start),
             tmp_path / "b",
             describe={},
             workers=1,
@@ -102,4 +104,4 @@ def test_a_killed_actor_loses_nothing_and_mistakes_are_told(tmp_path: Path, clus
         )
     bad = FakeSource(3, {1: "user error"})
     with pytest.raises(UserError, match="line 2: no such task"):
-        engine.run(plan(tmp_path, bad), tmp_path / "c", describe={}, workers=1, make_pool=RayPool)
+        run(spec(tmp_path, bad), tmp_path / "c", describe={}, workers=1, make_pool=RayPool)

@@ -19,7 +19,7 @@ from ise_gym.services.spec import ServiceSpec
 from ise_gym.workspace import open_workspace
 from ise_gym.workspace.backends.dummy import DummyWorkspace
 from ise_gym.workspace.base import Limits
-from ise_gym.workspace.client.remote import AgentWorkspace
+from ise_gym.workspace.client.remote import BoxWorkspace
 
 WORLD: list[ServiceSpec] = [
     make_spec("web", {"host": "www.a.example", "title": "A", "pages": [{"path": "/", "body": "<h1>Hello</h1>"}],
@@ -37,30 +37,30 @@ POST = (
 
 
 @pytest.fixture(scope="module")
-def box() -> Iterator[AgentWorkspace]:
+def box() -> Iterator[BoxWorkspace]:
     workspace = open_workspace("auto", limits=Limits(memory_mb=256, disk_mb=64, command_timeout_s=30.0))
-    assert isinstance(workspace, AgentWorkspace)
+    assert isinstance(workspace, BoxWorkspace)
     yield workspace
     workspace.close()
 
 
 @pytest.fixture
-def world(box: AgentWorkspace) -> AgentWorkspace:
+def world(box: BoxWorkspace) -> BoxWorkspace:
     box.reset()
     start_services(box, WORLD)
     return box
 
 
-def python(box: AgentWorkspace, code: str, *words: str) -> tuple[int | None, str]:
+def python(box: BoxWorkspace, code: str, *words: str) -> tuple[int | None, str]:
     done = box.exec(["python3", "-c", code, *words])
     return done.exit_code, done.output.decode()
 
 
-def passes(box: AgentWorkspace, kind: str, **spec: Any) -> bool:
+def passes(box: BoxWorkspace, kind: str, **spec: Any) -> bool:
     return build_check(kind, spec).run(box, {}).passed
 
 
-def test_pages_come_by_name_and_faults_by_count(world: AgentWorkspace) -> None:
+def test_pages_come_by_name_and_faults_by_count(world: BoxWorkspace) -> None:
     assert "<h1>Hello</h1>" in python(world, GET, "http://www.a.example/")[1]
     code, text = python(world, GET, "http://www.a.example/")
     assert code == 1 and "503" in text
@@ -68,13 +68,13 @@ def test_pages_come_by_name_and_faults_by_count(world: AgentWorkspace) -> None:
     assert "502" in python(world, GET, "http://real.example/")[1]
 
 
-def test_nothing_of_it_is_on_this_machine(world: AgentWorkspace) -> None:
+def test_nothing_of_it_is_on_this_machine(world: BoxWorkspace) -> None:
     with socket.socket() as probe:
         probe.settimeout(1.0)
         assert probe.connect_ex(("127.0.0.1", HTTP_PORT)) != 0
 
 
-def test_the_box_holds_neither_server_nor_state(world: AgentWorkspace) -> None:
+def test_the_box_holds_neither_server_nor_state(world: BoxWorkspace) -> None:
     done = world.exec(
         [
             "bash",
@@ -89,7 +89,7 @@ def test_the_box_holds_neither_server_nor_state(world: AgentWorkspace) -> None:
     assert "Hello" in python(world, GET, "http://www.a.example/")[1]
 
 
-def test_a_port_of_the_world_cant_be_taken_over(world: AgentWorkspace) -> None:
+def test_a_port_of_the_world_cant_be_taken_over(world: BoxWorkspace) -> None:
     code, text = python(
         world,
         "import socket; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); "
@@ -98,14 +98,14 @@ def test_a_port_of_the_world_cant_be_taken_over(world: AgentWorkspace) -> None:
     assert code == 1 and "Address already in use" in text
 
 
-def test_reset_ends_the_world(box: AgentWorkspace, world: AgentWorkspace) -> None:
+def test_reset_ends_the_world(box: BoxWorkspace, world: BoxWorkspace) -> None:
     box.reset()
     assert services_of(box) is None
     assert python(box, GET, "http://www.a.example/")[0] == 1
     assert box.exec(["bash", "-c", "echo -n $http_proxy; command -v sendmail"]).output == b""
 
 
-def test_snapshot_restore_and_fork_carry_the_state(world: AgentWorkspace) -> None:
+def test_snapshot_restore_and_fork_carry_the_state(world: BoxWorkspace) -> None:
     say = ("http://chat.a.example/api/channels/general/messages", '{"text": "one"}')
     assert python(world, POST, *say)[1].strip() == "201"
     saved = world.snapshot()
@@ -122,7 +122,7 @@ def test_snapshot_restore_and_fork_carry_the_state(world: AgentWorkspace) -> Non
     assert "Hello" in python(world, GET, "http://www.a.example/")[1]
 
 
-def test_mail_commands_send_attach_and_say_what_failed(world: AgentWorkspace) -> None:
+def test_mail_commands_send_attach_and_say_what_failed(world: BoxWorkspace) -> None:
     world.write("r.csv", b"a,b\n1,2\n")
     send = "echo 'Total: 3' | mail -r me@a.example -s 'The report' -c boss@b.example -a r.csv you@b.example"
     assert world.exec(["bash", "-c", send]).exit_code == 0
@@ -148,7 +148,7 @@ def test_mail_commands_send_attach_and_say_what_failed(world: AgentWorkspace) ->
     assert not passes(world, "mail", subject="T", to=["x@b.example", "y@b.example"])
 
 
-def test_calendar_check_looks_at_every_key(world: AgentWorkspace) -> None:
+def test_calendar_check_looks_at_every_key(world: BoxWorkspace) -> None:
     event = {
         "summary": "Talk",
         "start": "2025-01-01T09:00",
@@ -169,7 +169,7 @@ def test_calendar_check_looks_at_every_key(world: AgentWorkspace) -> None:
     assert not passes(world, "calendar", host="cal.a.example", calendar="bob", total=0)
 
 
-def test_noise_on_the_ports_harms_nobody(world: AgentWorkspace) -> None:
+def test_noise_on_the_ports_harms_nobody(world: BoxWorkspace) -> None:
     noise = (
         "import socket\n"
         "for data in (b'\\x00\\xff' * 400, b'GET ' + b'a' * 70000, b'POST http://www.a.example/ HTTP/1.1\\r\\nContent-Length: -4\\r\\n\\r\\n',"
@@ -191,7 +191,7 @@ def test_noise_on_the_ports_harms_nobody(world: AgentWorkspace) -> None:
     ("chat", {"host": "chat.a.example", "channel": "general", "equals": "x", "count": 0}),
     ("calendar", {"host": "cal.a.example", "calendar": "ann", "total": 0}),
 ])  # fmt: skip
-def test_checks_fail_where_no_service_runs(box: AgentWorkspace, kind: str, spec: dict[str, Any]) -> None:
+def test_checks_fail_where_no_service_runs(box: BoxWorkspace, kind: str, spec: dict[str, Any]) -> None:
     box.reset()
     result = build_check(kind, spec).run(box, {})
     assert not result.passed and "no service runs" in result.reason

@@ -11,7 +11,7 @@ from ise_gym.checks import build_check
 from ise_gym.services import make_spec, start_services
 from ise_gym.workspace import open_workspace
 from ise_gym.workspace.base import Limits
-from ise_gym.workspace.client.remote import AgentWorkspace
+from ise_gym.workspace.client.remote import BoxWorkspace
 
 HOST = "git.a.example"
 COMMITS = [
@@ -52,30 +52,30 @@ SPEC = make_spec(
 
 
 @pytest.fixture(scope="module")
-def open_box() -> Iterator[AgentWorkspace]:
+def open_box() -> Iterator[BoxWorkspace]:
     workspace = open_workspace("auto", limits=Limits(memory_mb=256, disk_mb=64, command_timeout_s=30.0))
-    assert isinstance(workspace, AgentWorkspace)
+    assert isinstance(workspace, BoxWorkspace)
     yield workspace
     workspace.close()
 
 
 @pytest.fixture
-def box(open_box: AgentWorkspace) -> AgentWorkspace:
+def box(open_box: BoxWorkspace) -> BoxWorkspace:
     open_box.reset()
     start_services(open_box, [SPEC])
     return open_box
 
 
-def sh(box: AgentWorkspace, command: str) -> tuple[int | None, str]:
+def sh(box: BoxWorkspace, command: str) -> tuple[int | None, str]:
     done = box.exec(["bash", "-c", command])
     return done.exit_code, done.output.decode()
 
 
-def reason(box: AgentWorkspace, **spec: Any) -> str:
+def reason(box: BoxWorkspace, **spec: Any) -> str:
     return build_check("remote", {"host": HOST, "repo": "tides", **spec}).run(box, {}).reason
 
 
-def test_a_repository_is_cloned_by_its_address(box: AgentWorkspace) -> None:
+def test_a_repository_is_cloned_by_its_address(box: BoxWorkspace) -> None:
     code, text = sh(
         box,
         f"git clone -q http://{HOST}/tides.git c && cd c && git log --format='%h %an %as %s' && ls && git branch -r",
@@ -91,14 +91,14 @@ def test_a_repository_is_cloned_by_its_address(box: AgentWorkspace) -> None:
     assert sh(box, f"git clone http://{HOST}/nix.git")[0] == 128
 
 
-def test_equal_data_give_equal_histories(box: AgentWorkspace) -> None:
+def test_equal_data_give_equal_histories(box: BoxWorkspace) -> None:
     first = sh(box, f"git ls-remote http://{HOST}/tides.git"), box.digest()
     box.reset()
     start_services(box, [SPEC])
     assert (sh(box, f"git ls-remote http://{HOST}/tides.git"), box.digest()) == first
 
 
-def test_a_push_is_refused_while_busy_and_behind_and_goes_through_after(box: AgentWorkspace) -> None:
+def test_a_push_is_refused_while_busy_and_behind_and_goes_through_after(box: BoxWorkspace) -> None:
     edit = "cd work/tides && echo 'name = x' >> conf/app.ini && git commit -qam Name"
     assert sh(box, edit)[0] == 0
     code, text = sh(box, "cd work/tides && git push -q origin main")
@@ -125,7 +125,7 @@ def test_a_push_is_refused_while_busy_and_behind_and_goes_through_after(box: Age
     )
 
 
-def test_a_protected_branch_takes_no_push(box: AgentWorkspace) -> None:
+def test_a_protected_branch_takes_no_push(box: BoxWorkspace) -> None:
     sh(box, "cd work/tides && git push origin main:spent")  # spends the busy one
     code, text = sh(box, "cd work/tides && git push origin main:release")
     assert code == 1 and "release is protected" in text
@@ -148,11 +148,11 @@ def test_a_protected_branch_takes_no_push(box: AgentWorkspace) -> None:
         ({"host": "git.b.example"}, "no git server"),
     ],
 )
-def test_the_check_names_what_is_wrong(box: AgentWorkspace, spec: dict[str, Any], words: str) -> None:
+def test_the_check_names_what_is_wrong(box: BoxWorkspace, spec: dict[str, Any], words: str) -> None:
     assert words in reason(box, **spec)
 
 
-def test_remotes_are_saved_with_the_box(box: AgentWorkspace) -> None:
+def test_remotes_are_saved_with_the_box(box: BoxWorkspace) -> None:
     saved = box.snapshot()
     sh(box, "cd work/tides && git push origin main:new; git push origin main:new")
     assert reason(box, branch="new") == ""

@@ -16,7 +16,7 @@ from ise_gym.services.packages import PackageSite
 from ise_gym.services.site import Request, Response
 from ise_gym.workspace import open_workspace
 from ise_gym.workspace.base import Limits
-from ise_gym.workspace.client.remote import AgentWorkspace
+from ise_gym.workspace.client.remote import BoxWorkspace
 
 HOST = "pypi.a.example"
 
@@ -111,9 +111,9 @@ def test_broken_specs_are_refused(projects: list[Any], words: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def box() -> Iterator[AgentWorkspace]:
+def box() -> Iterator[BoxWorkspace]:
     workspace = open_workspace("auto", limits=Limits(memory_mb=512, disk_mb=64, command_timeout_s=60.0))
-    assert isinstance(workspace, AgentWorkspace)
+    assert isinstance(workspace, BoxWorkspace)
     start_services(workspace, [make_spec("packages", DATA)])
     if not workspace.exec(["python3", "-m", "pip", "--version"]).ok:
         workspace.close()
@@ -122,12 +122,12 @@ def box() -> Iterator[AgentWorkspace]:
     workspace.close()
 
 
-def sh(box: AgentWorkspace, command: str) -> tuple[int | None, str]:
+def sh(box: BoxWorkspace, command: str) -> tuple[int | None, str]:
     done = box.exec(["bash", "-c", command], timeout=60.0)
     return done.exit_code, done.output.decode()
 
 
-def test_pip_meets_a_fault_and_then_installs_the_same_files_each_time(box: AgentWorkspace) -> None:
+def test_pip_meets_a_fault_and_then_installs_the_same_files_each_time(box: BoxWorkspace) -> None:
     code, text = sh(box, "pip install --target lib tide-tables==1.2")
     assert code == 1 and "moon-phase" in text  # the index of what it requires is down once
     code, text = sh(box, "pip install --target lib tide-tables && ls lib/tides")
@@ -137,6 +137,6 @@ def test_pip_meets_a_fault_and_then_installs_the_same_files_each_time(box: Agent
     assert sh(box, "PYTHONPATH=lib python3 -c 'import tides, moon; print(tides.V, moon.PHASES)'")[1] == "1.2 8\n"  # fmt: skip
 
 
-def test_pip_notices_a_file_that_is_not_the_announced_one(box: AgentWorkspace) -> None:
+def test_pip_notices_a_file_that_is_not_the_announced_one(box: BoxWorkspace) -> None:
     code, text = sh(box, "pip install --no-deps --target other broken")
     assert code == 1 and "THESE PACKAGES DO NOT MATCH THE HASHES" in text

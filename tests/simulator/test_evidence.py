@@ -9,9 +9,9 @@ from ise_gym.simulator.base import Evidence
 from ise_gym.simulator.detectors import DETECTORS
 from ise_gym.simulator.evidence import DIGEST_LENGTH, FILES_SHOWN, LINE_LENGTH, command_of, gather, render
 from ise_gym.simulator.principles import PRINCIPLES, principle_of, scorecard
+from ise_gym.statistics import wilson
 from ise_gym.trajectory.drift import DriftStats
 from ise_gym.trajectory.record import Trajectory
-from ise_gym.trajectory.stats import wilson
 from ise_gym.workspace.backends.dummy import DummyWorkspace
 from ise_gym.workspace.base import SeedFile
 
@@ -77,7 +77,7 @@ def test_drift_before_and_after_the_guard() -> None:
         "messages": [],
         "tools": [],
     }
-    stats = DriftStats(wilson)
+    stats = DriftStats()
     stats.add(Trajectory(episode_id="1", user={"name": "llm:m", "guard": guard, "drift": drift}, **common))
     stats.add(Trajectory(episode_id="2", user={"name": "naive"}, **common))
     found = stats.summary()
@@ -85,4 +85,4 @@ def test_drift_before_and_after_the_guard() -> None:
     assert found["before"]["low"] == pytest.approx(wilson(2, 4)[0])
     assert found["by_turn"]["3"]["after"]["count"] == 1 and found["by_turn"]["1"]["before"]["count"] == 0
     assert list(found["by_user"]) == ["llm:m"] and found["detectors"] == {"offers_help": 2}
-    assert DriftStats(wilson).summary() == {}
+    assert DriftStats().summary() == {}

@@ -176,7 +176,7 @@ def test_names_and_options_are_checked(monkeypatch):
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     with pytest.raises(UserError, match="base_url"):
         make_user("llm:m")
-    with pytest.raises(UserError, match="model name"):
+    with pytest.raises(UserError, match="is incomplete: write llm:MODEL"):
         make_user("llm:", base_url="http://127.0.0.1:1/v1")
     with pytest.raises(UserError, match="temprature"):
         make_user("llm:m", base_url="http://127.0.0.1:1/v1", temprature=0)

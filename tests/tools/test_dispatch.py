@@ -1,4 +1,6 @@
 import json
+import sys
+import types
 
 import pytest
 
@@ -131,8 +133,9 @@ def test_a_dead_sandbox_is_no_tool_failure(call, monkeypatch):
     def broken(context, arguments):
         raise WorkspaceError("the sandbox is gone")
 
-    monkeypatch.setitem(TOOLS, "broken", Tool(function_tool("broken", "Breaks.", {}), broken))
-    toolbox = Toolbox(["broken"], call.toolbox._context.workspace)
+    own = types.SimpleNamespace(BROKEN=Tool(function_tool("broken", "Breaks.", {}), broken))
+    monkeypatch.setitem(sys.modules, "own_tools", own)
+    toolbox = Toolbox(["own_tools:BROKEN"], call.toolbox._context.workspace)
     with pytest.raises(WorkspaceError):
         toolbox.call(tool_call("broken", {}))
 

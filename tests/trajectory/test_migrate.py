@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from trajectory_samples import trajectory
 
+from ise_gym.episode.steps import received
 from ise_gym.errors import UserError
 from ise_gym.trajectory.migrate import MIGRATIONS, READABLE, upgraded
-from ise_gym.trajectory.record import SCHEMA_VERSION, Step, received
+from ise_gym.trajectory.record import SCHEMA_VERSION, Step
 from ise_gym.trajectory.stats import store_stats
 from ise_gym.trajectory.store import MANIFEST, TrajectoryStore, read_manifest, read_trajectories
 

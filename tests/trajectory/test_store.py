@@ -77,7 +77,8 @@ def test_cut_off_at_any_byte_only_the_last_line_is_lost(
             torn = cut - ([0, *ends][kept])
             assert [t.size for t in again.torn] == ([torn] if torn else [])
             if again.torn:
-                assert again.torn[0].side_file.read_bytes() == whole[:cut][-torn:]
+                aside = again.torn[0].side_file.read_bytes()  # after those of earlier cuts at this line
+                assert aside.endswith(whole[:cut][-torn:])
             assert len(again.ids()) == kept
             for n in range(kept, 3):
                 again.append(trajectory(n))
@@ -181,7 +182,7 @@ def test_a_full_disk_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.Mon
                 raise OSError(28, "No space left on device")
             return real(fd, data[: len(data) // 2])
 
-        monkeypatch.setattr(shards.os, "write", half)
+        monkeypatch.setattr(os, "write", half)
         with pytest.raises(UserError, match=r"No space left.*Free some space and run again"):
             store.append(trajectory(2))
         monkeypatch.undo()

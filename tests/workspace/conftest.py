@@ -107,5 +107,5 @@ def jail(request: pytest.FixtureRequest, pool: Pool) -> Workspace:
 
 @pytest.fixture
 def bubble(pool: Pool) -> Workspace:
-    """A clean bubblewrap workspace: for what costs seconds and depends on the in-box agent alone."""
+    """A clean bubblewrap workspace: for what costs seconds and depends on the box's init alone."""
     return pool.get("bubblewrap")

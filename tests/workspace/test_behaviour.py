@@ -409,7 +409,7 @@ def test_reset_leaves_nothing(box: Workspace) -> None:
     tag = unique()
     box.spawn(f"sleep 91.{tag}")
     sh(box, f"setsid sleep 92.{tag} & touch $HOME/x; disown")
-    shell = box.session()
+    shell = box.shell()
     shell.run(f"X=1; sleep 93.{tag} &")
     box.reset()
     assert box.list() == [] and box.list(HOME) == []

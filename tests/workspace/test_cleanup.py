@@ -28,7 +28,7 @@ from ise_gym.workspace import open_workspace
 box = open_workspace("bubblewrap")
 def work():
     box.exec(["/bin/bash", "-c", "(setsid setsid sleep {tag} &); sleep {tag} & echo ok"])
-    box.session().run("sleep {tag} &")
+    box.shell().run("sleep {tag} &")
     box.spawn("sleep {tag}")
     {extra}
 thread = threading.Thread(target=work)
@@ -131,10 +131,10 @@ def test_close_ends_everything_and_gives_back_every_descriptor() -> None:
     for _ in range(3):
         box = open_workspace("bubblewrap", Limits(disk_mb=16))
         box.spawn(f"sleep {tag}")
-        shell = box.session()
+        shell = box.shell()
         shell.run(f"sleep {tag} &")
         box.reset()
-        box.session().run("true")
+        box.shell().run("true")
         box.fork().close()
         box.close()
     assert not matching(tag)
@@ -183,7 +183,7 @@ def test_a_forked_copy_does_not_end_the_parents_box() -> None:
 def test_a_script_that_forgets_to_close_ends_cleanly() -> None:
     code = (
         f"import sys; sys.path.insert(0, {ROOT!r})\nfrom ise_gym.workspace import open_workspace\n"
-        "box = open_workspace('bubblewrap'); box.reset(); box.session().run('sleep 50 &'); print('end')"
+        "box = open_workspace('bubblewrap'); box.reset(); box.shell().run('sleep 50 &'); print('end')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert (done.stdout, done.stderr, done.returncode) == ("end\n", "", 0)

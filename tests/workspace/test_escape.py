@@ -6,7 +6,6 @@ Each test is an attempt that works on an unprotected machine. docs/threat-model.
 # The attacks are quoted as one writes them, on one line.
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import socket
@@ -17,20 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from attacker import python, sh
 
 from ise_gym.errors import WorkspaceError
-from ise_gym.workspace import ExecResult, Workspace
-
-
-def sh(jail: Workspace, command: str, timeout: float = 15.0) -> ExecResult:
-    return jail.exec(["/bin/bash", "-c", command], timeout=timeout)
-
-
-def python(jail: Workspace, code: str, timeout: float = 15.0) -> str:
-    """Run Python inside; return what it printed."""
-    result = jail.exec(["/usr/bin/python3", "-c", code], timeout=timeout)
-    return result.output.decode("utf-8", "replace").strip()
-
+from ise_gym.workspace import Workspace
 
 SYSCALL = """
 import ctypes, errno, os, platform
@@ -143,26 +132,26 @@ def test_no_device_but_the_harmless_ones(jail: Workspace) -> None:
     assert sh(jail, "mknod disk b 254 0 || mknod mem c 1 1").exit_code != 0
 
 
-# -- the agent in the box -----------------------------------------------------------------------------------------
+# -- the init in the box ------------------------------------------------------------------------------------------
 
 
-def test_the_agents_memory_environment_and_descriptors_are_closed(jail: Workspace) -> None:
+def test_the_inits_memory_environment_and_descriptors_are_closed(jail: Workspace) -> None:
     for name in ("environ", "mem", "maps", "auxv", "syscall", "stack", "io"):
         assert sh(jail, f"head -c 10 /proc/1/{name}").exit_code != 0, name
     assert sh(jail, "ls /proc/1/fd/").exit_code != 0
     assert sh(jail, "ls -l /proc/1/exe /proc/1/cwd /proc/1/root").exit_code != 0
 
 
-def test_commands_inherit_no_descriptor_of_the_agent(jail: Workspace) -> None:
+def test_commands_inherit_no_descriptor_of_the_init(jail: Workspace) -> None:
     listing = "import os; print(sorted(f for f in os.listdir('/proc/self/fd') if os.path.lexists('/proc/self/fd/' + f)))"
     assert python(jail, listing) == "['0', '1', '2']"
     for start in (False, True):
         name = jail.spawn(f'python3 -c "{listing}"', pty=start)
         assert jail.poll(name, timeout=10).output.strip() == b"['0', '1', '2']"
-    assert jail.session().run(f'python3 -c "{listing}"').output.strip() == b"['0', '1', '2']"
+    assert jail.shell().run(f'python3 -c "{listing}"').output.strip() == b"['0', '1', '2']"
 
 
-def test_the_agent_can_be_neither_killed_stopped_nor_traced(jail: Workspace) -> None:
+def test_the_init_can_be_neither_killed_stopped_nor_traced(jail: Workspace) -> None:
     sh(jail, "for s in $(seq 1 64); do kill -$s 1 2>/dev/null; done; kill -9 -1")
     assert sh(jail, "echo alive").output == b"alive\n"
     assert python(jail, SYSCALL + "print(call(101, 117, 16, 1, 0, 0))") == "EPERM"
@@ -171,7 +160,7 @@ def test_the_agent_can_be_neither_killed_stopped_nor_traced(jail: Workspace) -> 
     assert python(jail, code) == "EPERM"
 
 
-def test_limits_and_priorities_of_the_agent_cannot_be_changed(jail: Workspace) -> None:
+def test_limits_and_priorities_of_the_init_cannot_be_changed(jail: Workspace) -> None:
     attempts = (
         "resource.prlimit(1, resource.RLIMIT_NOFILE, (0, 0))",
         "resource.prlimit(1, resource.RLIMIT_AS, (0, 0))",
@@ -193,7 +182,7 @@ def test_forged_frames_and_markers_change_no_result(jail: Workspace) -> None:
         jail, f"printf '{frame}'; for fd in $(seq 3 64); do printf '{frame}' >&$fd; done 2>/dev/null; exit 9"
     )
     assert result.exit_code == 9
-    shell = jail.session()
+    shell = jail.shell()
     result = shell.run(
         "for fd in 200 201 202; do printf 'x 0\\n' >&$fd; done 2>/dev/null; printf '\\036%s\\036' x; false"
     )
@@ -340,86 +329,6 @@ def test_a_setuid_program_of_the_agents_own_gains_nothing(jail: Workspace) -> No
     assert sh(jail, "su -c true || sudo -n true || passwd -d user").exit_code != 0
 
 
-# -- resources ----------------------------------------------------------------------------------------------------
-
-
-def test_a_fork_bomb_is_contained_and_cleared(jail: Workspace) -> None:
-    result = sh(jail, ":(){ :|:& };:; wait; sleep 30", timeout=2.0)
-    assert result.timed_out or result.exit_code is not None
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        if sh(jail, "echo back").output == b"back\n":
-            break
-        time.sleep(0.2)
-    else:
-        jail.reset()
-    assert sh(jail, "echo back").output == b"back\n"
-
-
-def test_the_number_of_processes_is_limited(jail: Workspace) -> None:
-    code = "import os,time\nn=0\ntry:\n  while n<1000:\n    if os.fork()==0: time.sleep(20); os._exit(0)\n    n+=1\nexcept OSError: pass\nprint(n); os.kill(0, 9) if 0 else None"
-    started = int(python(jail, code + "\nimport signal; os.killpg(0, 0)"))
-    assert started < jail.limits.processes
-    jail.reset()
-
-
-def test_a_memory_hog_dies_alone(jail: Workspace) -> None:
-    code = "x=[]\nwhile True: x.append(bytearray(8<<20))"
-    result = jail.exec(["/usr/bin/python3", "-c", code], timeout=30)
-    assert result.exit_code in (1, 137)
-    assert sh(jail, "echo alive").output == b"alive\n"
-
-
-def test_a_full_disk_is_an_error_for_the_writer_only(jail: Workspace) -> None:
-    size = jail.limits.disk_mb << 20
-    for folder in ("/workspace", "/tmp", "/home/user", "/dev/shm"):
-        result = sh(
-            jail,
-            f"i=0; while head -c 8000000 /dev/zero > {folder}/f$i; do i=$((i+1)); [ $i -gt 200 ] && exit 9; done; du -sb {folder} | cut -f1",
-        )
-        assert int(result.output.split()[-1]) <= size + (1 << 20), folder
-        assert sh(jail, f"rm -f {folder}/f*; echo freed").output == b"freed\n"
-    with pytest.raises(OSError, match=r"No space left|too large"):
-        for number in range(100):
-            jail.write(f"g{number}", bytes(8 << 20))
-    assert sh(jail, "echo alive").output == b"alive\n"
-
-
-def test_many_inodes_do_not_bring_the_box_down_for_the_next(jail: Workspace) -> None:
-    code = "import os\ntry:\n  for i in range(150_000): os.close(os.open(f'/tmp/{i}', os.O_CREAT | os.O_WRONLY))\nexcept OSError as e: print(e.strerror)\nprint('end')"
-    python(jail, code, timeout=60)
-    with contextlib.suppress(WorkspaceError):  # a box may end by its own memory limit; the harness must not
-        sh(jail, "echo alive")
-    jail.reset()
-    assert sh(jail, "ls /tmp | wc -l; echo alive").output == b"0\nalive\n"
-
-
-def test_a_gigabyte_of_output_costs_no_memory(bubble: Workspace) -> None:
-    before = _resident()
-    result = sh(bubble, "head -c 1000000000 /dev/zero", timeout=60)
-    assert result.exit_code == 0
-    assert len(result.output) + result.dropped_bytes == 1_000_000_000
-    assert len(result.output) <= bubble.limits.output_bytes
-    assert _resident() - before < 20 << 20
-
-
-def test_an_endless_printer_is_cut_off_in_time(jail: Workspace) -> None:
-    started = time.monotonic()
-    result = sh(jail, "(yes & yes & yes) & yes", timeout=1.0)
-    assert result.timed_out and time.monotonic() - started < 10
-    assert len(result.output) <= jail.limits.output_bytes
-    result = sh(jail, "yes & echo done")
-    assert result.exit_code == 0 and time.monotonic() - started < 20
-    sh(jail, "pkill yes")
-
-
-def test_a_command_cannot_fill_the_harness_by_many_small_files(bubble: Workspace) -> None:
-    sh(bubble, "truncate -s 60M s0; for i in $(seq 1 40); do cp --sparse=always s0 s$i; done", timeout=60)
-    started = time.monotonic()
-    bubble.manifest()
-    assert time.monotonic() - started < 20
-
-
 # -- tampering with verification -----------------------------------------------------------------------------------
 
 TAMPER = {
@@ -445,7 +354,7 @@ FAILING = (
 
 @pytest.mark.parametrize("name", TAMPER)
 def test_no_tampering_turns_a_failed_check_into_a_pass(jail: Workspace, name: str) -> None:
-    shell = jail.session()
+    shell = jail.shell()
     shell.run(TAMPER[name], timeout=10)
     sh(jail, TAMPER[name])
     for argv in FAILING:
@@ -502,7 +411,3 @@ def test_a_dead_box_is_an_infrastructure_error_and_reset_mends_it(jail: Workspac
         jail.read("x")
     jail.reset()
     assert sh(jail, "echo back").output == b"back\n"
-
-
-def _resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from ise_gym.workspace import Session, Workspace
+from ise_gym.workspace import Shell, Workspace
 
 ANY = object()
 BIG = "x" * 200_000
@@ -136,7 +136,7 @@ ENDLESS = [
 ]
 
 
-def check_clean(shell: Session, after: str) -> None:
+def check_clean(shell: Shell, after: str) -> None:
     probe = shell.run("builtin echo clean probe", timeout=10)
     assert (probe.output, probe.exit_code) == (b"clean probe\n", 0), f"after {after[:80]!r}: {probe}"
 
@@ -154,7 +154,7 @@ def test_the_hostile_list_is_long_enough() -> None:
 
 
 def test_sessions_survive_every_hostile_command(jail: Workspace) -> None:
-    shell = jail.session()
+    shell = jail.shell()
     wrong = []
     for command, code, output in HOSTILE:
         result = shell.run(command, timeout=5)
@@ -169,7 +169,7 @@ def test_sessions_survive_every_hostile_command(jail: Workspace) -> None:
 
 @pytest.mark.parametrize("command", ENDLESS)
 def test_sessions_survive_endless_commands(jail: Workspace, command: str) -> None:
-    shell = jail.session()
+    shell = jail.shell()
     shell.run("cd /tmp")
     result = shell.run(command, timeout=0.4)
     assert (result.timed_out, result.exit_code) == (True, None)
@@ -196,11 +196,11 @@ def test_deleting_everything_deletes_only_what_is_ours(jail: Workspace) -> None:
     assert jail.list() == []
     assert jail.exec(["python3", "-c", "print(1)"]).output == b"1\n"
     jail.write("again.txt", b"2")
-    assert jail.session().run("cat again.txt").output == b"2"
+    assert jail.shell().run("cat again.txt").output == b"2"
 
 
 def test_a_session_keeps_directory_variables_and_functions(jail: Workspace) -> None:
-    shell = jail.session()
+    shell = jail.shell()
     shell.run("mkdir -p a/b; cd a/b; X=1; export Y=2; f() { echo f:$1; }; declare -A m=([k]=v)")
     assert shell.run("pwd; echo $X $Y ${m[k]}; f 3").output == b"/workspace/a/b\n1 2 v\nf:3\n"
     assert shell.run("sleep 100", timeout=0.3).timed_out
@@ -208,14 +208,14 @@ def test_a_session_keeps_directory_variables_and_functions(jail: Workspace) -> N
 
 
 def test_a_new_shell_follows_exit(jail: Workspace) -> None:
-    shell = jail.session()
+    shell = jail.shell()
     shell.run("X=1; cd /tmp")
     assert shell.run("exit 3").exit_code == 3
     assert shell.run("echo [$X]; pwd").output == b"[]\n/workspace\n"
 
 
 def test_session_output_is_capped_in_memory(bubble: Workspace) -> None:
-    shell = bubble.session()
+    shell = bubble.shell()
     result = shell.run("echo START; head -c 50000000 /dev/zero; echo END", timeout=20)
     assert result.output.startswith(b"START\n") and result.output.endswith(b"END\n")
     assert len(result.output) <= bubble.limits.output_bytes
@@ -223,7 +223,7 @@ def test_session_output_is_capped_in_memory(bubble: Workspace) -> None:
 
 
 def test_two_sessions_do_not_share_anything(jail: Workspace) -> None:
-    one, two = jail.session(), jail.session()
+    one, two = jail.shell(), jail.shell()
     one.run("X=1; cd /tmp")
     assert two.run("echo [$X]; pwd").output == b"[]\n/workspace\n"
     one.close()

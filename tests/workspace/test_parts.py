@@ -16,7 +16,7 @@ from ise_gym.workspace import (
     ExecResult,
     Limits,
     SeedFile,
-    Session,
+    Shell,
     Workspace,
     available_backends,
     box,
@@ -196,7 +196,7 @@ def test_no_cgroup_mount_is_no_support(tmp_path: Path) -> None:
     assert cgroups.detect(tmp_path, "0::/\n").version == 0
 
 
-# -- pieces of the in-box agent ---------------------------------------------------------------------------------
+# -- pieces of the init ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("limit", [2, 10, 64])
@@ -219,10 +219,10 @@ def test_the_accelerated_json_round_trips() -> None:
     assert dumps(value).isascii()
 
 
-def test_the_joined_agent_needs_nothing_of_this_package() -> None:
+def test_the_joined_init_needs_nothing_of_this_package() -> None:
     text = box.source().decode()
     assert "from ise_gym" not in text and "import ise_gym" not in text
-    compile(text, "agent", "exec")
+    compile(text, "init", "exec")
     assert text.count("from __future__") == 1
 
 
@@ -273,7 +273,7 @@ def test_dummy_behaves_like_a_workspace() -> None:
     found = DummyWorkspace(
         Limits(output_bytes=4), {"greet": lambda w, argv, stdin: ExecResult(b"abcdefgh", 0)}
     )
-    assert isinstance(found, Workspace) and isinstance(found.session(), Session)
+    assert isinstance(found, Workspace) and isinstance(found.shell(), Shell)
     found.seed([SeedFile("a/b.txt", b"1"), SeedFile("c", b"2", 0o755)])
     saved, before = found.snapshot(), found.manifest()
     assert [e.path for e in found.list()] == ["/workspace/a", "/workspace/c"]

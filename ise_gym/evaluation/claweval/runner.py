@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from ise_gym.errors import UserError, nearest
-from ise_gym.evaluation.claweval.driver import Driver
+from ise_gym.evaluation.claweval.agents import check_claw_agent
 from ise_gym.evaluation.claweval.models.judge import JudgeSpec
+from ise_gym.evaluation.claweval.player import PlayerSpec
 from ise_gym.evaluation.claweval.services.clock import CLOCKS
 from ise_gym.evaluation.claweval.tasks import Checkout, ClawTask, load_tasks, open_checkout, select
-from ise_gym.evaluation.claweval.worker import WorkerPlan
+from ise_gym.evaluation.claweval.work import ClawWork, claw_crew
 from ise_gym.evaluation.ledger import Ledger
 from ise_gym.evaluation.results.summary import RunSummary, summarise
 from ise_gym.evaluation.run import LEDGER, RunCard, TaskEntry, load_run, open_run
 from ise_gym.messages import sha256_of
-from ise_gym.rollout.engine import Status
+from ise_gym.models.options import a_workers_share, binding
+from ise_gym.rollout.engine import GIVE_UP_AFTER, Status, drive
 
 SERVICES = ("process", "subprocess")
 PROTOCOLS = {
@@ -45,6 +47,7 @@ def run_claweval(
     seed: int = 0,
     workers: int = 1,
     retries: int = 2,
+    give_up_after: int = GIVE_UP_AFTER,
     on_progress: Callable[[Status], None] | None = None,
 ) -> RunSummary:
     """Play tasks of a checkout, or the rest of them, and return the run's figures.
@@ -64,10 +67,12 @@ def run_claweval(
         agent_options: keyword arguments of the agent. ``agent_prices``: dollars a million tokens, in and out.
         trials, limit, seed, workers: as of `ise_gym.evaluation.builtin.run_suite`.
         retries: how often a trial is played again that a broken endpoint, judge, service or worker spoilt.
-        on_progress: called after every trial.
+        give_up_after: trials in a row, each after its retries, that end the run when all of them were spoilt so.
+        on_progress: as of `ise_gym.rollout.engine.drive`.
 
     Raises:
-        UserError: not a checkout, nothing selected, an unsupported version, a folder that holds another run, …
+        UserError: not a checkout, nothing selected, an unsupported version, a folder that holds another run, everything
+            broken for ``give_up_after`` trials, …
     """
     if protocol not in PROTOCOLS:
         raise UserError(
@@ -79,6 +84,7 @@ def run_claweval(
     if clock == "task" and services == "subprocess":
         raise UserError("the task's clock needs services in process: leave --services subprocess out.")
     source = open_checkout(checkout)
+    check_claw_agent(agent, agent_options or {})
     chosen, left_out = playable(
         select(load_tasks(source.root), tasks), judge, user, sandbox, in_env=protocol == "env"
     )
@@ -93,15 +99,15 @@ def run_claweval(
         "sandbox": sandbox or "none",
         "services": services,
         "clock": clock,
-        "agent_options": {key: str(value) for key, value in (agent_options or {}).items()},
+        **binding("agent_options", agent_options or {}),
     }
     folder = open_run(Path(out), card)
-    plan = WorkerPlan(
+    spec = PlayerSpec(
         root=source.root,
         traces=(folder / "traces").resolve(),
         log=(folder / "benchmark.log").resolve(),
         agent=agent,
-        agent_options=dict(agent_options or {}),
+        agent_options=a_workers_share(agent_options or {}, workers),
         judge=_placed(judge, folder) if judge.kind != "none" else None,
         user=_placed(user, folder) if user else None,
         sandbox=sandbox,
@@ -110,9 +116,19 @@ def run_claweval(
         clock=clock,
         prices=agent_prices,
     )
-    plan.traces.mkdir(exist_ok=True)
+    spec.traces.mkdir(exist_ok=True)
     with Ledger(folder / LEDGER) as ledger:
-        Driver(plan, card, ledger, {task.id: task for task in chosen}, retries, on_progress).drive(workers)
+        by_id = {task.id: task for task in chosen}
+        status = drive(
+            ClawWork(card, ledger, by_id),
+            claw_crew(spec, by_id),
+            workers=workers,
+            retries=retries,
+            give_up_after=give_up_after,
+            on_progress=on_progress,
+        )
+    if status.interrupted:
+        raise KeyboardInterrupt
     return summarise(load_run(folder))
 
 

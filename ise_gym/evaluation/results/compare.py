@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Group, RenderableType
-
 from ise_gym.errors import UserError
 from ise_gym.evaluation.ledger import VERDICTS
 from ise_gym.evaluation.results.stats import (
@@ -125,12 +123,6 @@ class Comparison:
             "lost": first.worse,
             "note": f"{first.other} against {first.baseline}: {first.verdict} (exact McNemar, 95 % intervals)",
         }
-
-    def table(self) -> RenderableType:
-        """Return what the terminal shows."""
-        from ise_gym.evaluation.results.tables import comparison_notes, comparison_table
-
-        return Group(comparison_table(self), *comparison_notes(self))
 
 
 def compare(*runs: Run | Path | str, resamples: int = 10_000) -> Comparison:

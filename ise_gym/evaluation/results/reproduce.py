@@ -20,10 +20,10 @@ from rich.text import Text
 
 from ise_gym.errors import UserError
 from ise_gym.evaluation.ledger import Trial
-from ise_gym.evaluation.results.stats import wilson
 from ise_gym.evaluation.results.summary import Rate, fixed_rate, rate
 from ise_gym.evaluation.results.tables import rate_text
 from ise_gym.evaluation.run import Run, list_sha256
+from ise_gym.statistics import wilson
 
 PAPER_TASKS = 114
 GRADED = frozenset({"pass", "fail"})

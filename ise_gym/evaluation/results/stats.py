@@ -17,38 +17,10 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-Interval = tuple[float, float]
+from ise_gym.statistics import z_score
+
 EXACT_UP_TO = 1000
 """Above so many tasks the detectable difference is approximated."""
-
-
-def _z(level: float) -> float:
-    if not 0 < level < 1:
-        raise ValueError(f"confidence level must lie between 0 and 1, got {level}")
-    return NormalDist().inv_cdf((1 + level) / 2)
-
-
-def wilson(passed: int, n: int, level: float = 0.95) -> Interval:
-    """Wilson score interval of a proportion, as fractions. With n = 0 nothing is known: (0, 1).
-
-    Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference, 1927.
-
-    >>> low, high = wilson(43, 114)
-    >>> f"{100 * low:.1f} {100 * high:.1f}"
-    '29.4 46.9'
-    """
-    if not 0 <= passed <= n:
-        raise ValueError(f"passed must lie in 0..n, got {passed} of {n}")
-    if n == 0:
-        return 0.0, 1.0
-    z2 = math.pow(_z(level), 2)
-    p = passed / n
-    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = math.sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n * n))) / (1 + z2 / n)
-    # The exact ends are 0 and 1 at the corners; rounding may miss them by one ulp.
-    low = 0.0 if passed == 0 else max(0.0, centre - half)
-    high = 1.0 if passed == n else min(1.0, centre + half)
-    return low, high
 
 
 def mcnemar_exact(only_a: int, only_b: int) -> float:
@@ -252,7 +224,7 @@ def minimum_detectable_difference(
 
 def _normal_detectable(n: int, discordance: float, alpha: float, power: float) -> float | None:
     """Normal approximation for large n, where the exact sum gets slow. Source: Connor, Biometrics, 1987."""
-    z_alpha, z_beta = _z(1 - alpha), NormalDist().inv_cdf(power)
+    z_alpha, z_beta = z_score(1 - alpha), NormalDist().inv_cdf(power)
     low, high = 0.0, discordance
 
     def enough(difference: float) -> bool:

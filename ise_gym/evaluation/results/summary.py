@@ -10,14 +10,13 @@ from typing import Any
 
 from ise_gym.evaluation.ledger import OUTCOMES, Trial
 from ise_gym.evaluation.results.stats import (
-    Interval,
     bootstrap_mean,
     pass_at_k,
     pass_hat_k_power,
     pass_hat_k_unbiased,
-    wilson,
 )
 from ise_gym.evaluation.run import Run
+from ise_gym.statistics import Interval, wilson
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from ise_gym.evaluation.results.compare import Comparison, Pair
-from ise_gym.evaluation.results.stats import Interval
 from ise_gym.evaluation.results.summary import Rate, RunSummary, broken_tools
 from ise_gym.evaluation.run import Run
+from ise_gym.statistics import Interval
 
 
 def percent(value: float) -> str:
@@ -37,6 +38,11 @@ def difference_text(pair: Pair) -> str:
     """Format a difference in percentage points with its interval."""
     found = pair.difference
     return f"{100 * found.mean:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+
+
+def comparison_view(comparison: Comparison) -> Group:
+    """The table, and below it what must be read with it."""
+    return Group(comparison_table(comparison), *comparison_notes(comparison))
 
 
 def comparison_table(comparison: Comparison) -> Table:

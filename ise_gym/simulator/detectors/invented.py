@@ -119,7 +119,7 @@ def _context(turn: Turn) -> str:
         parts += [str(code) for _, code in evidence.failed_commands if code is not None]
         for note in evidence.files:
             parts += [note.path, str(note.size), str(note.line_count or ""), *note.lines]
-        parts += [service.command for service in evidence.services]
+        parts += [process.command for process in evidence.processes]
         parts += evidence.present or ()
     return "\n".join(parts).lower()
 

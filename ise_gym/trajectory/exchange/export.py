@@ -22,6 +22,7 @@ from typing import Any
 
 from ise_gym.atomic import replacing
 from ise_gym.errors import UserError
+from ise_gym.registry import Registered
 from ise_gym.trajectory.conversations import Conversation, delegated
 from ise_gym.trajectory.exchange.atif import to_atif
 from ise_gym.trajectory.exchange.foreign import session_id
@@ -120,7 +121,7 @@ def openai_rows(trajectory: Trajectory) -> Iterator[dict[str, Any]]:
         yield {**_row(part, OPENAI_KEYS), "id": part.id, "parent": part.parent}
 
 
-def _trl_rows_of(trajectory: Trajectory) -> Iterator[dict[str, Any]]:
+def trl_rows_of(trajectory: Trajectory) -> Iterator[dict[str, Any]]:
     """Yield the TRL rows of an episode: its own, then one a sub-session that answered.
 
     One that was cut off has no answer to learn from. A session that began with a copy of the conversation repeats it.
@@ -131,12 +132,16 @@ def _trl_rows_of(trajectory: Trajectory) -> Iterator[dict[str, Any]]:
             yield _row(part, dict.fromkeys(OPENAI_KEYS, TRL_KEYS))
 
 
-FORMATS: Mapping[str, Callable[[Trajectory], Iterable[dict[str, Any]]]] = {
-    "isetrace": isetrace_records,
-    "openai": openai_rows,
-    "trl": _trl_rows_of,
-    "atif": lambda trajectory: (to_atif(trajectory),),
-}
+def atif_records(trajectory: Trajectory) -> tuple[dict[str, Any]]:
+    """Return the one ATIF document of an episode."""
+    return (to_atif(trajectory),)
+
+
+Exporter = Callable[[Trajectory], Iterable[dict[str, Any]]]
+"""An exporter: a trajectory's records in another format, each a JSON object."""
+
+FORMATS: Registered[Exporter] = Registered("exporter")
+"""The formats by name; see `ise_gym.registry`."""
 
 
 def trl_rows(trajectories: Iterable[Trajectory]) -> Iterator[dict[str, Any]]:
@@ -145,7 +150,7 @@ def trl_rows(trajectories: Iterable[Trajectory]) -> Iterator[dict[str, Any]]:
     For a `datasets.Dataset`: ``Dataset.from_list(list(trl_rows(…)), on_mixed_types="use_json")``.
     """
     for trajectory in trajectories:
-        yield from _trl_rows_of(trajectory)
+        yield from trl_rows_of(trajectory)
 
 
 @dataclass

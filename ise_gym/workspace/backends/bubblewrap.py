@@ -4,7 +4,7 @@ The start line answers known traps. As root the harness first drops to a host ui
 because a mapped uid is still host root. bwrap starts with an empty environment, since ``/proc/1/environ``
 would show it. Every writable place is a tmpfs of stated size; ``/``, ``/dev`` and the system are read-only.
 Nested user namespaces are off, a seccomp filter is on, and the network namespace holds nothing but its own
-loopback. The agent is PID 1, so that its end is the end of everything inside; the box dies with the
+loopback. The init is PID 1, so that its end is the end of everything inside; the box dies with the
 harness, by whatever signal.
 """
 
@@ -26,10 +26,9 @@ from typing import Any
 
 from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.workspace import box
-from ise_gym.workspace.backends.supply import Box, TemplateRefused
-from ise_gym.workspace.base import HOME, WORKDIR, Capabilities, Limits
 from ise_gym.workspace.client.channel import Channel
-from ise_gym.workspace.client.remote import AgentWorkspace, agent_config
+from ise_gym.workspace.client.remote import BoxWorkspace, init_config
+from ise_gym.workspace.client.supply import Box, TemplateRefused
 from ise_gym.workspace.isolation import cgroups, orphans, seccomp, stage, uids
 from ise_gym.workspace.isolation.environment import BOX_ENV, HOSTNAME, UID
 from ise_gym.workspace.isolation.parts import (
@@ -41,8 +40,10 @@ from ise_gym.workspace.isolation.parts import (
     system_mounts,
 )
 from ise_gym.workspace.snapshots.template import Template
+from ise_gym.workspace.values import HOME, WORKDIR, Capabilities, Limits
 
-_AGENT_IN_BOX = "/.agent"
+_INIT_IN_BOX = "/.agent"
+"""Where the init lies. Whoever lists ``/`` in there sees it, so it keeps its old name: records stay equal."""
 _PYTHON = "/usr/bin/python3"
 _START_TIMEOUT_S = 30.0
 
@@ -68,7 +69,7 @@ def bwrap_path() -> str:
 
 def collect_orphans() -> list[int]:
     """Kill boxes that were cut off while they started; return their pids. `ise gc` calls it."""
-    return orphans.collect(_AGENT_IN_BOX)
+    return orphans.collect(_INIT_IN_BOX)
 
 
 def _patient_pipe() -> tuple[int, int]:
@@ -145,8 +146,8 @@ class BubblewrapBox(Box):
             args = self._arguments(limits, theirs.fileno(), info_w, made)
             args_fd = memory_file("args", b"\0".join(os.fsencode(a) for a in args) + b"\0")
             made.append(args_fd)
-            agent = [_PYTHON, "-I", "-S", _AGENT_IN_BOX, str(theirs.fileno())]
-            command = [program, "--args", str(args_fd), "--", *agent]
+            init = [_PYTHON, "-I", "-S", _INIT_IN_BOX, str(theirs.fileno())]
+            command = [program, "--args", str(args_fd), "--", *init]
             user: dict[str, Any] = {}
             if self._template is not None:
                 command = self._staged(self._template, limits, made, command)
@@ -189,9 +190,7 @@ class BubblewrapBox(Box):
                 self._group.add(child)
         except ProcessLookupError as error:
             raise self._problem() from error
-        config = agent_config(
-            limits, box_rlimits(limits, self._group is not None, self._room_mb), {}, BOX_ENV
-        )
+        config = init_config(limits, box_rlimits(limits, self._group is not None, self._room_mb), {}, BOX_ENV)
         try:
             self.channel.request("configure", timeout=_START_TIMEOUT_S, **config)
         except WorkspaceError as error:
@@ -225,9 +224,9 @@ class BubblewrapBox(Box):
             fd = memory_file(name, text.encode())
             made.append(fd)
             args += ["--perms", "0644", "--file", str(fd), f"/etc/{name}"]
-        agent = memory_file("agent", box.compiled(_PYTHON))
-        made.append(agent)
-        args += ["--perms", "0444", "--file", str(agent), _AGENT_IN_BOX]
+        init = memory_file("init", box.compiled(_PYTHON))
+        made.append(init)
+        args += ["--perms", "0444", "--file", str(init), _INIT_IN_BOX]
         args += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
         if seccomp.supported():
             fd = memory_file("seccomp", seccomp.build_filter())
@@ -236,7 +235,7 @@ class BubblewrapBox(Box):
         return args
 
     def _child_pid(self, info: int) -> int:
-        """Read the agent's host pid from bwrap."""
+        """Read the init's host pid from bwrap."""
         text = b""
         deadline = time.monotonic() + _START_TIMEOUT_S
         poll = select.poll()
@@ -253,7 +252,7 @@ class BubblewrapBox(Box):
             raise self._problem() from error
 
     def _problem(self) -> WorkspaceError:
-        """Say what the stage, bwrap or the agent wrote before it ended."""
+        """Say what the stage, bwrap or the init wrote before it ended."""
         if self._process is not None:
             try:
                 self._process.wait(2.0)
@@ -297,7 +296,7 @@ class BubblewrapBox(Box):
             uids.release(self.uid)
 
 
-class BubblewrapWorkspace(AgentWorkspace):
+class BubblewrapWorkspace(BoxWorkspace):
     """`Workspace` in a bubblewrap sandbox (Linux; as root or as an ordinary user)."""
 
     def __init__(

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from functools import cache
 
 from ise_gym.errors import UserError, WorkspaceError, nearest
-from ise_gym.workspace.base import Capabilities, Limits, Workspace
-from ise_gym.workspace.snapshots.template import Template, read_template
+from ise_gym.registry import Registered
+from ise_gym.workspace.base import Workspace
+from ise_gym.workspace.snapshots.template import read_template
+from ise_gym.workspace.values import Capabilities, Limits
 
 _AUTO_ORDER = ("bubblewrap", "docker")
 
@@ -30,45 +32,19 @@ class SelfCheck:
     capabilities: Capabilities | None = None
 
 
-def _bubblewrap(limits: Limits, template: Template | None) -> Workspace:
-    from ise_gym.workspace.backends.bubblewrap import BubblewrapWorkspace
+Backend = Callable[..., Workspace]
+"""What a backend is: ``backend(limits, template=template)`` starts a workspace under limits, from a template or empty.
 
-    return BubblewrapWorkspace(limits, template=template)
+A class attribute ``isolates`` that is False says that nothing is kept apart; ``warns`` is said when one is opened.
+"""
 
-
-def _docker(limits: Limits, template: Template | None) -> Workspace:
-    from ise_gym.workspace.backends.docker import DockerWorkspace
-
-    return DockerWorkspace(limits, template=template)
-
-
-def _unsafe_local(limits: Limits, template: Template | None) -> Workspace:
-    from ise_gym.workspace.backends.local import LocalWorkspace
-
-    warnings.warn(
-        "backend 'unsafe-local' runs an agent's commands on this machine with your own rights: no isolation at all",
-        stacklevel=3,
-    )
-    return LocalWorkspace(limits, template=template)
-
-
-def _dummy(limits: Limits, template: Template | None) -> Workspace:
-    from ise_gym.workspace.backends.dummy import DummyWorkspace
-
-    return DummyWorkspace(limits, template=template)
-
-
-_BACKENDS: dict[str, Callable[[Limits, Template | None], Workspace]] = {
-    "bubblewrap": _bubblewrap,
-    "docker": _docker,
-    "unsafe-local": _unsafe_local,
-    "dummy": _dummy,
-}
+BACKENDS: Registered[Backend] = Registered("backend")
+"""Backends by their full names; see `ise_gym.registry`."""
 
 
 def available_backends() -> tuple[str, ...]:
     """Return every backend's full name; `self_check` says which of them work here."""
-    return tuple(_BACKENDS)
+    return tuple(BACKENDS)
 
 
 def open_workspace(
@@ -91,13 +67,15 @@ def open_workspace(
     """
     if backend == "auto":
         backend = _first_working()
-    start = _BACKENDS.get(backend)
-    if start is None:
-        known = ", ".join(["auto", *_BACKENDS])
+    if backend not in BACKENDS:
+        known = ", ".join(["auto", *BACKENDS])
         raise UserError(
-            f"unknown workspace backend '{backend}': choose one of {known}.{nearest(backend, ['auto', *_BACKENDS])}"
+            f"unknown workspace backend '{backend}': choose one of {known}.{nearest(backend, ['auto', *BACKENDS])}"
         )
-    return start(limits or Limits(), None if template is None else read_template(template))
+    start = BACKENDS[backend]
+    if said := getattr(start, "warns", ""):
+        warnings.warn(said, stacklevel=2)
+    return start(limits or Limits(), template=None if template is None else read_template(template))
 
 
 @cache
@@ -111,17 +89,20 @@ def _first_working() -> str:
     raise UserError("no workspace backend works on this machine. " + " | ".join(reasons))
 
 
+def isolates(backend: str) -> bool:
+    """Return whether a backend keeps what an agent does apart from this machine at all."""
+    return bool(getattr(BACKENDS[backend], "isolates", True))
+
+
 def self_check(backend: str) -> SelfCheck:
     """Start a workspace, run a command, touch a file, and end it.
 
     Never raises for a backend that does not work here; an unknown name is a `UserError`.
     """
-    if backend not in _BACKENDS:
-        raise UserError(f"unknown workspace backend '{backend}'.{nearest(backend, _BACKENDS)}")
+    if backend not in BACKENDS:
+        raise UserError(f"unknown workspace backend '{backend}'.{nearest(backend, BACKENDS)}")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            workspace = _BACKENDS[backend](Limits(), None)
+        workspace = BACKENDS[backend](Limits(), template=None)
     except UserError as error:
         return SelfCheck(False, str(error))
     except (WorkspaceError, OSError, ImportError) as error:

@@ -1,8 +1,8 @@
-"""The docker backend: the same agent as PID 1 of a locked-down container.
+"""The docker backend: the same init as PID 1 of a locked-down container.
 
 Why it is not ``docker exec`` per command: that costs fifty milliseconds a call, and killing its client
-leaves the process running. Here the container's main process is the in-box agent, so all that
-`AgentWorkspace` does works unchanged. The agent's source comes over its standard input; from then on it
+leaves the process running. Here the container's main process is the box's init, so all that
+`BoxWorkspace` does works unchanged. The init's source comes over its standard input; from then on it
 speaks through a Unix socket in a folder that is bind-mounted for the start, accepts one connection, and is
 then deleted. That needs a daemon on the same machine.
 
@@ -27,20 +27,21 @@ from typing import Any
 
 from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.workspace import box
-from ise_gym.workspace.backends.supply import Box
-from ise_gym.workspace.base import HOME, WORKDIR, Capabilities, Limits
 from ise_gym.workspace.client.channel import Channel
-from ise_gym.workspace.client.remote import AgentWorkspace, agent_config
+from ise_gym.workspace.client.remote import BoxWorkspace, init_config
+from ise_gym.workspace.client.supply import Box
 from ise_gym.workspace.isolation import seccomp
 from ise_gym.workspace.isolation.environment import BOX_ENV, HOSTNAME, UID
 from ise_gym.workspace.isolation.parts import box_rlimits, memory_cap, scratch_sizes
 from ise_gym.workspace.snapshots.template import Template
+from ise_gym.workspace.values import HOME, WORKDIR, Capabilities, Limits
 
 IMAGE = "ise-gym-os"
 LABEL = "ise-gym"
 _SOCKET_DIR = "/run/ise"
 _START_TIMEOUT_S = 60.0
 _INODES = 200_000
+# Its words can be read inside, by ``ps``: they stay as they are, so that records stay equal.
 _BOOT = (
     "import sys,_socket;n=int(sys.argv[1]);b=sys.stdin.buffer.read(n);"
     "s=_socket.socket(_socket.AF_UNIX,_socket.SOCK_STREAM);s.connect(sys.argv[2]);"
@@ -122,7 +123,7 @@ class ContainerBox(Box):
             listener.settimeout(_START_TIMEOUT_S)
             self._start(image, limits, runtime, room_mb)
             self.channel = Channel(self._accept(listener))
-            config = agent_config(limits, box_rlimits(limits, True, room_mb), {}, BOX_ENV)
+            config = init_config(limits, box_rlimits(limits, True, room_mb), {}, BOX_ENV)
             self.channel.request("configure", timeout=_START_TIMEOUT_S, **config)
         except BaseException:
             self._remove()
@@ -261,7 +262,7 @@ def seccomp_profile(machine: str = "") -> dict[str, Any]:
     return {"defaultAction": "SCMP_ACT_ALLOW", "architectures": [architecture], "syscalls": rules}
 
 
-class DockerWorkspace(AgentWorkspace):
+class DockerWorkspace(BoxWorkspace):
     """`Workspace` in a docker container.
 
     Args:

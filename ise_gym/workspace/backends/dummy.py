@@ -16,7 +16,9 @@ from hashlib import sha256
 from typing import Self
 
 from ise_gym.errors import WorkspaceError
-from ise_gym.workspace.base import (
+from ise_gym.workspace.base import Shell
+from ise_gym.workspace.snapshots.template import Template, template_tree
+from ise_gym.workspace.values import (
     HOME,
     WORKDIR,
     Capabilities,
@@ -27,11 +29,9 @@ from ise_gym.workspace.base import (
     Manifest,
     ProcessStatus,
     SeedFile,
-    Session,
     Snapshot,
     diff_manifests,
 )
-from ise_gym.workspace.snapshots.template import Template, template_tree
 
 Command = Callable[["DummyWorkspace", Sequence[str], bytes], ExecResult]
 
@@ -56,6 +56,8 @@ class DummyWorkspace:
     >>> w.exec(["/bin/bash", "-c", "exit 3"]).exit_code
     3
     """
+
+    isolates = False
 
     def __init__(
         self,
@@ -142,9 +144,9 @@ class DummyWorkspace:
             return ExecResult(out, 0)
         return ExecResult(f"{words[0]}: command not found\n".encode(), 127)
 
-    def session(self) -> Session:
+    def shell(self) -> Shell:
         """Open a shell without state."""
-        return _DummySession(self)
+        return _DummyShell(self)
 
     def spawn(
         self, command: str, *, cwd: str = WORKDIR, env: Mapping[str, str] | None = None, pty: bool = False
@@ -286,7 +288,7 @@ class DummyWorkspace:
         self._closed = True
 
 
-class _DummySession:
+class _DummyShell:
     def __init__(self, workspace: DummyWorkspace) -> None:
         self._workspace = workspace
 

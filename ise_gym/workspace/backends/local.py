@@ -1,4 +1,4 @@
-"""The ``unsafe-local`` backend: the same agent, without a box around it.
+"""The ``unsafe-local`` backend: the same init, without a box around it.
 
 Why: to debug a task with one's own tools, on a machine without any sandbox. Commands run with the rights of
 whoever started the harness; nothing is limited but what rlimits limit. It is chosen by its full name only,
@@ -22,16 +22,16 @@ from pathlib import Path
 
 from ise_gym.errors import WorkspaceError
 from ise_gym.workspace import box
-from ise_gym.workspace.backends.supply import Box
-from ise_gym.workspace.base import HOME, WORKDIR, Capabilities, Limits
 from ise_gym.workspace.client.channel import Channel
-from ise_gym.workspace.client.remote import AgentWorkspace, agent_config
+from ise_gym.workspace.client.remote import BoxWorkspace, init_config
+from ise_gym.workspace.client.supply import Box
 from ise_gym.workspace.isolation.environment import BOX_ENV
 from ise_gym.workspace.snapshots.template import Template
+from ise_gym.workspace.values import HOME, WORKDIR, Capabilities, Limits
 
 
 class LocalBox(Box):
-    """An agent process in two temporary folders."""
+    """An init process in two temporary folders."""
 
     def __init__(self, limits: Limits, room_mb: int = 0) -> None:
         self._root = Path(tempfile.mkdtemp(prefix="ise-unsafe-"))
@@ -41,10 +41,10 @@ class LocalBox(Box):
             folder.mkdir()
             roots[place] = str(folder)
         ours, theirs = socket.socketpair()
-        agent = self._root / "agent.py"
-        agent.write_bytes(box.source())
+        init = self._root / "init.py"
+        init.write_bytes(box.source())
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(agent), str(theirs.fileno())],
+            [sys.executable, "-I", "-S", str(init), str(theirs.fileno())],
             stdin=subprocess.DEVNULL,
             pass_fds=(theirs.fileno(),),
             env={"LANG": "C.UTF-8"},
@@ -60,13 +60,13 @@ class LocalBox(Box):
             "RLIMIT_NOFILE": limits.open_files,
         }
         try:
-            self.channel.request("configure", **agent_config(limits, rlimits, roots, env))
+            self.channel.request("configure", **init_config(limits, rlimits, roots, env))
         except WorkspaceError:
             self.dispose()
             raise
 
     def kill(self) -> None:
-        """Close the channel: the agent then kills all its descendants and ends; wait for it."""
+        """Close the channel: the init then kills all its descendants and ends; wait for it."""
         self.channel.close()
         try:
             self._process.wait(10.0)
@@ -86,8 +86,11 @@ class LocalBox(Box):
             shutil.rmtree(self._root)
 
 
-class LocalWorkspace(AgentWorkspace):
+class LocalWorkspace(BoxWorkspace):
     """`Workspace` without isolation, on this machine."""
+
+    isolates = False
+    warns = "backend 'unsafe-local' runs an agent's commands on this machine with your own rights: no isolation at all"
 
     def _starter(self) -> Callable[[Template | None], Box]:
         limits, room = self.limits, self._room_mb

@@ -1,7 +1,7 @@
-"""The in-box agent: what runs inside every sandbox as its PID 1.
+"""The init of a box: what runs inside every sandbox as its PID 1.
 
 Why it exists: entering a sandbox per command costs tens of milliseconds, and touching its files from
-outside follows whatever symlinks were made inside. The agent lives inside, under the same user and the same
+outside follows whatever symlinks were made inside. The init lives inside, under the same user and the same
 mount namespace as the commands, so file access can only ever reach what they could reach; and as PID 1 it
 sees every orphan, so that a timed-out command's escaped grandchildren can be found and killed.
 
@@ -20,12 +20,12 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-_MODULES = ("wire", "sweep", "processes", "files", "trees", "ports", "main")
+_MODULES = ("wire", "sweep", "pipes", "launch", "processes", "files", "trees", "ports", "main")
 
 
 @cache
 def source() -> bytes:
-    """Return the agent as one Python file: its modules in order, without their imports of each other."""
+    """Return the init as one Python file: its modules in order, without their imports of each other."""
     parts = ["from __future__ import annotations\n"]
     for name in _MODULES:
         text = Path(__file__).with_name(f"{name}.py").read_text("utf-8")
@@ -43,7 +43,7 @@ def source() -> bytes:
 
 
 def compiled(python: str) -> bytes:
-    """Return the agent as the ``.pyc`` of a given interpreter: it saves a fifth of a box's start."""
+    """Return the init as the ``.pyc`` of a given interpreter: it saves a fifth of a box's start."""
     return compile_for(python, source())
 
 
@@ -57,7 +57,7 @@ def compile_for(python: str, program_source: bytes) -> bytes:
     """
     program = (
         "import sys, marshal, importlib.util as u\n"
-        "code = compile(sys.stdin.buffer.read(), 'agent', 'exec', dont_inherit=True)\n"
+        "code = compile(sys.stdin.buffer.read(), 'init', 'exec', dont_inherit=True)\n"
         "sys.stdout.buffer.write(u.MAGIC_NUMBER + bytes(12) + marshal.dumps(code))\n"
     )
     done = subprocess.run(

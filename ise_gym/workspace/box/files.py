@@ -25,7 +25,7 @@ BODY_LIMIT = 64 << 20
 
 
 class Files(Processes):
-    """The part of the agent that reads and writes files."""
+    """The part of the init that reads and writes files."""
 
     def open_regular(self, path: str, flags: int) -> int:
         """Open without ever blocking (fifos) and refuse what is not a regular file."""

@@ -1,4 +1,4 @@
-"""The agent's life: harden, take its configuration, serve until the host is gone."""
+"""The init's life: harden, take its configuration, serve until the host is gone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _SET_DUMPABLE, _SET_SUBREAPER, _SET_NO_NEW_PRIVS = 4, 36, 38
 
 
-class Agent(Ports):
+class Init(Ports):
     """The event loop: requests from the host, output of jobs, deaths of children."""
 
     def configure(self, config: dict[str, Any]) -> None:
@@ -104,17 +104,17 @@ def main() -> None:
         if name < 32 and name not in (_signal.SIGKILL, _signal.SIGSTOP, _signal.SIGCHLD):
             _signal.signal(name, _signal.SIG_IGN)
     harden()
-    agent = Agent(Wire(_socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, number)))
+    init = Init(Wire(_socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, number)))
     try:
         configured = False
         while not configured:
-            for header, _ in agent.wire.frames():
-                agent.configure(header)
-                agent.wire.send({"id": header["id"], "pid": agent.me})
+            for header, _ in init.wire.frames():
+                init.configure(header)
+                init.wire.send({"id": header["id"], "pid": init.me})
                 configured = True
-        agent.serve()
+        init.serve()
     except (EOFError, ConnectionError):
-        agent.finish()
+        init.finish()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Doors into the box's own network, opened from inside and served from outside.
 
-A socket belongs to the network namespace in which it was made, whoever holds it. So the agent makes the listening
+A socket belongs to the network namespace in which it was made, whoever holds it. So the init makes the listening
 socket in here and hands it to the host: what is served can be reached from nowhere but this box, while server and
 state stand where no command of the box can reach them.
 """
@@ -21,7 +21,7 @@ BACKLOG = 64
 
 
 class Ports(Trees):
-    """The part of the agent that opens ports and adds to the environment of later commands."""
+    """The part of the init that opens ports and adds to the environment of later commands."""
 
     def op_listen(self, header: dict[str, Any], body: bytes) -> Answer:
         """Hand out a socket that listens on a port of the loopback interface."""

@@ -1,29 +1,23 @@
-"""Commands: started, fed, read, timed out, killed and buried.
+"""Commands: run, polled, fed, timed out, killed and buried.
 
 One loop serves all of them, so a long command can be polled or killed while others run. Output goes to
-bounded buffers as it comes. A command is over when its main process is: children that still hold its pipe
-are not waited for, but keep a reader, so that they don't die of SIGPIPE.
+bounded buffers as it comes.
 """
 
 # pathlib would double the start-up time of a box.
-# ruff: noqa: PTH112, PTH115
+# ruff: noqa: PTH115
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]
 import errno
-import fcntl
 import os
-import select
-import struct
-import termios
 import time
 
-from ise_gym.workspace.box.sweep import KILL, STOP, Family, kill_family
-from ise_gym.workspace.box.wire import CHUNK, Capped, Wire, live_pids
+from ise_gym.workspace.box.launch import Launch
+from ise_gym.workspace.box.pipes import Job
+from ise_gym.workspace.box.sweep import Family, kill_family
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
     from typing import Any
 
     Answer = tuple[Any, ...] | None
@@ -32,246 +26,8 @@ STRAY_PIPES = 64
 PTY_EOF = b"\x04"
 
 
-class Job:
-    """One command that was started: its process, pipes and who waits for it."""
-
-    def __init__(self, pid: int, before: frozenset[int], cap: int) -> None:
-        self.pid = pid
-        self.before = before
-        self.outputs: dict[int, int] = {}
-        self.buffers = (Capped(cap), Capped(cap))
-        self.stdin = -1
-        self.pending = b""
-        self.close_stdin = False
-        self.pty = False
-        self.deadline: float | None = None
-        self.started = time.monotonic()
-        self.timed_out = False
-        self.status: int | None = None
-        self.reply_to: tuple[int, Hashable] | None = None
-        self.waiters: list[tuple[int, float]] = []
-
-
-def find_program(name: str, path: str) -> str:
-    """Look a program up in the command's own PATH (posix_spawnp would use this process's)."""
-    if "/" in name:
-        return name
-    for folder in path.split(":"):
-        full = (folder or ".") + "/" + name
-        if os.access(full, os.X_OK) and not os.path.isdir(full):
-            return full
-    raise OSError(errno.ENOENT, "not found")
-
-
-class Processes:
-    """The part of the agent that runs commands."""
-
-    def __init__(self, wire: Wire) -> None:
-        self.wire = wire
-        self.poll = select.poll()
-        self.jobs: dict[Hashable, Job] = {}
-        self.by_pid: dict[int, Job] = {}
-        self.owner: dict[int, Job | None] = {}
-        self.strays: list[int] = []
-        self.me = os.getpid()
-        self.null = os.open("/dev/null", os.O_RDWR)
-        self.default_signals = [s for s in _signal.valid_signals() if s not in (KILL, STOP)]
-        self.wake, wake_w = os.pipe()
-        for fd in (self.wake, wake_w):
-            os.set_blocking(fd, False)
-        _signal.set_wakeup_fd(wake_w, warn_on_full_buffer=False)
-        _signal.signal(_signal.SIGCHLD, lambda *_: None)
-        self.poll.register(self.wake, select.POLLIN)
-        self.env: dict[str, str] = {}
-        self.roots: dict[str, str] = {}
-        self.home_dir = "/"
-        self.output_cap = 0
-        self.timeout = 0.0
-
-    def in_box(self, path: str) -> str:
-        """Resolve a path against the workspace; ``roots`` maps box paths where there is no mount namespace."""
-        full = path if path.startswith("/") else self.home_dir + "/" + path
-        for prefix, real in self.roots.items():
-            if full == prefix or full.startswith(prefix + "/"):
-                return real + full[len(prefix) :]
-        return full
-
-    def launch(
-        self,
-        argv: Sequence[str],
-        cwd: str,
-        extra_env: Mapping[str, str] | None,
-        actions: list[tuple[Any, ...]],
-    ) -> int:
-        """posix_spawn in a new session with default signals; cwd by chdir, since this is single-threaded."""
-        env = dict(self.env)
-        env.update(extra_env or {})
-        os.chdir(self.in_box(cwd))
-        try:
-            pid = os.posix_spawn(
-                find_program(argv[0], env.get("PATH", "")),
-                list(argv),
-                env,
-                file_actions=actions,
-                setsid=True,
-                setsigmask=(),
-                setsigdef=self.default_signals,
-            )
-        finally:
-            os.chdir("/")
-        self.expendable(pid)
-        return pid
-
-    @staticmethod
-    def expendable(pid: int) -> None:
-        """When memory runs out the kernel shall take the command, not this process."""
-        try:
-            fd = os.open(f"/proc/{pid}/oom_score_adj", os.O_WRONLY)
-        except OSError:
-            return  # already ended, or non-dumpable: only a preference is lost
-        try:
-            os.write(fd, b"500")
-        except OSError:
-            return
-        finally:
-            os.close(fd)
-
-    def start(
-        self, key: Hashable, header: Mapping[str, Any], stdin: bytes, merge: bool, keep_stdin: bool
-    ) -> Job:
-        """Start a job with pipes (or a pty) and register it under ``key``."""
-        before = live_pids()
-        opened: list[int] = []
-        parent: list[tuple[int, int]] = []
-        actions: list[tuple[Any, ...]] = []
-
-        def pipe() -> tuple[int, int]:
-            pair = os.pipe()
-            opened.extend(pair)
-            return pair
-
-        try:
-            if header.get("pty"):
-                master, slave = os.openpty()
-                opened += [master, slave]
-                name = os.ttyname(slave)
-                actions = [
-                    (os.POSIX_SPAWN_OPEN, 0, name, os.O_RDWR, 0),
-                    (os.POSIX_SPAWN_DUP2, 0, 1),
-                    (os.POSIX_SPAWN_DUP2, 0, 2),
-                ]
-                parent = [(master, 0)]
-                in_w = master
-            else:
-                out_r, out_w = pipe()
-                parent = [(out_r, 0)]
-                err_w = out_w
-                if not merge:
-                    err_r, err_w = pipe()
-                    parent.append((err_r, 1))
-                in_w = -1
-                in_r = self.null
-                if stdin or keep_stdin:
-                    in_r, in_w = pipe()
-                actions = [
-                    (os.POSIX_SPAWN_DUP2, in_r, 0),
-                    (os.POSIX_SPAWN_DUP2, out_w, 1),
-                    (os.POSIX_SPAWN_DUP2, err_w, 2),
-                ]
-            pid = self.launch(header["argv"], header["cwd"], header.get("env"), actions)
-        except BaseException:
-            for fd in opened:
-                os.close(fd)
-            raise
-        kept = {fd for fd, _ in parent} | {in_w}
-        for fd in opened:
-            if fd not in kept:
-                os.close(fd)
-        job = Job(pid, before, self.output_cap)
-        job.pty = bool(header.get("pty"))
-        job.stdin = in_w
-        job.pending = stdin
-        job.close_stdin = not keep_stdin
-        for fd, which in parent:
-            os.set_blocking(fd, False)
-            job.outputs[fd] = which
-            self.owner[fd] = job
-            self.poll.register(fd, select.POLLIN)
-        if in_w >= 0 and not job.pty:
-            os.set_blocking(in_w, False)
-            self.owner[in_w] = job
-        if in_w >= 0:
-            self.feed(job)
-        self.jobs[key] = job
-        self.by_pid[pid] = job
-        return job
-
-    def feed(self, job: Job) -> None:
-        """Push pending stdin; poll for more room only while some is pending."""
-        fd = job.stdin
-        if fd < 0:
-            return
-        try:
-            while job.pending:
-                job.pending = job.pending[os.write(fd, job.pending) :]
-        except BlockingIOError:
-            self.poll.register(fd, (select.POLLIN if job.pty else 0) | select.POLLOUT)
-            return
-        except OSError:  # the reader closed its end: what is left can't be delivered
-            job.pending = b""
-            job.close_stdin = True
-        if job.pty:
-            self.poll.register(fd, select.POLLIN)
-            return
-        if job.close_stdin:
-            self.drop_stdin(job)
-        else:
-            self.unregister(fd)
-
-    def drop_stdin(self, job: Job) -> None:
-        """Close the write end of a job's stdin pipe."""
-        if job.stdin >= 0 and not job.pty:
-            self.unregister(job.stdin)
-            self.owner.pop(job.stdin, None)
-            os.close(job.stdin)
-        job.stdin = -1
-
-    def unregister(self, fd: int) -> None:
-        """Stop polling a descriptor, if it was polled."""
-        try:
-            self.poll.unregister(fd)
-        except KeyError:
-            return  # it was not polled
-
-    def on_pipe(self, fd: int, event: int) -> None:
-        """Move bytes of a job that is ready."""
-        job = self.owner[fd]
-        if job is not None and fd == job.stdin and event & (select.POLLOUT | select.POLLERR):
-            self.feed(job)
-            if not event & select.POLLIN:
-                return
-        try:
-            data = os.read(fd, CHUNK)
-        except BlockingIOError:
-            return
-        except OSError:  # EIO: the last holder of a pty's slave is gone
-            data = b""
-        if not data:
-            self.drop_output(fd)
-        elif job is not None and fd in job.outputs:
-            job.buffers[job.outputs[fd]].add(data)
-
-    def drop_output(self, fd: int) -> None:
-        """Close a read end: nobody holds the other any more, or too many are kept."""
-        job = self.owner.pop(fd)
-        self.unregister(fd)
-        os.close(fd)
-        if job is not None:
-            job.outputs.pop(fd, None)
-            if job.stdin == fd:
-                job.stdin = -1
-        if fd in self.strays:
-            self.strays.remove(fd)
+class Processes(Launch):
+    """The part of the init that runs commands and ends them."""
 
     def on_death(self) -> None:
         """Empty the wake-up pipe, then reap."""
@@ -312,24 +68,6 @@ class Processes:
             self.drop_output(self.strays[0])
         self.drop_stdin(job)
         self.answer(job)
-
-    def drain(self, fd: int, buffer: Capped) -> None:
-        """Read what the dead process left in the pipe, and no more: a child may be writing for ever."""
-        waiting = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0\0\0\0"))[0]
-        # A pty reports less than it holds until its flip buffer is pushed: go on until it is empty, at most 1 MB.
-        budget = 1 << 20 if os.isatty(fd) else waiting
-        while budget > 0:
-            try:
-                data = os.read(fd, min(budget, CHUNK))
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            if not data:
-                self.drop_output(fd)
-                return
-            budget -= len(data)
-            buffer.add(data)
 
     def answer(self, job: Job) -> None:
         """Reply to the request that started the job, and to pollers."""
@@ -449,35 +187,6 @@ class Processes:
         if job is not None and job.status is None:
             self.sweep(job.pid, job.before)
         return ({},)
-
-    def op_shell(self, header: dict[str, Any], body: bytes) -> Answer:
-        """Start bash on a new raw pty; command and status pipes are its own, and the host gets the other ends."""
-        tty, cmd, stat_fd = header["fds"]
-        master, slave = os.openpty()
-        mode = termios.tcgetattr(slave)
-        mode[0], mode[1], mode[3] = 0, mode[1] & ~termios.OPOST, termios.ISIG
-        termios.tcsetattr(slave, termios.TCSANOW, mode)
-        cmd_r, cmd_w = os.pipe()
-        stat_r, stat_w = os.pipe()
-        actions = [
-            (os.POSIX_SPAWN_OPEN, 0, os.ttyname(slave), os.O_RDWR, 0),
-            (os.POSIX_SPAWN_DUP2, 0, 1),
-            (os.POSIX_SPAWN_DUP2, 0, 2),
-            (os.POSIX_SPAWN_DUP2, 0, tty),
-            (os.POSIX_SPAWN_DUP2, cmd_r, cmd),
-            (os.POSIX_SPAWN_DUP2, stat_w, stat_fd),
-        ]
-        before = live_pids()
-        try:
-            pid = self.launch(header["argv"], header["cwd"], header.get("env"), actions)
-            job = Job(pid, before, self.output_cap)
-            self.jobs[header["key"]] = job
-            self.by_pid[pid] = job
-            self.wire.send({"id": header["id"]}, b"", (master, cmd_w, stat_r))
-        finally:
-            for fd in (master, slave, cmd_r, cmd_w, stat_r, stat_w):
-                os.close(fd)
-        return None
 
     def op_cwd(self, header: dict[str, Any], body: bytes) -> Answer:
         """Where a job's main process stands, as a path."""

@@ -1,7 +1,7 @@
 """Who belongs to a command, and killing all of them.
 
 A process that wants to outlive its command leaves the process group (setsid) and then its parent (a double
-fork). The agent is the reaper of all orphans, so it still sees them: one that did not exist when the
+fork). The init is the reaper of all orphans, so it still sees them: one that did not exist when the
 command began, and that no other live command claims, is taken for the command's own.
 """
 
@@ -38,7 +38,7 @@ class Family:
     """Tells a command's processes from all others.
 
     Args:
-        me: the agent, which adopts orphans.
+        me: the init, which adopts orphans.
         root: the command's main process, leader of its session.
         before: processes that lived when the command began.
         others: main processes of other live commands.

@@ -82,7 +82,7 @@ class _Opened:
 
 
 class Trees(Files):
-    """The part of the agent that handles trees."""
+    """The part of the init that handles trees."""
 
     known: dict[tuple[int, ...], str] = {}
 

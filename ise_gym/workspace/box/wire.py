@@ -89,7 +89,7 @@ class Capped:
 
 
 class Wire:
-    """The agent's end of the socket."""
+    """The init's end of the socket."""
 
     def __init__(self, sock: _socket.socket) -> None:
         self.sock = sock

@@ -1,1 +1,1 @@
-"""The harness side of a box: the channel to its PID 1, its shell session, its trees."""
+"""The harness side of a box: the channel to its PID 1, its files, processes, shells and trees."""

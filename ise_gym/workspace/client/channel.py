@@ -1,4 +1,4 @@
-"""The host's end of the talk with an in-box agent.
+"""The host's end of the talk with a box's init.
 
 Requests overlap: one thread may wait for a long command while another kills a background process. There is
 no reader thread; whichever caller waits reads for all (leader and followers), which keeps an idle workspace
@@ -61,7 +61,7 @@ class Channel:
         """Send one request and wait for its reply.
 
         Raises:
-            OSError: the file error that the agent met, with its errno.
+            OSError: the file error that the init met, with its errno.
             WorkspaceError: the box is dead, silent for ``timeout`` seconds, or spoke nonsense.
         """
         number = self._send({"op": op, **header}, body)
@@ -180,7 +180,7 @@ class Channel:
         return self._broken
 
     def close(self) -> None:
-        """Close the socket: the agent reads end of file and the box ends."""
+        """Close the socket: the init reads end of file and the box ends."""
         self._fail("the workspace is closed")
         try:
             self._sock.shutdown(socket.SHUT_RDWR)

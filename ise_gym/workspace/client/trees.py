@@ -1,6 +1,6 @@
-"""Whole trees of one box, read and planted through its agent.
+"""Whole trees of one box, read and planted through its init.
 
-Why apart from `AgentWorkspace`: a box is filled before it becomes somebody's workspace, while a spare waits for its
+Why apart from `BoxWorkspace`: a box is filled before it becomes somebody's workspace, while a spare waits for its
 episode as well as in a restore.
 """
 
@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from ise_gym.errors import WorkspaceError
-from ise_gym.workspace.client.channel import Reply
+from ise_gym.workspace.client.link import Call
 from ise_gym.workspace.snapshots import trees as snapshots
 
 BATCH = 8 << 20
@@ -19,19 +18,11 @@ PIECE = 48 << 20
 _TIMEOUT_S = 300.0
 
 
-class Call(Protocol):
-    """How a request reaches an agent: `Channel.request`, or what stands before it."""
-
-    def __call__(self, op: str, body: bytes = b"", *, timeout: float = 60.0, **header: object) -> Reply:
-        """Send a request and return its reply."""
-        ...
-
-
 class TreeClient:
     """Trees of one box.
 
     Args:
-        call: sends a request to the box's agent.
+        call: sends a request to the box's init.
         budget: bytes to hash for a tree; what is over it, as only sparse files can be, is not looked into.
     """
 

@@ -6,7 +6,7 @@ output on another day or host. What can be pinned is pinned here.
 
 from __future__ import annotations
 
-from ise_gym.workspace.base import HOME
+from ise_gym.workspace.values import HOME
 
 USER = "user"
 UID = 1000

@@ -34,31 +34,31 @@ def kill(pid: int) -> bool:
     return True
 
 
-def find(agent: str) -> list[int]:
-    """Return the waiting children of dead bwraps that were to run ``agent``, a path inside the box.
+def find(init: str) -> list[int]:
+    """Return the waiting children of dead bwraps that were to run ``init``, a path inside the box.
 
     Such a process still has bwrap's command line, is PID 1 of its namespace, and its parent is not a bwrap. A
-    box that runs has the agent's command line; one that is starting has its bwrap above it.
+    box that runs has the init's command line; one that is starting has its bwrap above it.
     """
     found = []
     for folder in _PROC.iterdir():
         if folder.name.isdigit():
             try:
-                if _waits_alone(folder, os.fsencode(agent)):
+                if _waits_alone(folder, os.fsencode(init)):
                     found.append(int(folder.name))
             except OSError:
                 continue  # it ended while it was looked at
     return found
 
 
-def collect(agent: str) -> list[int]:
+def collect(init: str) -> list[int]:
     """Kill what `find` returns; return the pids that were killed."""
-    return [pid for pid in find(agent) if kill(pid)]
+    return [pid for pid in find(init) if kill(pid)]
 
 
-def _waits_alone(folder: Path, agent: bytes) -> bool:
+def _waits_alone(folder: Path, init: bytes) -> bool:
     words = (folder / "cmdline").read_bytes().split(b"\0")
-    if b"--args" not in words or agent not in words or not words[0].endswith(b"bwrap"):
+    if b"--args" not in words or init not in words or not words[0].endswith(b"bwrap"):
         return False
     status = dict(line.partition(":\t")[::2] for line in (folder / "status").read_text().splitlines())
     if len(status["NSpid"].split()) < 2 or status["NSpid"].split()[-1] != "1":

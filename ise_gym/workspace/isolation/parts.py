@@ -9,8 +9,8 @@ import os
 from functools import cache
 from pathlib import Path
 
-from ise_gym.workspace.base import HOME, WORKDIR, Limits
 from ise_gym.workspace.isolation.environment import HOSTNAME, UID, USER
+from ise_gym.workspace.values import HOME, WORKDIR, Limits
 
 _OVERHEAD_MB = 64
 
@@ -74,7 +74,7 @@ def memory_cap(limits: Limits, room_mb: int = 0) -> int:
 
 
 def box_rlimits(limits: Limits, memory_capped: bool, room_mb: int = 0) -> dict[str, int]:
-    """Per-process limits set by the agent; the data size only where no cgroup caps the whole box."""
+    """Per-process limits set by the init; the data size only where no cgroup caps the whole box."""
     found = {
         "RLIMIT_NPROC": limits.processes,
         "RLIMIT_NOFILE": limits.open_files,

@@ -92,7 +92,7 @@ REFUSED: dict[str, tuple[int | None, int | None]] = {
     "uselib": (134, None),
 }
 # name: (x86_64, aarch64, index of the pid argument). Same-user calls that non-dumpability does not stop: without this
-# a command could set the agent's descriptor limit to zero, or starve it.
+# a command could set the init's descriptor limit to zero, or starve it.
 NOT_ON_PID_1: dict[str, tuple[int, int, int]] = {
     "prlimit64": (302, 261, 0),
     "sched_setaffinity": (203, 122, 0),

@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ise_gym.errors import UserError, WorkspaceError
-from ise_gym.workspace.base import Snapshot
 from ise_gym.workspace.snapshots import trees as snapshots
+from ise_gym.workspace.values import Snapshot
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 

@@ -18,9 +18,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from ise_gym.errors import UserError
-from ise_gym.workspace.base import WORKDIR
 from ise_gym.workspace.box.trees import stable_index
 from ise_gym.workspace.snapshots.trees import Entry, Tree
+from ise_gym.workspace.values import WORKDIR
 
 _PAGE = 4096
 

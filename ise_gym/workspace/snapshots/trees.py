@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ise_gym.errors import WorkspaceError
-from ise_gym.workspace.base import Manifest, Snapshot
+from ise_gym.workspace.values import Manifest, Snapshot
 
 _MAGIC = b"ISEW1\n"
 _BATCH = 8 << 20
@@ -54,7 +54,7 @@ class Tree:
 
     @classmethod
     def parse(cls, root: str, top: Sequence[int], rows: Sequence[Sequence[Any]]) -> Tree:
-        """Read an agent's answer; WorkspaceError when it is not one."""
+        """Read an init's answer; WorkspaceError when it is not one."""
         try:
             entries = tuple(
                 Entry(str(p), str(k), int(m), int(s), str(v), int(t), int(i), str(c))

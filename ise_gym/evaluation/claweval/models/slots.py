@@ -5,13 +5,14 @@ A slot is a file lock: the system frees it when its holder dies, which a semapho
 
 from __future__ import annotations
 
-import fcntl
 import os
 import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from ise_gym.locks import try_lock
 
 _PAUSE_S = 0.02
 
@@ -45,10 +46,7 @@ class Slots:
         while True:
             for file in random.sample(self._files, len(self._files)):
                 descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    os.close(descriptor)
-                    continue
-                return descriptor
+                if try_lock(descriptor):
+                    return descriptor
+                os.close(descriptor)
             time.sleep(_PAUSE_S)

@@ -84,7 +84,13 @@ class SubprocessServices:
         log = tempfile.TemporaryFile()  # noqa: SIM115  (closed with its process)
         try:
             process = subprocess.Popen(
-                command, cwd=self._root, env=env, stdout=log, stderr=log, preexec_fn=_die_with_parent
+                command,
+                cwd=self._root,
+                env=env,
+                stdout=log,
+                stderr=log,
+                preexec_fn=_die_with_parent,
+                start_new_session=True,  # a Ctrl-C lets the present trial end, with its services
             )
         except OSError as error:
             log.close()

@@ -1,0 +1,182 @@
+"""How a command starts: where, with what environment, and on which pipes or terminal."""
+
+# pathlib would double the start-up time of a box.
+# ruff: noqa: PTH112
+from __future__ import annotations
+
+import errno
+import os
+import select
+import termios
+
+from ise_gym.workspace.box.pipes import Job, Pipes
+from ise_gym.workspace.box.wire import live_pids
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping, Sequence
+    from typing import Any
+
+    Answer = tuple[Any, ...] | None
+
+
+def find_program(name: str, path: str) -> str:
+    """Look a program up in the command's own PATH (posix_spawnp would use this process's)."""
+    if "/" in name:
+        return name
+    for folder in path.split(":"):
+        full = (folder or ".") + "/" + name
+        if os.access(full, os.X_OK) and not os.path.isdir(full):
+            return full
+    raise OSError(errno.ENOENT, "not found")
+
+
+class Launch(Pipes):
+    """The part of the init that starts commands and shells."""
+
+    def in_box(self, path: str) -> str:
+        """Resolve a path against the workspace; ``roots`` maps box paths where there is no mount namespace."""
+        full = path if path.startswith("/") else self.home_dir + "/" + path
+        for prefix, real in self.roots.items():
+            if full == prefix or full.startswith(prefix + "/"):
+                return real + full[len(prefix) :]
+        return full
+
+    def launch(
+        self,
+        argv: Sequence[str],
+        cwd: str,
+        extra_env: Mapping[str, str] | None,
+        actions: list[tuple[Any, ...]],
+    ) -> int:
+        """posix_spawn in a new session with default signals; cwd by chdir, since this is single-threaded."""
+        env = dict(self.env)
+        env.update(extra_env or {})
+        os.chdir(self.in_box(cwd))
+        try:
+            pid = os.posix_spawn(
+                find_program(argv[0], env.get("PATH", "")),
+                list(argv),
+                env,
+                file_actions=actions,
+                setsid=True,
+                setsigmask=(),
+                setsigdef=self.default_signals,
+            )
+        finally:
+            os.chdir("/")
+        self.expendable(pid)
+        return pid
+
+    @staticmethod
+    def expendable(pid: int) -> None:
+        """When memory runs out the kernel shall take the command, not this process."""
+        try:
+            fd = os.open(f"/proc/{pid}/oom_score_adj", os.O_WRONLY)
+        except OSError:
+            return  # already ended, or non-dumpable: only a preference is lost
+        try:
+            os.write(fd, b"500")
+        except OSError:
+            return
+        finally:
+            os.close(fd)
+
+    def start(
+        self, key: Hashable, header: Mapping[str, Any], stdin: bytes, merge: bool, keep_stdin: bool
+    ) -> Job:
+        """Start a job with pipes (or a pty) and register it under ``key``."""
+        before = live_pids()
+        opened: list[int] = []
+        parent: list[tuple[int, int]] = []
+        actions: list[tuple[Any, ...]] = []
+
+        def pipe() -> tuple[int, int]:
+            pair = os.pipe()
+            opened.extend(pair)
+            return pair
+
+        try:
+            if header.get("pty"):
+                master, slave = os.openpty()
+                opened += [master, slave]
+                name = os.ttyname(slave)
+                actions = [
+                    (os.POSIX_SPAWN_OPEN, 0, name, os.O_RDWR, 0),
+                    (os.POSIX_SPAWN_DUP2, 0, 1),
+                    (os.POSIX_SPAWN_DUP2, 0, 2),
+                ]
+                parent = [(master, 0)]
+                in_w = master
+            else:
+                out_r, out_w = pipe()
+                parent = [(out_r, 0)]
+                err_w = out_w
+                if not merge:
+                    err_r, err_w = pipe()
+                    parent.append((err_r, 1))
+                in_w = -1
+                in_r = self.null
+                if stdin or keep_stdin:
+                    in_r, in_w = pipe()
+                actions = [
+                    (os.POSIX_SPAWN_DUP2, in_r, 0),
+                    (os.POSIX_SPAWN_DUP2, out_w, 1),
+                    (os.POSIX_SPAWN_DUP2, err_w, 2),
+                ]
+            pid = self.launch(header["argv"], header["cwd"], header.get("env"), actions)
+        except BaseException:
+            for fd in opened:
+                os.close(fd)
+            raise
+        kept = {fd for fd, _ in parent} | {in_w}
+        for fd in opened:
+            if fd not in kept:
+                os.close(fd)
+        job = Job(pid, before, self.output_cap)
+        job.pty = bool(header.get("pty"))
+        job.stdin = in_w
+        job.pending = stdin
+        job.close_stdin = not keep_stdin
+        for fd, which in parent:
+            os.set_blocking(fd, False)
+            job.outputs[fd] = which
+            self.owner[fd] = job
+            self.poll.register(fd, select.POLLIN)
+        if in_w >= 0 and not job.pty:
+            os.set_blocking(in_w, False)
+            self.owner[in_w] = job
+        if in_w >= 0:
+            self.feed(job)
+        self.jobs[key] = job
+        self.by_pid[pid] = job
+        return job
+
+    def op_shell(self, header: dict[str, Any], body: bytes) -> Answer:
+        """Start bash on a new raw pty; command and status pipes are its own, and the host gets the other ends."""
+        tty, cmd, stat_fd = header["fds"]
+        master, slave = os.openpty()
+        mode = termios.tcgetattr(slave)
+        mode[0], mode[1], mode[3] = 0, mode[1] & ~termios.OPOST, termios.ISIG
+        termios.tcsetattr(slave, termios.TCSANOW, mode)
+        cmd_r, cmd_w = os.pipe()
+        stat_r, stat_w = os.pipe()
+        actions = [
+            (os.POSIX_SPAWN_OPEN, 0, os.ttyname(slave), os.O_RDWR, 0),
+            (os.POSIX_SPAWN_DUP2, 0, 1),
+            (os.POSIX_SPAWN_DUP2, 0, 2),
+            (os.POSIX_SPAWN_DUP2, 0, tty),
+            (os.POSIX_SPAWN_DUP2, cmd_r, cmd),
+            (os.POSIX_SPAWN_DUP2, stat_w, stat_fd),
+        ]
+        before = live_pids()
+        try:
+            pid = self.launch(header["argv"], header["cwd"], header.get("env"), actions)
+            job = Job(pid, before, self.output_cap)
+            self.jobs[header["key"]] = job
+            self.by_pid[pid] = job
+            self.wire.send({"id": header["id"]}, b"", (master, cmd_w, stat_r))
+        finally:
+            for fd in (master, slave, cmd_r, cmd_w, stat_r, stat_w):
+                os.close(fd)
+        return None

@@ -1,0 +1,156 @@
+"""The judge: retries, cache, cost, failures by name, and what a failing one does to a run."""
+
+import json
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from model_server import ModelServer
+
+from ise_gym.errors import UserError
+from ise_gym.evaluation.claweval.models.endpoint import ChatEndpoint, EndpointError
+from ise_gym.evaluation.claweval.models.judge import (
+    JudgeClient,
+    JudgeFailed,
+    JudgeSpec,
+    make_client,
+    parse_judge,
+)
+from ise_gym.evaluation.claweval.runner import run_claweval
+from ise_gym.evaluation.run import load_run
+
+SUITE = Path(__file__).parents[1] / "fixture_suite"
+
+
+def judge_with(answers: list[str | Exception], **spec: Any) -> tuple[JudgeClient, list[float]]:
+    pauses: list[float] = []
+
+    def ask(request: Mapping[str, Any]) -> tuple[str, tuple[int, int]]:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer, (10, 2)
+
+    return JudgeClient(JudgeSpec("openai", "m", **spec), ask, sleep=pauses.append), pauses
+
+
+def ask(client: JudgeClient, text: str = "q") -> str:
+    reply = client.chat.completions.create(model="m", messages=[{"role": "user", "content": text}])
+    return str(reply.choices[0].message.content)
+
+
+def test_a_judge_retries_then_fails_for_good() -> None:
+    reset = EndpointError("connection", "reset", retry_after=9.0)
+    client, pauses = judge_with([reset, "", "fine"], price_in=2.0, price_out=5.0)
+    assert ask(client) == "fine" and pauses == [9.0, 2.0] and client.retried == 2
+    assert client.cost == pytest.approx((2 * 10 * 2 + 2 * 2 * 5) / 1e6)  # the empty answer was paid for, too
+    client, _ = judge_with([EndpointError("connection", "reset")] * 9)
+    with pytest.raises(JudgeFailed, match="m: connection: reset"):
+        ask(client)
+
+
+def test_a_refused_key_is_not_retried() -> None:
+    refused = EndpointError("status", "401 no key", final=True)
+    client, pauses = judge_with([refused, "never asked"])
+    with pytest.raises(JudgeFailed):
+        ask(client)
+    assert pauses == []
+
+
+def test_answers_are_cached_on_disk_by_model_and_question(tmp_path: Path) -> None:
+    first, _ = judge_with(["one", "two"], cache=str(tmp_path))
+    assert (ask(first, "a"), ask(first, "b")) == ("one", "two")
+    second, _ = judge_with([], cache=str(tmp_path))
+    assert (ask(second, "a"), ask(second, "b")) == ("one", "two")
+    assert (second.calls, second.cached) == (2, 2)
+
+
+def test_an_answer_that_cannot_be_parsed_is_asked_again_not_read_from_the_cache(tmp_path: Path) -> None:
+    client, _ = judge_with(["junk", "junk", "good"], cache=str(tmp_path))
+    assert [ask(client), ask(client), ask(client)] == ["junk", "junk", "good"]
+    with pytest.raises(JudgeFailed, match="answer: none could be parsed"):
+        ask(client)
+    client.begin_trial()
+    assert ask(client) == "good"
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"), [("stbu", "Did you mean 'stub'"), ("openai", "incomplete"), ("stub:2", "0 to 1")]
+)
+def test_bad_judges(spec: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        parse_judge(spec)
+
+
+def endpoint(server: ModelServer, timeout: float = 5.0) -> ChatEndpoint:
+    return ChatEndpoint(server.url, "", timeout)
+
+
+def problem(server: ModelServer, timeout: float = 5.0) -> EndpointError:
+    with pytest.raises(EndpointError) as caught:
+        endpoint(server, timeout).ask({"model": "m", "messages": []})
+    return caught.value
+
+
+def test_an_endpoint_answers_or_says_what_is_wrong() -> None:
+    with ModelServer(lambda n: "fine") as server:
+        request = {"model": "m", "messages": [], "extra_body": {"top_k": 1}}
+        assert endpoint(server).ask(request) == ("fine", (10, 3))
+        assert server.requests == [{"model": "m", "messages": [], "top_k": 1}]
+        url = server.url
+    with ModelServer(lambda n: 401) as server:
+        assert (problem(server).kind, problem(server).final) == ("status", True)
+    with ModelServer(lambda n: 503) as server:
+        assert (problem(server).kind, problem(server).final) == ("status", False)
+    with ModelServer(lambda n: 204) as server:
+        assert problem(server).kind == "answer"
+    with ModelServer(lambda n: time.sleep(0.3) or "late") as server:
+        assert problem(server, timeout=0.05).kind == "timeout"
+    with pytest.raises(EndpointError, match="connection"):
+        ChatEndpoint(url, "", 1.0).ask({})
+
+
+def test_requests_at_once_are_limited_over_all_clients(tmp_path: Path) -> None:
+    with ModelServer(lambda n: time.sleep(0.05) or "fine") as server:
+        spec = JudgeSpec("openai", "m", server.url, concurrency=2, slots=str(tmp_path / "slots"))
+        clients = [make_client(spec) for _ in range(6)]
+        with ThreadPoolExecutor(6) as pool:
+            assert list(pool.map(ask, clients)) == ["fine"] * 6
+        assert server.most == 2
+
+
+def test_a_judge_that_fails_every_fifth_time_costs_no_verdict(tmp_path: Path) -> None:
+    verdict = json.dumps({"score": 0.9, "reasoning": "polite"})
+    with ModelServer(lambda n: 503 if n % 5 == 1 else verdict) as server:
+        judge = parse_judge("openai:m", base_url=server.url, retries=0, price_in=1.0, price_out=1.0)
+        summary = run_claweval(
+            SUITE, "explorer", tmp_path / "run", tasks="T902", judge=judge, trials=8, retries=2
+        )
+        assert summary.complete and summary.rate.passed == 8
+        run = load_run(tmp_path / "run")
+        assert len(server.requests) == run.attempts == 10
+        lines = (tmp_path / "run" / "trials.jsonl").read_text().splitlines()
+        failed = [json.loads(line) for line in lines if '"judge_error"' in line]
+        assert len(failed) == 2 and all(line["score"] is None for line in failed)
+        assert summary.means["judge_usd"] == pytest.approx(13e-6)
+
+
+def test_a_dead_judge_is_a_judge_error_and_is_asked_once_a_try(tmp_path: Path) -> None:
+    with ModelServer(lambda n: 500) as server:
+        judge = parse_judge("openai:m", base_url=server.url, retries=0)
+        summary = run_claweval(SUITE, "explorer", tmp_path / "run", tasks="T902", judge=judge, retries=1)
+        assert (
+            len(server.requests) == 2
+        )  # the benchmark's own judge would have asked thirty times, for minutes
+    trial = next(iter(load_run(tmp_path / "run").trials.values()))
+    assert (trial.outcome, trial.attempt, trial.score) == ("judge_error", 2, None)
+    assert trial.reason == "judge: m: status: 500 without a word"
+    assert not summary.complete and summary.rate.trials == 0
+    verdict = json.dumps({"score": 0.9, "reasoning": "polite"})
+    with ModelServer(lambda n: verdict) as server:
+        judge = parse_judge("openai:m", base_url=server.url)
+        summary = run_claweval(SUITE, "explorer", tmp_path / "run", tasks="T902", judge=judge)
+    assert summary.complete and summary.rate.passed == 1  # the same run, resumed
