@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,20 @@ def losing(body: dict[str, Any]) -> Answer:
     return reply(json.dumps({"messages": ["Tidy up, please."] * count, "intent": "Tidy up, please."}))
 
 
+_OPEN: list[AnswerCache] = []
+
+
+@pytest.fixture(autouse=True)
+def _caches_are_closed() -> Iterator[None]:
+    yield
+    while _OPEN:
+        _OPEN.pop().close()
+
+
 def realiser(url: str, folder: Path, **options: Any) -> LLMRealiser:
     endpoint = Endpoint("m", url, timeout=1.0, max_retries=options.pop("retries", 1))
-    return LLMRealiser(endpoint, AnswerCache(folder / "a.jsonl"), **options)
+    _OPEN.append(AnswerCache(folder / "a.jsonl"))
+    return LLMRealiser(endpoint, _OPEN[-1], **options)
 
 
 def test_answers_are_read_tolerantly() -> None:
