@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from ise_gym.errors import AgentError, UserError
@@ -20,8 +21,9 @@ from ise_gym.models.metering import Meter
 DEFAULTS = {"temperature": 0.7, "max_tokens": 512, "timeout": 60.0, "max_retries": 4}
 
 _THINKING = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL)
-_FENCE = re.compile(r"^\s*```(?:json)?\s*\n?(.*?)\n?\s*```\s*$", re.DOTALL)
-_MOST_TRIES = 200
+_FENCE = "```"
+_STARTS_TRIED = 200
+"""How many opening braces of an answer are tried as the start of its object."""
 
 
 class JsonChat:
@@ -104,16 +106,12 @@ def read_object(text: str) -> dict[str, Any] | None:
     {'say': 'hi'}
     """
     plain = _THINKING.sub("", text).strip()
-    if fenced := _FENCE.match(plain):
-        plain = fenced.group(1).strip()
+    if plain.startswith(_FENCE) and plain.endswith(_FENCE) and len(plain) >= 2 * len(_FENCE):
+        plain = plain[len(_FENCE) : -len(_FENCE)].removeprefix("json").strip()
     decoder = json.JSONDecoder(strict=False)
-    position = 0
-    for _ in range(_MOST_TRIES):
-        if (start := plain.find("{", position)) < 0:
-            break
-        position = start + 1
+    for start in islice((m.start() for m in re.finditer(r"\{", plain)), _STARTS_TRIED):
         try:
-            value, _end = decoder.raw_decode(plain, start)
+            value, _ = decoder.raw_decode(plain, start)
         except (ValueError, RecursionError):
             continue
         if isinstance(value, dict):
