@@ -12,32 +12,29 @@ import posixpath
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
+from ise_gym.checks.judging import POOL
+from ise_gym.checks.verdicts import PASSED, Unreadable, failed, shown
 from ise_gym.errors import WorkspaceError, nearest
 from ise_gym.scenario import CheckResult
 from ise_gym.workspace.base import SeedFile, Workspace
 
+__all__ = [
+    "MAX_BYTES",
+    "PASSED",
+    "BaseCheck",
+    "Unreadable",
+    "decode",
+    "failed",
+    "judged",
+    "normal_path",
+    "plain",
+    "read_bytes",
+    "read_text",
+    "shown",
+]
+
 MAX_BYTES = 8 * 1024 * 1024
 """The most that a check reads of one file; larger files fail with that reason."""
-
-PASSED = CheckResult(True)
-
-
-class Unreadable(Exception):
-    """A file can't be read as the check needs it; the message becomes the check's reason."""
-
-
-def failed(reason: str) -> CheckResult:
-    """Return a failure; long reasons are cut, so that a hostile file can't fill the log."""
-    return CheckResult(False, reason if len(reason) <= 400 else reason[:397] + "…")
-
-
-def shown(value: Any) -> str:
-    """Return a short printed form of a found value."""
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # an integer of too many digits, or nested too deeply
-        return f"a {type(value).__name__} that can't be shown"
-    return text if len(text) <= 120 else text[:117] + "…"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,8 +96,6 @@ class BaseCheck:
 
 def judged(check: BaseCheck, material: Any) -> CheckResult:
     """Run ``check.judge(material)`` where hostile content can neither take the harness's memory nor its time."""
-    from ise_gym.checks.judging import POOL
-
     return POOL.judge(check, material)
 
 

@@ -12,14 +12,20 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ise_gym.checks.judging.process import HEAD, SECONDS, receive
 from ise_gym.errors import WorkspaceError
 from ise_gym.scenario import CheckResult
 
-if TYPE_CHECKING:
-    from ise_gym.checks.base import BaseCheck
+
+class Judging(Protocol):
+    """What is sent over: pickled, with what it found in the box."""
+
+    def judge(self, material: Any) -> CheckResult:
+        """Say whether what was found is right."""
+        ...
+
 
 WALL_S = 60.0
 """When a judge that neither answers nor dies is given up: its limit is processor time, and a machine may be busy."""
@@ -114,7 +120,7 @@ class JudgePool:
         self._lock = threading.Lock()
         self._room = threading.Semaphore(self.most)
 
-    def judge(self, check: BaseCheck, material: Any) -> CheckResult:
+    def judge(self, check: Judging, material: Any) -> CheckResult:
         """Return ``check.judge(material)``; a judge that dies over it has failed the check.
 
         Raises:

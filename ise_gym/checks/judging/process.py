@@ -45,7 +45,7 @@ def _exactly(sock: socket.socket, size: int) -> bytes | None:
 
 def judgement(frame: bytes) -> tuple[bool, str]:
     """Judge one pickled (check, material); every exception is a verdict."""
-    from ise_gym.checks.base import Unreadable, failed
+    from ise_gym.checks.verdicts import Unreadable, failed
 
     try:
         check, material = pickle.loads(frame)
