@@ -36,13 +36,13 @@ ise intents generate --count "${LESSONS:-720}" --seed "$((seed * 1000 + 1))" --s
 ise rollout --intents "$runs/lessons-intents/intents.jsonl" --agent expert --user scripted --workers "$workers" --out "$runs/lessons"
 
 step "5/6  SFT: LoRA on what the env recorded"
-python -m training.sft --config training/recipes/tiny_cpu.yaml data.store="$runs/lessons" output="$runs/model" train.seed="$seed" resume=true
+ise train sft --config tiny_cpu data.store="$runs/lessons" output="$runs/model" train.seed="$seed" resume=true
 
 step "6/6  pass@1 on held-out instances, through the same env, before and after"
 export OMP_NUM_THREADS=1  # a model of a million parameters is too small to share among cores
-python -m eval run --suite demo-easy --agent "transformers:$base" --trained-on "$runs/lessons" --out "$runs/eval-before"
-python -m eval run --suite demo-easy --agent "transformers:$runs/model" --trained-on "$runs/lessons" --out "$runs/eval-after"
-python -m eval compare "$runs/eval-before" "$runs/eval-after" --for-report "$runs/comparison.json"
+ise eval run --suite demo-easy --agent "transformers:$base" --trained-on "$runs/lessons" --out "$runs/eval-before"
+ise eval run --suite demo-easy --agent "transformers:$runs/model" --trained-on "$runs/lessons" --out "$runs/eval-after"
+ise eval compare "$runs/eval-before" "$runs/eval-after" --for-report "$runs/comparison.json"
 
 ise report "$runs/episodes" --title "ise_gym demo" --training "$runs/model" --comparison "$runs/comparison.json" \
   --out "$runs/report.html"

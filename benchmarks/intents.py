@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from itertools import count
 
-from ise_gym.intents.drawn import IntentSource
+from ise_gym.intents.source import IntentSource
 from ise_gym.personas.lint import voice_problems
 from ise_gym.tasks.file import REGISTERS
 

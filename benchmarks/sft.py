@@ -37,7 +37,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from sft_shapes import FORMULA, SHAPES, model_flops, peak_flops, random_model  # noqa: E402
 
-from ise_gym.errors import UserError, one_line_errors  # noqa: E402
+from ise_gym.errors import UserError  # noqa: E402
 
 WARM_UP = 2
 """Steps at the start that are not counted: memory and kernels are set up in them."""
@@ -356,7 +356,6 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line."""
     given = parser().parse_args(arguments)
@@ -411,4 +410,7 @@ def _compare(given: argparse.Namespace, scratch: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -16,11 +16,15 @@ from ise_gym import vector as _vector  # noqa: F401  (registers the message spac
 
 if TYPE_CHECKING:
     from ise_gym.agents import make_agent
+    from ise_gym.agents.aio import AsyncAgent
     from ise_gym.agents.base import Agent, BatchAgent
     from ise_gym.env import ISEEnv
+    from ise_gym.env.aio import AsyncEnv
+    from ise_gym.env.settings import EnvSettings
     from ise_gym.errors import AgentError, UserError, WorkspaceError
     from ise_gym.evaluation.manifest import Manifest, SuiteSource, load_suite
-    from ise_gym.intents.source import IntentFileSource, IntentSource
+    from ise_gym.intents.lines import IntentFileSource
+    from ise_gym.intents.source import IntentSource
     from ise_gym.messages import Message, ToolCall, ToolSchema, assistant, system, tool_call, user
     from ise_gym.rollout.play import play_episode
     from ise_gym.scenario import (
@@ -48,16 +52,38 @@ except PackageNotFoundError:  # run from a source tree that was never installed
 
 if "ISE-OS-v0" not in _gym.registry:
     _gym.register(
-        id="ISE-OS-v0", entry_point="ise_gym.env:ISEEnv", order_enforce=True, disable_env_checker=True
+        id="ISE-OS-v0",
+        entry_point="ise_gym.env:ISEEnv",
+        order_enforce=True,
+        disable_env_checker=True,
+        kwargs={  # what a config file or an EnvSpec carries; `ise_gym.env.settings.EnvSettings` says what each means
+            "source": None,
+            "backend": "auto",
+            "user": "scripted",
+            "user_options": None,
+            "guard": True,
+            "tools": None,
+            "limits": None,
+            "template": None,
+            "system_prompt": None,
+            "toolbox": None,
+            "reward": "shaped",
+            "penalties": None,
+            "on_broken": None,
+            "render_mode": None,
+        },
     )
 
 _PUBLIC = {
     "ise_gym.agents": ("make_agent",),
+    "ise_gym.agents.aio": ("AsyncAgent",),
     "ise_gym.agents.base": ("Agent", "BatchAgent"),
+    "ise_gym.env.aio": ("AsyncEnv",),
     "ise_gym.env": ("ISEEnv",),
     "ise_gym.errors": ("AgentError", "UserError", "WorkspaceError"),
     "ise_gym.evaluation.manifest": ("Manifest", "SuiteSource", "load_suite"),
-    "ise_gym.intents.source": ("IntentFileSource", "IntentSource"),
+    "ise_gym.intents.lines": ("IntentFileSource",),
+    "ise_gym.intents.source": ("IntentSource",),
     "ise_gym.messages": ("Message", "ToolCall", "ToolSchema", "assistant", "system", "tool_call", "user"),
     "ise_gym.rollout.play": ("play_episode",),
     "ise_gym.scenario": (
@@ -70,6 +96,7 @@ _PUBLIC = {
         "ScenarioSource",
         "SubGoal",
     ),
+    "ise_gym.env.settings": ("EnvSettings",),
     "ise_gym.simulator": ("RoleGuard", "make_user"),
     "ise_gym.simulator.base": ("Evidence", "UserSimulator", "UserTurn", "UserView"),
     "ise_gym.tools.base": ("Tool", "ToolContext", "ToolOutcome"),
@@ -83,11 +110,14 @@ _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 __all__ = [
     "Agent",
     "AgentError",
+    "AsyncAgent",
+    "AsyncEnv",
     "BatchAgent",
     "Budget",
     "ChatHistory",
     "Check",
     "CheckResult",
+    "EnvSettings",
     "Evidence",
     "ISEEnv",
     "IntentFileSource",

@@ -1,26 +1,25 @@
 """The errors a user can meet.
 
-Every message says what was wrong, where, and what to do. `ise`, `ise_gym.training.sft` and `eval` print a
-`UserError` as one line and exit with code 2; anything else is a bug and keeps its traceback.
+Every message says what was wrong, where, and what to do. The command `ise` prints a `UserError` as one line and exits
+with code 2; anything else is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
 
 import difflib
-import functools
-import sys
-from collections.abc import Callable, Iterable
-from typing import ParamSpec
-
-_P = ParamSpec("_P")
+from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Bad input or a missing requirement: the user can mend it, so no traceback is shown."""
+    """Bad input or a missing requirement: the user can fix it, so no traceback is shown."""
 
 
 class WorkspaceError(RuntimeError):
     """The sandbox itself failed (not a command in it): an infrastructure failure, never a reward of 0."""
+
+
+class WorkspaceUnusable(WorkspaceError):
+    """What runs or lies in the sandbox made it unusable: during an episode, the agent's own doing, which ends it."""
 
 
 class AgentError(RuntimeError):
@@ -30,29 +29,13 @@ class AgentError(RuntimeError):
         infrastructure: True when the model never got to answer (endpoint down, rate limit, broken
             reply): recorded as an infrastructure failure. False when the model itself ran into a wall,
             such as its context length: recorded as the agent's own failure.
+        kind: what it was, in the terms of `ise_gym.models.blame.Kind`; "" where nobody said.
     """
 
-    def __init__(self, message: str, *, infrastructure: bool = True) -> None:
+    def __init__(self, message: str, *, infrastructure: bool = True, kind: str = "") -> None:
         super().__init__(message)
         self.infrastructure = infrastructure
-
-
-def one_line_errors(main: Callable[_P, int]) -> Callable[_P, int]:
-    """Let a command's ``main`` print a `UserError` as one line and return exit code 2.
-
-    >>> one_line_errors(lambda: 0)()
-    0
-    """
-
-    @functools.wraps(main)
-    def guarded(*args: _P.args, **kwargs: _P.kwargs) -> int:
-        try:
-            return main(*args, **kwargs)
-        except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 2
-
-    return guarded
+        self.kind = kind
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -14,13 +14,14 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar, cast
 
+from ise_gym.arguments import check_options
 from ise_gym.builtin import KINDS
 from ise_gym.errors import UserError, nearest
 
@@ -106,6 +107,30 @@ def split(kind: str, spec: str) -> tuple[str, str | None]:
     )
 
 
+def maker(kind: str, spec: str, options: Mapping[str, Any]) -> tuple[Callable[..., Any], list[str]]:
+    """Return what makes the thing that a spec describes, and its positional arguments; makes nothing.
+
+    Raises:
+        UserError: unknown, incomplete, an option that it does not know, or one of the wrong kind.
+    """
+    name, argument = split(kind, spec)
+    found = load(kind, name)
+    if not callable(found):
+        raise UserError(f"{kind} '{name}' of {origin(kind, name)}: it is neither a class nor a function")
+    if argument is not None:
+        reader = getattr(found, "from_argument", None)
+        if reader is None and not argument:
+            raise UserError(f"'{spec}' is incomplete: write {usage(kind, name)}")
+        found = reader or found
+    arguments = [] if argument is None else [argument]
+    check_options(found, options, f"{kind} '{spec}'", given=len(arguments))
+    try:
+        inspect.signature(found).bind(*arguments, **options)
+    except TypeError:
+        raise UserError(f"'{spec}': write {usage(kind, name)}") from None
+    return found, arguments
+
+
 def make(kind: str, spec: str, options: Mapping[str, Any], parts: Sequence[str] = ()) -> Any:
     """Make the thing that a spec describes, such as ``expert:0.7``.
 
@@ -122,27 +147,17 @@ def make(kind: str, spec: str, options: Mapping[str, Any], parts: Sequence[str] 
     Raises:
         UserError: unknown, incomplete, an option that it does not know, or what was made lacks a part.
     """
-    name, argument = split(kind, spec)
-    maker = load(kind, name)
-    if not callable(maker):
-        raise UserError(f"{kind} '{name}' of {origin(kind, name)}: it is neither a class nor a function")
-    if argument is not None:
-        reader = getattr(maker, "from_argument", None)
-        if reader is None and not argument:
-            raise UserError(f"'{spec}' is incomplete: write {usage(kind, name)}")
-        maker = reader or maker
-    arguments = [] if argument is None else [argument]
+    found, arguments = maker(kind, spec, options)
+    name, _ = split(kind, spec)
     try:
-        inspect.signature(maker).bind(*arguments, **options)
-    except TypeError as error:
-        if "keyword" in str(error):
-            raise UserError(f"{kind} '{spec}': {error}") from None
-        raise UserError(f"'{spec}': write {usage(kind, name)}") from None
-    try:
-        made = maker(*arguments, **options)
+        made = found(*arguments, **options)
     except TypeError as error:  # an option that is handed on to something that does not know it
         if options and "unexpected keyword argument" in str(error):
             raise UserError(f"{kind} '{spec}': {str(error).partition('() ')[2]}") from error
+        raise
+    except ValueError as error:  # a value that it refuses, such as a negative number
+        if options:
+            raise UserError(f"{kind} '{spec}': {error}.") from error
         raise
     if missing := [part for part in parts if not hasattr(made, part)]:
         raise UserError(f"{kind} '{name}' of {origin(kind, name)} is not one: it lacks {', '.join(missing)}")

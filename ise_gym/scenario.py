@@ -6,8 +6,9 @@ everything downstream (env, rollout, eval) starts from one.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Protocol
 
 from ise_gym.services.spec import ServiceSpec
@@ -72,10 +73,16 @@ class PlanStep:
 class Request:
     """One thing the user asks for, in one user turn.
 
+    The one type of a request at all its stages: drafting a task gives names and wordings, completing it sub-goals, plan
+    and reply, and making the intent executable the text with its facts and folder. A field that a task's request
+    (`ise_gym.tasks.model.RequestModel`) has by the same name is carried over from it.
+
     Attributes:
         name: unique within the scenario, ``<task instance>/<request>``.
         text: the utterance, already in the persona's voice.
         task: name of the catalog task it came from ("" for none).
+        wordings: register → what can be said, before a persona's voice; empty where no task gave any.
+        optional: a follow-up that another seed may leave out.
         subgoals: what must hold afterwards.
         plan: how the scripted expert does it.
         reply: the expert's closing words to the user.
@@ -86,7 +93,7 @@ class Request:
     """
 
     name: str
-    text: str
+    text: str = ""
     task: str = ""
     subgoals: tuple[SubGoal, ...] = ()
     plan: tuple[PlanStep, ...] = ()
@@ -94,6 +101,8 @@ class Request:
     supersedes: tuple[str, ...] = ()
     facts: tuple[str, ...] = ()
     folder: str = ""
+    wordings: Mapping[Register, tuple[str, ...]] = field(default_factory=dict)
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,13 +119,21 @@ class Persona:
     register: Register = "collaborative"
     voice: Mapping[str, Any] = field(default_factory=dict)
 
+    def to_json(self, *, voice: bool = True) -> dict[str, Any]:
+        """Return the fields as plain JSON data, in order; ``voice=False`` leaves out how this person writes."""
+        names = [each.name for each in fields(self) if voice or each.name != "voice"]
+        data: dict[str, Any] = json.loads(
+            json.dumps({name: getattr(self, name) for name in names}, default=dict)
+        )
+        return data
+
 
 @dataclass(frozen=True)
 class Budget:
     """When an episode is truncated; ``agent_turns`` counts the agent's messages, 0 is no limit.
 
-    ``seconds`` counts wall time and is the one nondeterministic limit. ``reply_chars`` truncates nothing: it is how much
-    of one reply the user reads, start and end, when an agent writes more.
+    ``seconds`` counts wall time and is the one nondeterministic limit. ``reply_chars`` truncates nothing: it is how
+    much of one reply the user reads, start and end, when an agent writes more.
     """
 
     user_turns: int = 24

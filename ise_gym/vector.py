@@ -4,12 +4,20 @@
 observations have no fixed size, so each env gets a region that holds its latest observation as
 length-prefixed JSON. With this registered, ``gym.make_vec("ISE-OS-v0", n, vectorization_mode="async")`` needs no
 special arguments, and the path that Gymnasium tests most (shared memory) is the one in use.
+
+And two things that a vector env does not say to its envs: that they are its envs, and that its process has died.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
+import multiprocessing
+import os
+import select
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from multiprocessing.sharedctypes import RawArray
 from typing import Any
@@ -26,6 +34,9 @@ from ise_gym.spaces import MessageSequenceSpace
 REGION_BYTES = 4 * 1024 * 1024
 """Room for one env's observation, UTF-8 JSON. Tool output is capped far below (see `Limits.output_bytes`)."""
 _HEADER = 8
+
+_VECTORS = "gymnasium.vector."
+_following = False
 
 Region = Any  # ctypes arrays have no public generic type
 
@@ -77,3 +88,47 @@ def _write(
     view = memoryview(shared_memory[index]).cast("B")
     view[:_HEADER] = len(data).to_bytes(_HEADER, "little")
     view[_HEADER : _HEADER + len(data)] = data
+
+
+def made_by_a_vector() -> bool:
+    """Tell whether the caller is being made by a vector env, in this process or in a worker of one.
+
+    Vector envs make their envs by the same ``gymnasium.make`` as anyone; only the stack tells.
+    """
+    frame = sys._getframe(1)
+    while frame is not None:
+        if str(frame.f_globals.get("__name__", "")).startswith(_VECTORS):
+            return True
+        frame = frame.f_back  # type: ignore[assignment]
+    return False
+
+
+def end_with_parent() -> None:
+    """In a daemonic child of `multiprocessing` (a worker of a vector env), end at once when the parent has died.
+
+    `multiprocessing` ends such children only when the parent exits in good order. One whose parent was killed would go
+    on waiting at a pipe whose other end its siblings hold too, and its boxes, which die with it, would live on.
+    """
+    global _following
+    parent = multiprocessing.parent_process()
+    if _following or parent is None or parent.pid is None or not multiprocessing.current_process().daemon:
+        return
+    _following = True
+    if os.getppid() != parent.pid:  # it died before anyone could look, or a fork server stands between
+        handle = int(parent.sentinel)
+    else:
+        try:
+            handle = os.pidfd_open(parent.pid)
+        except (
+            OSError
+        ):  # an old kernel: the sentinel is a pipe, and says so once all who hold its end have gone
+            handle = int(parent.sentinel)
+
+    def follow() -> None:
+        waiting = select.poll()
+        waiting.register(handle, select.POLLIN | select.POLLHUP)
+        with contextlib.suppress(OSError):
+            waiting.poll()
+            os._exit(1)
+
+    threading.Thread(target=follow, name="ise-follow-parent", daemon=True).start()

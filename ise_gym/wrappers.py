@@ -155,6 +155,7 @@ class ChatHistory(gym.ObservationWrapper[Any, Any, Any]):
 
 
 def _tools_of(env: gym.Env[Any, Any]) -> Sequence[ToolSchema]:
+    """Return the tools by which the env's spaces sample; those of an episode may be its scenario's."""
     base: Any = env.unwrapped
-    schemas: Sequence[ToolSchema] = base.tool_schemas
+    schemas: Sequence[ToolSchema] = base.action_space.tools
     return schemas

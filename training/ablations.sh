@@ -19,11 +19,11 @@ export PYTHONWARNINGS=ignore::FutureWarning,ignore::UserWarning:peft
 
 train() { # NAME STORE SEED [key=value …]
   # shellcheck disable=SC2086  # TRAIN is a list of words
-  python -m training.sft --config training/recipes/tiny_cpu.yaml data.store="$runs/$2" output="$runs/model-$1" \
+  ise train sft --config tiny_cpu data.store="$runs/$2" output="$runs/model-$1" \
     train.seed="$3" resume=true ${TRAIN:-} "${@:4}"
 }
 judge() { # NAME STORE SUITE
-  OMP_NUM_THREADS=1 python -m eval run --suite "$3" --agent "transformers:$runs/model-$1" --trained-on "$runs/$2" \
+  OMP_NUM_THREADS=1 ise eval run --suite "$3" --agent "transformers:$runs/model-$1" --trained-on "$runs/$2" \
     --out "$runs/eval-$1"
 }
 
@@ -37,9 +37,9 @@ seeds() {
     train "seed-$seed" "lessons-$seed" "$seed"
     judge "seed-$seed" "lessons-$seed" demo-easy
   done
-  OMP_NUM_THREADS=1 python -m eval run --suite demo-easy --agent "transformers:$base" --out "$runs/eval-before"
+  OMP_NUM_THREADS=1 ise eval run --suite demo-easy --agent "transformers:$base" --out "$runs/eval-before"
   echo && echo "Three seeds, each against the model before"
-  python -m eval compare "$runs/eval-before" "$runs"/eval-seed-{0,1,2}
+  ise eval compare "$runs/eval-before" "$runs"/eval-seed-{0,1,2}
 }
 
 turns() {
@@ -48,7 +48,7 @@ turns() {
     file-io/change-setting file-io/copy-backup file-io/delete-temp file-io/make-folders file-io/rename-file
     file-io/write-note"
   # shellcheck disable=SC2046,SC2086
-  [ -e "$runs/two-turns.yaml" ] || python -m eval suite freeze two-turns --chains "${TASKS:-48}" --chain-length 2 \
+  [ -e "$runs/two-turns.yaml" ] || ise eval suite freeze two-turns --chains "${TASKS:-48}" --chain-length 2 \
     $(printf -- '--tasks %s ' $tasks) --description "Two short tasks asked for one after the other." \
     --out "$runs/two-turns.yaml"
   # shellcheck disable=SC2086
@@ -63,7 +63,7 @@ turns() {
     judge "$name" pairs "$runs/two-turns.yaml"
   done
   echo && echo "Against all lessons of two user turns: the first user turn only, a quarter of the lessons, a twentieth"
-  python -m eval compare "$runs/eval-pairs" "$runs"/eval-pairs-{first-turn,0.25,0.05}
+  ise eval compare "$runs/eval-pairs" "$runs"/eval-pairs-{first-turn,0.25,0.05}
 }
 
 for part in ${PARTS:-seeds turns}; do "$part"; done

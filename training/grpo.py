@@ -2,7 +2,7 @@
 
 import sys
 
-from ise_gym.training.grpo import main
+from ise_gym.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(["train", "grpo", *sys.argv[1:]])

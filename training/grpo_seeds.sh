@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 runs=${1:-runs/grpo}
 mkdir -p "$runs"
-recipe=training/recipes/grpo/tiny_cpu.yaml
+recipe=tiny_cpu
 export HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false TRL_EXPERIMENTAL_SILENCE=1
 export HF_HUB_DISABLE_PROGRESS_BARS=1 OMP_NUM_THREADS=1 PYTHONWARNINGS=ignore::FutureWarning,ignore::UserWarning
 
@@ -28,22 +28,22 @@ if [ ! -e "$runs/start/config.json" ]; then
     ise intents generate --count "${LESSONS:-720}" --seed 1 --split train --tier easy --tasks-per-intent 1 \
       --domains file-io,code-runtime,source-chain,agent-memory,automation-flow,intelligence-core --out "$runs/lessons-intents"
     ise rollout --intents "$runs/lessons-intents/intents.jsonl" --agent expert --user scripted --out "$runs/lessons"
-    OMP_NUM_THREADS=$(nproc) python -m training.sft --config training/recipes/tiny_cpu.yaml data.store="$runs/lessons" \
+    OMP_NUM_THREADS=$(nproc) ise train sft --config tiny_cpu data.store="$runs/lessons" \
       output="$model" overwrite=true
   fi
   rm -rf "$runs/start"
-  python -m training.merge "$model" "$runs/start"
+  ise train merge "$model" "$runs/start"
 fi
 
 # 2. The scenarios that this start solves sometimes, but not always.
-[ -e "$runs/seeds.json" ] || python -m training.success --config "$recipe" --count 24 --between 0.1 0.75 --most 4 \
+[ -e "$runs/seeds.json" ] || ise train success --config "$recipe" --count 24 --between 0.1 0.75 --most 4 \
   --out "$runs/seeds.json" model="$runs/start" "${@:2}"
 
 # 3. The same scenarios on every seed: what differs is the sampling and the adapter's first weights.
 trained=()
 for seed in ${SEEDS:-0 1 2}; do
   trained+=("$runs/seed-$seed")
-  python -m training.grpo --config "$recipe" model="$runs/start" output="$runs/seed-$seed" train.seed="$seed" \
+  ise train grpo --config "$recipe" model="$runs/start" output="$runs/seed-$seed" train.seed="$seed" \
     "curriculum.0.seeds=$(cat "$runs/seeds.json")" overwrite=true "${@:2}"
 done
-python -m training.plot_rewards "${trained[@]}" --out "$runs/rewards.png"
+ise train plot-rewards "${trained[@]}" --out "$runs/rewards.png"

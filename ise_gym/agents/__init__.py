@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from ise_gym.agents.base import Agent
 from ise_gym.errors import UserError
-from ise_gym.registry import entries, make, origin, split, usage
+from ise_gym.registry import entries, load, make, maker, origin, split, usage
 
 _ALWAYS = ("name", "describe", "close")
 
@@ -41,4 +41,17 @@ def make_agent(spec: str, **options: Any) -> Agent:
     return cast("Agent", made)
 
 
-__all__ = ["Agent", "known_agents", "make_agent"]
+def check_agent(spec: str, **options: Any) -> None:
+    """Check a description and its options as `make_agent` would, but load no model (a class that is ``heavy``).
+
+    Raises:
+        UserError: as `make_agent`.
+    """
+    name, _ = split("agent", spec)
+    if getattr(load("agent", name), "heavy", False):
+        maker("agent", spec, options)
+    else:
+        make_agent(spec, **options).close()
+
+
+__all__ = ["Agent", "check_agent", "known_agents", "make_agent"]

@@ -31,7 +31,7 @@ def check_model_parity(
     """Return what is different between how a model was trained and how it would be played; empty when nothing.
 
     Args:
-        model_dir: output folder of ``ise_gym.training.sft`` (adapter, full or merged).
+        model_dir: output folder of ``ise train sft`` (adapter, full or merged).
         tools: schemas that will be offered; default: the env's own.
         system_prompt: that will be used; default: the env's own.
         template: source that a server would use instead of the one in the folder.
@@ -79,7 +79,7 @@ def _card(folder: Path) -> dict[str, Any]:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(
-            f"{folder} holds no {CARD}: parity can only be checked of a model of ise_gym.training.sft"
+            f"{folder} holds no {CARD}: parity can only be checked for models made by `ise train sft`"
         ) from None
     except ValueError as error:
         raise UserError(f"{folder / CARD} is not valid JSON: {error}") from error

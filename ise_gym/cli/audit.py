@@ -7,10 +7,10 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from ise_gym.errors import UserError
+from ise_gym.foreign.screen import Screen
 from ise_gym.statistics import wilson
 from ise_gym.trajectory.audit import AuditedTurn, sample
 from ise_gym.trajectory.store import read_trajectories
@@ -30,7 +30,7 @@ def audit(store: Path, count: int, seed: int, answers: Path, refused: bool) -> N
     if not turns:
         raise UserError(f"{store}: no {'refused drafts' if refused else 'user turns'} in it to read")
     given = read_answers(answers)
-    console = Console()
+    console = Screen()
     for number, turn in enumerate(turns, 1):
         if turn.key in given:
             continue
@@ -64,15 +64,19 @@ def read_answers(path: Path) -> dict[str, bool]:
     return given
 
 
-def _show(console: Console, turn: AuditedTurn, place: str) -> None:
+def _show(console: Screen, turn: AuditedTurn, place: str) -> None:
     console.rule(place)
-    console.print("[dim]wanted:[/dim] " + escape(turn.wishes[:1200]), highlight=False)
+    console.print(_line("wanted", turn.wishes[:1200]), highlight=False)
     for who, words in turn.before:
-        console.print(f"[dim]{who}:[/dim] " + escape(words[:800]), highlight=False)
-    console.print("[bold]user:[/bold] " + escape(turn.text or "(nothing)"), highlight=False)
+        console.print(_line(who, words[:800]), highlight=False)
+    console.print(_line("user", turn.text or "(nothing)", "bold"), highlight=False)
 
 
-def _ask(console: Console) -> str:
+def _line(who: str, words: str, style: str = "dim") -> Text:
+    return Text.assemble((f"{who}: ", style), words)
+
+
+def _ask(console: Screen) -> str:
     while True:
         try:
             answer = input(QUESTION).strip()
@@ -91,7 +95,7 @@ def _keep(path: Path, turn: AuditedTurn, in_role: bool, why: str) -> None:
         os.fsync(file.fileno())
 
 
-def _report(console: Console, turns: list[AuditedTurn], given: dict[str, bool], refused: bool) -> None:
+def _report(console: Screen, turns: list[AuditedTurn], given: dict[str, bool], refused: bool) -> None:
     answered = [turn for turn in turns if turn.key in given]
     if not answered:
         console.print("No answer yet.")

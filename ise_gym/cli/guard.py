@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -48,8 +47,10 @@ def evaluate_set(
     if not groups:
         raise UserError(f"{', '.join(map(str, files))}: no turn of the split '{split or 'held-out'}'")
     if as_json:
+        from ise_gym.cli.printing import print_json
+
         told = {title: _as_json(result, mistakes) for title, result in groups}
-        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        print_json(told)
         return
     _show(groups, mistakes)
 
@@ -104,10 +105,11 @@ def _groups(turns: Sequence[LabelledTurn], split: str) -> list[tuple[str, Evalua
 
 
 def _show(groups: Sequence[tuple[str, Evaluation]], mistakes: bool) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    from ise_gym.foreign.screen import Screen
+
+    console = Screen()
     summary = Table(title="The whole guard, with 95 % intervals", title_justify="left")
     for column in ("turns", "n", "drift found", "in role, refused", "refusals that are right"):
         summary.add_column(column, justify="left" if column == "turns" else "right")

@@ -11,7 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
+from ise_gym.cli.seats import AgentOptions, Backend, UserOptions, check_seats, read_options
 from ise_gym.errors import UserError, nearest
+from ise_gym.foreign.text import printable
 
 SIDES = ("user", "agent")
 AGENT_HELP = (
@@ -27,44 +29,46 @@ def register(app: typer.Typer) -> None:
 
 
 def play(
-    side: Annotated[str, typer.Option(help="Where you sit: user or agent.")] = "user",
+    side: Annotated[str, typer.Option(help="Who you are: user or agent.")] = "user",
     seed: Annotated[int, typer.Option(min=0, help="Seed of scenario, simulator and agent.")] = 0,
     intents: Annotated[
         Path | None,
         typer.Option(help="Play number SEED of this intents file.", show_default="the catalog"),
     ] = None,
     agent: Annotated[str, typer.Option(help="Who acts when you are the user.")] = "expert",
+    agent_option: AgentOptions = None,
     user: Annotated[str, typer.Option(help="Who asks when you are the agent.")] = "scripted",
-    backend: Annotated[str, typer.Option(help="Workspace backend: auto, bubblewrap, docker, …")] = "auto",
+    user_option: UserOptions = None,
+    backend: Backend = "auto",
 ) -> None:
-    """Sit on one side of an episode: as the user of an agent, or as the agent of a user."""
+    """Take one side of an episode: be the user of an agent, or the agent of a user."""
     import gymnasium
 
     import ise_gym  # noqa: F401  (registers the env)
-    from ise_gym.cli.rollout import check_names, open_intents
+    from ise_gym.agents import make_agent
+    from ise_gym.cli.rollout import open_intents
+    from ise_gym.rollout.spec import user_factory
 
     if side not in SIDES:
         raise UserError(f"unknown side '{side}'; known: {', '.join(SIDES)}.{nearest(side, SIDES)}")
-    check_names(agent, user, backend)
+    agent_options, user_options = read_options(agent_option, user_option)
+    if side == "user":
+        user, user_options = "human", {}
+    check_seats(agent, user, backend, agent_options=agent_options, user_options=user_options)
     source = None
     if intents is not None:
         source = open_intents(intents / "intents.jsonl" if intents.is_dir() else intents, None)
-    env = gymnasium.make(
-        "ISE-OS-v0", source=source, user="human" if side == "user" else user, backend=backend
-    )
+    env = gymnasium.make("ISE-OS-v0", source=source, user=user_factory(user, user_options), backend=backend)
     try:
         if side == "user":
-            _as_user(env, agent, seed)
+            _as_user(env, make_agent(agent, **agent_options), seed)
         else:
             _as_agent(env, seed)
     finally:
         env.close()
 
 
-def _as_user(env: Any, agent_name: str, seed: int) -> None:
-    from ise_gym.agents import make_agent
-
-    agent = make_agent(agent_name)
+def _as_user(env: Any, agent: Any, seed: int) -> None:
     try:
         env.reset(seed=seed)
         episode = env.unwrapped.episode
@@ -72,7 +76,7 @@ def _as_user(env: Any, agent_name: str, seed: int) -> None:
         while not episode.over:
             message = agent.act(episode.conversation, episode.offered)
             for call in message.get("tool_calls") or ():
-                typer.echo(f"  → {call['function']['name']} {call['function']['arguments'][:200]}")
+                typer.echo(printable(f"  → {call['function']['name']} {call['function']['arguments'][:200]}"))
             env.step(message)
     finally:
         agent.close()
@@ -114,12 +118,12 @@ def _action(line: str) -> Any:
 def _show(observation: Any) -> None:
     for message in observation:
         if message["role"] != "system":
-            typer.echo(f"{message['role']}> {message['content'][:_SHOWN]}")
+            typer.echo(printable(f"{message['role']}> {message['content'][:_SHOWN]}"))
 
 
 def _conclude(episode: Any) -> None:
     if not episode.over:
-        typer.echo("stopped before the end")
+        typer.echo("stopped before the episode ended")
         return
     held = sum(episode.subgoals.values())
     typer.echo(

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ise_gym.cli.seats import AgentOptions, Backend, UserOptions, check_seats, read_options
 from ise_gym.errors import UserError, nearest
 
 ENGINES = ("local", "ray")
@@ -25,46 +26,41 @@ def rollout(
         Path, typer.Option(help="JSONL file of intents, or the folder that holds intents.jsonl.")
     ],
     out: Annotated[
-        Path, typer.Option(help="Folder of the trajectory store; made when missing, else resumed.")
+        Path, typer.Option(help="Folder of the trajectory store; created if missing, otherwise resumed.")
     ],
     agent: Annotated[
         str, typer.Option(help="Who acts, e.g. expert, openai:MODEL, transformers:PATH, or a plug-in.")
     ] = "expert",
-    agent_option: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME=VALUE for the agent, e.g. temperature=0.7 (give it several times)."),
-    ] = None,
+    agent_option: AgentOptions = None,
     user: Annotated[
         str, typer.Option(help="User simulator: scripted, single-turn, naive, llm:MODEL.")
     ] = "scripted",
-    user_option: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE for the user simulator (give it several times).")
-    ] = None,
-    guard: Annotated[bool, typer.Option(help="Put the role guard around the simulator.")] = True,
-    backend: Annotated[str, typer.Option(help="Workspace backend: auto, bubblewrap, docker, …")] = "auto",
+    user_option: UserOptions = None,
+    guard: Annotated[bool, typer.Option(help="Guard the simulator against role drift.")] = True,
+    backend: Backend = "auto",
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Worker processes.")] = 2,
     episodes_per_worker: Annotated[
-        int, typer.Option(min=1, help="Episodes a worker plays at once; raise it for slow endpoints.")
+        int, typer.Option(min=1, help="Episodes that each worker plays at once; raise it for slow endpoints.")
     ] = 1,
-    seed: Annotated[
-        int, typer.Option(min=0, help="Seed of the run: of user and agent, not of the intents.")
-    ] = 0,
-    samples: Annotated[int, typer.Option(min=1, help="Episodes an intent, each with a seed of its own.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of user and agent, not of the intents.")] = 0,
+    samples: Annotated[int, typer.Option(min=1, help="Episodes per intent, each with its own seed.")] = 1,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Only the first so many intents.", show_default="all")
+        int | None, typer.Option(min=1, help="Only the first N intents.", show_default="all")
     ] = None,
     retries: Annotated[
-        int, typer.Option(min=0, help="How often an episode that the infrastructure broke is played again.")
+        int, typer.Option(min=0, help="Retries per episode after an infrastructure failure.")
     ] = 2,
     retry_failed: Annotated[
-        bool, typer.Option(help="On resume, play again what ended as an infrastructure failure.")
+        bool, typer.Option(help="On resume, retry episodes that ended in an infrastructure failure.")
     ] = True,
     give_up_after: Annotated[
-        int, typer.Option(min=1, help="End the run after so many infrastructure failures in a row.")
+        int, typer.Option(min=1, help="End the run after N infrastructure failures in a row.")
     ] = 20,
     stuck_after: Annotated[
         float,
-        typer.Option(min=0, help="Replace a worker that ended no episode for so many seconds; 0: never."),
+        typer.Option(
+            min=0, help="Replace a worker that has finished no episode for this many seconds; 0: never."
+        ),
     ] = 3600.0,
     compress: Annotated[bool, typer.Option(help="Write zstd-compressed shards (a new store only).")] = False,
     engine: Annotated[str, typer.Option(help="Where workers run: local or ray.")] = "local",
@@ -72,22 +68,22 @@ def rollout(
 ) -> None:
     """Play every intent and append the trajectories to a store.
 
-    Ctrl-C finishes what is running and stops; the same command again plays only what is missing. Records don't depend
-    on the number of workers. Exit code 0 when every episode is recorded, 1 when some stayed broken,
-    130 when interrupted.
+    Ctrl-C finishes the running episodes and stops; the same command plays what is missing. Records do not depend on the
+    number of workers. Exit code 0 when every episode is recorded, 1 when some failed for good, 130 when interrupted.
     """
-    from rich.console import Console
-
+    from ise_gym.foreign.screen import Screen
     from ise_gym.intents.catalog import catalog_hash
-    from ise_gym.models.options import a_workers_share, binding, options_of
+    from ise_gym.models.options import a_workers_share, binding
     from ise_gym.rollout.progress import RolloutProgress
     from ise_gym.rollout.run import run
     from ise_gym.rollout.spec import RolloutSpec, agent_factory, env_factory, user_factory
 
-    check_names(agent, user, backend, engine)
+    if engine not in ENGINES:
+        raise UserError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}.{nearest(engine, ENGINES)}")
     if user == "human":
-        raise UserError("--user human: nobody sits at a rollout; `ise play` lets a person be the user.")
-    for_agent, for_user = options_of(agent_option), options_of(user_option)
+        raise UserError("--user human: a rollout has nobody to ask; use `ise play` to be the user yourself.")
+    for_agent, for_user = read_options(agent_option, user_option)
+    check_seats(agent, user, backend, agent_options=for_agent, user_options=for_user)
     file = intents / "intents.jsonl" if intents.is_dir() else intents
     spec = RolloutSpec(
         source=open_intents(file, limit),
@@ -100,7 +96,7 @@ def rollout(
         slots=episodes_per_worker,
         stuck_after_s=stuck_after,
     )
-    console = Console(stderr=True, quiet=quiet)
+    console = Screen(stderr=True, quiet=quiet)
     _note_compression(console, out, compress)
     options: dict[str, Any] = {}
     if engine == "ray":
@@ -139,26 +135,6 @@ def rollout(
         raise typer.Exit(1)
 
 
-def check_names(agent: str, user: str, backend: str, engine: str = "local") -> None:
-    """Refuse unknown names before any worker starts."""
-    from ise_gym.agents import known_agents
-    from ise_gym.simulator import make_user
-    from ise_gym.workspace import available_backends
-
-    known = ("auto", *available_backends())
-    if backend not in known:
-        raise UserError(
-            f"unknown workspace backend '{backend}'; known: {', '.join(known)}.{nearest(backend, known)}"
-        )
-    if engine not in ENGINES:
-        raise UserError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}.{nearest(engine, ENGINES)}")
-    if (kind := agent.partition(":")[0]) not in (agents := known_agents()):
-        raise UserError(
-            f"unknown agent '{agent}'; known: {'; '.join(agents.values())}.{nearest(kind, agents)}"
-        )
-    make_user(user)
-
-
 def _note_compression(console: Any, out: Path, compress: bool) -> None:
     """Say that a store which holds episodes stays compressed or not, whatever this run asks for."""
     from ise_gym.trajectory.store import MANIFEST, has_records, read_manifest
@@ -173,7 +149,7 @@ def _note_compression(console: Any, out: Path, compress: bool) -> None:
 
 def open_intents(file: Path, limit: int | None) -> Any:
     """Open an intents file; with a limit only its first scenarios exist."""
-    from ise_gym.intents.source import open_intent_file
+    from ise_gym.intents.foreign import open_intent_file
 
     source = open_intent_file(file)
     return source if limit is None else First(source, limit)
@@ -206,25 +182,24 @@ class First:
 
 
 def _conclude(console: Any, out: Path, status: Any) -> None:
-    from rich.console import Console
-
+    from ise_gym.foreign.screen import Screen
     from ise_gym.trajectory.stats import store_stats
     from ise_gym.trajectory.tables import outcome_table, shape_table
 
     if status.torn:
-        console.print(f"{status.torn} half-written record(s) of an earlier run set aside in {out}/torn.")
+        console.print(f"{status.torn} half-written record(s) of an earlier run moved to {out}/torn.")
     if status.already:
-        console.print(f"{status.already} of {status.total} episodes were in the store already.")
+        console.print(f"{status.already} of {status.total} episodes were already in the store.")
     if status.interrupted:
         console.print(
             f"Interrupted: {status.missing} episodes are missing. Run the same command again to resume."
         )
     elif status.broken:
         console.print(
-            f"{status.broken} episodes were broken by the infrastructure ({out}/failures). "
-            "Run the same command again to play them once more."
+            f"{status.broken} episodes ended in an infrastructure failure ({out}/failures). "
+            "Run the same command again to retry them."
         )
     summary = store_stats(out)
-    tables = Console(quiet=console.quiet)
+    tables = Screen(quiet=console.quiet)
     tables.print(outcome_table(summary))
     tables.print(shape_table(summary))

@@ -5,11 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ise_gym.scenario import Request, Scenario, SubGoal
+from ise_gym.errors import WorkspaceError
+from ise_gym.scenario import Check, CheckResult, Request, Scenario, SubGoal
 from ise_gym.workspace.base import Manifest, SeedFile, Workspace
 
 
 @dataclass
+class Goals:
+    """The verdicts so far.
+
+    Attributes:
+        verdicts: ``request: sub-goal`` → holds now (False until its request is made).
+        reasons: why a sub-goal does not hold, for logs and reports only.
+        reached: how many requests the user has made.
+        frozen: names of requests whose verdicts stay as they are.
+        verified_at: request → digest of its folder when it was last verified.
+    """
+
+    verdicts: dict[str, bool]
+    reasons: dict[str, str] = field(default_factory=dict)
+    reached: int = 0
+    frozen: frozenset[str] = frozenset()
+    verified_at: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, scenario: Scenario) -> Goals:
+        """Return those that an episode starts with: nothing holds yet."""
+        return cls({goal_key(r, goal): False for r in scenario.requests for goal in r.subgoals})
+
+
 class GoalBoard:
     """Keeps the verdict of every sub-goal.
 
@@ -17,26 +41,25 @@ class GoalBoard:
     its request was made. A request that ``supersedes`` an earlier one freezes that one's verdicts at the moment it
     is made; if both come in the same user turn, the earlier one was never asked for on its own and is dropped.
 
-    Attributes:
-        verdicts: ``request: sub-goal`` → holds now (False until its request is made).
-        reasons: why a sub-goal does not hold, for logs and reports only.
+    Args:
+        scenario: whose sub-goals.
+        goals: the verdicts to go on from; those of the start without.
     """
 
-    scenario: Scenario
-    verdicts: dict[str, bool] = field(default_factory=dict)
-    reasons: dict[str, str] = field(default_factory=dict)
-    reached: int = 0
-    frozen: frozenset[str] = frozenset()
+    def __init__(self, scenario: Scenario, goals: Goals | None = None) -> None:
+        self.scenario = scenario
+        self.goals = goals if goals is not None else Goals.of(scenario)
+        self._start: Mapping[str, SeedFile] = {file.path: file for file in scenario.files}
 
-    def __post_init__(self) -> None:
-        if not self.verdicts:
-            self.verdicts = {
-                goal_key(request, goal): False
-                for request in self.scenario.requests
-                for goal in request.subgoals
-            }
-        self._verified_at: dict[str, str] = {}
-        self._start: Mapping[str, SeedFile] = {file.path: file for file in self.scenario.files}
+    @property
+    def verdicts(self) -> dict[str, bool]:
+        """``request: sub-goal`` → holds now."""
+        return self.goals.verdicts
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """``request: sub-goal`` → why it does not hold."""
+        return self.goals.reasons
 
     def reach(self, request_name: str) -> None:
         """Note that the user has now made this request (and all before it); "" is none yet."""
@@ -44,45 +67,54 @@ class GoalBoard:
             return
         names = [request.name for request in self.scenario.requests]
         upto = names.index(request_name) + 1
-        if upto <= self.reached:
+        if upto <= self.goals.reached:
             return
-        before = set(names[: self.reached])
-        for request in self.scenario.requests[self.reached : upto]:
+        before = set(names[: self.goals.reached])
+        for request in self.scenario.requests[self.goals.reached : upto]:
             for old in request.supersedes:
                 if old in before:
-                    self.frozen |= {old}
+                    self.goals.frozen |= {old}
                 else:
                     self._drop(old)
-        self.reached = upto
+        self.goals.reached = upto
 
     def verify(self, workspace: Workspace, tree: Manifest, over: bool = False) -> None:
         """Run the checks of every request made so far, but for frozen ones and those whose folder is unchanged.
 
         Args:
-            workspace: where the checks look.
+            workspace: where the checks look; its processes are stopped (`Workspace.freeze`), and run on only for a
+                check that talks to them (``live``) and for final sub-goals, which belong to somebody else's grader.
             tree: its present manifest.
             over: the episode has ended, so final sub-goals are judged too.
         """
-        for request in self.scenario.requests[: self.reached]:
-            if request.name in self.frozen:
+        for request in self.scenario.requests[: self.goals.reached]:
+            if request.name in self.goals.frozen:
                 continue
             at_last = over and any(goal.final for goal in request.subgoals)
             if request.folder and not at_last:
                 digest = tree.below(request.folder).digest()
-                if self._verified_at.get(request.name) == digest:
+                if self.goals.verified_at.get(request.name) == digest:
                     continue
-                self._verified_at[request.name] = digest
+                self.goals.verified_at[request.name] = digest
             for goal in request.subgoals:
                 key = goal_key(request, goal)
                 if key in self.verdicts and (over or not goal.final):
                     self.verdicts[key], self.reasons[key] = self._run(goal, workspace)
 
+    def fail_all(self, reason: str) -> None:
+        """Let no sub-goal hold that would be looked at now: the workspace can't be looked at any more."""
+        for request in self.scenario.requests[: self.goals.reached]:
+            for goal in request.subgoals:
+                key = goal_key(request, goal)
+                if request.name not in self.goals.frozen and key in self.verdicts:
+                    self.verdicts[key], self.reasons[key] = False, reason
+
     def open_goals(self, request_name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the names of (holding, failing) sub-goals among requests up to and including this one."""
         passed: list[str] = []
         failed: list[str] = []
-        for request in self.scenario.requests[: self.reached]:
-            if request.name in self.frozen:
+        for request in self.scenario.requests[: self.goals.reached]:
+            if request.name in self.goals.frozen:
                 continue
             for goal in request.subgoals:
                 key = goal_key(request, goal)
@@ -105,10 +137,26 @@ class GoalBoard:
 
     def _run(self, goal: SubGoal, workspace: Workspace) -> tuple[bool, str]:
         for check in goal.checks:
-            result = check.run(workspace, self._start)
+            if goal.final or getattr(check, "live", False):
+                workspace.thaw()
+                result = check.run(workspace, self._start)
+                workspace.freeze()
+            else:
+                result = self._look(check, workspace)
             if not result.passed:
                 return False, result.reason
         return True, ""
+
+    def _look(self, check: Check, workspace: Workspace) -> CheckResult:
+        """Run a check; what an agent can leave in a workspace fails it, whatever the check makes of that."""
+        try:
+            return check.run(workspace, self._start)
+        except WorkspaceError:
+            raise
+        except Exception as problem:
+            return CheckResult(
+                False, f"what was found can't be checked ({type(problem).__name__}: {problem})"[:400]
+            )
 
 
 def goal_key(request: Request, goal: SubGoal) -> str:

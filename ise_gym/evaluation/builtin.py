@@ -18,13 +18,15 @@ from ise_gym.evaluation.ledger import Ledger, Outcome, Trial
 from ise_gym.evaluation.manifest import Manifest, SuiteSource, check_unique, load_suite
 from ise_gym.evaluation.results.summary import RunSummary, summarise
 from ise_gym.evaluation.run import LEDGER, TRAJECTORIES, RunCard, load_run, open_run
+from ise_gym.models.options import a_workers_share, binding
 from ise_gym.rollout.engine import GIVE_UP_AFTER, Status
 from ise_gym.rollout.inline import InlinePool
 from ise_gym.rollout.players import EpisodeCrew, player_of
 from ise_gym.rollout.pool import ProcessPool
 from ise_gym.rollout.run import run as roll_out
-from ise_gym.rollout.spec import AnyAgent, Item, Result, RolloutSpec, env_factory
+from ise_gym.rollout.spec import AnyAgent, Item, Result, RolloutSpec, env_factory, user_factory
 from ise_gym.rollout.work import Pool
+from ise_gym.simulator import make_user
 from ise_gym.trajectory.record import Trajectory
 
 PROTOCOL = "builtin"
@@ -47,6 +49,7 @@ def run_suite(
     limit: int | None = None,
     seed: int = 0,
     user: str = "scripted",
+    user_options: dict[str, Any] | None = None,
     backend: str = "auto",
     workers: int = 1,
     slots: int | None = None,
@@ -62,11 +65,11 @@ def run_suite(
         suite: name, YAML file or manifest.
         agent: spec (played in worker processes) or an agent (played in this process, and left open).
         out: run folder; the same arguments resume it.
-        agent_options: keyword arguments of the agent, for a spec.
+        agent_options: keyword arguments of the agent, for a spec. Rates in them are those of the whole run.
         trials: per task, each with a seed of its own.
         limit: only so many tasks, spread over the suite.
         seed: of the run: user simulator and sampling, not the tasks.
-        user: user simulator. ``backend``: workspace backend.
+        user: user simulator, with ``user_options`` as its keyword arguments. ``backend``: workspace backend.
         workers: processes, for a spec. ``slots``: episodes that each plays at once (16 for a local model, else 1).
         retries: how often a trial that the infrastructure broke is played again at once.
         give_up_after: trials in a row that the infrastructure broke, after which the run ends.
@@ -77,6 +80,8 @@ def run_suite(
     Raises:
         UserError: unknown suite or agent, a contaminated suite, a folder that holds another run, …
     """
+    if user_options:
+        make_user(user, guard=False, **user_options)  # for the same reason
     manifest = suite if isinstance(suite, Manifest) else load_suite(suite)
     source = SuiteSource(manifest, limit)
     check_unique(source.ids())
@@ -84,8 +89,7 @@ def run_suite(
     if not allow_contaminated:
         overlap.require_clean(manifest.name)
     options: dict[str, Any] = {"user": user, "backend": backend}
-    if agent_options:
-        options["agent_options"] = {key: str(value) for key, value in agent_options.items()}
+    options |= binding("agent_options", agent_options or {}) | binding("user_options", user_options or {})
     if trained_on:
         options["contamination"] = {
             "trajectories": overlap.trajectories,
@@ -94,8 +98,10 @@ def run_suite(
         }
     spec = RolloutSpec(
         source=source,
-        make_agent=_agent_factory(agent, agent_options or {}),
-        make_env=env_factory(backend=backend, user=user),
+        make_agent=_agent_factory(agent, a_workers_share(agent_options or {}, workers)),
+        make_env=env_factory(
+            backend=backend, user=user_factory(user, a_workers_share(user_options or {}, workers))
+        ),
         seed=seed,
         samples=trials,
         slots=slots or (16 if _is_batched(agent) else 1),
@@ -174,7 +180,7 @@ def trial_of(trajectory: Trajectory, card: RunCard, number: int, attempt: int) -
         seed=trajectory.seed,
         outcome=outcome,
         reason=trajectory.reason,
-        score=None if outcome == "infrastructure_error" else min(1.0, max(0.0, trajectory.score)),
+        score=None if outcome == "infrastructure_error" else min(1.0, max(0.0, trajectory.score or 0.0)),
         labels=labels,
         counts=counts,
         agent=trajectory.agent,
@@ -193,12 +199,11 @@ def _pool(agent: str | AnyAgent, spec: RolloutSpec, crew: EpisodeCrew, workers: 
 def _agent_factory(agent: str | AnyAgent, options: dict[str, Any]) -> Callable[[], AnyAgent]:
     if not isinstance(agent, str):
         if options:
-            raise UserError("agent options go with an agent given by its spec, not with a live agent.")
+            raise UserError("agent_options only apply to an agent given by its spec, not to a live agent.")
         return _no_agent
-    from ise_gym.agents import make_agent
+    from ise_gym.agents import check_agent, make_agent
 
-    if agent.partition(":")[0] != "transformers":
-        make_agent(agent, **options).close()  # a typo fails here, before there is a run folder
+    check_agent(agent, **options)  # a typo fails here, before there is a run folder
     return functools.partial(make_agent, agent, **options)
 
 

@@ -11,16 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from ise_gym.credentials import without_secrets
 from ise_gym.errors import UserError
 from ise_gym.evaluation.ledger import Trial, last_attempts, read_trials
 from ise_gym.messages import canonical_json, sha256_of
+from ise_gym.models.options import binding
 
 FORMAT = "ise_gym eval run"
 CARD = "run.json"
 LEDGER = "trials.jsonl"
 TRAJECTORIES = "trajectories"
+
+
+_OF_SEATS = ("agent_options", "user_options")
 
 
 class TaskEntry(BaseModel):
@@ -40,7 +45,8 @@ class RunCard(BaseModel):
         protocol: how tasks are played; runs of different protocols are never compared.
         agent: the spec given on the command line.
         trials: per task.
-        options: user simulator, backend, judge, clock, … ; equal on resume.
+        options: user simulator, backend, judge, clock, … ; equal on resume. Credentials never get in, whoever makes
+            the card; older cards that hold one are read without it.
         versions: packages; noted, not compared on resume.
         left_out: tasks of the suite that this run could not include → why.
     """
@@ -59,6 +65,12 @@ class RunCard(BaseModel):
     options: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
     left_out: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("options")
+    @classmethod
+    def _hold_no_credentials(cls, options: dict[str, Any]) -> dict[str, Any]:
+        cleaned: dict[str, Any] = without_secrets(options)
+        return cleaned
 
     def task_list_sha256(self) -> str:
         """Hash of the task ids, order ignored."""
@@ -99,7 +111,7 @@ def open_run(path: str | Path, card: RunCard) -> Path:
     folder = Path(path)
     file = folder / CARD
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder}: is a file; a run is a folder. Give another --out.")
+        raise UserError(f"{folder}: it is a file, but a run is a folder. Give another --out.")
     if file.exists():
         found = read_card(folder)
         differing = [
@@ -114,7 +126,7 @@ def open_run(path: str | Path, card: RunCard) -> Path:
             )
         return folder
     if folder.is_dir() and any(not p.name.startswith(".") for p in folder.iterdir()):
-        raise UserError(f"{folder}: holds other files and no {CARD}. Give an empty or a new folder.")
+        raise UserError(f"{folder}: it is not empty and has no {CARD}. Give an empty or new folder.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         draft = folder / f".{CARD}.{os.getpid()}"
@@ -136,7 +148,7 @@ def read_card(path: str | Path) -> RunCard:
         card = RunCard.model_validate_json(file.read_bytes())
     except FileNotFoundError:
         raise UserError(
-            f"{path} is not an eval run: it has no {CARD}. `python -m eval run --out DIR` makes one."
+            f"{path} is not an eval run: it has no {CARD}. `ise eval run --out DIR` makes one."
         ) from None
     except NotADirectoryError:
         raise UserError(f"{path} is not an eval run: it is a file. Give the run's folder.") from None
@@ -165,7 +177,16 @@ def load_run(path: str | Path) -> Run:
 def _plain(value: Any) -> str:
     if isinstance(value, list):
         value = [item.model_dump() if isinstance(item, BaseModel) else item for item in value]
-    return canonical_json(value)
+    return canonical_json(_binding(value) if isinstance(value, dict) else value)
+
+
+def _binding(options: dict[str, Any]) -> dict[str, Any]:
+    """Return a card's options as they are compared: older cards hold all of an agent's options, each as text."""
+    kept = {name: value for name, value in options.items() if name not in _OF_SEATS}
+    for seat in _OF_SEATS:
+        bound = binding(seat, options.get(seat) or {}).get(seat, {})
+        kept |= {f"{seat}.{name}": str(value) for name, value in bound.items()}
+    return kept
 
 
 def _changes(found: RunCard, wanted: RunCard, names: list[str]) -> str:
@@ -175,6 +196,7 @@ def _changes(found: RunCard, wanted: RunCard, names: list[str]) -> str:
         if name == "tasks":
             parts.append(f"{len(old)} tasks, now {len(new)}" if len(old) != len(new) else "another task list")
         elif isinstance(old, dict):
+            old, new = _binding(old), _binding(new)
             changed = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
             parts += [f"{name}.{key} was {old.get(key)!r}, now {new.get(key)!r}" for key in changed]
         else:

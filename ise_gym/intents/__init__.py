@@ -1,1 +1,1 @@
-"""I: the 4D catalog, its sampler and the realiser that turns a draw into a scenario."""
+"""I: the 4D catalog, from a seed's blueprint to words, and on to a scenario or a line of a file."""

@@ -1,6 +1,6 @@
 """Deals positions of an axis evenly: like rolling dice, but every side has come up before one comes again.
 
-A scenario has to be a function of its seed alone, so evenness can't come from counting what was drawn so
+A scenario has to be a function of its seed alone, so evenness can't come from counting what came so
 far. Instead seeds are cut into blocks of the axis' length, and each block is a permutation of its own.
 """
 
@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
-from ise_gym.tasks.generators import derive_seed
+from ise_gym.seeds import derive_seed
 
 
 @lru_cache(maxsize=512)

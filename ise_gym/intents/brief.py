@@ -2,7 +2,7 @@
 
 A user doesn't open with every path and format; those come turn by turn. So an intent has a *brief*: who is asking, why,
 and each task in one phrase (the task file's ``gist``), in the persona's voice. The whole text with every request stays
-what checks, deduplication and single-turn play are made from (`ise_gym.intents.words`).
+what checks, deduplication and single-turn play are made from (`ise_gym.intents.whole`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from ise_gym.personas.data import BriefForms, load_brief_forms, load_habits
 from ise_gym.personas.voice import surface, tell
 from ise_gym.scenario import Persona
-from ise_gym.tasks.instance import TaskInstance
+from ise_gym.tasks.instance import DraftedTask
 
 _LAYOUTS: Mapping[str, Mapping[str, int]] = {
     "short": {"terse": 4, "whole": 3, "list": 2, "groups": 2},
@@ -36,11 +36,11 @@ _LONGEST_SENTENCE = 4
 _POLITE = re.compile(r"\b(?:please|kindly|could|would|may I|grateful)\b", re.IGNORECASE)
 
 
-def choose_gists(instances: Sequence[TaskInstance], rng: random.Random) -> list[str]:
+def choose_gists(drafts: Sequence[DraftedTask], rng: random.Random) -> list[str]:
     """Choose one gist a task; what a task that comes twice would say twice is said once."""
     chosen: list[str] = []
-    for instance in instances:
-        fresh = [gist for gist in instance.gists if gist not in chosen]
+    for drafted in drafts:
+        fresh = [gist for gist in drafted.gists if gist not in chosen]
         pick = rng.random()
         if fresh:
             chosen.append(fresh[int(pick * len(fresh))])

@@ -1,6 +1,6 @@
 """The whole catalog as one thing with one hash: tasks, personas, word lists, system prompt.
 
-An intents file says which catalog it was drawn from, so that rebuilding its scenarios from another one is
+An intents file says which catalog it is from, so that rebuilding its scenarios from another one is
 noticed instead of silently giving other work.
 """
 
@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from ise_gym.intents.sampler import COMPOSITION_VERSION, SAMPLER_VERSION
+from ise_gym.intents.blueprint import COMPOSITION_VERSION, SAMPLER_VERSION
 from ise_gym.messages import sha256_of
+from ise_gym.personas.catalog import load_personas
 from ise_gym.resources import os_world, read_text
 from ise_gym.scenario import Persona
 from ise_gym.tasks.file import TaskSpec, load_tasks
@@ -37,8 +38,6 @@ def _tasks_of(folders: tuple[Path, ...] | None) -> dict[str, TaskSpec]:
 
 def personas() -> Sequence[Persona]:
     """Return the catalog's personas."""
-    from ise_gym.personas.catalog import load_personas
-
     return load_personas()
 
 
@@ -50,7 +49,7 @@ def system_prompt() -> str:
 
 @lru_cache(maxsize=8)
 def catalog_hash(folders: tuple[Path, ...] | None = None) -> str:
-    """Return 16 hex digits over everything that a drawn scenario depends on."""
+    """Return 16 hex digits over everything that a scenario depends on."""
     shared = [os_world() / "words.yaml", os_world() / "system_prompt.txt"]
     shared += sorted((os_world() / "personas").rglob("*.yaml"))
     texts = {str(path.relative_to(os_world())): _digest(path) for path in shared}

@@ -19,6 +19,7 @@ from ise_gym.errors import UserError
 from ise_gym.intents.catalog import system_prompt
 from ise_gym.intents.diversity.pool import axes_of
 from ise_gym.intents.increments import increments
+from ise_gym.intents.lines import IntentFileSource
 from ise_gym.messages import sha256_of
 from ise_gym.personas.protected import protected_spans
 from ise_gym.scenario import Complexity, Persona, Register, Request, Scenario
@@ -196,3 +197,31 @@ def _register(style: str) -> Register:
     return next(
         (name for name, marks in _STYLES.items() if any(mark in words for mark in marks)), "collaborative"
     )
+
+
+_FOREIGN_KEYS = {"natural_language_intent", "query", "question"}
+
+
+def open_intent_file(path: Path | str) -> IntentFileSource | ForeignFileSource:
+    """Open a file of intents, whoever wrote it: the catalog's own (with checks), ISETrace's, or queries.
+
+    The first line that is a JSON object decides.
+
+    Raises:
+        UserError: unreadable, or nothing in it can be used.
+    """
+    try:
+        with Path(path).open(encoding="utf-8") as file:
+            first = next((keys for line in file if (keys := _keys(line))), None)
+    except (OSError, UnicodeDecodeError):
+        return IntentFileSource(path)  # says what is wrong
+    foreign = first is not None and "seed" not in first and bool(first & _FOREIGN_KEYS)
+    return ForeignFileSource(path) if foreign else IntentFileSource(path)
+
+
+def _keys(line: str) -> set[str]:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return set()
+    return set(found) if isinstance(found, dict) else set()

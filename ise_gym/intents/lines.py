@@ -15,7 +15,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ise_gym.errors import UserError
-from ise_gym.intents.drawn import Intent, IntentSource, fingerprints
+from ise_gym.intents.executable import executable
+from ise_gym.intents.intent import Intent
+from ise_gym.intents.source import IntentSource
 from ise_gym.messages import canonical_json, sha256_of
 from ise_gym.scenario import Complexity, Scenario
 
@@ -26,9 +28,9 @@ class IntentLine(BaseModel):
     Attributes:
         natural_language_intent: the brief. In files of before there were briefs, the whole text.
         whole: the whole text with every request; "" in those older files.
-        utterances: one text a request, where a model worded the intent; else the catalog draws them again.
-        template_sha256: hash of the text that the catalog drew; "" when the line has that text itself.
-        realiser: which model worded it, or why the template had to.
+        utterances: one text a request, where a model worded the intent; else the catalog words them again.
+        template_sha256: hash of the catalog's own text; "" when the line has that text itself.
+        realiser: which model worded it, or why the catalog's own words had to do.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -54,38 +56,29 @@ class IntentLine(BaseModel):
         return self.whole or self.natural_language_intent
 
     def tells(self, intent: Intent) -> bool:
-        """Return whether the catalog draws this intent for the line, in the same words, whoever worded it since."""
+        """Return whether the catalog gives this intent for the line, in the same words, whoever worded it since."""
         if self.whole and self.natural_language_intent != intent.brief:
             return False
-        drawn = self.template_sha256 or sha256_of(self.text())
-        return (intent.id, sha256_of(intent.text)) == (self.id, drawn)
+        own = self.template_sha256 or sha256_of(self.text())
+        return (intent.id, sha256_of(intent.text)) == (self.id, own)
 
 
 def line_of(intent: Intent, source: IntentSource) -> IntentLine:
     """Describe an intent of a source as a line."""
-    persona, plan = intent.blueprint.persona, intent.blueprint
+    blueprint = intent.blueprint
     return IntentLine(
         id=intent.id,
-        seed=plan.seed,
+        seed=blueprint.seed,
         catalog=source.catalog,
         options=source.described(),
         natural_language_intent=intent.brief,
         whole=intent.text,
-        complexity=plan.complexity,
-        domains=list(plan.domains),
-        tasks=[instance.task for instance in intent.instances],
-        persona={
-            "name": persona.name,
-            "role": persona.role,
-            "industry": persona.industry,
-            "expertise": list(persona.expertise),
-            "experience_level": persona.experience_level,
-            "communication_style": persona.communication_style,
-            "work_context": persona.work_context,
-            "register": persona.register,
-        },
+        complexity=blueprint.complexity,
+        domains=list(blueprint.domains),
+        tasks=[drafted.task for drafted in intent.drafts],
+        persona=blueprint.persona.to_json(voice=False),
         requests=len(intent.utterances),
-        fingerprints=fingerprints(intent),
+        fingerprints=intent.fingerprints(),
     )
 
 
@@ -172,10 +165,10 @@ class IntentFileSource:
         return [entry.id for entry in self._entries]
 
     def entry(self, place: int) -> tuple[IntentLine, Intent]:
-        """Return a line and the intent that the catalog draws for it (in the template's words).
+        """Return a line and the intent that the catalog gives for it (in the catalog's own words).
 
         Raises:
-            UserError: the catalog no longer draws what the line says.
+            UserError: the catalog no longer gives what the line says.
         """
         found = self._entries[place % len(self._entries)]
         with self.path.open("rb") as file:
@@ -199,14 +192,15 @@ class IntentFileSource:
         """Rebuild the scenario at a place of the file, in the words of its line.
 
         Raises:
-            UserError: the catalog no longer draws what the line says.
+            UserError: the catalog no longer gives what the line says.
         """
         line, intent = self.entry(seed)
         source = self._source(self._entries[seed % len(self._entries)])
+        if line.utterances:
+            intent = replace(intent, utterances=tuple(line.utterances), text=line.text())
+        scenario = executable(intent, source.catalog, source.described())
         if not line.utterances:
-            return source.executable(intent)
-        worded = replace(intent, utterances=tuple(line.utterances), text=line.text())
-        scenario = source.executable(worded)
+            return scenario
         return replace(scenario, metadata={**scenario.metadata, "realiser": dict(line.realiser)})
 
     def _source(self, entry: _Entry) -> IntentSource:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from ise_gym.personas.data import Habits, load_habits, load_words
 from ise_gym.personas.protected import MASK
@@ -39,6 +41,18 @@ class Words:
     trade: dict[str, str]
     everyday: dict[str, str]
     patterns: dict[str, re.Pattern[str]]
+
+    def jargon(self, line: str, voice: Mapping[str, Any]) -> str:
+        """Use trade words or everyday ones, as the voice does."""
+        jargon = voice.get("jargon", "mid")
+        return line if jargon == "mid" else self.translate(line, to_trade=jargon == "high")
+
+    def contractions(self, body: str, voice: Mapping[str, Any]) -> str:
+        """Contract or expand, as the voice does."""
+        contract = voice.get("contract", "keep")
+        if contract == "always":
+            return self.contract(body)
+        return self.expand(body) if contract == "never" else body
 
     def contract(self, line: str) -> str:
         """Contract: "do not" → "don't"."""

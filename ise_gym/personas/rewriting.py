@@ -1,4 +1,4 @@
-"""The small rewritings of a sentence that make a voice: manners, rhythm, hedges and fillers.
+"""The small rewritings that make a voice: manners, rhythm, hedges and fillers, greetings and sign-offs.
 
 All of them work on masked text (`ise_gym.personas.protected`) and change a sentence only where its form is plain
 enough to keep the grammar right; whatever they are unsure of, they leave alone.
@@ -13,6 +13,7 @@ from typing import Any
 
 from ise_gym.personas.habits import Words
 from ise_gym.personas.protected import MASK
+from ise_gym.scenario import Persona
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _ABBREVIATION = re.compile(
@@ -184,3 +185,51 @@ def same_word(before: str, after: str) -> bool:
     """Return whether the two, side by side, would say a word twice."""
     tail, head = _WORD.findall(before.lower()), _WORD.findall(after.lower()[:40])
     return bool(tail and head and (tail[-1] == head[0] or tail[0] == head[0]))
+
+
+def greet(body: str, persona: Persona, vocabulary: Words, rng: random.Random) -> str:
+    """Return a first message with the persona's greeting, if it shows this time and the message brings none."""
+    habit = shown_habit(persona.voice, "greet", rng)
+    pick = rng.random()
+    if not habit or re.match(
+        r"(?:hi|hey|hello|good (?:morning|day|afternoon|evening)|dear|morning)\b", body, re.IGNORECASE
+    ):
+        return body
+    form = _name(habit["forms"][int(pick * len(habit["forms"]))], persona)
+    if form.endswith("\n\n"):
+        return form + raised_start(body)
+    if form.endswith(","):
+        lowered = lowered_start(body, vocabulary)
+        if lowered is None or same_word(form, lowered):
+            return f"{form[:-1]}! {raised_start(body)}"
+        return f"{form} {lowered}"
+    return f"{form} {raised_start(body)}"
+
+
+def sign(
+    body: str, persona: Persona, rng: random.Random, *, opening: bool, closing: bool, prose: bool
+) -> str:
+    """Return a message with the persona's sign-off, if it shows this time: most often in the last message."""
+    scale = 1.4 if closing else 0.45 if opening else 0.0
+    habit = shown_habit(persona.voice, "sign", rng, scale)
+    pick = rng.random()
+    if not habit:
+        return body
+    form = _name(habit["forms"][int(pick * len(habit["forms"]))], persona)
+    if "thank" in body.lower() and re.search(r"thank|ty\b|thx|cheers", form, re.IGNORECASE):
+        return body
+    if form.startswith("\n"):
+        return body + form
+    if not prose:
+        return f"{body}\n{form}"
+    if body[-1] not in ".!?…":
+        body += "."
+    if persona.voice.get("case") == "sentence":
+        form = raised_start(form)
+    return f"{body} {form}"
+
+
+def _name(form: str, persona: Persona) -> str:
+    voice = persona.voice
+    given = voice.get("given") or persona.name.split(" ")[0]
+    return form.replace("<given>", given).replace("<fullname>", persona.name)

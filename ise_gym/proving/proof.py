@@ -11,15 +11,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ise_gym.agents.background import resolved
+from ise_gym.episode.floor import Floor
 from ise_gym.errors import UserError
 from ise_gym.messages import Message, assistant, tool_call
 from ise_gym.proving.damage import Damage, Known
-from ise_gym.scenario import DEFAULT_TOOLS, Check, PlanStep, SubGoal
+from ise_gym.proving.review import Finding, review, review_texts
+from ise_gym.scenario import DEFAULT_TOOLS, Check, PlanStep, Request, SubGoal
 from ise_gym.services import start_services
-from ise_gym.tasks.chaining import Product
+from ise_gym.tasks.complete import instantiate, own_input_files
+from ise_gym.tasks.draft import draft
 from ise_gym.tasks.file import TaskSpec
-from ise_gym.tasks.instance import RequestInstance, TaskInstance, draft, instantiate, own_input_files
-from ise_gym.tasks.review import Finding, review, review_texts
+from ise_gym.tasks.instance import TaskInstance
+from ise_gym.tasks.products import Product
 from ise_gym.tools.dispatch import Toolbox
 from ise_gym.workspace.base import Manifest, SeedFile, Snapshot, Workspace, diff_manifests
 
@@ -207,7 +210,7 @@ class _Proof:
             if request.name not in replaced:
                 self._note_problems(request, when)
 
-    def _note_problems(self, request: RequestInstance, when: str) -> list[str]:
+    def _note_problems(self, request: Request, when: str) -> list[str]:
         problems = self._problems(request)
         for problem in problems:
             self._note("expert", f"{problem} {when}")
@@ -216,7 +219,7 @@ class _Proof:
 
     def _wrong_answers(
         self,
-        request: RequestInstance,
+        request: Request,
         before: Manifest,
         known: Known,
         earlier: Snapshot,
@@ -233,14 +236,14 @@ class _Proof:
             self._note("mutant", text)
         return outcome.contents
 
-    def _standing(self, last: RequestInstance) -> list[Check]:
+    def _standing(self, last: Request) -> list[Check]:
         """Return the checks of earlier requests that hold to the end as far as the last one goes."""
         done = self.instance.requests[: self.instance.requests.index(last) + 1]
         replaced = {name for request in done for name in request.supersedes}
         standing = [r for r in done[:-1] if r.name not in replaced and r.name not in self.failed]
         return [check for request in standing for goal in request.subgoals for check in goal.checks]
 
-    def _without_key_steps(self, request: RequestInstance, before: Snapshot) -> None:
+    def _without_key_steps(self, request: Request, before: Snapshot) -> None:
         steps = [step for step in request.plan if not step.mistake]
         keys = [index for index, step in enumerate(steps) if step.key]
         if not keys:
@@ -256,14 +259,14 @@ class _Proof:
                     f"{request.name}: every sub-goal holds without the key step {shown(steps[left_out])}",
                 )
 
-    def _play(self, request: RequestInstance, steps: Sequence[PlanStep], quiet: bool = False) -> bool:
+    def _play(self, request: Request, steps: Sequence[PlanStep], quiet: bool = False) -> bool:
         """Run steps; unless quiet, note each that fails or succeeds against its mark. True when none did."""
-        toolbox = Toolbox((*DEFAULT_TOOLS, *self.instance.tools), self.workspace)
+        floor = Floor(Toolbox((*DEFAULT_TOOLS, *self.instance.tools), self.workspace))
         fine = True
         seen: list[Message] = []
         for number, step in enumerate(step for step in steps if step.tool):
             call = tool_call(step.tool, resolved(step.arguments, seen), f"call_{number}")
-            message = toolbox.call(call)
+            message = floor.play(call)
             seen += [assistant(step.say, [call]), message]
             if message["success"] == step.fails and not quiet:
                 fine = False
@@ -272,7 +275,7 @@ class _Proof:
                 self._note("step", f"{request.name}: {shown(step)} {verdict}: {tail}")
         return fine
 
-    def _goals_hold(self, request: RequestInstance, when: str) -> bool:
+    def _goals_hold(self, request: Request, when: str) -> bool:
         """Note each failing check, and any trace that looking has left in the workspace."""
         digest = self.workspace.digest()
         problems = self._note_problems(request, when)
@@ -288,7 +291,7 @@ class _Proof:
                 for problem in self._problems(request):
                     self._note("undone", f"{problem} after the later requests (supersedes missing?)")
 
-    def _problems(self, request: RequestInstance) -> list[str]:
+    def _problems(self, request: Request) -> list[str]:
         found = []
         for goal in request.subgoals:
             for check in goal.checks:
@@ -297,7 +300,7 @@ class _Proof:
                     found.append(f"{request.name}: '{goal.name}': {result.reason}")
         return found
 
-    def _holding(self, request: RequestInstance) -> list[str]:
+    def _holding(self, request: Request) -> list[str]:
         """Return the names of the sub-goals that hold now."""
         return [goal.name for goal in request.subgoals if self._holds(goal)]
 

@@ -17,13 +17,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from ise_gym.episode.floor import NOT_RUN, Floor
 from ise_gym.errors import UserError
 from ise_gym.intents.source import IntentSource
 from ise_gym.messages import Message, canonical_json, tool_calls_of
 from ise_gym.replay.normalise import SLACK_S, Window, masked
 from ise_gym.scenario import Scenario
 from ise_gym.services import start_services
-from ise_gym.tools.delegation.subsessions import NOT_RUN, SubSession
+from ise_gym.tools.delegation.subsessions import SubSession
 from ise_gym.tools.dispatch import Toolbox
 from ise_gym.trajectory.record import Trajectory
 from ise_gym.workspace.base import Limits, Workspace
@@ -128,7 +129,7 @@ def catalog_scenario(trajectory: Trajectory) -> Scenario:
     """
     options, number = trajectory.metadata.get("options"), trajectory.scenario_id.rpartition("-")[2]
     if not isinstance(options, Mapping) or not number.isdigit():
-        raise UserError("its scenario is not from the catalog, so there is nothing to rebuild it from")
+        raise UserError("its scenario is not from the catalog, so it can't be rebuilt")
     try:
         scenario = _source(canonical_json(dict(options))).scenario(int(number))
     except TypeError as error:
@@ -207,7 +208,7 @@ class _Run:
         self._toolbox = toolbox
         self._sessions = {str(session["key"]): session["messages"] for session in trajectory.sessions}
         self._compared: dict[str, int] = {}
-        toolbox.worker = self._as_recorded
+        self._floor = Floor(toolbox, self._as_recorded)
         self._workspace = workspace
         self._exact = exact
         self._began = time.time()
@@ -229,7 +230,7 @@ class _Run:
                 if recorded is not None and recorded["content"] == NOT_RUN:
                     continue
                 self._toolbox.show(messages[:at])
-                replayed = self._toolbox.call(call)
+                replayed = self._floor.play(call)
                 if found := self._compare_sessions() or self._compare(call["id"], recorded, replayed):
                     what, old, new = found
                     function = call["function"]

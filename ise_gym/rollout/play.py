@@ -14,8 +14,8 @@ from typing import Any
 from ise_gym.agents.base import Agent, BatchAgent
 from ise_gym.errors import AgentError, WorkspaceError
 from ise_gym.messages import Message, ToolSchema
+from ise_gym.rollout.record import build
 from ise_gym.scenario import Scenario
-from ise_gym.trajectory.build import build
 from ise_gym.trajectory.record import Outcome, Trajectory, episode_id
 
 STEP_THREADS = 8
@@ -63,6 +63,10 @@ class LiveEpisode:
             self.env.reset(seed=self.seed, options={"scenario": self.scenario})
             self._env_info = self.env.unwrapped.describe()
             self._began = True
+            if (
+                self.env.unwrapped.episode.outcome
+            ):  # it could not begin, and the env was told to go on (`on_broken`)
+                self._end()
         except WorkspaceError as error:
             self.fail("workspace", error)
         except AgentError as error:

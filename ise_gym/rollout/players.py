@@ -12,9 +12,9 @@ from ise_gym.agents.base import Agent, BatchAgent
 from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.models.metering import spent_by
 from ise_gym.rollout.play import BatchPlayer, about, play_episode
+from ise_gym.rollout.record import build
 from ise_gym.rollout.spec import AnyAgent, Item, Result, RolloutSpec
 from ise_gym.rollout.work import Crew
-from ise_gym.trajectory.build import build
 from ise_gym.trajectory.record import Trajectory, to_line
 
 BUG = "bug: "
@@ -161,7 +161,7 @@ def result_of(item: Item, trajectory: Trajectory) -> Result:
         outcome=trajectory.outcome,
         reason=trajectory.reason,
         mendable=not trajectory.reason.startswith(BUG),
-        score=trajectory.score,
+        score=trajectory.score or 0.0,
         user_turns=trajectory.counts.get("user_turns", 0),
         tool_calls=trajectory.counts.get("tool_calls", 0),
         guard_hits=int(guard.get("drifted", 0)),

@@ -158,7 +158,7 @@ def _first_event(text: str) -> list[tuple[str, str]] | None:
 
     properties: list[tuple[str, str]] = []
     inside: list[str] = []
-    for line in Contentlines.from_ical(text):
+    for line in Contentlines.from_ical(text):  # type: ignore[no-untyped-call]
         if not line:
             continue
         try:

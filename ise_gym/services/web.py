@@ -14,7 +14,6 @@ from ise_gym.resources import read_text
 from ise_gym.services.site import Faults, Request, Response
 from ise_gym.services.spec import PageModel, WebModel
 
-
 MOST_TARGETS = 2_000
 """Addresses of one site that are counted one by one."""
 _TARGET_CHARS = 1_000

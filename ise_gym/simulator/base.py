@@ -51,7 +51,7 @@ class BackgroundProcess:
 
 
 class PathIndex:
-    """Paths to look others up in, as people shorten them; one look-up costs the same for ten paths and for a million."""
+    """Paths to look others up in, as people shorten them; a look-up costs the same among ten and among a million."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         self._by_name: dict[str, list[str]] = {}
@@ -95,6 +95,11 @@ class Evidence:
     commands: tuple[Command, ...] = ()
     processes: tuple[BackgroundProcess, ...] = ()
     present: Mapping[str, int] | None = None
+
+    @cached_property
+    def readings(self) -> dict[str, Any]:
+        """What was read out of a reply with this evidence: guard, shadow and user all read the same reply."""
+        return {}
 
     @cached_property
     def tree(self) -> PathIndex:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 
-from ise_gym.foreign_text import excerpt
+from ise_gym.foreign.text import excerpt
 from ise_gym.simulator.base import Evidence
 
 READ_CHARS = 6_000
@@ -135,6 +135,13 @@ def false_claims(text: str, evidence: Evidence) -> tuple[FalseClaim, ...]:
     >>> false_claims("Done, I created out/report.md.", Evidence(failed=("the report is there",), present={}))[0].kind
     'file_missing'
     """
+    if text not in evidence.readings:
+        evidence.readings[text] = _read(text, evidence)
+    found: tuple[FalseClaim, ...] = evidence.readings[text]
+    return found
+
+
+def _read(text: str, evidence: Evidence) -> tuple[FalseClaim, ...]:
     sentences = [s for s in _BREAK.split(excerpt(text, READ_CHARS)) if s.strip()]
     asserted = [s for s in sentences if not s.rstrip().endswith("?")]
     found = chain.from_iterable(

@@ -8,11 +8,12 @@ turn which the guard replaced leaves no trace. A wish is booked when its words a
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from ise_gym.errors import UserError, nearest
 from ise_gym.messages import sha256_of
 from ise_gym.models.chat import JsonChat, read_object, without_thinking
+from ise_gym.models.endpoint import EndpointOptions
 from ise_gym.scenario import Scenario
 from ise_gym.simulator import open as open_mode
 from ise_gym.simulator.base import UserTurn, UserView
@@ -35,7 +36,7 @@ class LLMUser:
     """Plays the user with a model.
 
     Args:
-        model: name at the endpoint; ``options`` are those of `ise_gym.models.chat.JsonChat` (``base_url``,
+        model: name at the endpoint; ``options`` are `ise_gym.models.endpoint.EndpointOptions` (``base_url``,
             ``temperature``, …; ``max_tokens`` is 2048 unless given).
         mode: "checked": the scenario's wishes one by one, in order, each made once it is said. "open": the whole intent,
             taken apart by the model, see `ise_gym.simulator.open`.
@@ -46,6 +47,9 @@ class LLMUser:
 
     syntax = "llm:MODEL (an OpenAI-compatible endpoint)"
     reopens = True  # an opening that was refused can be written again, by `respond` to an empty chat
+
+    options_from: ClassVar[type] = EndpointOptions
+    """Whose parameters the options are."""
 
     def __init__(self, model: str, mode: str = "checked", **options: Any) -> None:
         if mode not in MODES:

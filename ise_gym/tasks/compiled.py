@@ -1,58 +1,26 @@
-"""A task with all its templates compiled, each part when it is first needed.
+"""A task with all its expressions compiled, each part when it is first needed.
 
-Compiling costs about a millisecond a template, rendering some microseconds: a pool of fifty thousand
+Compiling costs about a millisecond an expression, rendering some microseconds: a pool of fifty thousand
 intents compiles each task once and never touches the parts (files, checks, plans) that it doesn't print.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
 from typing import Any
 
-from ise_gym.checks import BaseCheck, build_check
-from ise_gym.scenario import Check, Register, SubGoal
 from ise_gym.services.spec import ServiceSpec
-from ise_gym.tasks.chaining import Product
-from ise_gym.tasks.expressions import Render, Scope, TemplateError, TextRender, compile_text, compile_value
+from ise_gym.tasks.expressions import ExpressionError, Render, Scope, TextRender, compile_text, compile_value
 from ise_gym.tasks.file import TaskSpec
 from ise_gym.tasks.filters import to_csv, to_json
 from ise_gym.tasks.generators import Draw, compile_generator
 from ise_gym.tasks.media import MEDIA
-from ise_gym.tasks.model import FileModel, MistakeBlock, RequestModel, StepModel, octal_mode
+from ise_gym.tasks.model import FileModel, octal_mode
+from ise_gym.tasks.products import Product
+from ise_gym.tasks.requests import CompiledRequest
 from ise_gym.tasks.worldparts import compile_services
 from ise_gym.workspace.base import SeedFile
-
-_TEXT_ARGUMENTS = {"command", "path", "content", "oldText", "newText", "input", "data", "text"}
-"""Tool arguments that are text even when their template is a lone expression that gives a number."""
-
-
-@dataclass(frozen=True)
-class CompiledStep:
-    """One step of a plan: its model, its rendered-later arguments and words."""
-
-    model: StepModel
-    arguments: Mapping[str, Render]
-    say: Sequence[TextRender]
-
-
-@dataclass(frozen=True)
-class CompiledMistake:
-    """A mistake block."""
-
-    chance: float
-    steps: tuple[CompiledStep, ...]
-
-
-@dataclass(frozen=True)
-class CompiledRequest:
-    """The parts of a request that an executed episode needs (its wordings are compiled apart)."""
-
-    model: RequestModel
-    subgoals: tuple[tuple[str, tuple[Callable[[Scope], Check], ...]], ...]
-    plan: tuple[CompiledStep | CompiledMistake, ...]
-    reply: Sequence[TextRender]
 
 
 class CompiledTask:
@@ -68,20 +36,6 @@ class CompiledTask:
             (name, compile_generator(generator, self._at("parameters", name)), generator.kind != "value")
             for name, generator in self.spec.model.parameters.items()
         ]
-
-    @cached_property
-    def wordings(self) -> dict[str, dict[Register, list[TextRender]]]:
-        """Request name → register → wordings."""
-        return {
-            request.name: {
-                register: [
-                    compile_text(text, self._at("requests", request.name, "say", register, i))
-                    for i, text in enumerate(texts)
-                ]
-                for register, texts in request.say.items()
-            }
-            for request in self.spec.model.requests
-        }
 
     @cached_property
     def gists(self) -> list[TextRender]:
@@ -126,43 +80,11 @@ class CompiledTask:
 
     @cached_property
     def requests(self) -> dict[str, CompiledRequest]:
-        """Request name → sub-goals, plan and reply."""
-        return {model.name: self._request(model) for model in self.spec.model.requests}
-
-    def _request(self, model: RequestModel) -> CompiledRequest:
-        where = ("requests", model.name)
-        subgoals = tuple(
-            (
-                goal.name,
-                tuple(
-                    _compile_check(check, self._at(*where, "subgoals", goal.name, i))
-                    for i, check in enumerate(goal.checks)
-                ),
-            )
-            for goal in model.subgoals
-        )
-        plan: list[CompiledStep | CompiledMistake] = []
-        for index, item in enumerate(model.expert):
-            at = (*where, "expert", index)
-            if isinstance(item, MistakeBlock):
-                steps = tuple(self._step(s, (*at, "mistake", i)) for i, s in enumerate(item.mistake.steps))
-                plan.append(CompiledMistake(item.mistake.chance, steps))
-            else:
-                plan.append(self._step(item, at))
-        return CompiledRequest(model, subgoals, tuple(plan), self._texts(model.reply, (*where, "reply")))
-
-    def _step(self, model: StepModel, where: tuple[Any, ...]) -> CompiledStep:
-        arguments = {
-            name: compile_text(value, self._at(*where, name))
-            if isinstance(value, str) and name in _TEXT_ARGUMENTS
-            else compile_value(value, self._at(*where, name))
-            for name, value in model.arguments.items()
+        """Request name → its parts, in the order of the file."""
+        return {
+            model.name: CompiledRequest(model, self._at("requests", model.name))
+            for model in self.spec.model.requests
         }
-        return CompiledStep(model, arguments, self._texts(model.say, (*where, "say")))
-
-    def _texts(self, raw: str | list[str], where: tuple[Any, ...]) -> list[TextRender]:
-        texts = [raw] if isinstance(raw, str) else raw
-        return [compile_text(text, self._at(*where)) for text in texts]
 
     def _at(self, *keys: Any) -> str:
         return f"{self.spec.source}: {'.'.join(map(str, keys))}"
@@ -172,19 +94,6 @@ class CompiledTask:
 def compile_task(spec: TaskSpec) -> CompiledTask:
     """Return the compiled form of a task; the same object for the same loaded task."""
     return CompiledTask(spec)
-
-
-def _compile_check(raw: Mapping[str, Any], where: str) -> Callable[[Scope], BaseCheck]:
-    kind, spec = next(iter(raw.items()))
-    render = compile_value(spec, where)
-
-    def build(scope: Scope) -> BaseCheck:
-        try:
-            return build_check(kind, render(scope))
-        except (TypeError, ValueError) as error:
-            raise TemplateError(f"{where}.{kind}: {error}; mend the check (see docs/tasks.md)") from None
-
-    return build
 
 
 def _compile_file(model: FileModel, where: str) -> Callable[[Scope], list[SeedFile]]:
@@ -199,7 +108,7 @@ def _compile_file(model: FileModel, where: str) -> Callable[[Scope], list[SeedFi
         (name, render), *rest = remaining
         items = render(scope)
         if not isinstance(items, list):
-            raise TemplateError(f"{where}.each.{name}: needs a list, not {items!r}")
+            raise ExpressionError(f"{where}.each.{name}: needs a list, not {items!r}")
         return [file for item in items for file in expand({**scope, name: item}, rest)]
 
     return lambda scope: expand(scope, loops)
@@ -227,16 +136,11 @@ def _compile_content(model: FileModel, where: str) -> Callable[[Scope], bytes]:
             try:
                 return MEDIA[kind](value)
             except ValueError as error:
-                raise TemplateError(f"{where}.{kind}: {error}; mend the file (see docs/tasks.md)") from None
+                raise ExpressionError(f"{where}.{kind}: {error}; mend the file (see docs/tasks.md)") from None
         if kind == "json":
             return (to_json(value, indent=2) + "\n").encode()
         if not isinstance(value, list):
-            raise TemplateError(f"{where}.{kind}: needs a list, not {value!r}")
+            raise ExpressionError(f"{where}.{kind}: needs a list, not {value!r}")
         return (to_csv(value) if kind == "csv" else "".join(to_json(item) + "\n" for item in value)).encode()
 
     return write
-
-
-def build_subgoals(request: CompiledRequest, scope: Scope) -> tuple[SubGoal, ...]:
-    """Render a request's sub-goals."""
-    return tuple(SubGoal(name, tuple(build(scope) for build in checks)) for name, checks in request.subgoals)

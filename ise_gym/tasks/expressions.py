@@ -1,4 +1,4 @@
-"""Compiles the templates of task files: sandboxed, strict about undefined names, native where a value stands alone.
+"""Compiles the expressions of task files: sandboxed, strict about undefined names, native where a value stands alone.
 
 ``{{ orders }}`` alone gives the list itself; inside text it is printed. Jinja's own native environment
 would turn the text "007" into 7 by evaluating what it printed, so a lone expression is compiled as an
@@ -47,18 +47,18 @@ def _environment() -> ImmutableSandboxedEnvironment:
 ENVIRONMENT = _environment()
 
 
-class TemplateError(UserError):
-    """A template is broken, or uses a name that isn't defined."""
+class ExpressionError(UserError):
+    """An expression is broken, or uses a name that isn't defined."""
 
 
-def _fail(where: str, error: Exception) -> TemplateError:
+def _fail(where: str, error: Exception) -> ExpressionError:
     what = (
         error.message if isinstance(error, jinja2.TemplateError) else f"{type(error).__name__}: {error}"
     ) or str(error)
-    return TemplateError(f"{where}: {what}; mend the template (see docs/tasks.md)")
+    return ExpressionError(f"{where}: {what}; mend the template (see docs/tasks.md)")
 
 
-def is_template(text: str) -> bool:
+def has_expressions(text: str) -> bool:
     """Return whether a text holds anything that Jinja acts on."""
     return "{{" in text or "{%" in text or "{=#" in text
 
@@ -96,17 +96,17 @@ def native(value: Any) -> Any:
 
 
 def compile_text(source: str, where: str) -> TextRender:
-    """Compile a template whose result is always text; ``where`` names it in errors."""
-    if not is_template(source):
+    """Compile a text with expressions, whose result is always text; ``where`` names it in errors."""
+    if not has_expressions(source):
         return lambda scope: source
     try:
-        template = ENVIRONMENT.from_string(without_tag_lines(source))
+        compiled = ENVIRONMENT.from_string(without_tag_lines(source))
     except jinja2.TemplateError as error:
         raise _fail(where, error) from None
 
     def render(scope: Scope) -> str:
         try:
-            return template.render(scope)
+            return compiled.render(scope)
         except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
             raise _fail(where, error) from None
 
@@ -114,7 +114,7 @@ def compile_text(source: str, where: str) -> TextRender:
 
 
 def _lone_expression(source: str) -> str | None:
-    """Return the expression of a template that is one ``{{ … }}`` and nothing else, or None."""
+    """Return the expression of a text that is one ``{{ … }}`` and nothing else, or None."""
     match = _EXPRESSION.fullmatch(source)
     if match is None:
         return None
@@ -125,12 +125,12 @@ def _lone_expression(source: str) -> str | None:
 
 
 def compile_value(raw: Any, where: str) -> Render:
-    """Compile any YAML value: templates inside lists and mappings too, a lone ``{{ … }}`` natively.
+    """Compile any YAML value: expressions inside lists and mappings too, a lone ``{{ … }}`` natively.
 
-    Mapping keys are rendered as text. Values without templates are returned as they are (don't mutate them).
+    Mapping keys are rendered as text. Values without expressions are returned as they are (don't mutate them).
     """
     if isinstance(raw, str):
-        if not is_template(raw):
+        if not has_expressions(raw):
             return lambda scope: raw
         try:
             expression = _lone_expression(raw)
@@ -169,9 +169,9 @@ def _compile_expression(source: str, where: str) -> Render:
 
 
 def mentions(raw: Any) -> bool:
-    """Return whether any text inside a YAML value is a template."""
+    """Return whether any text inside a YAML value holds expressions."""
     if isinstance(raw, str):
-        return is_template(raw)
+        return has_expressions(raw)
     if isinstance(raw, list):
         return any(mentions(item) for item in raw)
     if isinstance(raw, dict):
@@ -180,9 +180,9 @@ def mentions(raw: Any) -> bool:
 
 
 def names_in(raw: Any) -> set[str]:
-    """Return the names that a YAML value's templates read from their scope."""
+    """Return the names that a YAML value's expressions read from their scope."""
     if isinstance(raw, str):
-        return set(find_undeclared_variables(ENVIRONMENT.parse(raw))) if is_template(raw) else set()
+        return set(find_undeclared_variables(ENVIRONMENT.parse(raw))) if has_expressions(raw) else set()
     if isinstance(raw, list):
         return set().union(*(names_in(item) for item in raw))
     if isinstance(raw, dict):

@@ -1,6 +1,6 @@
-"""The filters that task templates have beside Jinja's own: figures, dates, paths and tables as task authors need them.
+"""The filters of task files' expressions beside Jinja's own: figures, dates, paths and tables as authors need them.
 
-Each is a plain function of its input. Jinja's ``random`` filter is taken away: a template must give the
+Each is a plain function of its input. Jinja's ``random`` filter is taken away: an expression must give the
 same text each time, so everything drawn is a parameter.
 """
 

@@ -19,8 +19,8 @@ def _identifier(name: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_identifier)]
-Template = str
-"""A text that may hold templates; where a number or list is wanted, a lone ``{{ … }}`` gives it."""
+Expression = str
+"""A text that may hold expressions; where a number or list is wanted, a lone ``{{ … }}`` gives it."""
 
 
 class Model(BaseModel):
@@ -32,27 +32,27 @@ class Model(BaseModel):
 class Table(Model):
     """A list of dicts: ``rows`` of them, each with the ``columns`` drawn in order."""
 
-    rows: int | Template
+    rows: int | Expression
     columns: dict[str, Generator] = Field(min_length=1)
 
 
 class Generator(Model):
     """How one parameter is drawn: exactly one of the kinds, with that kind's options."""
 
-    choice: list[Any] | Template | None = None
-    sample: list[Any] | Template | None = None
-    integer: Annotated[list[int | Template], Field(min_length=2, max_length=2)] | None = None
-    decimal: Annotated[list[int | float | Template], Field(min_length=2, max_length=2)] | None = None
+    choice: list[Any] | Expression | None = None
+    sample: list[Any] | Expression | None = None
+    integer: Annotated[list[int | Expression], Field(min_length=2, max_length=2)] | None = None
+    decimal: Annotated[list[int | float | Expression], Field(min_length=2, max_length=2)] | None = None
     person: Literal[True] | None = None
-    date: Annotated[list[Template], Field(min_length=2, max_length=2)] | None = None
-    time: Annotated[list[Template], Field(min_length=2, max_length=2)] | None = None
-    code: Template | None = None
+    date: Annotated[list[Expression], Field(min_length=2, max_length=2)] | None = None
+    time: Annotated[list[Expression], Field(min_length=2, max_length=2)] | None = None
+    code: Expression | None = None
     boolean: Annotated[int | float, Field(ge=0, le=1)] | None = None
     word: WordKind | None = None
     table: Table | None = None
     value: Any = None
     weights: list[int | float] | None = None
-    size: int | Template | Annotated[list[int], Field(min_length=2, max_length=2)] | None = None
+    size: int | Expression | Annotated[list[int], Field(min_length=2, max_length=2)] | None = None
     shuffled: bool = False
     step: Annotated[int, Field(ge=1)] = 1
     places: Annotated[int, Field(ge=0, le=9)] = 2

@@ -1,14 +1,12 @@
 """Draws the parameters of a task: each generator of the task file compiled once into a function of a random source.
 
 Everything drawn comes from the one ``random.Random`` that is passed in, in the order of the file, so an
-instance is a function of its seed. Seeds are derived by SHA-256 of what names the draw; Python's own
-``hash()`` differs between processes.
+instance is a function of its seed.
 """
 
 from __future__ import annotations
 
 import datetime
-import hashlib
 import random
 import re
 from collections.abc import Callable, Mapping
@@ -21,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ise_gym.errors import UserError
 from ise_gym.messages import canonical_json
 from ise_gym.resources import os_world
-from ise_gym.tasks.expressions import TemplateError, compile_text, compile_value, mentions
+from ise_gym.tasks.expressions import ExpressionError, compile_text, compile_value, mentions
 from ise_gym.tasks.filters import slug, to_ascii
 from ise_gym.tasks.generator_model import Generator
 from ise_gym.tasks.yamlfile import read_yaml
@@ -29,16 +27,6 @@ from ise_gym.tasks.yamlfile import read_yaml
 _TRIES = 2000
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 _HEX = "0123456789abcdef"
-
-
-def derive_seed(*parts: Any) -> int:
-    """Return a 64-bit seed from JSON-able parts, the same in every process and on every machine.
-
-    >>> derive_seed("a", 1) == derive_seed("a", 1) != derive_seed("a", "1")
-    True
-    """
-    digest = hashlib.sha256(canonical_json(list(parts)).encode()).digest()
-    return int.from_bytes(digest[:8], "big")
 
 
 class _Culture(BaseModel):
@@ -88,8 +76,8 @@ def compile_generator(generator: Generator, where: str) -> Draw:
     return _COMPILERS[generator.kind](generator, where)
 
 
-def _bad(where: str, problem: str) -> TemplateError:
-    return TemplateError(f"{where}: {problem}; mend the parameter (see docs/tasks.md)")
+def _bad(where: str, problem: str) -> ExpressionError:
+    return ExpressionError(f"{where}: {problem}; mend the parameter (see docs/tasks.md)")
 
 
 def _choice(generator: Generator, where: str) -> Draw:
@@ -128,7 +116,7 @@ def _sample(generator: Generator, where: str) -> Draw:
 
 
 def _count(raw: Any, where: str) -> Callable[[DrawState], int]:
-    """Compile a number of items: a number, a template, or a [least, most] pair."""
+    """Compile a number of items: a number, an expression, or a [least, most] pair."""
     if isinstance(raw, list):
         least, most = raw
         return lambda state: state.rng.randint(least, most)

@@ -1,6 +1,6 @@
 """The pydantic models of a task file: files, requests, checks, the expert's plan.
 
-They check shape and names; what templates give is checked when an instance is drawn, and what the task
+They check shape and names; what expressions give is checked when an instance is drawn, and what the task
 claims is proved by `ise_gym.proving.catalog`. The format is documented in ``docs/tasks.md``.
 """
 
@@ -12,30 +12,35 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
+from ise_gym.checks import CHECKS
 from ise_gym.errors import nearest
 from ise_gym.scenario import DEFAULT_TOOLS, Register
-from ise_gym.tasks.generator_model import Generator, Model, Name, Template
+from ise_gym.services.spec import KINDS, known_keys
+from ise_gym.tasks.generator_model import Expression, Generator, Model, Name
+from ise_gym.tools import TOOLS
 
 REGISTERS: tuple[Register, ...] = get_args(Register)
 Tier = Literal["easy", "medium", "hard"]
 Kind = Literal["table", "json", "text", "script", "config", "image", "sound", "archive", "page", "folder"]
 _STEP_KEYS = ("say", "key", "fails")
+_MORE_TOOLS = [name for name in TOOLS if name not in DEFAULT_TOOLS]
+"""What a task may offer beside the default tools."""
 
 
 class FileModel(Model):
     """A file that exists at the start; exactly one of the content keys."""
 
-    path: Template
+    path: Expression
     mode: str | int = "644"
     for_: str = Field("", alias="for")
-    each: dict[Name, list[Any] | Template] = Field(default_factory=dict)
-    content: Template | None = None
+    each: dict[Name, list[Any] | Expression] = Field(default_factory=dict)
+    content: Expression | None = None
     csv: Any = None
     json_: Any = Field(default=None, alias="json")
     jsonl: Any = None
-    base64: Template | None = None
-    wav: dict[str, Any] | Template | None = None
-    image: dict[str, Any] | Template | None = None
+    base64: Expression | None = None
+    wav: dict[str, Any] | Expression | None = None
+    image: dict[str, Any] | Expression | None = None
 
     @model_validator(mode="after")
     def _one_content(self) -> FileModel:
@@ -64,7 +69,7 @@ class StepModel(Model):
 
     tool: str = ""
     arguments: dict[str, Any] = Field(default_factory=dict)
-    say: Template | list[Template] = ""
+    say: Expression | list[Expression] = ""
     key: bool = False
     fails: bool = False
 
@@ -80,7 +85,7 @@ class StepModel(Model):
         if not tools:
             return step
         tool = str(tools[0])
-        known = (*DEFAULT_TOOLS, *_more_tools())
+        known = (*DEFAULT_TOOLS, *_MORE_TOOLS)
         if tool not in known:
             raise ValueError(f"no tool is named '{tool}'.{nearest(tool, (*known, *_STEP_KEYS))}")
         return {**step, "tool": tool, "arguments": raw[tool]}
@@ -96,22 +101,13 @@ class StepModel(Model):
         return self
 
 
-def _more_tools() -> list[str]:
-    """Return the tools that a task may offer beside the default ones."""
-    from ise_gym.tools import TOOLS
-
-    return [name for name in TOOLS if name not in DEFAULT_TOOLS]
-
-
 def _further_tool(name: str) -> str:
-    if name not in _more_tools():
-        raise ValueError(f"'{name}' is no further tool.{nearest(name, _more_tools())}")
+    if name not in _MORE_TOOLS:
+        raise ValueError(f"'{name}' is no further tool.{nearest(name, _MORE_TOOLS)}")
     return name
 
 
 def _known_services(services: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
-    from ise_gym.services.spec import KINDS, known_keys
-
     for kind, items in services.items():
         if kind not in KINDS:
             raise ValueError(f"no service is named '{kind}'.{nearest(kind, KINDS)}")
@@ -154,9 +150,9 @@ PlanItem = Annotated[
 class OutputModel(Model):
     """Something that the task makes and a later task may be given; ``after`` names the request that makes it."""
 
-    path: Template
+    path: Expression
     kind: Kind
-    what: Template
+    what: Expression
     after: str = ""
 
 
@@ -164,13 +160,11 @@ class InputModel(Model):
     """Something that an earlier task may give; ``path`` and ``what`` are those of the task's own start file."""
 
     accepts: list[Kind | Literal["file"]] = Field(min_length=1)
-    path: Template
-    what: Template
+    path: Expression
+    what: Expression
 
 
 def _known_check(check: dict[str, Any]) -> dict[str, Any]:
-    from ise_gym.checks import CHECKS
-
     if len(check) != 1:
         raise ValueError(f"one check an item, not {', '.join(check) or 'none'}")
     kind, spec = next(iter(check.items()))
@@ -188,16 +182,19 @@ class SubGoalModel(Model):
 
 
 class RequestModel(Model):
-    """One thing that the user asks for, in one user turn."""
+    """One thing that the user asks for, in one user turn.
+
+    What `ise_gym.scenario.Request` has by the same name is carried over; `ise_gym.tasks.requests` renders the rest.
+    """
 
     name: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
-    say: dict[Register, Annotated[list[Template], Field(min_length=1)]]
+    say: dict[Register, Annotated[list[Expression], Field(min_length=1)]]
     chance: Annotated[int | float, Field(gt=0, le=1)] = 1
     supersedes: list[str] = Field(default_factory=list)
     needs: list[str] = Field(default_factory=list)
     subgoals: list[SubGoalModel] = Field(min_length=1)
     expert: list[PlanItem] = Field(min_length=1)
-    reply: Template | list[Template]
+    reply: Expression | list[Expression]
 
     @model_validator(mode="after")
     def _registers(self) -> RequestModel:
@@ -208,16 +205,21 @@ class RequestModel(Model):
             raise ValueError("two sub-goals have the same name")
         return self
 
+    @property
+    def optional(self) -> bool:
+        """Whether it is a follow-up that is not always made."""
+        return self.chance < 1
+
 
 def gist_problem(text: str) -> str:
-    """Return why a phrase can't be a gist; "" when it can. Templates in it count as one word each.
+    """Return why a phrase can't be a gist; "" when it can. Expressions in it count as one word each.
 
     >>> gist_problem("merge the {{ team }} team's monthly exports")
     ''
     >>> gist_problem("Merge the exports.")
     'starts with a lower-case letter and ends without punctuation'
     """
-    plain = _TEMPLATE.sub("it", text)
+    plain = _EXPRESSION.sub("it", text)
     words = plain.split()
     if not plain[:1].islower() or not plain[-1:].isalnum():
         return "starts with a lower-case letter and ends without punctuation"
@@ -229,7 +231,7 @@ def gist_problem(text: str) -> str:
 
 
 _GIST_WORDS = (3, 12)
-_TEMPLATE = re.compile(r"\{\{(?:[^{}\n]|\{(?!\{)|\}(?!\}))*\}\}")
+_EXPRESSION = re.compile(r"\{\{(?:[^{}\n]|\{(?!\{)|\}(?!\}))*\}\}")
 _DETAIL = re.compile(r"[^\w\s'’-]|\d|_")
 
 
@@ -244,7 +246,7 @@ class TaskModel(Model):
 
     title: str
     description: str
-    gist: list[Annotated[Template, AfterValidator(_a_gist)]] = Field(default_factory=list)
+    gist: list[Annotated[Expression, AfterValidator(_a_gist)]] = Field(default_factory=list)
     tier: Tier
     parameters: dict[Name, Generator] = Field(default_factory=dict)
     tools: list[Annotated[str, AfterValidator(_further_tool)]] = Field(default_factory=list)

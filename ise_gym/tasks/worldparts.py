@@ -1,4 +1,4 @@
-"""The services of a task: templates and ``each`` loops in a task file's ``services``, rendered and checked.
+"""The services of a task: expressions and ``each`` loops in a task file's ``services``, rendered and checked.
 
 Everything that a task serves is named below its own ``root``, as its files lie below it, so that tasks of one scenario
 never meet under a host name.
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ise_gym.services.spec import ServiceSpec, make_spec
-from ise_gym.tasks.expressions import Render, Scope, TemplateError, compile_text, compile_value
+from ise_gym.tasks.expressions import ExpressionError, Render, Scope, compile_text, compile_value
 
 _TEXT_KEYS = {
     "path",
@@ -26,7 +26,7 @@ _TEXT_KEYS = {
     "location",
     "token",
 }
-"""Keys whose value is text even when its template is a lone expression that gives a number."""
+"""Keys whose value is text even when it is a lone expression that gives a number."""
 
 
 def compile_services(
@@ -45,11 +45,11 @@ def compile_services(
                 try:
                     spec = make_spec(kind, data)
                 except ValueError as error:
-                    raise TemplateError(
+                    raise ExpressionError(
                         f"{place}: {error}; mend the service (see docs/services.md)"
                     ) from None
                 if not spec.host.endswith(f"{scope['root']}.example"):
-                    raise TemplateError(
+                    raise ExpressionError(
                         f"{place}: the name {spec.host!r} must end in {{{{ root }}}}.example ({scope['root']}.example)"
                     )
                 made.append(spec)
@@ -86,7 +86,7 @@ def _compile_item(raw: Any, where: str) -> Callable[[Scope], list[Any]]:
         (name, render), *rest = remaining
         items = render(scope)
         if not isinstance(items, list):
-            raise TemplateError(f"{where}.each.{name}: needs a list, not {items!r}")
+            raise ExpressionError(f"{where}.each.{name}: needs a list, not {items!r}")
         return [made for item in items for made in expand({**scope, name: item}, rest)]
 
     return lambda scope: expand(scope, loops)

@@ -7,11 +7,11 @@ dead sandbox (`WorkspaceError`) is let through, since that is not the model's do
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ise_gym.errors import nearest
-from ise_gym.messages import MAIN_ONLY, Message, ToolCall, ToolSchema, tool_calls_of, tool_result
+from ise_gym.messages import MAIN_ONLY, Message, ToolCall, ToolSchema, tool_result
 from ise_gym.models.parsing import (
     CALL_OPEN,
     INVALID_TOOL_CALL,
@@ -21,17 +21,12 @@ from ise_gym.models.parsing import (
 )
 from ise_gym.tools import get_tools
 from ise_gym.tools.base import Tool, ToolContext, ToolOutcome
-from ise_gym.tools.delegation.instructed import follow
-from ise_gym.tools.delegation.subsessions import SessionBook, SubSession, book_of, cut_off, leave
-from ise_gym.tools.delegation.tools import OPENERS
-from ise_gym.tools.output import failure
+from ise_gym.tools.delegation.subsessions import SessionBook, SubSession, book_of
+from ise_gym.tools.output import failure, os_failure
 from ise_gym.tools.processes.process import registry
 from ise_gym.tools.schema import argument_problems, without_blanks
 from ise_gym.tools.session_status import count_call
 from ise_gym.workspace.base import Workspace
-
-Worker = Callable[[SubSession], Message | None]
-"""Says the next message of a sub-session; None when there is none, which cuts it off."""
 
 
 class Toolbox:
@@ -40,17 +35,18 @@ class Toolbox:
     Args:
         names: which tools are offered, in the order in which the model sees them.
         workspace: where they run.
-        worker: plays the sub-sessions that `call` opens; by default one that runs the commands quoted in its task. (An
-            episode lets its own agent play them, through `begin` and `speak`.)
+
+    Attributes:
+        broken_calls: how many calls since `reset` no tool could run (unreadable, unknown, wrong arguments).
 
     Raises:
         UserError: a name is no tool.
     """
 
-    def __init__(self, names: Iterable[str], workspace: Workspace, worker: Worker | None = None) -> None:
+    def __init__(self, names: Iterable[str], workspace: Workspace) -> None:
         self._tools = get_tools(names)
         self._context = ToolContext(workspace)
-        self.worker: Worker = worker or (lambda session: follow(session.messages))
+        self.broken_calls = 0
 
     @property
     def schemas(self) -> list[ToolSchema]:
@@ -65,6 +61,11 @@ class Toolbox:
         return [schema for schema in self.schemas if schema["function"]["name"] not in MAIN_ONLY]
 
     @property
+    def workspace(self) -> Workspace:
+        """Where the tools run."""
+        return self._context.workspace
+
+    @property
     def sessions(self) -> SessionBook:
         """The sub-sessions of the episode; part of `state`."""
         return book_of(self._context)
@@ -77,17 +78,18 @@ class Toolbox:
     def reset(
         self,
         workspace: Workspace,
-        state: Mapping[str, Any] | None = None,
+        state: dict[str, Any] | None = None,
         transcript: Sequence[Message] = (),
     ) -> None:
         """Start a new episode in a workspace.
 
         Args:
             workspace: where it plays.
-            state: a saved episode's `state`; fresh without.
+            state: the tools' state to go on with, which they change; fresh without.
             transcript: the main conversation, a list that grows as it goes on.
         """
-        self._context = ToolContext(workspace, dict(state or {}), transcript)
+        self._context = ToolContext(workspace, {} if state is None else state, transcript)
+        self.broken_calls = 0
 
     def show(self, transcript: Sequence[Message]) -> None:
         """Set the main conversation as it is now, where it doesn't grow by itself."""
@@ -97,77 +99,30 @@ class Toolbox:
         """Look after the background processes; returns whether one ran at the last look."""
         return registry(self._context).look(self._context.workspace)
 
-    def call(self, tool_call: ToolCall) -> Message:
-        """Run one call and return the tool message that answers it; a sub-session that it opens is played to its end.
+    def call(self, tool_call: ToolCall) -> Message | SubSession:
+        """Run one call and return the tool message that answers it.
+
+        A call that delegates gives the sub-session whose answer will be the call's; `ise_gym.episode.floor.Floor` lets
+        it speak.
 
         Raises:
             WorkspaceError: the sandbox failed.
         """
-        name = tool_call["function"]["name"]
-        outcome = self.outcome(name, tool_call["function"]["arguments"])
+        function = tool_call["function"]
+        outcome = self.outcome(function["name"], function["arguments"])
+        if outcome.session:
+            return self.sessions.sessions[outcome.session]
         return answered(tool_call, outcome)
 
     def outcome(self, name: str, arguments: str) -> ToolOutcome:
         """Run a tool by name with arguments as JSON text; `call` without the message around it."""
-        outcome = self._begun(name, arguments)
-        while outcome.session:
-            said = self.worker(self.sessions.sessions[outcome.session])
-            ended = cut_off(self._context) if said is None else self.speak(said)
-            outcome = outcome if ended is None else ended
-        return outcome
-
-    def begin(self, tool_call: ToolCall) -> Message | None:
-        """Run one call; None when it opened a sub-session, which now has the floor and is `speak`'s to play.
-
-        Raises:
-            WorkspaceError: the sandbox failed.
-        """
-        if tool_call["function"]["name"] not in OPENERS:
-            return self.call(tool_call)
-        outcome = self._begun(tool_call["function"]["name"], tool_call["function"]["arguments"])
-        if outcome.session:
-            self.sessions.sessions[outcome.session].opened_by.append(tool_call["id"])
-            return None
-        return answered(tool_call, outcome)
-
-    def speak(
-        self, message: Message, on_call: Callable[[ToolCall, Message], None] | None = None
-    ) -> ToolOutcome | None:
-        """Play one assistant message in the session that has the floor.
-
-        Args:
-            message: what the agent said there.
-            on_call: told of each call and its result.
-
-        Returns:
-            None while the session goes on; when it ended, the outcome of the call that had opened it.
-
-        Raises:
-            WorkspaceError: the sandbox failed.
-        """
-        session = self.sessions.sessions[self.sessions.floor]
-        said = session.add_spoken(message)
-        for call in tool_calls_of(said):
-            result = self.call(call)
-            session.messages.append(result)
-            if on_call is not None:
-                on_call(call, result)
-        if session.ended:
-            return leave(self._context, session.answer or said["content"])
-        return None if said.get("tool_calls") else leave(self._context, said["content"])
-
-    def cut_off(self) -> ToolOutcome:
-        """End the session that has the floor without an answer; the outcome of the call that had opened it."""
-        return cut_off(self._context)
-
-    def _begun(self, name: str, arguments: str) -> ToolOutcome:
         outcome = self._outcome(name, arguments)
         count_call(self._context, name if name in self._tools else "unknown", outcome.success)
         return outcome
 
     def _outcome(self, name: str, arguments: str) -> ToolOutcome:
         if name == INVALID_TOOL_CALL and arguments.startswith(CALL_OPEN):
-            return failure(
+            return self._broken(
                 f"The tool call could not be read: {explain_invalid(arguments)}. Write "
                 '<tool_call>{"name": "…", "arguments": {…}}</tool_call> with valid JSON inside.',
                 "bad_call",
@@ -177,20 +132,27 @@ class Toolbox:
         if tool is None:
             offered = ", ".join(names)
             hint = nearest(name, names)
-            return failure(f"Unknown tool '{name[:80]}'.{hint} Available: {offered}.", "unknown_tool")
+            return self._broken(f"Unknown tool '{name[:80]}'.{hint} Available: {offered}.", "unknown_tool")
         try:
             values = _decode(arguments)
         except (ValueError, RecursionError) as error:
-            right = _right_call(tool)
-            return failure(
-                f"{name}: the arguments are not a JSON object: {_reason(error)}. {right}", "bad_json"
-            )
+            text = f"{name}: the arguments are not a JSON object: {_reason(error)}"
+            return self._broken(f"{text}. {_right_call(tool)}", "bad_json")
         parameters = tool.schema["function"]["parameters"]
         values = without_blanks(parameters, values)
         if problems := argument_problems(parameters, values):
             text = f"{name}: bad arguments: {'; '.join(problems)}"
-            return failure(f"{text.rstrip('.')}. {_right_call(tool)}", "bad_arguments")
-        return tool.run(self._context, values)
+            return self._broken(f"{text.rstrip('.')}. {_right_call(tool)}", "bad_arguments")
+        try:
+            return tool.run(self._context, values)
+        except (
+            OSError
+        ) as error:  # of the box: no room for another process, or more files than a snapshot holds
+            return os_failure(name, "the workspace", error)
+
+    def _broken(self, content: str, error: str) -> ToolOutcome:
+        self.broken_calls += 1
+        return failure(content, error)
 
 
 def _right_call(tool: Tool) -> str:

@@ -6,9 +6,11 @@ configuration goes into the run card.
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -26,6 +28,9 @@ class Section(BaseModel):
     """A part of a recipe: unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    recipes: ClassVar[str] = ""
+    """Of a whole recipe: the folder below ``recipes/`` where those of its kind are."""
 
 
 class ModelConfig(Section):
@@ -166,16 +171,15 @@ def parse_config(values: Mapping[str, Any], where: str = "config") -> RunConfig:
 def load(kind: type[Recipe], path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply ``dotted.key=value`` overrides (values are YAML).
 
+    Args:
+        kind: `RunConfig` or another kind of recipe.
+        path: a file, or the name of a recipe that ships, such as ``tiny_cpu``.
+        overrides: as given on the command line.
+
     Raises:
         UserError: missing or broken file, unknown key (with the nearest name), or a value of the wrong kind.
     """
-    file = Path(path)
-    if not file.is_file():
-        recipes = data_dir("training") / "recipes"
-        known = sorted(p.relative_to(recipes).as_posix() for p in recipes.rglob("*.yaml"))
-        raise UserError(
-            f"no config file at {path}.{nearest(file.name, known)} Recipes that ship: {', '.join(known)}"
-        )
+    file = find_recipe(kind, path)
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -185,6 +189,40 @@ def load(kind: type[Recipe], path: str | Path, overrides: Sequence[str] = ()) ->
     for override in overrides:
         _apply(values, override)
     return parse(kind, values, where=str(path))
+
+
+def find_recipe(kind: type[Section], name: str | Path) -> Path:
+    """Return the file of a recipe: the file itself, or one that ships, by its name with or without ``.yaml``.
+
+    Raises:
+        UserError: there is neither; names the nearest that ships.
+    """
+    if (file := Path(name)).is_file():
+        return file
+    shipped = shipped_recipes(kind)
+    wanted = str(name).removesuffix(".yaml")
+    if kind.recipes:
+        wanted = wanted.removeprefix(f"{kind.recipes}/")
+    if wanted in shipped:
+        return shipped[wanted]
+    raise UserError(
+        f"{name}: there is no such file, and no shipped recipe has that name."
+        f"{nearest(Path(wanted).name, shipped)} Shipped recipes: {', '.join(shipped)}."
+    )
+
+
+def shipped_recipes(kind: type[Section]) -> dict[str, Path]:
+    """Return the recipes of a kind that come with the package, by name."""
+    folder = data_dir("training") / "recipes" / kind.recipes
+    return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
+
+
+def first_comment(file: Path) -> str:
+    """Return the first sentence of the comment that a recipe opens with: what it is for."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    opening = list(itertools.takewhile(lambda line: line.startswith("#"), lines))
+    text = " ".join(line.removeprefix("#").strip() for line in opening)
+    return re.split(r"(?<=[.;]) ", text)[0].rstrip(".;")
 
 
 def parse(kind: type[Recipe], values: Mapping[str, Any], where: str = "config") -> Recipe:
@@ -212,7 +250,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
         here = ".".join(sections)
         if last.isdecimal():
             raise UserError(
-                f"override {override!r}: an item isn't replaced whole; name a key: {here}.{last}.KEY=value"
+                f"override {override!r}: an item can't be replaced as a whole; name a key: {here}.{last}.KEY=value"
             )
         raise UserError(f"override {override!r}: {here!r} is a list; name one of its items by number")
     if not sections and last in _SHORTHAND and not isinstance(value, dict):
@@ -224,7 +262,9 @@ def _inner(target: Any, section: str, override: str) -> Any:
     """Return a section of a mapping, made where the file leaves it out, or an item of a list by its number."""
     if isinstance(target, list):
         if not section.isdecimal() or int(section) >= len(target):
-            raise UserError(f"override {override!r}: {section!r} is no item of a list of {len(target)}")
+            raise UserError(
+                f"override {override!r}: {section!r} is not an index into a list of {len(target)} items"
+            )
         inner = target[int(section)]
     else:
         inner = target.setdefault(section, {})

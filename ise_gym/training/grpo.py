@@ -1,4 +1,4 @@
-"""Reinforcement learning on the same env: ``python -m training.grpo --config RECIPE [key=value …]``.
+"""Reinforcement learning on the same env: ``ise train grpo --config RECIPE [key=value …]``.
 
 TRL's `GRPOTrainer` does the optimisation. Episodes come from `ise_gym.training.groups`: a group is forked from one live
 start, user turns are turns, and the reward is the share of sub-goals that the checks verified, never a model's
@@ -7,25 +7,21 @@ opinion. The output folder plays as ``transformers:FOLDER`` like one of `ise_gym
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ise_gym.errors import UserError, one_line_errors
+from ise_gym.errors import UserError
 from ise_gym.intents.source import IntentSource
 from ise_gym.messages import sha256_of
 from ise_gym.models.generation import BatchGenerator
 from ise_gym.scenario import Scenario
 from ise_gym.tools import tool_schemas
 from ise_gym.training.allocator import keep_freed_memory
-from ise_gym.training.config import load
 from ise_gym.training.groups import GroupPlayer
 from ise_gym.training.grpo_config import GrpoConfig, Stage
 from ise_gym.training.models import load_start, load_tokenizer
-from ise_gym.training.plot_rewards import means
 from ise_gym.training.runcard import RunCard, start_card_of, write_card
 from ise_gym.training.template import project_template, template_hash
 
@@ -217,26 +213,3 @@ def make_player(config: GrpoConfig, tokenizer: Any, model: Any) -> GroupPlayer:
         user=rollout.user,
         parallel=rollout.parallel,
     )
-
-
-@one_line_errors
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m training.grpo", description=__doc__)
-    parser.add_argument("--config", required=True, help="a recipe, e.g. training/recipes/grpo/tiny_cpu.yaml")
-    parser.add_argument(
-        "overrides", nargs="*", metavar="key=value", help="dotted keys, e.g. train.learning_rate=1e-5"
-    )
-    given = parser.parse_args(arguments)
-    config = load(GrpoConfig, given.config, given.overrides)
-    card = run(config)
-    first, last = means([reward for _, reward in card.rewards])
-    print(
-        f"mean reward {first:.3f} → {last:.3f} over {len(card.rewards)} steps (first and last fifth); "
-        f"written to {config.output}"
-    )
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -90,6 +90,8 @@ class GrpoConfig(Section):
         output: folder of the adapter, tokenizer, template and ``run_card.json``.
         curriculum: stages, in order.
     """
+
+    recipes: ClassVar[str] = "grpo"
 
     model: ModelConfig
     output: str

@@ -1,4 +1,4 @@
-"""Merge an adapter into its base: ``python -m training.merge ADAPTER OUT``.
+"""Merge an adapter into its base: ``ise train merge ADAPTER OUT``.
 
 Servers that load no adapters want plain weights. The tokenizer, its template and the run card go along, so that
 the merged folder still says what it is.
@@ -6,14 +6,11 @@ the merged folder still says what it is.
 
 from __future__ import annotations
 
-import argparse
 import shutil
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from ise_gym.agents.transformers import resolve_model
-from ise_gym.errors import UserError, one_line_errors
+from ise_gym.errors import UserError
 from ise_gym.training.runcard import CARD
 
 
@@ -43,18 +40,3 @@ def merge(adapter: str | Path, out: str | Path) -> Path:
     if card.exists():
         shutil.copy(card, target / CARD)
     return target
-
-
-@one_line_errors
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m training.merge", description=__doc__)
-    parser.add_argument("adapter")
-    parser.add_argument("out")
-    given = parser.parse_args(arguments)
-    print(f"merged into {merge(given.adapter, given.out)}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

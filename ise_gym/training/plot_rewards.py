@@ -1,16 +1,15 @@
-"""Draws the mean reward of reinforcement-learning runs: ``python -m training.plot_rewards RUN… --out FILE``.
+"""Draws the mean reward of reinforcement-learning runs: ``ise train plot-rewards RUN… --out FILE``.
 
-Prints for each run the mean over the first and the last fifth of its steps, and the slope over all of them.
+Of each run it says the mean over the first and the last fifth of its steps, and the slope over all of them.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ise_gym.errors import UserError, one_line_errors
+from ise_gym.errors import UserError
+from ise_gym.storage.atomic import replacing
 from ise_gym.training.runcard import read_card
 
 
@@ -38,32 +37,47 @@ def smoothed(rewards: Sequence[float], width: int = 5) -> list[float]:
     return [sum(rewards[max(0, n - width + 1) : n + 1]) / min(n + 1, width) for n in range(len(rewards))]
 
 
-@one_line_errors
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m training.plot_rewards", description=__doc__)
-    parser.add_argument("runs", nargs="+", help="output folders of ise_gym.training.grpo")
-    parser.add_argument("--out", default="rewards.png", help="the picture")
-    given = parser.parse_args(arguments)
-    curves = {Path(run).name: [reward for _, reward in read_card(run).rewards] for run in given.runs}
+def read_rewards(runs: Sequence[str | Path]) -> dict[str, list[float]]:
+    """Return the mean reward of each step, by run.
+
+    Raises:
+        UserError: not a run folder, two of the same name, or a run that logged no reward.
+    """
+    curves: dict[str, list[float]] = {}
+    for run in runs:
+        name = Path(run).resolve().name
+        if name in curves:
+            raise UserError(
+                f"two of the runs are named {name}: rename one, since the plot tells them by name"
+            )
+        curves[name] = [reward for _, reward in read_card(run).rewards]
     empty = [name for name, rewards in curves.items() if not rewards]
     if empty:
         raise UserError(
-            f"no rewards in the run card of {', '.join(empty)}: give finished runs of ise_gym.training.grpo"
+            f"no rewards in the run card of {', '.join(empty)}: give finished runs of `ise train grpo`"
         )
-    _draw(curves, Path(given.out))
+    return curves
+
+
+def summary_lines(curves: Mapping[str, Sequence[float]]) -> list[str]:
+    """Return one line per run, and one on all of them."""
+    lines = []
     for name, rewards in curves.items():
         first, last = means(rewards)
-        print(
+        lines.append(
             f"{name}: mean reward {first:.3f} → {last:.3f} over {len(rewards)} steps (first and last fifth), "
-            f"slope {slope(rewards):+.4f} a step"
+            f"slope {slope(rewards):+.4f} per step"
         )
-    print(f"slope above 0 in {sum(slope(rewards) > 0 for rewards in curves.values())} of {len(curves)} runs")
-    print(f"written to {given.out}")
-    return 0
+    rising = sum(slope(rewards) > 0 for rewards in curves.values())
+    return [*lines, f"slope above 0 in {rising} of {len(curves)} runs"]
 
 
-def _draw(curves: dict[str, list[float]], out: Path) -> None:
+def draw(curves: Mapping[str, Sequence[float]], out: Path) -> None:
+    """Draw the curves, smoothed, with the raw rewards behind them.
+
+    Raises:
+        UserError: matplotlib is missing, or the file can't be written.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -78,9 +92,8 @@ def _draw(curves: dict[str, list[float]], out: Path) -> None:
     axes.set_xlabel("step")
     axes.set_ylabel("mean reward (verified share of sub-goals)")
     axes.legend()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=120)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    kinds = figure.canvas.get_supported_filetypes()
+    if (kind := out.suffix.removeprefix(".")) not in kinds:
+        raise UserError(f"{out}: name a picture, such as {out.stem}.png (known: {', '.join(sorted(kinds))})")
+    with replacing(out) as file:
+        figure.savefig(file, dpi=120, format=kind)

@@ -122,7 +122,7 @@ def read_card(output: str | Path) -> RunCard:
         return RunCard(**values)
     except FileNotFoundError:
         raise UserError(
-            f"{output} holds no {CARD}: it is not an output folder of ise_gym.training.sft or ise_gym.training.grpo"
+            f"{output} holds no {CARD}: it is not an output folder of `ise train sft` or `ise train grpo`"
         ) from None
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{file} is not a run card ({error})") from error
@@ -156,8 +156,8 @@ def check_same_run(old: RunCard, new: RunCard) -> None:
     ]
     if differences:
         raise UserError(
-            f"cannot resume, this is another run: {', '.join(differences)} changed. "
-            "Restore it, or start anew with overwrite=true"
+            f"cannot resume a different run: {', '.join(differences)} changed. "
+            "Change it back, or start over with overwrite=true"
         )
 
 

@@ -1,4 +1,4 @@
-"""Fine-tune on recorded episodes: ``python -m training.sft --config training/recipes/NAME.yaml [key=value …]``.
+"""Fine-tune on recorded episodes: ``ise train sft --config RECIPE [key=value …]``.
 
 TRL's `SFTTrainer` does the training and PEFT the adapter; what this module adds is what goes wrong when they are
 used as they come: rows arrive tokenised and labelled (`ise_gym.training.data`), the chat template is the
@@ -10,17 +10,14 @@ and ``checkpoints/`` when ``train.save_steps`` is set.
 
 from __future__ import annotations
 
-import argparse
 import os
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ise_gym.errors import UserError, one_line_errors
+from ise_gym.errors import UserError
 from ise_gym.training.allocator import keep_freed_memory
-from ise_gym.training.config import RunConfig, load_config
+from ise_gym.training.config import RunConfig
 from ise_gym.training.data import TrainingData, build_dataset
 from ise_gym.training.models import load_base, load_tokenizer, locate_base
 from ise_gym.training.packing import check_packing
@@ -165,7 +162,7 @@ def _prepare_output(output: Path, config: RunConfig) -> Path | None:
         return Path(newest) if newest else None
     if (output / "run_card.json").exists() and not config.overwrite:
         raise UserError(
-            f"{output} already holds a run. Go on with resume=true, replace it with overwrite=true, "
+            f"{output} already holds a run. Continue it with resume=true, replace it with overwrite=true, "
             "or give another output"
         )
     return None
@@ -182,23 +179,3 @@ def save(trainer: Any, tokenizer: Any, base: str, output: Path, *, lora: bool) -
     leftover = output / "training_args.bin"
     # A pickle that nothing here reads and that holds absolute paths.
     leftover.unlink(missing_ok=True)
-
-
-@one_line_errors
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m training.sft", description=__doc__)
-    parser.add_argument("--config", required=True, help="a recipe, e.g. training/recipes/tiny_cpu.yaml")
-    parser.add_argument(
-        "overrides", nargs="*", metavar="key=value", help="dotted keys, e.g. train.max_steps=20"
-    )
-    given = parser.parse_args(arguments)
-    result = run(load_config(given.config, given.overrides))
-    metrics = result.card.metrics
-    print(f"trained {metrics['steps']} steps in {metrics['seconds']:.0f} s, loss {metrics['final_loss']:.4f}")
-    print(f"written to {result.output}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

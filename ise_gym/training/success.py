@@ -1,4 +1,4 @@
-"""How often a model, sampled, solves the scenarios of a recipe: ``python -m training.success --config RECIPE``.
+"""How often a model, sampled, solves the scenarios of a recipe: ``ise train success --config RECIPE``.
 
 Reinforcement learning moves nothing where every episode of a group ends alike. So before a run, this plays a group of
 each candidate, prints the share of verified sub-goals by task, and writes the seeds of the scenarios in between, for
@@ -7,17 +7,11 @@ each candidate, prints the share of verified sub-goals by task, and writes the s
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from ise_gym.errors import UserError, one_line_errors
 from ise_gym.training.allocator import keep_freed_memory
-from ise_gym.training.config import load
 from ise_gym.training.groups import GroupPlayer
 from ise_gym.training.grpo import Curriculum, make_player
 from ise_gym.training.grpo_config import GrpoConfig
@@ -78,36 +72,8 @@ def table(tried: Sequence[Tried]) -> list[str]:
     ]
 
 
-@one_line_errors
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m training.success", description=__doc__)
-    parser.add_argument("--config", required=True, help="a recipe of ise_gym.training.grpo")
-    parser.add_argument("--count", type=int, default=32, help="candidates to play")
-    parser.add_argument("--between", type=float, nargs=2, default=(0.05, 0.95), metavar=("LOW", "HIGH"))
-    parser.add_argument("--most", type=int, default=8, help="seeds to write")
-    parser.add_argument("--out", help="file for the seeds, as a JSON list")
-    parser.add_argument("overrides", nargs="*", metavar="key=value")
-    given = parser.parse_args(arguments)
-    if given.count < 1:
-        raise UserError(f"--count is {given.count}: play one candidate or more")
-    config = load(GrpoConfig, given.config, given.overrides)
-    tried = _play(config, given.count)
-    chosen = between(tried, given.between[0], given.between[1], given.most)
-    print("\n".join(table(tried)))
-    print(f"all: mean reward {sum(one.mean for one in tried) / len(tried):.2f}; chosen:")
-    print("\n".join(f"  seed {one.seed}  {one.task}  {one.mean:.2f}" for one in chosen))
-    if not chosen:
-        raise UserError(
-            "no scenario is solved now and then: train the start for longer, lower rollout.temperature, or choose "
-            "other tasks"
-        )
-    if given.out:
-        Path(given.out).write_text(json.dumps([one.seed for one in chosen]) + "\n", encoding="utf-8")
-    return 0
-
-
-def _play(config: GrpoConfig, count: int) -> list[Tried]:
+def play(config: GrpoConfig, count: int) -> list[Tried]:
+    """Play a group of each of the first ``count`` scenarios of a recipe's first stage."""
     import torch
 
     if config.train.threads:
@@ -131,7 +97,3 @@ def _play(config: GrpoConfig, count: int) -> list[Tried]:
         ]
     finally:
         player.close()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from ise_gym.simulator.recall import drift_past_guard, measured
 from ise_gym.statistics import wilson
@@ -112,13 +113,12 @@ FALLBACKS_TOO_MANY = 0.05
 """Share of turns spoken by the script above which a user is the script as much as the model."""
 
 
-def _row(shares: Mapping[str, Any]) -> tuple[str, ...]:
+def _row(shares: Mapping[str, Any]) -> tuple[str | Text, ...]:
     def share(part: Mapping[str, Any] | None) -> str:
         if part is None or part["rate"] is None:
             return "not measured"
         return f"{100 * part['rate']:.2f} % [{100 * part['low']:.2f}, {100 * part['high']:.2f}]"
 
-    script = share(shares["script"])
-    if (shares["script"]["rate"] or 0.0) > FALLBACKS_TOO_MANY:
-        script = f"[red]{script.replace('[', chr(92) + '[', 1)}[/red]"
+    too_many = (shares["script"]["rate"] or 0.0) > FALLBACKS_TOO_MANY
+    script = Text(share(shares["script"]), style="red" if too_many else "")
     return (f"{shares['turns']:,}", share(shares["refused"]), script, share(shares["past_guard"]))

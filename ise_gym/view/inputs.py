@@ -114,7 +114,7 @@ def as_training(log: Sequence[Mapping[str, Any]] | None) -> TrainingLog | None:
 
 
 def read_comparison(path: Path) -> Comparison:
-    """Read a comparison from the file that ``python -m eval compare --for-report`` writes.
+    """Read a comparison from the file that ``ise eval compare --for-report`` writes.
 
     Raises:
         UserError: the file can't be read, is no JSON or lacks a field.
@@ -122,7 +122,7 @@ def read_comparison(path: Path) -> Comparison:
     found = as_comparison(_read_json(path, "a comparison"))
     if found is None:
         raise UserError(
-            f"{path}: holds no comparison; write one with 'python -m eval compare A B --for-report FILE'"
+            f"{path}: there is no comparison in it; write one with 'ise eval compare A B --for-report FILE'"
         )
     return found
 
@@ -137,7 +137,7 @@ def read_run_card(folder: Path) -> list[dict[str, Any]]:
     losses = card.get("losses") if isinstance(card, dict) else None
     if not isinstance(losses, list):
         raise UserError(
-            f"{folder / 'run_card.json'}: has no 'losses'; is it the output folder of ise_gym.training.sft?"
+            f"{folder / 'run_card.json'}: has no 'losses'; is it the output folder of `ise train sft`?"
         )
     return [{"step": step, "loss": loss} for step, loss in losses]
 

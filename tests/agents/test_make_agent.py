@@ -28,8 +28,8 @@ def test_specs():
         ("openai", {}, "write openai:MODEL"),
         ("openai:", {}, "write openai:MODEL"),
         ("transformers", {}, "write transformers:DIR"),
-        ("expert", {"qualty": 1}, "unexpected keyword argument 'qualty'"),
-        ("openai:x", {"base": "http://127.0.0.1:9"}, "unexpected keyword argument 'base'"),
+        ("expert", {"qualty": 1}, "there is no option 'qualty'. Did you mean 'quality'?"),
+        ("openai:x", {"base": "http://127.0.0.1:9"}, "there is no option 'base'. Did you mean 'base_url'?"),
     ],
 )
 def test_wrong_specs_are_user_errors(spec, options, says):

@@ -257,17 +257,16 @@ def test_a_typo_in_the_agent_leaves_no_run_behind(suite: Manifest, tmp_path: Pat
 
 def test_own_suites_need_no_package_of_claw_eval(tmp_path: Path) -> None:
     """`make demo` installs only what it says; a missing package of the other benchmark is no matter there."""
-    play = "import sys; sys.modules.update(httpx=None, fastapi=None); from ise_gym.evaluation.cli import main; main()"
-    chosen = ["run", "--suite", "demo-easy", "--agent", "expert", "--limit", "1", "--workers", "1"]
+    play = "import sys; sys.modules.update(httpx=None, fastapi=None); from ise_gym.cli import main; main()"
+    chosen = ["eval", "run", "--suite", "demo-easy", "--agent", "expert", "--limit", "1", "--workers", "1"]
     command = [sys.executable, "-c", play, *chosen, "--out"]
     done = subprocess.run([*command, str(tmp_path / "run")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     other = [
         *command[:3],
-        "run",
-        "--suite",
         "claweval",
-        "--claw-eval",
+        "run",
+        "--checkout",
         str(tmp_path),
         "--agent",
         "expert",

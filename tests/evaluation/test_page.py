@@ -9,10 +9,10 @@ from made_runs import make_run, trial
 from pydantic import BaseModel
 from typer.testing import CliRunner
 
+from ise_gym.cli import app as cli
 from ise_gym.evaluation.claweval.models.judge import parse_judge
 from ise_gym.evaluation.claweval.runner import run_claweval
 from ise_gym.evaluation.claweval.services.broken import broken_tools
-from ise_gym.evaluation.cli import app as cli
 from ise_gym.evaluation.ledger import Ledger
 from ise_gym.evaluation.results import report
 from ise_gym.evaluation.results.conversations import Conversations
@@ -44,7 +44,7 @@ def test_a_trial_is_read_back_as_it_went(run_folder: Path) -> None:
 
 
 def test_the_page_shows_what_explains_a_score(run_folder: Path, tmp_path: Path) -> None:
-    done = CliRunner().invoke(cli, ["report", str(run_folder), "--html", str(tmp_path / "page.html")])
+    done = CliRunner().invoke(cli, ["eval", "report", str(run_folder), "--html", str(tmp_path / "page.html")])
     assert done.exit_code == 0, done.output
     text = (tmp_path / "page.html").read_text()
     assert "加一条笔记。" in text and "pad_crash" in text and "reasoning" in text
@@ -109,4 +109,4 @@ def test_every_report_names_broken_tools(tmp_path: Path) -> None:
     assert "| look | 404: the service has no route /x | a, b |" in report.to_markdown([run])
     assert report.to_json([run])["runs"][0]["broken_tools"][0]["tasks"] == ["a", "b"]
     assert "Tools that can only fail" in to_html([run])
-    assert "broken tool look in a, b" in CliRunner().invoke(cli, ["report", str(folder)]).output
+    assert "broken tool look in a, b" in CliRunner().invoke(cli, ["eval", "report", str(folder)]).output

@@ -8,8 +8,8 @@ from made_runs import card, trial
 from scipy import stats as scipy_stats
 from typer.testing import CliRunner
 
+from ise_gym.cli import app
 from ise_gym.errors import UserError
-from ise_gym.evaluation.cli import app
 from ise_gym.evaluation.ledger import Ledger
 from ise_gym.evaluation.results.reproduce import PAPER, reproduce
 from ise_gym.evaluation.run import LEDGER, Run, load_run, open_run
@@ -77,9 +77,9 @@ def test_what_keeps_a_run_out_of_the_table_is_said(tmp_path: Path) -> None:
 
 def test_the_command_prints_it(tmp_path: Path) -> None:
     claw_run(tmp_path / "a", {"T1": "pass"})
-    text = CliRunner().invoke(app, ["reproduce-ise", str(tmp_path / "a")]).output
+    text = CliRunner().invoke(app, ["eval", "reproduce", str(tmp_path / "a")]).output
     assert "43/114 = 37.7 % [29.4, 46.9]" in text and "1/1 = 100.0 %" in text
-    value = json.loads(CliRunner().invoke(app, ["reproduce-ise", "--json"]).output)
+    value = json.loads(CliRunner().invoke(app, ["eval", "reproduce", "--json"]).output)
     assert len(value["rows"]) == len(PAPER) and value["common"] == []
-    table = CliRunner().invoke(app, ["reproduce-ise", str(tmp_path / "a"), "--markdown"]).output
+    table = CliRunner().invoke(app, ["eval", "reproduce", str(tmp_path / "a"), "--markdown"]).output
     assert "| paper | Qwen3-8B | 22/114 = 19.3 % [13.1, 27.5] | 0.367 | 0.925 |" in table

@@ -22,7 +22,30 @@ from typing import Any
 
 import ise_gym
 
-COMMON = ("x", " ", "\n", "-", "(", ".", "/", "a.", "a/", "a b ", "\t", "<", "{", '"', "'", "`", "0", "A", "é", "_", "*", "#")
+COMMON = (
+    "x",
+    " ",
+    "\n",
+    "-",
+    "(",
+    ".",
+    "/",
+    "a.",
+    "a/",
+    "a b ",
+    "\t",
+    "<",
+    "{",
+    '"',
+    "'",
+    "`",
+    "0",
+    "A",
+    "é",
+    "_",
+    "*",
+    "#",
+)
 ENDS = ("", "\x00", "!\n", " \x00")
 LONG = 12_000
 ALLOWED_S = 0.060
@@ -113,7 +136,7 @@ def _inline(module: Any) -> Iterator[tuple[str, Used]]:
         for one in [*node.args[1:], *(k.value for k in node.keywords)]:
             if "re." in ast.unparse(one) and "Pattern" not in ast.unparse(one):
                 try:
-                    flags |= int(eval(ast.unparse(one), {"re": re}))  # noqa: S307 - our own source
+                    flags |= int(eval(ast.unparse(one), {"re": re}))
                 except (NameError, TypeError, ValueError):
                     continue
         how = node.func.attr if node.func.attr in ("match", "fullmatch") else "finditer"
@@ -132,13 +155,13 @@ def _text(node: ast.expr, module: Any) -> str | None:
                 continue
             assert isinstance(part, ast.FormattedValue)
             try:
-                parts.append(str(eval(ast.unparse(part.value), dict(vars(module)))))  # noqa: S307
+                parts.append(str(eval(ast.unparse(part.value), dict(vars(module)))))
             except NameError:
                 parts.append("word")
         return "".join(parts)
     if isinstance(node, ast.BinOp):
         try:
-            return str(eval(ast.unparse(node), dict(vars(module))))  # noqa: S307 - our own source
+            return str(eval(ast.unparse(node), dict(vars(module))))
         except NameError:
             return None
     return None
@@ -257,8 +280,15 @@ def _shown(choices: Any) -> str:
         elif code is op.RANGE:
             out += re.escape(chr(value[0])) + "-" + re.escape(chr(value[1]))
         else:
-            out += {"0": r"\d", " ": r"\s", "w": r"\w"}.get(_CATEGORIES[value], "") if "NOT" not in str(value) else {
-                op.CATEGORY_NOT_DIGIT: r"\D", op.CATEGORY_NOT_SPACE: r"\S", op.CATEGORY_NOT_WORD: r"\W"}[value]
+            out += (
+                {"0": r"\d", " ": r"\s", "w": r"\w"}.get(_CATEGORIES[value], "")
+                if "NOT" not in str(value)
+                else {
+                    op.CATEGORY_NOT_DIGIT: r"\D",
+                    op.CATEGORY_NOT_SPACE: r"\S",
+                    op.CATEGORY_NOT_WORD: r"\W",
+                }[value]
+            )
     return out
 
 

@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 
 from ise_gym.intents.brief import brief_text, choose_gists
-from ise_gym.intents.drawn import Intent, IntentSource
+from ise_gym.intents.intent import Intent
 from ise_gym.intents.lines import IntentFileSource
 from ise_gym.intents.pool.generate import generate
+from ise_gym.intents.source import IntentSource
 from ise_gym.personas.habits import words
 from ise_gym.personas.lint import voice_problems
+from ise_gym.proving.review import review
 from ise_gym.scenario import Persona
-from ise_gym.tasks.instance import draft
-from ise_gym.tasks.review import review
+from ise_gym.tasks.draft import draft
 from made_tasks import task_with
 
 PATH = re.compile(r"\w/\w|\w\.[a-z]{2,4}\b|[{}<>_=`]|https?:")
@@ -32,9 +33,9 @@ def plain(text: str) -> str:
 def faults(intent: Intent) -> list[str]:
     found = voice_problems(intent.brief)
     found += [f"detail: {shown[0]}" for shown in PATH.finditer(intent.brief)]
-    for instance in intent.instances:
-        if not any(plain(gist) in plain(intent.brief) for gist in instance.gists):
-            found.append(f"nothing of {instance.task}")
+    for drafted in intent.drafts:
+        if not any(plain(gist) in plain(intent.brief) for gist in drafted.gists):
+            found.append(f"nothing of {drafted.task}")
     if not 12 <= len(intent.brief.split()) <= 110:
         found.append(f"{len(intent.brief.split())} words")
     return [f"{intent.id}: {problem}" for problem in found]
@@ -61,7 +62,7 @@ def test_a_brief_has_a_random_source_of_its_own(monkeypatch: pytest.MonkeyPatch)
     source = IntentSource("eval")
     before = [source.intent(seed) for seed in range(10)]
     assert before == [IntentSource("eval").intent(seed) for seed in range(10)]
-    monkeypatch.setattr("ise_gym.intents.drawn.brief_text", lambda asks, persona, rng: str(rng.random()))
+    monkeypatch.setattr("ise_gym.intents.source.brief_text", lambda asks, persona, rng: str(rng.random()))
     for old, new in zip(before, map(source.intent, range(10)), strict=True):
         assert new.brief != old.brief and new == replace(old, brief=new.brief)
 
@@ -127,7 +128,7 @@ def test_without_a_gist_the_title_speaks(tmp_path: Path) -> None:
     assert draft(named, 1).gists == ("CSV files become one",)
 
 
-def test_details_that_a_template_brings_into_a_gist_are_found(tmp_path: Path) -> None:
+def test_details_that_an_expression_brings_into_a_gist_are_found(tmp_path: Path) -> None:
     assert [f for f in review(task_with(tmp_path)) if f.kind == "wording"] == []
     for drawn in ("{{ target }}", "{{ limit }}"):
         shown = review(task_with(tmp_path, ("{{ words[0] }}", drawn)))
@@ -138,13 +139,13 @@ def test_what_an_earlier_task_makes_is_named_as_something_to_come() -> None:
     source, seen = IntentSource(), 0
     for seed in range(200):
         intent = source.intent(seed)
-        for instance in intent.instances:
-            for product in instance.chained.values():
+        for drafted in intent.drafts:
+            for product in drafted.chained.values():
                 bare = product.unrecalled().what
                 assert product.name.startswith(bare) and "." not in bare
-                seen += any(bare in gist for gist in instance.gists)
+                seen += any(bare in gist for gist in drafted.gists)
                 assert product.what.startswith(f"{product.name} ")
-                assert not any(product.what in gist for gist in instance.gists)
+                assert not any(product.what in gist for gist in drafted.gists)
     assert seen > 10
 
 

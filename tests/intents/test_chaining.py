@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from ise_gym.errors import UserError
-from ise_gym.intents.drawn import IntentSource
-from ise_gym.tasks.chaining import CHANCE, arranged, fits
+from ise_gym.intents.chaining import CHANCE, arranged, fits
+from ise_gym.intents.source import IntentSource
+from ise_gym.proving.review import review
+from ise_gym.tasks.complete import instantiate
 from ise_gym.tasks.file import TaskSpec, load_task, load_tasks
-from ise_gym.tasks.instance import instantiate
-from ise_gym.tasks.review import review
 from made_tasks import GOOD, task_with, write_task
 
 MAKER = GOOD.replace(
@@ -150,26 +150,24 @@ def test_a_source_of_chained_intents_hands_on_in_each() -> None:
     takers, lengths = set(), set()
     for seed in range(120):
         intent = source.intent(seed)
-        given = {instance.task: instance.chained for instance in intent.instances if instance.chained}
-        made = {product.path for instance in intent.instances for product in instance.outputs.values()}
+        given = {instance.task: instance.chained for instance in intent.drafts if instance.chained}
+        made = {product.path for instance in intent.drafts for product in instance.outputs.values()}
         assert given and all(
             product.path in made for products in given.values() for product in products.values()
         )
-        assert intent.blueprint.domains == tuple(sorted({i.task.split("/")[0] for i in intent.instances}))
-        assert 2 <= len(intent.blueprint.domains) <= 3 <= len(intent.instances) <= 6
+        assert intent.blueprint.domains == tuple(sorted({i.task.split("/")[0] for i in intent.drafts}))
+        assert 2 <= len(intent.blueprint.domains) <= 3 <= len(intent.drafts) <= 6
         takers |= given.keys()
-        lengths.add(len(intent.instances))
+        lengths.add(len(intent.drafts))
     assert len(takers) >= 6 and lengths >= {3, 4, 5}
 
 
 def test_what_happens_to_fit_stays_as_it_was_drawn(tmp_path: Path) -> None:
     plain, chained = IntentSource("train"), IntentSource("train", chained=True)
-    fitting = [s for s in range(120) if any(i.chained for i in plain.intent(s).instances)]
+    fitting = [s for s in range(120) if any(i.chained for i in plain.intent(s).drafts)]
     assert fitting
     for seed in fitting:
-        assert {i.task for i in chained.intent(seed).instances} == {
-            i.task for i in plain.intent(seed).instances
-        }
+        assert {i.task for i in chained.intent(seed).drafts} == {i.task for i in plain.intent(seed).drafts}
 
 
 def test_tasks_that_hand_on_nothing_make_no_chained_intents(tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ import pytest
 
 from ise_gym.episode.episode import Episode
 from ise_gym.errors import UserError
+from ise_gym.intents.foreign import ForeignFileSource, open_intent_file
 from ise_gym.intents.increments import increments
-from ise_gym.intents.source import ForeignFileSource, IntentFileSource, generate, open_intent_file
+from ise_gym.intents.lines import IntentFileSource
+from ise_gym.intents.pool.generate import generate
 from ise_gym.messages import assistant
 from ise_gym.simulator import make_user
 from ise_gym.tools.dispatch import Toolbox

@@ -12,10 +12,11 @@ from typer.testing import CliRunner
 
 from ise_gym.cli import app
 from ise_gym.errors import UserError
-from ise_gym.intents.drawn import Intent, IntentSource
+from ise_gym.intents.intent import Intent
 from ise_gym.intents.pool import generate as generate_module
 from ise_gym.intents.pool.dedup import Deduplicator, normalised, signature, stages
 from ise_gym.intents.pool.generate import generate
+from ise_gym.intents.source import IntentSource
 from ise_gym.personas.lint import voice_problems
 
 TEXT = "Please sort the rows of quay/orders.csv by date and put the result into quay/sorted.csv, with its header. "

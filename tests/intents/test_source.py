@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from ise_gym.errors import UserError
-from ise_gym.intents.source import IntentFileSource, IntentSource, generate
+from ise_gym.intents.lines import IntentFileSource
+from ise_gym.intents.pool.generate import generate
+from ise_gym.intents.source import IntentSource
 from ise_gym.messages import canonical_json
 from ise_gym.personas.protected import protected_spans
 from ise_gym.resources import envs_dir, read_text
@@ -42,8 +44,8 @@ def test_utterances_and_intent_keep_every_protected_word(source: IntentSource) -
     for seed in range(60):
         scenario, intent = source.scenario(seed), source.intent(seed)
         assert tuple(r.text for r in scenario.requests) == intent.utterances
-        for instance in intent.instances:
-            for request in instance.requests:
+        for drafted in intent.drafts:
+            for request in drafted.requests:
                 text = next(r.text for r in scenario.requests if r.name == request.name)
                 wordings = request.wordings[scenario.persona.register]
                 assert any(all(span in text for span in protected_spans(w)) for w in wordings)

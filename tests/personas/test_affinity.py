@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from ise_gym.errors import UserError
+from ise_gym.intents.blueprint import Sampler
 from ise_gym.intents.catalog import personas, tasks_of
-from ise_gym.intents.sampler import Options, Sampler
+from ise_gym.intents.options import Options
 from ise_gym.personas.affinity import load_affinity, share_out
 from ise_gym.personas.data import personas_dir
 
@@ -37,12 +38,12 @@ def test_the_catalog_fits_people_and_work_and_stays_even() -> None:
     reached: set[tuple[str, str]] = set()
     block = len(list(combinations(sampler.domains, 2))) * 2
     for seed in range(16 * block):
-        plan = sampler.blueprint(seed)
-        if len(plan.domains) == 2:
-            pairs[plan.domains] += 1
-        fits += sum(domain in fitting[plan.persona.industry] for domain in plan.domains)
-        seen += len(plan.domains)
-        reached.update((plan.persona.industry, domain) for domain in plan.domains)
+        blueprint = sampler.blueprint(seed)
+        if len(blueprint.domains) == 2:
+            pairs[blueprint.domains] += 1
+        fits += sum(domain in fitting[blueprint.persona.industry] for domain in blueprint.domains)
+        seen += len(blueprint.domains)
+        reached.update((blueprint.persona.industry, domain) for domain in blueprint.domains)
     chance = sum(len(wish) for wish in fitting.values()) / len(fitting) / len(sampler.domains)
     assert fits / seen > chance + 0.1
     assert len(set(pairs.values())) == 1
@@ -54,9 +55,9 @@ def test_the_plan_of_a_seed_depends_on_no_other_seed() -> None:
         return Sampler(tasks_of(None), personas(), Options())
 
     forwards, one = fresh(), fresh()
-    plans = [forwards.blueprint(seed) for seed in range(1200)]
+    blueprints = [forwards.blueprint(seed) for seed in range(1200)]
     for seed in (1199, 7, 600):
-        assert one.blueprint(seed) == plans[seed] == fresh().blueprint(seed)
+        assert one.blueprint(seed) == blueprints[seed] == fresh().blueprint(seed)
 
 
 def test_an_unknown_family_is_named(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The catalog holds what it promises, fits together, and says where it is wrong."""
 
+import json
 import os
 import random
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -210,3 +212,12 @@ def test_a_mistake_is_named_by_file_and_key(
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"catalog\.yaml"):
         load_personas(tmp_path)
+
+
+def test_a_persona_as_json_holds_every_field_in_order() -> None:
+    persona = load_personas()[0]
+    data = persona.to_json()
+    assert list(data) == [field.name for field in fields(persona)]
+    assert json.loads(json.dumps(data)) == data and data["expertise"] == list(persona.expertise)
+    assert data["voice"]["about"] == persona.voice["about"]
+    assert {**persona.to_json(voice=False), "voice": data["voice"]} == data

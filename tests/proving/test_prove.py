@@ -11,8 +11,8 @@ from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.proving import catalog as prove_module
 from ise_gym.proving.catalog import Row, check_tasks, main, prove, select_tasks
 from ise_gym.proving.proof import Proved, prove_seed
+from ise_gym.proving.review import Finding, review, variety
 from ise_gym.tasks.file import TaskSpec, load_task, load_tasks
-from ise_gym.tasks.review import Finding, review, variety
 from ise_gym.workspace import Workspace
 from made_tasks import GOOD, task_with, write_task
 

@@ -12,7 +12,7 @@ import ise_gym  # noqa: F401  (registers the env)
 from ise_gym.agents import make_agent
 from ise_gym.agents.base import Agent
 from ise_gym.errors import UserError
-from ise_gym.intents.drawn import IntentSource
+from ise_gym.intents.source import IntentSource
 from ise_gym.rollout.play import play_episode
 from ise_gym.scenario import Scenario
 from ise_gym.workspace import open_workspace

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from ise_gym.tasks.expressions import TemplateError
+from ise_gym.seeds import derive_seed
+from ise_gym.tasks.expressions import ExpressionError
 from ise_gym.tasks.generator_model import Generator
-from ise_gym.tasks.generators import DrawState, compile_generator, derive_seed, draw_person, load_words
+from ise_gym.tasks.generators import DrawState, compile_generator, draw_person, load_words
 
 
 def draws(spec: dict[str, Any], times: int = 200, **scope: Any) -> list[Any]:
@@ -74,7 +75,7 @@ def test_tables_use_earlier_columns_and_keep_unique_ones_apart() -> None:
     for rows in draws(spec, 50, n=10):
         assert sorted(row["id"] for row in rows) == list("0123456789")
         assert [row["line"] for row in rows] == [f"{i}: {row['id']}" for i, row in enumerate(rows, 1)]
-    with pytest.raises(TemplateError, match="unique"):
+    with pytest.raises(ExpressionError, match="unique"):
         draws(spec, 1, n=11)
 
 
@@ -92,12 +93,12 @@ def test_tables_use_earlier_columns_and_keep_unique_ones_apart() -> None:
     ],
 )
 def test_impossible_draws_are_explained(spec: dict[str, Any], words: str) -> None:
-    with pytest.raises(TemplateError, match=words):
+    with pytest.raises(ExpressionError, match=words):
         draws(spec, 1)
 
 
 def test_seeds_do_not_depend_on_the_process() -> None:
-    code = "from ise_gym.tasks.generators import derive_seed; print(derive_seed('task', 'a/b', 3, True))"
+    code = "from ise_gym.seeds import derive_seed; print(derive_seed('task', 'a/b', 3, True))"
     outputs = {
         subprocess.run(
             [sys.executable, "-c", code], env={"PYTHONHASHSEED": salt, "PYTHONPATH": ":".join(sys.path)},

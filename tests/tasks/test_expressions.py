@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ise_gym.tasks.expressions import TemplateError, compile_text, compile_value, names_in
+from ise_gym.tasks.expressions import ExpressionError, compile_text, compile_value, names_in
 
 SCOPE = {"code": "007", "rows": [{"k": "b", "n": 2}, {"k": "a", "n": 1.5}], "root": "quay", "n": 3}
 
@@ -70,7 +70,7 @@ def test_text_is_always_text() -> None:
     ],
 )
 def test_failures_say_where(raw: str, words: str) -> None:
-    with pytest.raises(TemplateError, match=r"file\.yaml: key") as caught:
+    with pytest.raises(ExpressionError, match=r"file\.yaml: key") as caught:
         compile_value(raw, "file.yaml: key")(SCOPE)
     assert words in str(caught.value)
 

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from ise_gym.tasks.expressions import TemplateError
+from ise_gym.intents.intent import facts_of
+from ise_gym.tasks.complete import instantiate
+from ise_gym.tasks.draft import draft
+from ise_gym.tasks.expressions import ExpressionError
 from ise_gym.tasks.file import load_tasks
-from ise_gym.tasks.instance import draft, facts_of, instantiate, split_of
+from ise_gym.tasks.instance import split_of
 from made_tasks import task_with
 
 
-def test_an_instance_holds_what_its_templates_say(tmp_path: Path) -> None:
+def test_an_instance_holds_what_its_expressions_say(tmp_path: Path) -> None:
     task = task_with(tmp_path)
     instance = instantiate(task, 5, "quay", asked="all", mistakes="all")
     words = instance.parameters["words"]
@@ -21,6 +24,7 @@ def test_an_instance_holds_what_its_templates_say(tmp_path: Path) -> None:
     assert file.content.decode().splitlines() == [f"{w} {instance.parameters['limit']}" for w in words]
     count, limit = instance.requests
     assert count.name == "file-io/count-words/count" and limit.supersedes == (count.name,)
+    assert (count.optional, limit.optional) == (False, True) and {count.task, limit.task} == {task.name}
     assert [step.tool for step in count.plan] == ["read", "exec", "exec", "read"]
     assert [step.mistake for step in count.plan] == [True, True, False, False]
     assert [step.key for step in count.plan] == [False, False, True, False]
@@ -80,16 +84,16 @@ def test_a_split_that_no_draw_reaches_is_an_error(tmp_path: Path) -> None:
     task = task_with(tmp_path, ("size: [4, 6]", "size: 14"), ("[100, 999]", "[100, 100]"))
     own = split_of(draft(task, 0).fingerprint)
     other = {"train": "eval", "eval": "train"}[own]
-    with pytest.raises(TemplateError, match="too few different draws"):
+    with pytest.raises(ExpressionError, match="too few different draws"):
         draft(task, 0, split=other)  # type: ignore[arg-type]
 
 
 def test_files_must_lie_below_root_and_differ(tmp_path: Path) -> None:
     outside = task_with(tmp_path, ('- path: "{{ root }}/list.txt"', '- path: "list.txt"'))
-    with pytest.raises(TemplateError, match="does not lie below"):
+    with pytest.raises(ExpressionError, match="does not lie below"):
         instantiate(outside, 0)
     twice = task_with(tmp_path, ("    content: |", "    each: {i: [1, 2]}\n    content: |"), name="twice")
-    with pytest.raises(TemplateError, match="made twice"):
+    with pytest.raises(ExpressionError, match="made twice"):
         instantiate(twice, 0)
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from ise_gym.errors import UserError
+from ise_gym.proving.review import unrecoverable
+from ise_gym.tasks.complete import instantiate
 from ise_gym.tasks.file import TaskSpec, load_task
-from ise_gym.tasks.instance import instantiate
 from ise_gym.tasks.media import MEDIA
-from ise_gym.tasks.review import unrecoverable
 from made_tasks import GOOD
 
 SERVED = GOOD.replace(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from ise_gym.episode.floor import Floor
 from ise_gym.messages import Message, tool_call
 from ise_gym.scenario import DEFAULT_TOOLS
 from ise_gym.tools.dispatch import Toolbox
@@ -29,10 +30,10 @@ class Caller:
     """Calls tools as an agent would: ``call("read", path="a.txt")`` gives the tool message."""
 
     def __init__(self, toolbox: Toolbox) -> None:
-        self.toolbox = toolbox
+        self.toolbox, self.floor = toolbox, Floor(toolbox)
 
     def __call__(self, tool: str, **arguments: object) -> Message:
-        return self.toolbox.call(tool_call(tool, json.dumps(arguments), "call_1"))
+        return self.floor.play(tool_call(tool, json.dumps(arguments), "call_1"))
 
     def error(self, tool: str, **arguments: object) -> str:
         return self.toolbox.outcome(tool, json.dumps(arguments)).error

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ise_gym.episode.floor import Floor
 from ise_gym.messages import tool_call
 from ise_gym.tools import TOOLS
 from ise_gym.tools.dispatch import Toolbox
@@ -59,16 +60,16 @@ def check(message):
 
 
 @pytest.fixture
-def toolbox(workspace):
+def floor(workspace):
     workspace.write("a.txt", b"one\ntwo\n")
     workspace.write("d/x", b"")
-    return Toolbox(TOOLS, workspace)
+    return Floor(Toolbox(TOOLS, workspace))
 
 
 @pytest.mark.parametrize("name", list(TOOLS))
 @SETTINGS
 @given(data=st.data())
-def test_arguments_that_fit_the_schema(toolbox, name, data):
+def test_arguments_that_fit_the_schema(floor, name, data):
     parameters = TOOLS[name].schema["function"]["parameters"]
     arguments = data.draw(plausible({"type": "object", **parameters}))
     if name == "exec":
@@ -77,15 +78,15 @@ def test_arguments_that_fit_the_schema(toolbox, name, data):
             del arguments["timeout"]
     if arguments.get("command") == "cat":
         arguments.pop("yieldMs", None)  # would wait as long as the fuzz says
-    check(toolbox.call(tool_call(name, json.dumps(arguments), "call_1")))
+    check(floor.play(tool_call(name, json.dumps(arguments), "call_1")))
 
 
 @pytest.mark.parametrize("name", [*TOOLS, "invalid_tool_call", "nothing"])
 @SETTINGS
 @given(data=st.data())
-def test_arguments_that_fit_nothing(toolbox, name, data):
+def test_arguments_that_fit_nothing(floor, name, data):
     known = TOOLS[name].schema["function"]["parameters"]["properties"] if name in TOOLS else ("a",)
     keys = st.sampled_from(sorted(known)) | st.text(max_size=5)
     junk = st.dictionaries(keys, JUNK, max_size=4).filter(lambda d: "command" not in d).map(json.dumps)
     text = data.draw(junk | st.text(max_size=30) | JUNK.map(json.dumps))
-    check(toolbox.call(tool_call(name, text, "call_1")))
+    check(floor.play(tool_call(name, text, "call_1")))

@@ -52,7 +52,7 @@ def test_bad_overrides(overrides: list[str], message: str) -> None:
 def test_missing_key_and_bad_files(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"'data\.store' is missing|'data' is missing"):
         parse_config({"model": {"path": "x"}, "output": "y"})
-    with pytest.raises(UserError, match=r"Did you mean 'tiny_cpu.yaml'"):
+    with pytest.raises(UserError, match=r"Did you mean 'tiny_cpu'"):
         load_config(tmp_path / "tiny_gpu.yaml")
     for text, message in (("a: [", "not valid YAML"), ("- 1\n", "must hold a mapping")):
         file = tmp_path / "bad.yaml"

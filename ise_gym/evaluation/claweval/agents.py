@@ -12,8 +12,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ise_gym.agents import make_agent
+from ise_gym.agents import check_agent, make_agent
 from ise_gym.agents.base import Agent
+from ise_gym.arguments import check_options
 from ise_gym.errors import UserError
 from ise_gym.messages import Message, ToolSchema, assistant, canonical_json, tool_call, tool_calls_of
 from ise_gym.scenario import Scenario
@@ -133,6 +134,7 @@ def _values(results: Sequence[str]) -> dict[str, list[Any]]:
     return found
 
 
+_OURS = ("expert", "lazy")
 SCRIPTED = {agent.name: agent for agent in (VacuousAgent, ExplorerAgent, DiligentAgent)}
 """Scripted agents by name."""
 
@@ -163,6 +165,18 @@ def _value(name: str, schema: Mapping[str, Any]) -> Any:
     return f"test {name}"
 
 
+def check_claw_agent(spec: str, options: Mapping[str, Any]) -> None:
+    """Check what `make_claw_agent` would make, without loading a local model.
+
+    Raises:
+        UserError: as there.
+    """
+    if spec in SCRIPTED or spec.partition(":")[0] in _OURS:
+        make_claw_agent(spec, options).close()
+    else:
+        check_agent(spec, **options)
+
+
 def make_claw_agent(spec: str, options: Mapping[str, Any]) -> Agent:
     """Make an agent for the benchmark.
 
@@ -170,9 +184,10 @@ def make_claw_agent(spec: str, options: Mapping[str, Any]) -> Agent:
         UserError: unknown, or one that can only play our own scenarios.
     """
     if spec in SCRIPTED:
+        check_options(SCRIPTED[spec], options, f"agent '{spec}'")
         return SCRIPTED[spec]()
-    if spec.partition(":")[0] in ("expert", "lazy"):
+    if spec.partition(":")[0] in _OURS:
         raise UserError(
-            f"agent '{spec}' plays our own scenarios only; here give {', '.join(SCRIPTED)} or a model."
+            f"agent '{spec}' only plays this project's own scenarios; give {', '.join(SCRIPTED)} or a model."
         )
     return make_agent(spec, **options)

@@ -175,7 +175,7 @@ class ClawPlayer:
             UserError: what the user asked for can't be played at all.
         """
         from ise_gym.evaluation.claweval.models.judge import JudgeFailed, UserFailed
-        from ise_gym.evaluation.claweval.models.provider import AgentBroke
+        from ise_gym.evaluation.claweval.models.provider import AgentBroke, AgentRefused
         from ise_gym.evaluation.claweval.services.host import ServiceError
         from ise_gym.evaluation.claweval.upstream import play
 
@@ -194,6 +194,8 @@ class ClawPlayer:
             return graded_answer(job, self.about, self._with_agent_cost(graded))
         except UserError:
             raise
+        except AgentRefused as error:
+            raise UserError(str(error)) from None
         except (AgentBroke, UserFailed, JudgeFailed, ServiceError, WorkspaceError) as error:
             if isinstance(error, WorkspaceError) and self._env is None:  # an env opens a new one by itself
                 self._open_workspace()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ise_gym.errors import UserError, nearest
+from ise_gym.evaluation.claweval.agents import check_claw_agent
 from ise_gym.evaluation.claweval.models.judge import JudgeSpec
 from ise_gym.evaluation.claweval.player import PlayerSpec
 from ise_gym.evaluation.claweval.services.clock import CLOCKS
@@ -17,6 +18,7 @@ from ise_gym.evaluation.ledger import Ledger
 from ise_gym.evaluation.results.summary import RunSummary, summarise
 from ise_gym.evaluation.run import LEDGER, RunCard, TaskEntry, load_run, open_run
 from ise_gym.messages import sha256_of
+from ise_gym.models.options import a_workers_share, binding
 from ise_gym.rollout.engine import GIVE_UP_AFTER, Status, drive
 
 SERVICES = ("process", "subprocess")
@@ -80,8 +82,9 @@ def run_claweval(
         if value not in known:
             raise UserError(f"unknown {name} '{value}'.{nearest(value, known)} Known: {', '.join(known)}.")
     if clock == "task" and services == "subprocess":
-        raise UserError("the task's clock needs services in process: leave --services subprocess out.")
+        raise UserError("--clock task needs services in process: leave out --services subprocess.")
     source = open_checkout(checkout)
+    check_claw_agent(agent, agent_options or {})
     chosen, left_out = playable(
         select(load_tasks(source.root), tasks), judge, user, sandbox, in_env=protocol == "env"
     )
@@ -96,7 +99,7 @@ def run_claweval(
         "sandbox": sandbox or "none",
         "services": services,
         "clock": clock,
-        "agent_options": {key: str(value) for key, value in (agent_options or {}).items()},
+        **binding("agent_options", agent_options or {}),
     }
     folder = open_run(Path(out), card)
     spec = PlayerSpec(
@@ -104,7 +107,7 @@ def run_claweval(
         traces=(folder / "traces").resolve(),
         log=(folder / "benchmark.log").resolve(),
         agent=agent,
-        agent_options=dict(agent_options or {}),
+        agent_options=a_workers_share(agent_options or {}, workers),
         judge=_placed(judge, folder) if judge.kind != "none" else None,
         user=_placed(user, folder) if user else None,
         sandbox=sandbox,

@@ -16,6 +16,7 @@ from ise_gym.evaluation.claweval.benchmark import Upstream
 from ise_gym.evaluation.claweval.sandbox import URL, SandboxApp
 from ise_gym.messages import Message, ToolCall, ToolSchema, tool_result
 from ise_gym.models.parsing import INVALID_TOOL_CALL
+from ise_gym.tools.delegation.subsessions import SubSession
 from ise_gym.tools.dispatch import Toolbox
 from ise_gym.workspace.base import Workspace
 
@@ -73,7 +74,7 @@ class ClawToolbox(Toolbox):
         if self._serve is not None and self._sandbox is None:
             self._sandbox = self._held.enter_context(self._serve(workspace))
 
-    def call(self, tool_call: ToolCall) -> Message:
+    def call(self, tool_call: ToolCall) -> Message | SubSession:
         """Dispatch one call as the benchmark does.
 
         Raises:

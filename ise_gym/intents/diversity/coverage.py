@@ -1,4 +1,4 @@
-"""How evenly a pool covers the axes that it was drawn from."""
+"""How evenly a pool covers the axes that it was sampled from."""
 
 from __future__ import annotations
 

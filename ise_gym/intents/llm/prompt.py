@@ -1,6 +1,6 @@
 """What a model is asked to write for one intent, and whether its answer still says everything.
 
-The template realiser has already said all that the checks depend on, so its text is both the material of the prompt
+The catalog has already said all that the checks depend on, so its text is both the material of the prompt
 and the yardstick: every path, name, figure and quotation in it has to be in the answer, letter by letter.
 """
 
@@ -11,15 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ise_gym.intents.drawn import Intent
+from ise_gym.intents.intent import Intent
 from ise_gym.personas.lint import voice_problems
 from ise_gym.personas.protected import protected_spans
 from ise_gym.scenario import Persona
-from ise_gym.tasks.instance import facts_of
 
 PROMPT_VERSION = 1
 _LONGEST = 5
-"""How many times as long as the template's text an answer may be."""
+"""How many times as long as the catalog's text an answer may be."""
 
 _SYSTEM = (
     "You write messages that a person sends to a capable assistant who works on this person's computer. You get the "
@@ -51,10 +50,9 @@ class Wording:
 
 def kept_words(intent: Intent) -> list[tuple[str, ...]]:
     """Return for each request what its text may not lose: protected spans, and drawn values that it mentions."""
-    owners = [instance for instance in intent.instances for _ in instance.requests]
     return [
-        tuple(dict.fromkeys((*protected_spans(text), *facts_of(owner, text))))
-        for owner, text in zip(owners, intent.utterances, strict=True)
+        tuple(dict.fromkeys((*protected_spans(text), *facts)))
+        for text, facts in zip(intent.utterances, intent.facts(), strict=True)
     ]
 
 

@@ -1,6 +1,6 @@
-"""Has a model word intents: asks, checks, asks again with the reason, and falls back to the template when it must.
+"""Has a model word intents: asks, checks, asks again with the reason, falls back to the catalog's wording if it must.
 
-No intent is ever lost: each ends with a wording that passed the checks, the model's or the template's, and says
+No intent is ever lost: each ends with a wording that passed the checks, the model's or the catalog's, and says
 which. What a model could not do right after all tries is kept as such; what failed because the endpoint was down
 is not, so that the same command tries it again.
 """
@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ise_gym.intents.drawn import Intent
+from ise_gym.intents.intent import Intent
 from ise_gym.intents.llm.cache import AnswerCache
 from ise_gym.intents.llm.endpoint import Endpoint, EndpointFailure
 from ise_gym.intents.llm.prompt import PROMPT_VERSION, Wording, messages_for, read_answer, wording_problem
@@ -28,7 +28,7 @@ class Realised:
 
     Attributes:
         wording: what the user says.
-        origin: "template" when the model failed in every try.
+        origin: "template" (the catalog's own wording) when the model failed in every try.
         rejected: why each refused answer was refused, in order.
         cached: no request was made in this run.
     """
@@ -40,7 +40,7 @@ class Realised:
 
     @property
     def unreached(self) -> bool:
-        """The template's wording stands in because the endpoint failed, not because of what it said."""
+        """The catalog's wording stands in because the endpoint failed, not because of what it said."""
         return self.origin == "template" and any(_kind(reason) == "endpoint" for reason in self.rejected)
 
 
@@ -81,7 +81,7 @@ class LLMRealiser:
     Args:
         endpoint: whom to ask.
         cache: where answers are kept.
-        tries: how often an intent is asked for, before the template's wording is taken.
+        tries: how often an intent is asked for, before the catalog's wording is taken.
         concurrency: requests in flight.
     """
 
@@ -144,8 +144,8 @@ class LLMRealiser:
                     "content": f"That can't be used: {problem}. Write the whole JSON object again.",
                 },
             ]
-        template = Realised(Wording(intent.utterances, intent.text), "template", tuple(rejected))
-        return template if template.unreached else self._keep(key, template)
+        plain = Realised(Wording(intent.utterances, intent.text), "template", tuple(rejected))
+        return plain if plain.unreached else self._keep(key, plain)
 
     def _keep(self, key: str, realised: Realised) -> Realised:
         record = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ise_gym.atomic import replacing
-from ise_gym.intents.drawn import Intent
+from ise_gym.intents.intent import Intent
 from ise_gym.intents.lines import IntentFileSource, IntentLine
 from ise_gym.intents.llm.realiser import LLMRealiser
 from ise_gym.messages import canonical_json, sha256_of
+from ise_gym.storage.atomic import replacing
 
 
 def rewrite(
@@ -20,7 +20,7 @@ def rewrite(
 ) -> int:
     """Word every intent of a catalog file anew and write the file; it appears whole or not at all.
 
-    The model words the requests and the whole text; the brief stays the template's.
+    The model words the requests and the whole text; the brief stays the catalog's.
 
     Args:
         path: what ``ise intents generate`` wrote.

@@ -1,6 +1,6 @@
 """Writes a pool of intents: ``intents.jsonl`` and a manifest that says what is in it and what was left out.
 
-Intents are drawn by worker processes in chunks and put together in order, so the pool is the same whatever
+Intents are made by worker processes in chunks and put together in order, so the pool is the same whatever
 the number of workers. What reads badly or repeats another is left out and counted.
 """
 
@@ -16,25 +16,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ise_gym.atomic import replacing
 from ise_gym.errors import UserError
-from ise_gym.intents.drawn import IntentSource
 from ise_gym.intents.lines import IntentLine, line_of
 from ise_gym.intents.pool.dedup import Deduplicator, signature
+from ise_gym.intents.source import IntentSource
 from ise_gym.messages import canonical_json
 from ise_gym.personas.lint import voice_problems
+from ise_gym.storage.atomic import replacing
 
 FILE, MANIFEST = "intents.jsonl", "manifest.json"
 POOL_STRIDE = 1_000_000_000
-"""Pool seed s draws the scenario seeds s·10⁹, s·10⁹+1, …: pools of different seeds share none."""
+"""Pool seed s has the scenario seeds s·10⁹, s·10⁹+1, …: pools of different seeds share none."""
 
 _CHUNK = 250
 _WORTH_WORKERS = 1500
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """One drawn intent on its way into a pool: its line, what is wrong with its texts, its MinHash signature."""
+class Candidate:
+    """One intent on its way into a pool: its line, what is wrong with its texts, its MinHash signature."""
 
     line: IntentLine
     problems: tuple[str, ...] = ()
@@ -68,12 +68,12 @@ class Tally:
         self.axes["domain_sets"]["+".join(line.domains)] += 1
         self.instances.update(line.fingerprints.values())
 
-    def refuse(self, drawn: Drawn) -> None:
+    def refuse(self, candidate: Candidate) -> None:
         """Count one intent that reads badly."""
         self.refused += 1
-        self.problems.update({problem.partition(":")[0] for problem in drawn.problems})
+        self.problems.update({problem.partition(":")[0] for problem in candidate.problems})
         if len(self.examples) < 10:
-            self.examples.append({"id": drawn.line.id, "problem": drawn.problems[0]})
+            self.examples.append({"id": candidate.line.id, "problem": candidate.problems[0]})
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts, sorted by name."""
@@ -101,16 +101,16 @@ def generate(
     on_progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> Path:
-    """Draw intents and write those that pass; both files appear whole or not at all.
+    """Make intents and write those that pass; both files appear whole or not at all.
 
     Args:
-        count: how many are drawn; duplicates and texts with faults are left out and counted in the manifest.
+        count: how many are made; duplicates and texts with faults are left out and counted in the manifest.
         seed: of the pool; the same seed, options and catalog give the same bytes.
         out: folder, made if it isn't there.
         dedup: "none", "exact", "normalised" or "minhash": the last stage of `ise_gym.intents.pool.dedup`,
             which judges the whole text: two people may want the same in brief.
         workers: processes; by default one for small pools, else one a core.
-        on_progress: called with (drawn, count).
+        on_progress: called with (made, count).
         **options: of `IntentSource`.
 
     Returns:
@@ -123,16 +123,18 @@ def generate(
     admitted, tally, folder = Deduplicator(dedup), Tally(), Path(out)  # type: ignore[arg-type]
     if workers is None:
         workers = 1 if count < _WORTH_WORKERS else len(os.sched_getaffinity(0))
-    if (folder / MANIFEST).is_dir():  # written last; what can't be is said before anything is drawn
+    if (folder / MANIFEST).is_dir():  # written last; what can't be is said before anything is made
         raise UserError(f"{folder / MANIFEST}: can't be written: it is a folder, not a file.")
     try:
         with replacing(folder / FILE) as file:
-            for done, drawn in enumerate(draw_pool(source, seed, count, workers, dedup == "minhash"), 1):
-                if drawn.problems:
-                    tally.refuse(drawn)
-                elif admitted.admit(drawn.line.id, drawn.line.whole, drawn.minhash):
-                    file.write((canonical_json(drawn.line.model_dump(exclude_defaults=True)) + "\n").encode())
-                    tally.add(drawn.line)
+            for done, candidate in enumerate(candidates(source, seed, count, workers, dedup == "minhash"), 1):
+                if candidate.problems:
+                    tally.refuse(candidate)
+                elif admitted.admit(candidate.line.id, candidate.line.whole, candidate.minhash):
+                    file.write(
+                        (canonical_json(candidate.line.model_dump(exclude_defaults=True)) + "\n").encode()
+                    )
+                    tally.add(candidate.line)
                 if on_progress is not None:
                     on_progress(done, count)
         manifest = {
@@ -151,24 +153,24 @@ def generate(
     return folder / FILE
 
 
-def draw_pool(
+def candidates(
     source: IntentSource, seed: int, count: int, workers: int, with_minhash: bool
-) -> Iterator[Drawn]:
-    """Draw a pool in order, with worker processes where there are several."""
+) -> Iterator[Candidate]:
+    """Yield the intents of a pool in order, with worker processes where there are several."""
     starts = range(seed * POOL_STRIDE, seed * POOL_STRIDE + count, _CHUNK)
     chunks = [(start, min(_CHUNK, seed * POOL_STRIDE + count - start)) for start in starts]
     if workers <= 1 or len(chunks) == 1:
         for start, size in chunks:
-            yield from _draw_chunk(source, start, size, with_minhash)
+            yield from _chunk(source, start, size, with_minhash)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
         workers, mp_context=context, initializer=_open, initargs=(source, source.catalog)
     ) as pool:
-        waiting: deque[Future[list[Drawn]]] = deque()
+        waiting: deque[Future[list[Candidate]]] = deque()
         try:
             for start, size in chunks:
-                waiting.append(pool.submit(_draw_in_worker, start, size, with_minhash))
+                waiting.append(pool.submit(_chunk_in_worker, start, size, with_minhash))
                 if len(waiting) > 2 * workers:
                     yield from waiting.popleft().result()
             while waiting:
@@ -187,18 +189,18 @@ def _open(source: IntentSource, catalog: str) -> None:
     _worker_source, _wanted_catalog = source, catalog
 
 
-def _draw_in_worker(start: int, size: int, with_minhash: bool) -> list[Drawn]:
+def _chunk_in_worker(start: int, size: int, with_minhash: bool) -> list[Candidate]:
     assert _worker_source is not None
     if _worker_source.catalog != _wanted_catalog:
         raise UserError("the catalog's files changed while the pool was being drawn; draw it again")
-    return _draw_chunk(_worker_source, start, size, with_minhash)
+    return _chunk(_worker_source, start, size, with_minhash)
 
 
-def _draw_chunk(source: IntentSource, start: int, size: int, with_minhash: bool) -> list[Drawn]:
+def _chunk(source: IntentSource, start: int, size: int, with_minhash: bool) -> list[Candidate]:
     found = []
     for number in range(start, start + size):
         intent = source.intent(number)
         problems = voice_problems(intent.text) + voice_problems(intent.brief)
         minhash = signature(intent.text) if with_minhash else None
-        found.append(Drawn(line_of(intent, source), tuple(problems), minhash))
+        found.append(Candidate(line_of(intent, source), tuple(problems), minhash))
     return found

@@ -14,7 +14,6 @@ from ise_gym.tools.delegation.subsessions import (
     MOST_SESSIONS,
     SubSession,
     book_of,
-    enter,
     first_messages,
 )
 from ise_gym.tools.output import failure
@@ -24,12 +23,9 @@ from ise_gym.tools.schema import function_tool
 HISTORY = 50
 _LONGEST = 2000
 
-OPENERS = frozenset({"sessions_spawn", "sessions_send"})
-"""Calls that are answered by what is said in another session."""
-
 
 def spawn(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
-    """Open a session for a task and give it the floor."""
+    """Open a session for a task; what it answers is the call's outcome."""
     book = book_of(context)
     label = str(arguments.get("label") or arguments.get("taskName") or "").strip()
     if not arguments["task"].strip():
@@ -57,11 +53,11 @@ def spawn(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
         inherited=inherited,
     )
     book.sessions[session.key] = session
-    return enter(context, session)
+    return _opened(session)
 
 
 def send(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
-    """Write to a session that ended, and give it the floor."""
+    """Write to a session that ended; what it answers then is the call's outcome."""
     key, label = arguments.get("sessionKey", ""), arguments.get("label", "")
     if bool(key) == bool(label):
         return failure("sessions_send: give either sessionKey or label", "bad_arguments")
@@ -76,7 +72,7 @@ def send(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
     if found[0].sandbox == "require" and (problem := _running(context)):
         return failure(f"sessions_send: {problem}", "busy")
     found[0].messages.append(user(MESSAGE_MARK + arguments["message"]))
-    return enter(context, found[0])
+    return _opened(found[0])
 
 
 def hand_back(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
@@ -97,7 +93,7 @@ def show_list(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome
         {"key": MAIN, "kind": "main", "label": "", "status": "running", **_counted(context.transcript)}
     ]
     for session in book_of(context).visible():
-        own = session.messages[session.inherited :]
+        own = session.own
         rows.append(
             {
                 "key": session.key,
@@ -131,7 +127,7 @@ def history(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
         found = [s for s in book_of(context).visible() if s.key == key]
         if not found:
             return _unknown("sessions_history", key, context)
-        messages = found[0].messages[found[0].inherited :]
+        messages = found[0].own
     tools = arguments.get("includeTools", False)
     rows = [_row(message, tools) for message in messages if message["role"] != "system"]
     kept = [row for row in rows if row is not None]
@@ -149,6 +145,10 @@ def show_subagents(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOu
         for s in book_of(context).visible()
     ]  # fmt: skip
     return _answer({"subagents": rows})
+
+
+def _opened(session: SubSession) -> ToolOutcome:
+    return ToolOutcome("", success=True, session=session.key)
 
 
 def _running(context: ToolContext) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 from ise_gym.tools.base import Tool, ToolContext, ToolOutcome
 from ise_gym.tools.files.encoded import TooLargeError, editable_text, encoding_problem
-from ise_gym.tools.files.patch import FileChange, PatchError, apply_hunks, parse_patch
+from ise_gym.tools.files.patch import FileChange, apply_hunks, parse_patch
+from ise_gym.tools.files.placing import PatchError
 from ise_gym.tools.output import failure, in_box_path, os_failure, path_problem
 from ise_gym.tools.schema import function_tool
 from ise_gym.workspace.base import Workspace

@@ -123,7 +123,8 @@ class _OffsetMap:
 
 def _occurrences(text: str, part: str) -> list[int]:
     """Return where ``part`` begins, overlapping places included; no more than one over `_MOST_PLACES`."""
-    places, position = [], text.find(part)
+    places: list[int] = []
+    position = text.find(part)
     while position >= 0 and len(places) <= _MOST_PLACES:
         places.append(position)
         position = text.find(part, position + 1)

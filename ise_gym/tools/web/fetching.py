@@ -46,8 +46,8 @@ def get_page(url: str, limit: int, connect: Connect, hops: int = HOPS) -> tuple[
         hops: requests that may be made.
 
     Returns:
-        ``{"error": …}``, or status, type, content encoding, the address after redirects, whether the body was cut, and Retry-After;
-        then the body.
+        ``{"error": …}``, or status, type, content encoding, the address after redirects, whether the body was cut, and
+        Retry-After; then the body.
 
     Raises:
         Elsewhere: ``connect`` said None.

@@ -1,6 +1,7 @@
 """Services as processes, and services at their task's own time."""
 
 import json
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,12 @@ def test_a_process_is_reached_under_the_tasks_port_whoever_sits_there(router: Ro
         with SubprocessServices([pad()], SUITE, router):
             found = httpx.get(AUDIT).json()
             assert [call["endpoint"] for call in found["calls"]] == ["/pad/list"]
+
+
+def test_a_ctrl_c_on_the_terminal_does_not_reach_a_process(router: Router) -> None:
+    with SubprocessServices([pad()], SUITE, router) as services:
+        groups = [os.getpgid(process.pid) for _, process, _ in services._running]
+        assert groups and os.getpgid(0) not in groups
 
 
 def test_a_check_that_its_route_refuses_finds_the_service_ready(router: Router) -> None:

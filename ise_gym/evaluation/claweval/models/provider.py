@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from ise_gym.agents.base import Agent
-from ise_gym.errors import AgentError
+from ise_gym.errors import AgentError, UserError
 from ise_gym.messages import Message, ToolSchema, assistant, system, tool_calls_of, tool_result, user
 
 
@@ -20,6 +20,13 @@ class AgentBroke(BaseException):
     """The agent's endpoint failed.
 
     Not an `Exception`, so that no retry loop between here and the worker can swallow it or wait on it.
+    """
+
+
+class AgentRefused(BaseException):
+    """The endpoint refused the key or does not know the model: the user's to fix, so the run ends.
+
+    Not an `Exception` for the same reason: the benchmark's retries made a hung worker of it.
     """
 
 
@@ -46,6 +53,8 @@ class AgentClient:
         tools = cast("Sequence[ToolSchema]", request.get("tools") or [])
         try:
             said = self._agent.act(name_results(messages), tools)
+        except UserError as error:
+            raise AgentRefused(str(error)) from error
         except AgentError as error:
             if getattr(error, "infrastructure", True):
                 raise AgentBroke(str(error)) from error

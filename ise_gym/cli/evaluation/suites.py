@@ -1,0 +1,102 @@
+"""``ise eval suite``: freeze a suite, look at one, check that the catalog still draws it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from ise_gym.errors import UserError
+from ise_gym.foreign.screen import Screen
+
+app = typer.Typer(help="Freeze suites of held-out tasks and check them.", no_args_is_help=True)
+
+
+@app.command()
+def freeze(
+    name: Annotated[str, typer.Argument(help="Name of the suite.")],
+    easy: Annotated[int, typer.Option(min=0, help="Number of easy tasks.")] = 0,
+    medium: Annotated[int, typer.Option(min=0, help="Number of medium tasks.")] = 0,
+    hard: Annotated[int, typer.Option(min=0, help="Number of hard tasks.")] = 0,
+    chains: Annotated[
+        int, typer.Option(min=0, help="Number of chains (scenarios of several tasks in a row).")
+    ] = 0,
+    chain_length: Annotated[int, typer.Option(min=2, max=6, help="Tasks per chain.")] = 3,
+    domains: Annotated[list[str] | None, typer.Option(help="Only these domains. Repeatable.")] = None,
+    tasks: Annotated[
+        list[str] | None, typer.Option(help="Only these tasks, e.g. file-io/write-note. Repeatable.")
+    ] = None,
+    first_seed: Annotated[int, typer.Option(min=0, help="First seed to draw from.")] = 0,
+    description: Annotated[str, typer.Option(help="One line saying what the suite is for.")] = "",
+    out: Annotated[
+        Path | None, typer.Option(help="File to write.", show_default="among the shipped suites")
+    ] = None,
+) -> None:
+    """Draw held-out scenarios, freeze them, and write the manifest.
+
+    Every part names its catalog tasks, so a suite stays as it is when other tasks are added to the catalog.
+    """
+    from ise_gym.evaluation.drawing import catalog_tasks, chained, singles
+    from ise_gym.evaluation.manifest import SUITES, save_suite
+    from ise_gym.evaluation.manifest import freeze as freeze_suite
+
+    found = catalog_tasks(domains or [], tasks or [])
+    wanted = [
+        part
+        for tier, count in (("easy", easy), ("medium", medium), ("hard", hard))
+        for part in singles(found, tier, count)
+    ]
+    wanted += chained(found, chains, chain_length)
+    if not wanted:
+        raise UserError("nothing to freeze: give --easy, --medium, --hard or --chains a number.")
+    manifest = freeze_suite(name, wanted, first_seed=first_seed, description=description)
+    file = out or SUITES / f"{name}.yaml"
+    save_suite(manifest, file)
+    Screen().print(
+        f"{file}: {len(manifest.numbered())} tasks, sha256 {manifest.sha256()[:12]}", highlight=False
+    )
+
+
+@app.command()
+def check(
+    suite: Annotated[str, typer.Argument(help="Suite by name or file.")],
+    trained_on: Annotated[
+        list[Path] | None, typer.Option(help="Training store to look for the suite's tasks in. Repeatable.")
+    ] = None,
+) -> None:
+    """Redraw every scenario of a suite and compare; look for its tasks in training data."""
+    from ise_gym.evaluation.contamination import check_stores
+    from ise_gym.evaluation.manifest import SuiteSource, load_suite
+
+    manifest = load_suite(suite)
+    source = SuiteSource(manifest)
+    drawn = sum(1 for _ in source)
+    console = Screen()
+    console.print(
+        f"{manifest.name}: {drawn} of {len(source.ids())} scenarios are as frozen.", highlight=False
+    )
+    if trained_on:
+        overlap = check_stores(manifest.fingerprints(), trained_on)
+        overlap.require_clean(manifest.name)
+        console.print(
+            f"{overlap.trajectories} training trajectories share no task instance with it"
+            + (f" ({overlap.without} of them carry no fingerprints)." if overlap.without else "."),
+            highlight=False,
+        )
+
+
+@app.command("list")
+def list_suites() -> None:
+    """List the shipped suites."""
+    from ise_gym.evaluation.manifest import SUITES, load_suite
+
+    table = Table("suite", "tasks", "by tier", "description")
+    for file in sorted(SUITES.glob("*.yaml")):
+        manifest = load_suite(str(file))
+        counted = Counter(part.labels.get("tier", "") for part, _ in manifest.numbered())
+        tiers = ", ".join(f"{count} {tier}" for tier, count in counted.items())
+        table.add_row(manifest.name, str(len(manifest.numbered())), tiers, manifest.description)
+    Screen().print(table)

@@ -1,0 +1,87 @@
+"""How every command ends: one voice for mistakes, interruptions and closed pipes.
+
+A `UserError`, and a command line that can't be read, is one line on standard error and exit code 2; an interruption is
+one line and 130; a bug keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from ise_gym.errors import UserError
+from ise_gym.foreign.text import printable
+
+INTERRUPTED = 130
+"""Exit code of an interrupted command (128 + SIGINT)."""
+
+_UsageProblem: type[Any] = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
+)
+"""Found by name: typer brings a click of its own, or uses the one that is installed, depending on its version."""
+
+
+class OneVoice(TyperGroup):
+    """The root of the commands; whatever ends one of them passes here."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command line and exit."""
+        try:
+            code = super().main(*args, **{**extra, "standalone_mode": False})
+        except _UsageProblem as problem:
+            sys.exit(_refuse(problem))
+        except typer.Abort:  # the end of standard input where a question was asked
+            _say("interrupted")
+            sys.exit(INTERRUPTED)
+        sys.exit(code if isinstance(code, int) else 0)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was named."""
+        try:
+            found = super().invoke(ctx)
+            sys.stdout.flush()
+        except UserError as error:
+            _say(str(error))
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            _say("interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:  # the reader of our output (head, less) went away, which is no error of ours
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+        return found
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Tell whoever interrupts the block that the same command goes on with it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _say("interrupted; run the same command again to resume")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _say(words: str) -> None:
+    print(f"ise: {printable(words)}", file=sys.stderr)
+
+
+def _refuse(problem: Any) -> int:
+    """Print what is wrong with a command line; a group without a command prints its help."""
+    context = getattr(problem, "ctx", None)
+    if type(problem).__name__ == "NoArgsIsHelpError":
+        if context is None:
+            print(problem.format_message(), file=sys.stderr)
+        else:
+            context.get_help()  # with rich, typer prints while it formats
+        return int(problem.exit_code)
+    path = context.command_path if context is not None else "ise"
+    words = " ".join(problem.format_message().split()).removesuffix(".")
+    print(f"{path}: {words[:1].lower()}{words[1:]}. `{path} --help` describes every option.", file=sys.stderr)
+    return int(problem.exit_code)

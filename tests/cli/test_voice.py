@@ -1,0 +1,126 @@
+"""Every command ends alike: one line and 2 for a mistake, one line and 130 for an interruption."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from ise_gym.cli.voice import OneVoice, resumable
+from ise_gym.errors import UserError
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def made(body: Callable[[], None]) -> typer.Typer:
+    app = typer.Typer(cls=OneVoice, no_args_is_help=True)
+    app.command("go")(body)
+    app.callback()(lambda: None)
+    return app
+
+
+def test_a_user_error_is_one_line_and_2() -> None:
+    def go() -> None:
+        raise UserError("x: wrong; give y.")
+
+    result = CliRunner().invoke(made(go), ["go"])
+    assert (result.exit_code, result.output) == (2, "ise: x: wrong; give y.\n")
+
+
+def test_an_interruption_is_one_line_and_130() -> None:
+    def go() -> None:
+        raise KeyboardInterrupt
+
+    result = CliRunner().invoke(made(go), ["go"])
+    assert (result.exit_code, result.output) == (130, "ise: interrupted\n")
+
+    def run() -> None:
+        with resumable():
+            raise KeyboardInterrupt
+
+    result = CliRunner().invoke(made(run), ["go"])
+    assert (result.exit_code, result.output) == (
+        130,
+        "ise: interrupted; run the same command again to resume\n",
+    )
+
+
+def test_a_bug_keeps_its_traceback() -> None:
+    def go() -> None:
+        raise ZeroDivisionError
+
+    assert isinstance(CliRunner().invoke(made(go), ["go"]).exception, ZeroDivisionError)
+
+
+def test_an_exit_code_is_passed_on() -> None:
+    def go() -> None:
+        raise typer.Exit(7)
+
+    assert CliRunner().invoke(made(go), ["go"]).exit_code == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["rollout"], "ise rollout: missing option '--intents'"),
+        (["eval", "run", "--suite"], "ise: option '--suite' requires an argument"),
+        (["train", "sft", "--cofnig", "x"], "ise train sft: no such option: --cofnig"),
+        (["nothing"], "ise: no such command 'nothing'"),
+        (
+            ["eval", "run", "--suite", "x", "--agent", "a", "--out", "o", "--trials", "0"],
+            "ise eval run: invalid value",
+        ),
+    ],
+)
+def test_a_command_line_that_can_not_be_read_is_one_line(ise: Run, arguments: list[str], words: str) -> None:
+    code, printed, complained = ise(*arguments)
+    assert code == 2 and printed == "" and complained.count("\n") == 1
+    assert complained.startswith(words) and "--help` describes every option" in complained
+
+
+@pytest.mark.parametrize("group", ["", "eval", "claweval", "train", "eval suite", "intents"])
+def test_a_group_without_a_command_prints_its_help(ise: Run, group: str) -> None:
+    code, printed, complained = ise(*group.split())
+    assert code == 2 and "Usage: ise" in printed + complained and "Commands" in printed + complained
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    listed = subprocess.run(
+        f"{sys.executable} -m ise_gym.cli tasks list --json | head -1",
+        shell=True,
+        capture_output=True,
+        text=True,
+    )
+    assert listed.stdout.strip() == "[" and listed.stderr == ""
+
+
+def test_ctrl_c_in_a_run_says_how_to_go_on(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "ise_gym.cli",
+        "eval",
+        "run",
+        "--suite",
+        "demo-easy",
+        "--agent",
+        "expert",
+    ]
+    running = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "run")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    ledger = tmp_path / "run" / "trials.jsonl"
+    end = time.monotonic() + 120
+    while not (ledger.exists() and ledger.stat().st_size) and time.monotonic() < end:
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    _, complained = running.communicate(timeout=120)
+    assert running.returncode == 130 and complained.rstrip().endswith("run the same command again to resume")
+    assert "Traceback" not in complained
