@@ -109,6 +109,25 @@ def drift_table(drift: Mapping[str, Any]) -> Table:
     return table
 
 
+def spoken_by(drift: Mapping[str, Any]) -> list[Text]:
+    """Return a line for each simulator in whose place the script spoke: who said how many turns.
+
+    >>> shares = {"turns": 70, "script": {"count": 22, "rate": 22 / 70}}
+    >>> spoken_by({"by_user": {"llm:m": shares}})[0].plain
+    'Of 70 user turns by llm:m the script spoke 22 (31 %): the model broke its role there.'
+    """
+    lines = []
+    for name, shares in drift["by_user"].items():
+        script = shares["script"]
+        if script["count"]:
+            told = (
+                f"Of {shares['turns']:,} user turns by {name} the script spoke {script['count']:,} "
+                f"({script['rate']:.0%}): the model broke its role there."
+            ).replace("%)", " %)")
+            lines.append(Text(told, style="red" if script["rate"] > FALLBACKS_TOO_MANY else ""))
+    return lines
+
+
 FALLBACKS_TOO_MANY = 0.05
 """Share of turns spoken by the script above which a user is the script as much as the model."""
 
