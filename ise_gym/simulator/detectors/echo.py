@@ -28,7 +28,7 @@ NEW_WORDS = 3
 @watches("perspective_lock", "it says again what the other side has just said")
 def echoes_agent(turn: Turn) -> str:
     """Says a sentence of the agent's as its own."""
-    heard = [_tokens(sentence) for reply in turn.heard[-2:] for sentence in _sentences(reply)]
+    heard = [_tokens(part) for reply in turn.heard[-2:] for part in (reply, *_sentences(reply))]
     if not heard:
         return ""
     own = set(_tokens(" ".join((*turn.own, *(wish.text for wish in turn.known.wishes), *turn.failing))))

@@ -199,7 +199,8 @@ def premature_end(turn: Turn) -> str:
         return ""
     new = wishes_in(turn.text, turn.known) - {turn.known.index(view.request)} if view.request else frozenset()
     asked = bool(turn.heard) and turn.heard[-1].rstrip().endswith("?")
-    leaving = None if asked else _LEAVES.search(turn.bare)  # "nothing else" may be an answer
+    goes_on = turn.said.request not in ("", view.request)
+    leaving = None if asked or goes_on else _LEAVES.search(turn.bare)  # "nothing else" may be an answer
     if leaving and not new and not _OBJECTS.search(turn.bare[: leaving.start()] + turn.bare[leaving.end() :]):
         return leaving.group(0)
     if turn.failing and (accepted := _ACCEPTS.search(turn.bare)) and not _OBJECTS.search(turn.bare):
