@@ -59,6 +59,7 @@ KINDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "asks_what_it_knows": "ise_gym.simulator.detectors.wishes:asks_what_it_knows",
             "recites_notes": "ise_gym.simulator.detectors.notes:recites_notes",
             "makes_no_sense": "ise_gym.simulator.detectors.sense:makes_no_sense",
+            "sounds_adrift": "ise_gym.simulator.detectors.trained:sounds_adrift",
             "talks_to_itself": "ise_gym.simulator.detectors.notes:talks_to_itself",
         },
         "tool": {
