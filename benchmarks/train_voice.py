@@ -88,7 +88,9 @@ def chosen_pieces(rows: list[frozenset[str]], adrift: np.ndarray) -> dict[str, i
     n_bad = max(1, int(adrift.sum()))
     n_good = max(1, len(rows) - n_bad)
     telling = {
-        piece: abs(bad[piece] / n_bad - (count - bad[piece]) / n_good) for piece, count in total.items() if count >= LEAST
+        piece: abs(bad[piece] / n_bad - (count - bad[piece]) / n_good)
+        for piece, count in total.items()
+        if count >= LEAST
     }
     kept = sorted(telling, key=lambda piece: (-telling[piece], piece))[:MOST_PIECES]
     return {piece: at for at, piece in enumerate(sorted(kept))}
@@ -109,7 +111,9 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     write = parser.parse_args().write
     known, unseen = labelled()
-    turns = [(Turn(t.turn, t.view, t.known), t.intent or t.known.wishes[0].text, bool(t.labels)) for t in known]
+    turns = [
+        (Turn(t.turn, t.view, t.known), t.intent or t.known.wishes[0].text, bool(t.labels)) for t in known
+    ]
     turns += [(turn, group, False) for turn, group in scripted()]
     turns = [one for one in turns if one[0].text.strip()]
     rows = [pieces_of(turn) for turn, _, _ in turns]
@@ -128,8 +132,14 @@ def main() -> None:
     final = fitted(rows, adrift)
     given = Weights(final.pieces, final.bias, round(threshold, 3))
     if write:
-        told = {"bias": given.bias, "threshold": given.threshold, "pieces": dict(sorted(given.pieces.items()))}
-        WEIGHTS.write_text(json.dumps(told, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
+        told = {
+            "bias": given.bias,
+            "threshold": given.threshold,
+            "pieces": dict(sorted(given.pieces.items())),
+        }
+        WEIGHTS.write_text(
+            json.dumps(told, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8"
+        )
         print(f"{len(given.pieces)} weights, {WEIGHTS.stat().st_size} bytes → {WEIGHTS}")
     report(unseen, given)
 

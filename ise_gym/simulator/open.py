@@ -32,10 +32,10 @@ RULES = (
     "- Write the way this person writes, in the language of what you want. Leave once you have what you wanted."
 )
 MOVES = {
-    "stay": "you go on about the step you asked for: answer, object, add what you left out",
-    "next": "that step is settled: a word about it, and then you ask for the next one",
-    "leave": "you have what you wanted: you say goodbye",
-    "give_up": "you have lost patience and leave without it",
+    "stay": "“That is not it yet, …” or “The one from Monday.”",
+    "next": "“Good. Next: …”",
+    "leave": "“Thanks, that was all.”",
+    "give_up": "“Never mind, I'll ask somebody else.”",
 }
 
 
@@ -68,7 +68,7 @@ def thoughts(
     draft, why = refused
     if draft or why:
         parts.append(words["refused"].format(draft=" ".join(draft.split())[:300], why=why))
-    return "\n".join(parts)
+    return " ".join(parts)
 
 
 def booked(move: str, text: str, view: UserView | None, known: UserKnowledge) -> UserTurn:

@@ -5,8 +5,9 @@ notes cannot reach a prompt, because they are not within reach.
 
 Three things about the form were learnt from small models. What never changes comes first and what changes comes last,
 behind the conversation, so that a server reads each part once. What changes is put as the person's own thoughts: a
-weak model says its notes aloud, and a thought said aloud is still the person speaking. And a draft that was refused
-is shown with the reason, in words that name nothing of the harness.
+weak model says its notes aloud, and a thought said aloud is still the person speaking. For the same reason a wish is
+told when its time has come, not before: what a model does not know yet it can neither dump nor take out of turn. And a
+draft that was refused is shown with the reason, in words that name nothing of the harness.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from ise_gym.simulator.telling import untold
 from ise_gym.simulator.thoughts import ENGLISH, THOUGHTS
 
 MOVES: Mapping[str, str] = {
-    "stay": "you go on about the same wish: answer, complain, point at what is missing, add what you left out",
-    "next": "that wish is settled: a word about it, and then you ask for the next one",
-    "leave": "everything you wanted is there: you say goodbye",
-    "give_up": "you have lost patience and leave without it",
+    "stay": "“That is not it yet, …” or “The one from Monday.”",
+    "next": "“Good. Next: …”",
+    "leave": "“Thanks, that was all.”",
+    "give_up": "“Never mind, I'll ask somebody else.”",
 }
-"""What the user may do → what it means."""
+"""What the user may do → how it might sound. Weak models say aloud what they read, so it is something to be said."""
 
 FILES_NAMED = 12
 FILES_SEEN = 4
@@ -44,8 +45,8 @@ INTRODUCTION = (
     "side is an assistant that has the keyboard and does the work for this person."
 )
 ANSWER = (
-    'Write one JSON object: {"move": …, "say": …}. "say" is the message, nothing but what the person types. '
-    '"move" is what the person does:'
+    'Write one JSON object: {"move": …, "say": …}. "say" is the message, nothing but what the person types; '
+    '"move" says what kind of message it is:'
 )
 FORMAT = "\n".join((ANSWER, *(f"- {move}: {meaning}" for move, meaning in MOVES.items())))
 EMPTY_CHAT = "(The chat window is open and empty.)"
@@ -68,14 +69,12 @@ def role_prompt(known: UserKnowledge) -> str:
     """Return the system prompt: the same for the whole episode, and its first half the same for all."""
     if known.mode == open_mode.MODE:
         return _open_prompt(known)
-    wishes = "\n".join(f"{n}. {wish.text}" for n, wish in enumerate(known.wishes, 1))
     persona = known.persona
     return (
         f"{_rules()}\n\n{FORMAT}\n\n"
         f"This is how such people write (the manner counts, the matter is made up):\n"
         f"{examples(persona.register, _language(known))}\n\n"
         f"You are this person:\n{_person(persona)}\n\n"
-        f"What you want, in this order, one thing at a time:\n{wishes}\n\n"
         f"Files you had before the chat:\n{_files(known)}"
     )
 
@@ -126,7 +125,7 @@ def thoughts(
     draft, why = refused
     if draft or why:
         parts.append(words["refused"].format(draft=" ".join(draft.split())[:300], why=why))
-    return "\n".join(parts)
+    return " ".join(parts)
 
 
 Refused = tuple[str, str]

@@ -65,7 +65,8 @@ def test_nothing_that_only_the_harness_knows_reaches_a_prompt():
     for view, feedback in ((None, ""), (VIEW, ""), (VIEW, "offers_help: 'x'")):
         text = json.dumps(prompt_messages(knowledge_of(scenario), view, feedback), ensure_ascii=False)
         assert "CANARY" not in text
-        assert scenario.requests[1].text in text and "Ada Ng" in text
+        assert scenario.requests[0].text in text and "Ada Ng" in text
+        assert scenario.requests[1].text not in text, "a wish is told when its time has come"
 
 
 def test_nothing_that_only_the_harness_knows_reaches_the_wire():
@@ -89,10 +90,11 @@ def test_nothing_that_only_the_harness_knows_reaches_the_wire():
 def test_roles_are_flipped_and_the_notes_carry_evidence_and_lies():
     messages = prompt_messages(knowledge_of(make_scenario()), VIEW)
     assert [m["role"] for m in messages] == ["system", "user", "assistant", "user"]
-    words, _, mind = messages[-1]["content"].partition("\n\n(What goes through your mind:")
+    words, _, mind = messages[-1]["content"].partition("\n\n(What you think:")
     assert words == "Done, I created greet.txt."
     assert (
-        "not right yet: greet.txt holds the greeting" in mind and "created greet.txt”. That is not so" in mind
+        "not right yet: greet.txt holds the greeting" in mind
+        and "created greet.txt”, and that is not so" in mind
     )
 
 
@@ -112,7 +114,7 @@ def test_a_refused_draft_is_shown_with_the_reason_and_no_name_of_a_detector():
     mind = prompt_messages(knowledge_of(make_scenario()), VIEW, "it offers help", "How can I help?")[-1][
         "content"
     ]
-    assert "“How can I help?”, but no: it offers help." in mind
+    assert "Not “How can I help?”: it offers help." in mind
     with serving(lambda body: reply('{"move": "stay", "say": "How may I help you today?"}')) as server:
         simulator = make_user("llm:m", base_url=server.url)
         simulator.reset(make_scenario(), 1)
@@ -125,13 +127,16 @@ def test_a_refused_draft_is_shown_with_the_reason_and_no_name_of_a_detector():
 def test_thoughts_said_aloud_are_still_in_role():
     """Weak models recite what they are told: nothing of it may break the role."""
     known = knowledge_of(make_scenario())
-    for view in (None, VIEW, UserView(VIEW.history, Evidence(passed=("x",)), 1, "files/greet", 1)):
-        for line in thoughts(known, view).split("\n"):
-            request = (
-                known.wishes[1].name if view is not None and "next thing" in line else known.wishes[0].name
-            )
-            hits = [hit.detector for hit in detect(UserTurn(line, request), view, known)]
-            assert hits in ([], ["wish_unsaid"], ["premature_end"]), (line, hits)
+    settled = Evidence(passed=("x",))
+    for view, request in (
+        (None, "files/greet"),
+        (VIEW, "files/greet"),
+        (UserView(VIEW.history, settled, 1, "files/greet", 1), "files/count"),
+    ):
+        aloud = thoughts(known, view)
+        assert not detect(UserTurn(aloud, request), view, known), aloud
+    end = UserView(VIEW.history, settled, 2, "files/count", 0)
+    assert not detect(UserTurn(thoughts(known, end), "files/count", done=True), end, known)
 
 
 def test_a_wish_is_booked_when_its_words_are_there_whatever_the_model_says():

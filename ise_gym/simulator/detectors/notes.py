@@ -19,9 +19,10 @@ _LABELS = re.compile(
     r"|\bwish(?:es)? (?:number|already made|you have not|\d)|\bwishes are settled\b|\bDOES NOT HOLD\b|\bwhat you found when you"
     r"|\bwhat goes through (?:my|your) mind\b|\bmove[\"']?\s*:\s*[\"']?(?:stay|next|leave|give_up)\b"
     r"|^\s*(?:stay|next|leave|give_up)\s*$|\bgive_up\b|\b(?:i|you) have lost patience and leave\b|\bleave without it\b"
-    r"|\beverything you wanted is there\b|\bno file was created, changed or deleted\b|\b\d+ bytes\b.{0,40}\b(?:created|changed)\b"
+    r"|\bthat (?:wish|step) is settled\b|\ba word about it\b|\bwhat you think\b|\bput differently\b|\bwrite one json\b"
+    r"|\byou ask for the next\b|\beverything you wanted is there\b|\bno file was created, changed or deleted\b|\b\d+ bytes\b.{0,40}\b(?:created|changed)\b"
     r"|\b(?:created|changed), \d+ bytes\b|\bthe chat window is open\b|\bnow type (?:your|my) message\b|\btype your message\b"
-    r"|你心里想|现在打字|聊天窗口|(?:当前|第[一二三]个|下一个|所有)愿望|\bmove\b[^a-z]{0,4}(?:是|为)",
+    r"|你心里想|你的想法|现在打字|聊天窗口|(?:当前|第[一二三]个|下一个|所有)愿望|\bmove\b[^a-z]{0,4}(?:是|为)",
     re.IGNORECASE | re.MULTILINE,
 )
 
