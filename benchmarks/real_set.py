@@ -3,6 +3,7 @@
     python benchmarks/real_set.py --turns TURNS.jsonl --written EN.txt ZH.txt --labels LABELS.jsonl --out SET.jsonl.gz
     python benchmarks/real_set.py --turns TURNS.jsonl --labels LABELS.jsonl --sheet 60 --seed 1   what is still to be read
     python benchmarks/real_set.py --kappa FIRST.jsonl SECOND.jsonl                      how far two readings agree
+    python benchmarks/real_set.py --measure SET.jsonl.gz         what the guard finds, for the estimates of ``ise stats``
 
 ``TURNS.jsonl`` comes from ``benchmarks/user_turns.py``. A written file names a scenario (``@ en-004``) and then gives a
 turn a line: ``REQUEST MOMENT | KINDS | TEXT``, where the moment is open, lie, half, next, leave, giveup, ``ask:QUESTION``
@@ -29,7 +30,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from user_turns import scenarios  # noqa: E402
 
 from ise_gym.scenario import Scenario  # noqa: E402
+from ise_gym.simulator.driftset import read_set  # noqa: E402
 from ise_gym.simulator.knowledge import knowledge_of  # noqa: E402
+from ise_gym.simulator.measure import evaluate  # noqa: E402
+from ise_gym.simulator.recall import MEASURED  # noqa: E402
 
 TRANSLATED = Path(__file__).with_name("user_turns_zh.jsonl")
 UNTUNED_MODEL = "qwen2.5-coder-1.5b"
@@ -207,6 +211,25 @@ def kappa(first: dict[str, list[str]], second: dict[str, list[str]]) -> None:
         )
 
 
+def measure(path: Path) -> None:
+    """Write what the whole guard does on turns that nothing was tuned on, for `ise_gym.simulator.recall`.
+
+    Recall is that on models' turns. Small models are rarely in role, so false refusals are counted on written turns too.
+    """
+    unseen = [turn for turn in read_set(path) if turn.split != "tuning"]
+    spoken = evaluate(turn for turn in unseen if turn.source == "model").whole
+    everything = evaluate(unseen).whole
+    told = {
+        "found": spoken.found,
+        "out_of_role": spoken.turns - spoken.in_role,
+        "refused": everything.refused,
+        "in_role": everything.in_role,
+        "turns_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+    MEASURED.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    print(f"drift found {spoken.recall}; in role, refused {everything.false_refusals} → {MEASURED}")
+
+
 def read_labels(path: Path | None) -> dict[str, list[str]]:
     """Return id → labels; a later line replaces an earlier one."""
     if path is None or not path.exists():
@@ -225,9 +248,13 @@ def main() -> None:
     parser.add_argument("--sheet", type=int)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kappa", type=Path, nargs=2)
+    parser.add_argument("--measure", type=Path, help="a finished set: write the figures that estimates start from")
     chosen = parser.parse_args()
     if chosen.kappa:
         kappa(read_labels(chosen.kappa[0]), read_labels(chosen.kappa[1]))
+        return
+    if chosen.measure:
+        measure(chosen.measure)
         return
     labels = read_labels(chosen.labels)
     if chosen.sheet:
