@@ -189,7 +189,9 @@ class ExpertAgent:
             return assistant(
                 batch[0].say, [tool_call(step.tool, resolved(step.arguments, messages)) for step in batch]
             )
-        return assistant(" ".join(words) or (CLOSING if _was_asked(self._scenario, messages) else NOTHING_YET))
+        return assistant(
+            " ".join(words) or (CLOSING if _was_asked(self._scenario, messages) else NOTHING_YET)
+        )
 
     def _plan(self, request: Request, attempt: int) -> list[PlanStep]:
         plan = list(request.plan)

@@ -133,14 +133,15 @@ class LLMUser:
         """Return the turn, with the wish that its words make."""
         current = known.index(view.request) if view is not None and view.request else -1
         name = known.wishes[current].name if current >= 0 else ""
-        if (current < 0 or move == "next") and current + 1 < len(known.wishes):
+        if move in ("next", "stay") and current + 1 < len(known.wishes):
             upcoming = known.wishes[current + 1]
             said = (
                 [m["content"] for m in view.history if m["role"] == "assistant"] if view is not None else []
             )
             if begun(upcoming, [text]) or (current < 0 and begun(upcoming, [*said, text])):
                 return UserTurn(text, upcoming.name)
-            return UserTurn(text, name, meant=upcoming.name)
+            if move == "next" or current < 0:
+                return UserTurn(text, name, meant=upcoming.name)
         return UserTurn(text, name, done=move == "leave", gave_up=move == "give_up")
 
 

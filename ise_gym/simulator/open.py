@@ -32,7 +32,7 @@ RULES = (
     "- Write the way this person writes, in the language of what you want. Leave once you have what you wanted."
 )
 MOVES = {
-    "stay": "“That is not it yet, …” or “The one from Monday.”",
+    "stay": "“That is not it yet.” or “That one, yes.”",
     "next": "“Good. Next: …”",
     "leave": "“Thanks, that was all.”",
     "give_up": "“Never mind, I'll ask somebody else.”",

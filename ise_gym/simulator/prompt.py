@@ -28,7 +28,7 @@ from ise_gym.simulator.telling import untold
 from ise_gym.simulator.thoughts import ENGLISH, THOUGHTS
 
 MOVES: Mapping[str, str] = {
-    "stay": "“That is not it yet, …” or “The one from Monday.”",
+    "stay": "“That is not it yet.” or “That one, yes.”",
     "next": "“Good. Next: …”",
     "leave": "“Thanks, that was all.”",
     "give_up": "“Never mind, I'll ask somebody else.”",

@@ -130,7 +130,7 @@ def _against_itself(turn: Turn) -> str:
         earlier = folders.get(name.lower())
         if folder and name and earlier and "" not in earlier and folder.lower() not in earlier:
             if path.rstrip(".,;:!?").lower() not in everywhere:
-                return path
+                return str(path)
     counts: dict[str, set[str]] = {}
     for figure, unit in _COUNTED.findall(before):
         counts.setdefault(unit.lower(), set()).add(figure.rstrip(".,"))
