@@ -26,7 +26,7 @@ class Rules:
         guard_clean: no user turn drifted and none fell back to the script.
         no_secrets, no_personal: `ise_gym.trajectory.secrets` finds no credential, no personal data.
         recovery: holds at least one failed call that was recovered.
-        whole: no answer of the agent's model was cut, filtered, broken or unreadable, see `ise_gym.trajectory.untaught`.
+        whole: no answer was cut, filtered, broken or unreadable, see `ise_gym.trajectory.untaught`.
         min_user_turns, max_user_turns, max_messages, max_tool_calls: bounds; 0 is none.
         domains: all of its domains are among these; empty allows any.
         unique: its conversation (system message and call ids aside) was not kept before.
