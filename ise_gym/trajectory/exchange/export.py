@@ -158,8 +158,9 @@ def trl_rows_of(trajectory: Trajectory) -> Iterator[dict[str, Any]]:
     One that was cut off has no answer to learn from. A session that began with a copy of the conversation repeats it.
     A row without any answer to learn from is left out.
     """
-    parts = (part for part in delegated(trajectory) if part.session.get("status") != "cut")
-    for of in (trajectory, *parts):
+    all_of: list[Trajectory | Conversation] = [trajectory]
+    all_of += [part for part in delegated(trajectory) if part.session.get("status") != "cut"]
+    for of in all_of:
         row = _trl_row(of)
         if _teaches(of, row):
             yield row
