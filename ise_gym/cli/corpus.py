@@ -85,6 +85,12 @@ def filter_episodes(
     guard_clean: Annotated[
         bool, typer.Option("--guard-clean", help="Only episodes in which no user turn drifted.")
     ] = False,
+    whole: Annotated[
+        bool,
+        typer.Option(
+            "--whole", help="Only episodes without an answer that was cut, broken or can't be read back."
+        ),
+    ] = False,
     no_secrets: Annotated[
         bool,
         typer.Option("--no-secrets", help="Only episodes without anything that looks like a credential."),
@@ -128,6 +134,7 @@ def filter_episodes(
         outcomes=outcomes,
         min_score=min_score,
         guard_clean=guard_clean,
+        whole=whole,
         no_secrets=no_secrets,
         no_personal=no_personal,
         recovery=recovery,

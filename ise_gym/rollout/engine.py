@@ -38,6 +38,7 @@ class Status:
         tokens, cost: of agent and user, of attempts that were tried again too.
         retries: attempts that were tried again. ``crashes``: worker processes that died.
         torn: half-written records that were set aside at the start.
+        answers: what the agent's model answered, in counts; `ise_gym.models.metering.advice_on` reads them.
     """
 
     total: int = 0
@@ -55,6 +56,7 @@ class Status:
     running: int = 0
     seconds: float = 0.0
     interrupted: bool = False
+    answers: dict[str, int] = field(default_factory=dict)
 
     @property
     def played(self) -> int:
@@ -82,6 +84,8 @@ class Status:
         self.user_turns += attempt.user_turns
         self.tool_calls += attempt.tool_calls
         self.guard_hits += attempt.guard_hits
+        for name, count in attempt.answers.items():
+            self.answers[name] = self.answers.get(name, 0) + count
         if attempt.failed:
             kind = attempt.reason.partition(":")[0]
             self.failures[kind] = self.failures.get(kind, 0) + 1

@@ -11,7 +11,7 @@ from ise_gym.rollout.engine import GIVE_UP_AFTER, Status, drive
 from ise_gym.rollout.players import EpisodeCrew, crew_of, result_of
 from ise_gym.rollout.pool import ProcessPool
 from ise_gym.rollout.record import build
-from ise_gym.rollout.spec import Item, Result, RolloutSpec
+from ise_gym.rollout.spec import Item, Result, RolloutSpec, probed
 from ise_gym.rollout.work import Lost, Pool
 from ise_gym.storage.locks import held_alone
 from ise_gym.trajectory.record import episode_id
@@ -61,6 +61,8 @@ def run(
         only_driver(store),
     ):
         work = EpisodeWork(spec, store, retry_failed=retry_failed, on_attempt=on_attempt)
+        if work.total > work.already:
+            probed(spec.make_agent)
         return drive(
             work,
             crew_of(spec),

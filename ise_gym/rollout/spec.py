@@ -90,6 +90,28 @@ def agent_factory(agent: str | Callable[[], AnyAgent], **options: Any) -> Callab
     return functools.partial(_agent_of, agent, options) if isinstance(agent, str) else agent
 
 
+def probed(make_agent: Callable[[], AnyAgent]) -> None:
+    """Ask an agent's endpoint once, where it has one: what is wrong with it shows before anything is played.
+
+    Only agents that are named are made for it, and none that loads a model.
+
+    Raises:
+        UserError: the endpoint gives no answer; says why, and what to do.
+    """
+    if not isinstance(make_agent, functools.partial) or make_agent.func is not _agent_of:
+        return
+    from ise_gym.registry import load, split
+
+    kind = load("agent", split("agent", make_agent.args[0])[0])
+    if getattr(kind, "heavy", False) or not hasattr(kind, "probe"):
+        return
+    agent: Any = make_agent()
+    try:
+        agent.probe()
+    finally:
+        agent.close()
+
+
 def user_factory(user: str, options: Mapping[str, Any]) -> str | Callable[[], UserSimulator]:
     """Return what an env's ``user`` argument takes: the name, or a picklable function when there are options."""
     return functools.partial(_user_of, user, dict(options)) if options else user
