@@ -23,6 +23,8 @@ from ise_gym.errors import UserError
 from ise_gym.locks import try_lock
 
 _CHUNK = 1 << 20
+LONGEST_LINE = 256 << 20
+"""Bytes of the longest line that is read: more is no record, and would fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ def last_whole_line(file: BinaryIO, size: int) -> int:
         return 0
     start = _line_start(file, end - 1)
     file.seek(start)
+    if end - start > LONGEST_LINE:
+        return end  # not looked into: whoever reads the file says what is wrong with it
     return end if _is_json(file.read(end - start)) else start
 
 
@@ -124,10 +128,20 @@ class AppendLog:
 
 
 def raw_lines(path: Path) -> Iterator[bytes]:
-    """Yield a file's lines with their newlines, in constant memory; the last one may have none (yet)."""
+    """Yield a file's lines with their newlines, in bounded memory; the last one may have none (yet).
+
+    Raises:
+        UserError: a line is longer than `LONGEST_LINE`, or this is no regular file (a pipe would be waited for).
+    """
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: can't be read: it is no regular file.")
     with path.open("rb") as file:
         left = os.fstat(file.fileno()).st_size  # a file that grows meanwhile must come to an end
-        while left > 0 and (line := file.readline(left)):
+        number = 0
+        while left > 0 and (line := file.readline(min(left, LONGEST_LINE + 1))):
+            number += 1
+            if len(line) > LONGEST_LINE:
+                raise UserError(f"{path}, line {number}: longer than {LONGEST_LINE >> 20} MB: not a record.")
             left -= len(line)
             yield line
 
@@ -157,7 +171,7 @@ def _set_tail_aside(
             os.fsync(copy.fileno())
     except OSError as error:
         raise UserError(
-            f"{side}: the torn end of {path.name} can't be set aside ({error.strerror}). Mend that, run again."
+            f"{side}: the torn end of {path.name} can't be set aside ({error.strerror}). Fix that and run again."
         ) from error
     os.ftruncate(fd, good)
     os.fsync(fd)
@@ -180,6 +194,8 @@ def _is_json(line: bytes) -> bool:
         json.loads(line)
     except ValueError:
         return False
+    except RecursionError:  # nested too deeply for us, but whole: its reader says so
+        return True
     return True
 
 

@@ -14,6 +14,7 @@ import ise_gym
 from ise_gym.episode.episode import Episode, Transition
 from ise_gym.episode.state import EpisodeSnapshot
 from ise_gym.errors import AgentError, UserError, WorkspaceError
+from ise_gym.foreign.text import printable
 from ise_gym.messages import Message, ToolSchema
 from ise_gym.scenario import Scenario, ScenarioSource
 from ise_gym.settings import EnvOptions, EnvSettings, Source
@@ -308,7 +309,7 @@ class ISEEnv(gym.Env[Observation, Message]):
     def _render_human(self, messages: Sequence[Message]) -> None:
         if self.render_mode == "human":
             for message in messages:
-                print(_as_text(message))
+                print(printable(_as_text(message)))
 
 
 def _fresh(messages: Sequence[Message]) -> Observation:

@@ -132,7 +132,8 @@ class Persona:
 class Budget:
     """When an episode is truncated; ``agent_turns`` counts the agent's messages, 0 is no limit.
 
-    ``seconds`` counts wall time and is the one nondeterministic limit.
+    ``seconds`` counts wall time and is the one nondeterministic limit. ``reply_chars`` truncates nothing: it is how
+    much of one reply the user reads, start and end, when an agent writes more.
     """
 
     user_turns: int = 24
@@ -140,6 +141,7 @@ class Budget:
     tool_calls: int = 300
     seconds: float = 1800.0
     agent_turns: int = 0
+    reply_chars: int = 16_000
 
 
 @dataclass(frozen=True)

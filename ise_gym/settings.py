@@ -8,11 +8,11 @@ in the table of `ise_gym` that shows the defaults to Gymnasium's registry.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypedDict, cast, get_args
 
+from ise_gym.credentials import without_secrets
 from ise_gym.episode.reward import Rewarding, rewarding
 from ise_gym.errors import UserError, nearest
 from ise_gym.messages import ToolSchema
@@ -158,19 +158,17 @@ class EnvSettings:
     def to_json(self) -> dict[str, Any]:
         """Return the options as JSON, for a run's manifest: what has no name is told by its type or function.
 
-        Keys of services in ``user_options`` (``api_key``, …) are left out.
+        Without credentials, see `ise_gym.credentials`.
         """
-        shown: dict[str, Any] = {}
-        for name in (f.name for f in fields(self) if f.name not in ("rewarding", "source")):
-            shown[name] = getattr(self, name)
+        names = (f.name for f in fields(self) if f.name not in ("rewarding", "source"))
+        shown = {name: getattr(self, name) for name in names}
         described = getattr(self.source, "described", None)
         source = self.source.name if self.source is not None else "catalog"
         shown["source"] = {"name": source, **(described() if described else {})}
-        shown["user_options"] = {k: _named(v) for k, v in self.user_options.items() if not _is_secret(k)}
         shown["limits"] = asdict(self.limits)
-        shown["tools"] = None if self.tools is None else list(self.tools)
-        shown["reward"], shown["penalties"] = self.rewarding.kind, dict(self.rewarding.penalties)
-        return {name: _named(value) for name, value in sorted(shown.items())}
+        shown["reward"], shown["penalties"] = self.rewarding.kind, self.rewarding.penalties
+        told = without_secrets({name: _named(value) for name, value in sorted(shown.items())})
+        return cast("dict[str, Any]", told)
 
     def told_by_records(self) -> dict[str, Any]:
         """Return what a record has to tell of the settings beyond what it holds: why its rewards are what they are."""
@@ -244,16 +242,10 @@ def _on_broken(given: str | None, default: OnBroken) -> OnBroken:
     return known[given]
 
 
-def _is_secret(name: str) -> bool:
-    return any(word in name.lower() for word in ("key", "token", "secret", "password", "header"))
-
-
 def _named(value: Any) -> Any:
     """Return a JSON value as it is; of anything else the name of its function or class."""
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool | int | float | str):
         return value
-    if isinstance(value, str):
-        return re.sub(r"//[^/@\s]+@", "//", value)  # who logs in at an address is nobody's business
     if isinstance(value, Mapping):
         return {str(key): _named(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -276,7 +276,7 @@ def _base_of_adapter(folder: Path) -> str:
             return str(candidate)
     if not base or base.startswith((".", "/")):
         raise UserError(
-            f"the base model of the adapter {folder} is not at {base or '(not recorded)'}. "
+            f"the base model of the adapter {folder} was not found at {base or '(not recorded)'}. "
             "Give the base as the model and this folder as the adapter."
         )
     return base
@@ -300,7 +300,7 @@ def _load(torch: Any, source: ModelSource, device: str, dtype: str) -> tuple[Any
     elif dtype != "auto":
         kind = getattr(torch, dtype, None)
         if not isinstance(kind, torch.dtype):
-            raise UserError(f"{dtype!r} is no torch dtype; use auto, float32, bfloat16 or float16")
+            raise UserError(f"{dtype!r} is not a torch dtype; use auto, float32, bfloat16 or float16")
     with_tokenizer = source.base
     if source.adapter and (Path(source.adapter) / "tokenizer_config.json").is_file():
         with_tokenizer = source.adapter

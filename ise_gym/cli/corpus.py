@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -29,20 +28,21 @@ def stats(
     store: Annotated[Path, typer.Argument(help="Trajectory store, or a JSONL file of trajectories.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Show the shape of the trajectories beside ISETrace's, outcomes, tools, recoveries and the role guard."""
+    """Show statistics of a store: its shape next to ISETrace's, outcomes, tools, recoveries and the role guard."""
     from ise_gym.trajectory.stats import store_stats
 
     summary = store_stats(store)
     if not summary["episodes"] and not summary["infrastructure_errors"]:
-        raise UserError(f"{store}: holds no episode; there is nothing to count.")
+        raise UserError(f"{store}: it has no episodes, so there is nothing to count.")
     if as_json:
-        typer.echo(json.dumps(summary, indent=2, ensure_ascii=False))
-        return
-    from rich.console import Console
+        from ise_gym.cli.printing import print_json
 
+        print_json(summary)
+        return
+    from ise_gym.foreign.screen import Screen
     from ise_gym.trajectory import tables
 
-    console = Console()
+    console = Screen()
     console.print(tables.shape_table(summary))
     console.print(tables.outcome_table(summary))
     console.print(tables.tool_table(summary))
@@ -63,48 +63,62 @@ def stats(
 def show(
     store: Annotated[Path, typer.Argument(help="Trajectory store, or a JSONL file of trajectories.")],
     episode: Annotated[
-        str, typer.Argument(help="Episode id (its beginning is enough), or its number from 1.")
+        str, typer.Argument(help="Episode id (a unique prefix is enough), or its number, counted from 1.")
     ] = "1",
-    full: Annotated[bool, typer.Option("--full", help="Don't shorten long tool output.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Print tool output in full.")] = False,
 ) -> None:
     """Print one episode's conversation: every turn, call and result."""
-    from rich.console import Console
-
+    from ise_gym.foreign.screen import Screen
     from ise_gym.trajectory.conversation import find_episode, print_conversation
 
-    print_conversation(find_episode(store, episode), Console(), full=full)
+    print_conversation(find_episode(store, episode), Screen(), full=full)
 
 
 def filter_episodes(
     store: Annotated[Path, typer.Argument(help="Trajectory store, or a JSONL file of trajectories.")],
-    out: Annotated[Path, typer.Option(help="Folder of the store to make.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new store.")],
     outcome: Annotated[
         list[str] | None,
-        typer.Option(help="Outcomes to keep (give it several times).", show_default="passed"),
+        typer.Option(help="Outcome to keep. Repeatable.", show_default="passed"),
     ] = None,
     min_score: Annotated[
-        float, typer.Option(min=0, max=1, help="Least fraction of sub-goals that hold.")
+        float, typer.Option(min=0, max=1, help="Minimum fraction of sub-goals that hold.")
     ] = 0.0,
-    guard_clean: Annotated[bool, typer.Option("--guard-clean", help="No user turn drifted.")] = False,
+    guard_clean: Annotated[
+        bool, typer.Option("--guard-clean", help="Only episodes in which no user turn drifted.")
+    ] = False,
     no_secrets: Annotated[
-        bool, typer.Option("--no-secrets", help="Nothing in it looks like a credential.")
+        bool,
+        typer.Option("--no-secrets", help="Only episodes without anything that looks like a credential."),
     ] = False,
     no_personal: Annotated[
-        bool, typer.Option("--no-personal", help="Nothing in it looks like personal data.")
+        bool,
+        typer.Option("--no-personal", help="Only episodes without anything that looks like personal data."),
     ] = False,
-    recovery: Annotated[bool, typer.Option("--recovery", help="A failed call was recovered.")] = False,
-    min_user_turns: Annotated[int, typer.Option(min=0, help="0: no bound.")] = 0,
-    max_user_turns: Annotated[int, typer.Option(min=0, help="0: no bound.")] = 0,
-    max_messages: Annotated[int, typer.Option(min=0, help="0: no bound.")] = 0,
-    max_tool_calls: Annotated[int, typer.Option(min=0, help="0: no bound.")] = 0,
-    domain: Annotated[list[str] | None, typer.Option(help="All its domains are among these.")] = None,
-    unique: Annotated[bool, typer.Option("--unique", help="Keep the first of equal conversations.")] = False,
+    recovery: Annotated[
+        bool, typer.Option("--recovery", help="Only episodes in which a failed call was recovered.")
+    ] = False,
+    min_user_turns: Annotated[
+        int, typer.Option(min=0, help="Minimum number of user turns; 0: no limit.")
+    ] = 0,
+    max_user_turns: Annotated[
+        int, typer.Option(min=0, help="Maximum number of user turns; 0: no limit.")
+    ] = 0,
+    max_messages: Annotated[int, typer.Option(min=0, help="Maximum number of messages; 0: no limit.")] = 0,
+    max_tool_calls: Annotated[
+        int, typer.Option(min=0, help="Maximum number of tool calls; 0: no limit.")
+    ] = 0,
+    domain: Annotated[
+        list[str] | None, typer.Option(help="Only episodes all of whose domains are among these. Repeatable.")
+    ] = None,
+    unique: Annotated[
+        bool, typer.Option("--unique", help="Keep only the first of identical conversations.")
+    ] = False,
 ) -> None:
-    """Copy the episodes that keep every rule into a new store, and count what fell to which rule."""
+    """Copy the episodes that satisfy every rule into a new store, and count those that each rule dropped."""
     from typing import get_args
 
-    from rich.console import Console
-
+    from ise_gym.foreign.screen import Screen
     from ise_gym.trajectory.filter import Rules, filter_store
     from ise_gym.trajectory.record import Outcome
 
@@ -127,7 +141,7 @@ def filter_episodes(
         unique=unique,
     )
     counts = filter_store(store, out, rules)
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     console.print(f"kept {counts.kept} of {counts.seen} episodes → {out}", highlight=False, markup=False)
     for rule, count in counts.dropped.most_common():
         console.print(f"dropped: {rule}: {count}", highlight=False, markup=False)
@@ -146,13 +160,13 @@ def export(
     push_to_hub: Annotated[
         str, typer.Option(help="Publish trl rows as this dataset of the Hugging Face hub: owner/name.")
     ] = "",
-    public: Annotated[bool, typer.Option("--public", help="Make a new dataset public.")] = False,
-    license: Annotated[str, typer.Option(help="License on the dataset's card, e.g. mit.")] = "",
+    public: Annotated[bool, typer.Option("--public", help="Make the dataset public if it is new.")] = False,
+    license: Annotated[str, typer.Option(help="License for the dataset card, e.g. mit.")] = "",
     allow_findings: Annotated[
         bool,
         typer.Option(
             "--allow-findings",
-            help="Publish although something looks like a credential or personal data.",
+            help="Publish even if something looks like a credential or personal data.",
         ),
     ] = False,
 ) -> None:
@@ -200,34 +214,34 @@ def import_files(
             help="Files to read: JSON, JSONL, plain or .gz/.zst; or a folder of them (.json for atif, else .jsonl)."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder of the trajectory store to make.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new trajectory store.")],
     source: Annotated[
         str, typer.Option("--from", help="Format of the files: isetrace or atif.")
     ] = "isetrace",
 ) -> None:
-    """Read foreign records into a trajectory store; what was repaired or left out is counted and said."""
+    """Import records of another format into a trajectory store, and report what was repaired or left out."""
     _known(source, IMPORTS, "import format")
-    from rich.console import Console
-
+    from ise_gym.foreign.screen import Screen
     from ise_gym.trajectory.exchange import importer
 
     counts = importer.import_files(files, out, source)
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     said = _counted(counts.imported, counts.sessions)
     console.print(f"{said} → {out}", highlight=False, markup=False)
     for what, count in sorted(counts.repairs.items()):
         console.print(f"repaired: {what}: {count}", highlight=False, markup=False)
     for what, count in sorted(counts.skipped.items()):
-        console.print(f"skipped: {what}: {count}", highlight=False, markup=False)
+        first = counts.first.get(what, "")
+        console.print(f"skipped: {what}: {count}{f' (first: {first})' if first else ''}", highlight=False)
 
 
 def report(
     stores: Annotated[list[Path], typer.Argument(help="Trajectory stores.")],
     out: Annotated[Path, typer.Option(help="HTML file to write.")],
     title: Annotated[str, typer.Option(help="Heading of the report.")] = "Trajectories",
-    episodes: Annotated[int, typer.Option(min=0, help="Most episodes in the browser part.")] = 300,
+    episodes: Annotated[int, typer.Option(min=0, help="Maximum number of episodes in the browser.")] = 300,
     training: Annotated[
-        Path | None, typer.Option(help="Output folder of `ise train sft`: shows its loss.")
+        Path | None, typer.Option(help="Output folder of `ise train sft`, whose loss curve is shown.")
     ] = None,
     comparison: Annotated[
         Path | None, typer.Option(help="File written by `ise eval compare --for-report`.")

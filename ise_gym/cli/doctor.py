@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import platform
 from typing import Annotated, Any
@@ -44,7 +43,9 @@ def doctor(
     """
     report = examine()
     if as_json:
-        typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
+        from ise_gym.cli.printing import print_json
+
+        print_json(report)
     else:
         _show(report)
     if not any(b["ok"] and b["isolates"] for b in report["backends"].values()):
@@ -80,10 +81,12 @@ def examine() -> dict[str, Any]:
 
 
 def _show(report: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    console = Console()
+    from ise_gym.foreign.screen import Screen
+
+    console = Screen()
     console.print(
         f"ise_gym {report['ise_gym']}, Python {report['python']}, {report['system']}, "
         f"{report['cpus']} CPUs, {report['user']}",
@@ -94,8 +97,8 @@ def _show(report: dict[str, Any]) -> None:
         table.add_column(column)
     for name, backend in report["backends"].items():
         kind = "" if backend["isolates"] else " (no isolation)"
-        mark = "[green]yes[/green]" if backend["ok"] else "[red]no[/red]"
-        table.add_row(name + kind, mark, _plain(backend["message"]))
+        mark = Text("yes", style="green") if backend["ok"] else Text("no", style="red")
+        table.add_row(name + kind, mark, str(backend["message"]))
     console.print(table)
     for name, backend in report["backends"].items():
         if backend["ok"] and backend["isolates"]:
@@ -105,26 +108,21 @@ def _show(report: dict[str, Any]) -> None:
         packages.add_column(column)
     for name, there in report["packages"].items():
         purpose, extra = OPTIONAL[name]
-        mark = "[green]yes[/green]" if there else "no"
-        packages.add_row(name, mark, purpose, _plain(f"ise-gym[{extra}]"))
+        mark = Text("yes", style="green") if there else Text("no")
+        packages.add_row(name, mark, purpose, f"ise-gym[{extra}]")
     console.print(packages)
 
 
 def _show_capabilities(console: Any, name: str, backend: dict[str, Any]) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=f"What {name} enforces here", title_justify="left")
     table.add_column("limit")
     table.add_column("enforced")
     for limit, how in backend["enforced"].items():
-        word = {True: "[green]yes[/green]", False: "[yellow]no[/yellow]"}.get(how)
-        table.add_row(limit, word or _plain(str(how)))
+        word = {True: Text("yes", style="green"), False: Text("no", style="yellow")}.get(how)
+        table.add_row(limit, word or str(how))
     console.print(table)
     for note in backend["notes"]:
         console.print(f"note: {note}", markup=False, highlight=False)
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

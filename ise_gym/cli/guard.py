@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -29,7 +28,7 @@ def evaluate_set(
     mistakes: Annotated[bool, typer.Option("--mistakes", help="List every wrong verdict as well.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Print precision and recall of every detector, with the turns counted."""
+    """Print precision and recall of every detector, with counts."""
     from ise_gym.simulator.driftset import Split, evaluate, read_set
 
     if split not in SPLITS:
@@ -37,12 +36,15 @@ def evaluate_set(
     file = set_file or own_set()
     result = evaluate(read_set(file), None if split == "all" else cast(Split, split))
     if not result.turns:
-        raise UserError(f"{file}: no turn of the split '{split}'")
+        raise UserError(f"{file}: it has no turns of the split '{split}'")
     if as_json:
-        typer.echo(json.dumps(_as_json(result, split, mistakes), indent=2, ensure_ascii=False))
+        from ise_gym.cli.printing import print_json
+
+        print_json(_as_json(result, split, mistakes))
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from ise_gym.foreign.screen import Screen
 
     table = Table(
         title=f"Role guard on {result.turns} turns ({split}), {result.clean} of them clean",
@@ -55,7 +57,7 @@ def evaluate_set(
             table.add_section()
         rates = (f"{score.precision:.3f}", f"{score.recall:.3f}")
         table.add_row(name, *rates, str(score.hits), str(score.false_alarms), str(score.misses))
-    console = Console()
+    console = Screen()
     console.print(table)
     console.print(f"Clean turns flagged by any detector: {result.flagged_clean} of {result.clean}")
     if mistakes:
@@ -74,7 +76,7 @@ def own_set() -> Path:
     """
     file = Path(__file__).resolve().parents[2] / "tests" / "simulator" / "drift_set.jsonl"
     if not file.is_file():
-        raise UserError("the project's own set comes with a checkout only; name a file with --set")
+        raise UserError("the project's own set is only in a checkout; name a file with --set")
     return file
 
 

@@ -13,6 +13,7 @@ import typer
 
 from ise_gym.cli.seats import AgentOptions, Backend, UserOptions, check_seats, read_options
 from ise_gym.errors import UserError, nearest
+from ise_gym.foreign.text import printable
 
 SIDES = ("user", "agent")
 AGENT_HELP = (
@@ -28,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def play(
-    side: Annotated[str, typer.Option(help="Where you sit: user or agent.")] = "user",
+    side: Annotated[str, typer.Option(help="Who you are: user or agent.")] = "user",
     seed: Annotated[int, typer.Option(min=0, help="Seed of scenario, simulator and agent.")] = 0,
     intents: Annotated[
         Path | None,
@@ -40,7 +41,7 @@ def play(
     user_option: UserOptions = None,
     backend: Backend = "auto",
 ) -> None:
-    """Sit on one side of an episode: as the user of an agent, or as the agent of a user."""
+    """Take one side of an episode: be the user of an agent, or the agent of a user."""
     import gymnasium
 
     import ise_gym  # noqa: F401  (registers the env)
@@ -75,7 +76,7 @@ def _as_user(env: Any, agent: Any, seed: int) -> None:
         while not episode.over:
             message = agent.act(episode.conversation, episode.offered)
             for call in message.get("tool_calls") or ():
-                typer.echo(f"  → {call['function']['name']} {call['function']['arguments'][:200]}")
+                typer.echo(printable(f"  → {call['function']['name']} {call['function']['arguments'][:200]}"))
             env.step(message)
     finally:
         agent.close()
@@ -117,12 +118,12 @@ def _action(line: str) -> Any:
 def _show(observation: Any) -> None:
     for message in observation:
         if message["role"] != "system":
-            typer.echo(f"{message['role']}> {message['content'][:_SHOWN]}")
+            typer.echo(printable(f"{message['role']}> {message['content'][:_SHOWN]}"))
 
 
 def _conclude(episode: Any) -> None:
     if not episode.over:
-        typer.echo("stopped before the end")
+        typer.echo("stopped before the episode ended")
         return
     held = sum(episode.subgoals.values())
     typer.echo(

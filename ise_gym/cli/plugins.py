@@ -34,11 +34,11 @@ def plugins(
         rows = [{"kind": e.kind, "name": e.name, "value": e.value, "origin": e.origin} for e in found]
         typer.echo(json.dumps(rows, indent=2))
         return
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
+
+    from ise_gym.foreign.screen import Screen
 
     table = Table("kind", "name", "comes from", "module:Name")
     for entry in found:
-        table.add_row(entry.kind, *map(escape, (entry.name, entry.origin, entry.value)))
-    Console().print(table)
+        table.add_row(entry.kind, entry.name, entry.origin, entry.value)
+    Screen().print(table)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
-from rich.console import Console
+from ise_gym.foreign.screen import Screen
+from ise_gym.foreign.text import printable_json
 
 
 def print_json(value: Any) -> None:
     """Print JSON to standard output."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(printable_json(value) + "\n")
 
 
-def wide_console() -> Console:
+def wide_console() -> Screen:
     """Return a console for tables; in a pipe it is wide enough not to break them."""
-    console = Console()
-    return console if console.is_terminal else Console(width=200)
+    console = Screen()
+    return console if console.is_terminal else Screen(width=200)

@@ -26,7 +26,7 @@ def rollout(
         Path, typer.Option(help="JSONL file of intents, or the folder that holds intents.jsonl.")
     ],
     out: Annotated[
-        Path, typer.Option(help="Folder of the trajectory store; made when missing, else resumed.")
+        Path, typer.Option(help="Folder of the trajectory store; created if missing, otherwise resumed.")
     ],
     agent: Annotated[
         str, typer.Option(help="Who acts, e.g. expert, openai:MODEL, transformers:PATH, or a plug-in.")
@@ -36,31 +36,31 @@ def rollout(
         str, typer.Option(help="User simulator: scripted, single-turn, naive, llm:MODEL.")
     ] = "scripted",
     user_option: UserOptions = None,
-    guard: Annotated[bool, typer.Option(help="Put the role guard around the simulator.")] = True,
+    guard: Annotated[bool, typer.Option(help="Guard the simulator against role drift.")] = True,
     backend: Backend = "auto",
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Worker processes.")] = 2,
     episodes_per_worker: Annotated[
-        int, typer.Option(min=1, help="Episodes a worker plays at once; raise it for slow endpoints.")
+        int, typer.Option(min=1, help="Episodes that each worker plays at once; raise it for slow endpoints.")
     ] = 1,
-    seed: Annotated[
-        int, typer.Option(min=0, help="Seed of the run: of user and agent, not of the intents.")
-    ] = 0,
-    samples: Annotated[int, typer.Option(min=1, help="Episodes an intent, each with a seed of its own.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of user and agent, not of the intents.")] = 0,
+    samples: Annotated[int, typer.Option(min=1, help="Episodes per intent, each with its own seed.")] = 1,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Only the first so many intents.", show_default="all")
+        int | None, typer.Option(min=1, help="Only the first N intents.", show_default="all")
     ] = None,
     retries: Annotated[
-        int, typer.Option(min=0, help="How often an episode that the infrastructure broke is played again.")
+        int, typer.Option(min=0, help="Retries per episode after an infrastructure failure.")
     ] = 2,
     retry_failed: Annotated[
-        bool, typer.Option(help="On resume, play again what ended as an infrastructure failure.")
+        bool, typer.Option(help="On resume, retry episodes that ended in an infrastructure failure.")
     ] = True,
     give_up_after: Annotated[
-        int, typer.Option(min=1, help="End the run after so many infrastructure failures in a row.")
+        int, typer.Option(min=1, help="End the run after N infrastructure failures in a row.")
     ] = 20,
     stuck_after: Annotated[
         float,
-        typer.Option(min=0, help="Replace a worker that ended no episode for so many seconds; 0: never."),
+        typer.Option(
+            min=0, help="Replace a worker that has finished no episode for this many seconds; 0: never."
+        ),
     ] = 3600.0,
     compress: Annotated[bool, typer.Option(help="Write zstd-compressed shards (a new store only).")] = False,
     engine: Annotated[str, typer.Option(help="Where workers run: local or ray.")] = "local",
@@ -68,12 +68,10 @@ def rollout(
 ) -> None:
     """Play every intent and append the trajectories to a store.
 
-    Ctrl-C finishes what is running and stops; the same command again plays only what is missing. Records don't depend
-    on the number of workers. Exit code 0 when every episode is recorded, 1 when some stayed broken,
-    130 when interrupted.
+    Ctrl-C finishes the running episodes and stops; the same command plays what is missing. Records do not depend on the
+    number of workers. Exit code 0 when every episode is recorded, 1 when some failed for good, 130 when interrupted.
     """
-    from rich.console import Console
-
+    from ise_gym.foreign.screen import Screen
     from ise_gym.intents.catalog import catalog_hash
     from ise_gym.models.options import a_workers_share, binding
     from ise_gym.rollout.progress import RolloutProgress
@@ -83,7 +81,7 @@ def rollout(
     if engine not in ENGINES:
         raise UserError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}.{nearest(engine, ENGINES)}")
     if user == "human":
-        raise UserError("--user human: nobody sits at a rollout; `ise play` lets a person be the user.")
+        raise UserError("--user human: a rollout has nobody to ask; use `ise play` to be the user yourself.")
     for_agent, for_user = read_options(agent_option, user_option)
     check_seats(agent, user, backend, agent_options=for_agent, user_options=for_user)
     file = intents / "intents.jsonl" if intents.is_dir() else intents
@@ -98,7 +96,7 @@ def rollout(
         slots=episodes_per_worker,
         stuck_after_s=stuck_after,
     )
-    console = Console(stderr=True, quiet=quiet)
+    console = Screen(stderr=True, quiet=quiet)
     _note_compression(console, out, compress)
     options: dict[str, Any] = {}
     if engine == "ray":
@@ -184,25 +182,24 @@ class First:
 
 
 def _conclude(console: Any, out: Path, status: Any) -> None:
-    from rich.console import Console
-
+    from ise_gym.foreign.screen import Screen
     from ise_gym.trajectory.stats import store_stats
     from ise_gym.trajectory.tables import outcome_table, shape_table
 
     if status.torn:
-        console.print(f"{status.torn} half-written record(s) of an earlier run set aside in {out}/torn.")
+        console.print(f"{status.torn} half-written record(s) of an earlier run moved to {out}/torn.")
     if status.already:
-        console.print(f"{status.already} of {status.total} episodes were in the store already.")
+        console.print(f"{status.already} of {status.total} episodes were already in the store.")
     if status.interrupted:
         console.print(
             f"Interrupted: {status.missing} episodes are missing. Run the same command again to resume."
         )
     elif status.broken:
         console.print(
-            f"{status.broken} episodes were broken by the infrastructure ({out}/failures). "
-            "Run the same command again to play them once more."
+            f"{status.broken} episodes ended in an infrastructure failure ({out}/failures). "
+            "Run the same command again to retry them."
         )
     summary = store_stats(out)
-    tables = Console(quiet=console.quiet)
+    tables = Screen(quiet=console.quiet)
     tables.print(outcome_table(summary))
     tables.print(shape_table(summary))

@@ -14,8 +14,8 @@ Folders = Annotated[
     list[Path] | None,
     typer.Option(
         "--folder",
-        help="Tasks of this folder (DOMAIN/TASK.yaml below it) instead of the catalog's; may be given several "
-        "times, and 'catalog' stands for the catalog's own.",
+        help="Tasks of this folder (DOMAIN/TASK.yaml below it) instead of the catalog's; repeatable, "
+        "and 'catalog' names the catalog's own.",
         show_default=False,
     ),
 ]
@@ -34,16 +34,19 @@ def list_tasks(
         for name, task in sorted(load_tasks(folder).items())
     ]
     if as_json:
-        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        from ise_gym.cli.printing import print_json
+
+        print_json(rows)
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from ise_gym.foreign.screen import Screen
 
     table = Table(*rows[0])
     for row in rows:
         table.add_row(*row.values())
     table.caption = f"{len(rows)} tasks in {len({r['domain'] for r in rows})} domains"
-    Console().print(table)
+    Screen().print(table)
 
 
 @app.command("new")
@@ -52,15 +55,15 @@ def new(
     name: Annotated[str, typer.Argument(help="Its name: lower-case words joined by hyphens.")],
     folder: Annotated[
         Path | None,
-        typer.Option(help="Folder of tasks to put it into.", show_default="the catalog's own"),
+        typer.Option(help="Folder of tasks to write it to.", show_default="the catalog's own"),
     ] = None,
 ) -> None:
-    """Write a task file to start from: small, complete, and already proved by `ise tasks check`."""
+    """Write a task file to start from: small, complete, and passing `ise tasks check`."""
     from ise_gym.tasks.scaffold import new_task
 
     path = new_task(domain, name, folder)
     typer.echo(str(path))
-    typer.echo(f"Change it step by step, and prove it each time: ise tasks check {path} --seeds 3", err=True)
+    typer.echo(f"Change it step by step, checking each time: ise tasks check {path} --seeds 3", err=True)
 
 
 @app.command()
@@ -76,15 +79,15 @@ def check(
             "--workers",
             "-w",
             min=1,
-            help="Worker processes; two a core when not given, since programs and servers in the box are waited for.",
+            help="Worker processes; default: two per core, since they mostly wait for programs in the sandbox.",
         ),
     ] = None,
     thorough: Annotated[
         int,
         typer.Option(
             min=0,
-            help="On so many of the seeds idleness, missing key steps and wrong answers are tried as well; on the "
-            "rest only whether the expert passes.",
+            help="Seeds on which doing nothing, leaving out key steps and wrong answers are tried as well; on the "
+            "others only the expert is run.",
         ),
     ] = 3,
     folder: Folders = None,
@@ -95,13 +98,13 @@ def check(
 
     Exit code 0 when every task is proved, else 1.
     """
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from ise_gym.atomic import replacing
+    from ise_gym.foreign.screen import Screen
     from ise_gym.proving.catalog import Row, check_tasks
 
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     columns = (TextColumn("[bold]tasks"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     with Progress(
         *columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal
@@ -123,11 +126,12 @@ def check(
 
 
 def _show(report: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    from ise_gym.foreign.screen import Screen
+
+    console = Screen()
     for row in report["rows"]:
         for finding in row["findings"]:
             seed = "file" if finding["seed"] < 0 else f"seed {finding['seed']}"

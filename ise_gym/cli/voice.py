@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from ise_gym.errors import UserError
+from ise_gym.foreign.text import printable
 
 INTERRUPTED = 130
 """Exit code of an interrupted command (128 + SIGINT)."""
@@ -68,7 +69,7 @@ def resumable() -> Iterator[None]:
 
 
 def _say(words: str) -> None:
-    print(f"ise: {words}", file=sys.stderr)
+    print(f"ise: {printable(words)}", file=sys.stderr)
 
 
 def _refuse(problem: Any) -> int:

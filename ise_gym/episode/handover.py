@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ise_gym.episode.goals import GoalBoard
 from ise_gym.episode.state import EpisodeState
+from ise_gym.foreign.text import excerpt
 from ise_gym.messages import Message, assistant, user
 from ise_gym.simulator.base import BackgroundProcess, Evidence, UserView
 from ise_gym.simulator.evidence import gather
@@ -19,7 +20,7 @@ def user_view(state: EpisodeState, board: GoalBoard, workspace: Workspace) -> Us
         WorkspaceError: the sandbox failed.
     """
     return UserView(
-        users_side(state.messages),
+        users_side(state.messages, board.scenario.budget.reply_chars),
         _evidence(state, board, workspace),
         state.counts["user_turns"],
         state.request,
@@ -27,14 +28,14 @@ def user_view(state: EpisodeState, board: GoalBoard, workspace: Workspace) -> Us
     )
 
 
-def users_side(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Flip the roles and leave out system prompt, tool calls and tool output."""
+def users_side(messages: Sequence[Message], limit: int) -> tuple[Message, ...]:
+    """Flip the roles and leave out system prompt, tool calls, tool output and the midst of replies over a limit."""
     flipped: list[Message] = []
     for message in messages:
         if message["role"] == "user":
             flipped.append(assistant(message["content"]))
         elif message["role"] == "assistant" and not message.get("tool_calls"):
-            flipped.append(user(message["content"]))
+            flipped.append(user(excerpt(message["content"], limit)))
     return tuple(flipped)
 
 

@@ -199,7 +199,7 @@ def _pool(agent: str | AnyAgent, spec: RolloutSpec, crew: EpisodeCrew, workers: 
 def _agent_factory(agent: str | AnyAgent, options: dict[str, Any]) -> Callable[[], AnyAgent]:
     if not isinstance(agent, str):
         if options:
-            raise UserError("agent options go with an agent given by its spec, not with a live agent.")
+            raise UserError("agent_options only apply to an agent given by its spec, not to a live agent.")
         return _no_agent
     from ise_gym.agents import check_agent, make_agent
 

@@ -10,7 +10,7 @@ from typing import Any
 from ise_gym.intents.blueprint import Blueprint
 from ise_gym.tasks.instance import DraftedTask
 
-_PATH = re.compile(r"[\w.\-]+(?:/[\w.\-]+)+/?")
+_PATH = re.compile(r"(?<![\w.\-])[\w.\-]+(?:/[\w.\-]+)+/?")
 _LONGEST_LIST = 20
 
 

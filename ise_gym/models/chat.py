@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from ise_gym.credentials import public_address, scrubbed, without_secrets
@@ -19,7 +20,9 @@ from ise_gym.models.endpoint import shared_client
 from ise_gym.models.metering import Meter, prices_of, shared_pace
 
 _THINKING = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL)
-_FENCE = re.compile(r"^\s*```(?:json)?\s*\n?(.*?)\n?\s*```\s*$", re.DOTALL)
+_FENCE = "```"
+_STARTS_TRIED = 200
+"""How many opening braces of an answer are tried as the start of its object."""
 
 
 class JsonChat:
@@ -157,10 +160,10 @@ def read_object(text: str) -> dict[str, Any] | None:
     {'say': 'hi'}
     """
     plain = _THINKING.sub("", text).strip()
-    if fenced := _FENCE.match(plain):
-        plain = fenced.group(1).strip()
+    if plain.startswith(_FENCE) and plain.endswith(_FENCE) and len(plain) >= 2 * len(_FENCE):
+        plain = plain[len(_FENCE) : -len(_FENCE)].removeprefix("json").strip()
     decoder = json.JSONDecoder(strict=False)
-    for start in (m.start() for m in re.finditer(r"\{", plain)):
+    for start in islice((m.start() for m in re.finditer(r"\{", plain)), _STARTS_TRIED):
         try:
             value, _ = decoder.raw_decode(plain, start)
         except (ValueError, RecursionError):

@@ -16,7 +16,7 @@ MASK = re.compile(f"[{_PUA}]")
 _SPAN = re.compile(
     r"```.*?```"  # fenced code
     r"|`[^`\n]+`"
-    r'|"[^"\n]+"|“[^”\n]+”|«[^»\n]+»|(?<!\w)‘[^’\n]+’(?!\w)'
+    r'|"[^"\n]+"|“[^”\n]{1,400}”|«[^»\n]{1,400}»|(?<!\w)‘[^’\n]{1,400}’(?!\w)'
     r"|(?<![\w'])'[^'\n]*[^'\s]'(?!\w)"
     r"|[(\[]+(?=['‘])"  # so that a bracketed quote is seen as a quote
     r"|[^\s\"`“«]+",  # any other word: protected or not, see `_word`
@@ -24,6 +24,7 @@ _SPAN = re.compile(
 )
 _MARKS = re.compile(r"[\d_/\\@#=<>*$|~&^%+{}\[\]]|\w\.\w|[a-zß-ÿ][A-ZÀ-Þ]|\w:\w|\w\(|^\.\w|^--?\w")
 _LATIN = re.compile(r"(?:e\.g|i\.e|a\.m|p\.m)\.", re.IGNORECASE)
+_LONGEST_WORD = 400
 _TRAIL = ".,;:!?'’…"
 
 
@@ -59,6 +60,8 @@ def _core_of(word: str) -> tuple[int, int] | None:
 
     A pool says the same few thousand words millions of times, so the answer is kept.
     """
+    if len(word) > _LONGEST_WORD:
+        return (0, len(word))  # a blob, whatever it is made of
     start, end = _shape(word)
     return (start, end) if _is_protected(word[start:end]) else None
 

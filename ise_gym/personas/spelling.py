@@ -46,7 +46,7 @@ def _lower_pronoun(body: str, vocabulary: Words) -> str:
     """Write "i" for "I", except where a word before it says that it is a name ("column I")."""
 
     def replace(m: re.Match[str]) -> str:
-        before = re.search(r"([A-Za-z]+) $", body[max(0, m.start() - 20) : m.start()])
+        before = re.search(r"(?<![A-Za-z])([A-Za-z]+) $", body[max(0, m.start() - 20) : m.start()])
         return "I" if before and before[1].lower() in vocabulary.naming else "i"
 
     return _I.sub(replace, body)

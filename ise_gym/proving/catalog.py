@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ise_gym.errors import UserError, WorkspaceError, nearest
+from ise_gym.foreign.text import printable
 from ise_gym.proving.proof import THOROUGH_SEEDS, Proved, prove_in
 from ise_gym.proving.review import Finding
 from ise_gym.tasks.file import TaskSpec, load_task, load_tasks
@@ -237,7 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"[{done}/{total}] {row.task}: {verdict} ({row.mutants} mutants, {row.seconds:.1f} s)", flush=True
         )
         for finding in row.findings:
-            print(f"    seed {finding.seed} {finding.kind}: {finding.detail}", flush=True)
+            print(printable(f"    seed {finding.seed} {finding.kind}: {finding.detail}"), flush=True)
 
     try:
         report = check_tasks(

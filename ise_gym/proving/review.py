@@ -24,7 +24,7 @@ VARIETY_NEEDED = 1000
 """How many distinct instances a task must have, by the estimate of `variety`."""
 
 _GIST_DRAWS = 5
-_DETAIL = re.compile(r"\S*/\S*|\w+\.\w+|\S*[\d_{}]\S*")
+_DETAIL = re.compile(r"(?<!\S)[^\s/\d_{}]*[/\d_{}]\S*|(?<!\w)\w+\.\w+")
 
 _LEFTOVER = re.compile(
     r"\{\{|\}\}|\{%|%\}|\bUndefined\b|\bNone\b|<(?:your|insert|todo)[^>]*>|\bTODO\b|\bXXX\b"

@@ -129,7 +129,7 @@ def catalog_scenario(trajectory: Trajectory) -> Scenario:
     """
     options, number = trajectory.metadata.get("options"), trajectory.scenario_id.rpartition("-")[2]
     if not isinstance(options, Mapping) or not number.isdigit():
-        raise UserError("its scenario is not from the catalog, so there is nothing to rebuild it from")
+        raise UserError("its scenario is not from the catalog, so it can't be rebuilt")
     try:
         scenario = _source(canonical_json(dict(options))).scenario(int(number))
     except TypeError as error:

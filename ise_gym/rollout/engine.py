@@ -207,7 +207,7 @@ class _Driver(Generic[I, A]):
         if self._in_a_row >= self._give_up_after:
             raise UserError(
                 f"{self._in_a_row} {self.work.noun} in a row were broken by the infrastructure (the last: "
-                f"{attempt.reason[:300]}). Mend that and run the same command again to resume."
+                f"{attempt.reason[:300]}). Fix that and run the same command again to resume."
             )
 
     def _try_again(self, item: I) -> bool:

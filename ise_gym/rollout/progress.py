@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from ise_gym.foreign.screen import Screen
 from ise_gym.rollout.engine import Status
 
 LOG_EVERY_S = 15.0
@@ -21,8 +21,8 @@ class RolloutProgress:
         title: what stands before the bar.
     """
 
-    def __init__(self, console: Console | None = None, title: str = "rollout") -> None:
-        self._console = console or Console(stderr=True)
+    def __init__(self, console: Screen | None = None, title: str = "rollout") -> None:
+        self._console = console or Screen(stderr=True)
         self._live = self._console.is_terminal
         self._title = title
         self._task: TaskID | None = None

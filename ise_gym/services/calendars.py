@@ -21,6 +21,11 @@ PUT    /calendars/NAME/events/UID           the same, replaces the event
 DELETE /calendars/NAME/events/UID
 """
 
+MOST_BYTES = 32 << 10
+"""Bytes of one event as it is sent."""
+MOST_EVENTS = 500
+"""Events that one calendar keeps."""
+
 
 class CalendarSite:
     """A `Site` that keeps events."""
@@ -72,6 +77,10 @@ class CalendarSite:
         return problem(404, "not_found", f"calendars: {', '.join(self.state['calendars'])}; help at /")
 
     def _put(self, request: Request, name: str, uid: str) -> Response:
+        if len(request.body) > MOST_BYTES:
+            return problem(413, "too_large", f"an event has at most {MOST_BYTES} bytes")
+        if not uid and len(self.state["calendars"][name]) >= MOST_EVENTS:
+            return problem(507, "calendar_full", f"a calendar keeps at most {MOST_EVENTS} events")
         if "calendar" in request.headers.get("content-type", ""):
             given = from_ics(request.body.decode("utf-8", "replace"))
         else:
@@ -122,25 +131,50 @@ def from_ics(text: str) -> dict[str, Any] | None:
     >>> from_ics("BEGIN:VEVENT\\nDTSTART:20250304T0930\\nDTEND:20250304T100000\\nSUMMARY:Stand-up\\nEND:VEVENT")
     {'start': '2025-03-04T09:30', 'end': '2025-03-04T10:00', 'summary': 'Stand-up'}
     """
-    inside = re.search(r"BEGIN:VEVENT\s(.*?)END:VEVENT", text, re.DOTALL)
-    if inside is None:
+    properties = _first_event(text)
+    if properties is None:
         return None
     found: dict[str, Any] = {}
-    for line in re.sub(r"\r?\n[ \t]", "", inside[1]).splitlines():
-        name, _, value = line.partition(":")
-        key = name.split(";")[0].upper()
-        if key in ("DTSTART", "DTEND"):
-            stamp = re.fullmatch(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)\d{0,2}Z?", value.strip())
+    for name, value in properties:
+        if name in ("DTSTART", "DTEND"):
+            stamp = _STAMP.fullmatch(value.strip())
             if stamp is None:
                 return None
-            found["start" if key == "DTSTART" else "end"] = "{}-{}-{}T{}:{}".format(*stamp.groups())
-        elif key in ("SUMMARY", "LOCATION"):
-            found[key.lower()] = re.sub(r"\\([\\;,])", r"\1", value.replace("\\n", "\n")).strip()
-        elif key == "ATTENDEE":
-            found.setdefault("attendees", []).append(
-                re.sub("^mailto:", "", value.strip(), flags=re.IGNORECASE)
-            )
+            found["start" if name == "DTSTART" else "end"] = "{}-{}-{}T{}:{}".format(*stamp.groups())
+        elif name in ("SUMMARY", "LOCATION"):
+            found[name.lower()] = value.strip()
+        elif name == "ATTENDEE":
+            found.setdefault("attendees", []).append(_MAILTO.sub("", value.strip()))
     return found
+
+
+_STAMP = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)\d{0,2}Z?")
+_MAILTO = re.compile("^mailto:", re.IGNORECASE)
+
+
+def _first_event(text: str) -> list[tuple[str, str]] | None:
+    """Return (name, unescaped value) of the first VEVENT's own properties; None when none begins and ends."""
+    from icalendar.parser import Contentlines
+
+    properties: list[tuple[str, str]] = []
+    inside: list[str] = []
+    for line in Contentlines.from_ical(text):  # type: ignore[no-untyped-call]
+        if not line:
+            continue
+        try:
+            name, _, value = line.parts()
+        except ValueError:  # no content line: nothing that an event is made of
+            continue
+        name, kind = name.upper(), value.strip().upper()
+        if name == "BEGIN" and (inside or kind == "VEVENT"):
+            inside.append(kind)
+        elif name == "END" and inside:
+            inside.pop()
+            if not inside:
+                return properties
+        elif len(inside) == 1:
+            properties.append((name, value))
+    return None
 
 
 def _compact(moment: str) -> str:

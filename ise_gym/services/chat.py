@@ -10,10 +10,14 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
-from ise_gym.services.site import Faults, Request, Response, as_json, problem
+from ise_gym.services.site import Faults, Request, Response, Room, as_json, problem
 from ise_gym.services.spec import ChatModel
 
 PAGE = 20
+MOST_BYTES = 256 << 10
+"""Bytes of one request's body."""
+MOST_KEPT = 8 << 20
+"""Bytes of all that one team's chat takes in."""
 HELP = """Team chat. Every call but POST /api/token needs the header "Authorization: Bearer TOKEN". Bodies are JSON.
 GET  /api/channels                          channels with topic, members and number of messages
 POST /api/channels                          {"name", "topic"}: make a channel
@@ -33,6 +37,7 @@ class ChatSite:
         self._model = ChatModel.model_validate(data)
         self.state: dict[str, Any] = state or _first_state(self._model)
         self._faults = Faults(self._model.faults, self.state["faults"])
+        self._room = Room(MOST_KEPT, self.state["channels"])
 
     def channel(self, name: str) -> dict[str, Any] | None:
         """Return one channel as it is now: name, topic, members, messages."""
@@ -53,6 +58,10 @@ class ChatSite:
             return self._token(request)
         if refusal := self._refusal(request):
             return refusal
+        if len(request.body) > MOST_BYTES:
+            return problem(413, "too_large", f"a request has at most {MOST_BYTES} bytes")
+        if request.body and not self._room.take(len(request.body)):
+            return problem(507, "chat_is_full", "this team's chat keeps no more")
         match request.method, *parts[1:]:
             case "GET", "channels":
                 return as_json(200, {"channels": [_summary(c) for c in self.state["channels"].values()]})
@@ -92,9 +101,12 @@ class ChatSite:
             return problem(400, "bad_name", "a name is lower-case letters, digits, - and _")
         if name in self.state["channels"]:
             return problem(409, "channel_exists")
+        topic = given.get("topic", "")
+        if isinstance(topic, dict | list):
+            return problem(400, "topic_is_no_text")
         channel = {
             "name": name,
-            "topic": str(given.get("topic", "")),
+            "topic": str(topic),
             "members": [self._model.me],
             "messages": [],
         }
@@ -110,6 +122,8 @@ class ChatSite:
         if given is None:
             return problem(400, "body_is_no_json_object")
         if what == "topic":
+            if isinstance(given.get("topic"), dict | list):
+                return problem(400, "topic_is_no_text")
             channel["topic"] = str(given.get("topic", ""))
             return as_json(200, _summary(channel))
         if what == "members":
@@ -162,7 +176,7 @@ def _first_state(model: ChatModel) -> dict[str, Any]:
 
 
 def _summary(channel: dict[str, Any]) -> dict[str, Any]:
-    return {**copy.deepcopy(channel), "messages": len(channel["messages"])}
+    return {key: len(value) if key == "messages" else copy.copy(value) for key, value in channel.items()}
 
 
 def _page(messages: list[dict[str, Any]], query: Mapping[str, str]) -> Response:

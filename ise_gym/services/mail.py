@@ -15,11 +15,16 @@ from email.message import EmailMessage
 from functools import lru_cache
 from typing import Any, BinaryIO
 
+from ise_gym.services.site import Room
 from ise_gym.services.spec import MailModel
 
 LINE = 4096
 MOST_BYTES = 6 << 20
 MOST_RECIPIENTS = 100
+MOST_KEPT = 24 << 20
+"""Bytes of all that one box's mail server accepts, and"""
+MOST_MESSAGES = 2_000
+"""messages of it."""
 _ADDRESS = re.compile(r"^(?:FROM|TO):\s*<([^<>\s]*)>", re.IGNORECASE)
 
 
@@ -36,6 +41,7 @@ class MailServer:
         self._refused = {address.lower() for model in models for address in model.refused}
         self._greylisted = {address.lower() for model in models for address in model.greylisted}
         self.state: dict[str, Any] = state or {"sent": [], "greeted": []}
+        self._room = Room(MOST_KEPT - sum(len(item["data"]) * 3 // 4 for item in self.state["sent"]))
 
     def recipient(self, address: str) -> str:
         """Return the reply to a recipient: 250, or why not."""
@@ -50,6 +56,8 @@ class MailServer:
 
     def accept(self, sender: str, recipients: list[str], data: bytes) -> str:
         """Keep a message and return the reply."""
+        if len(self.state["sent"]) >= MOST_MESSAGES or not self._room.take(len(data)):
+            return "452 4.3.1 the mail server is full"
         packed = base64.b64encode(data).decode("ascii")
         self.state["sent"].append({"from": sender, "to": recipients, "data": packed})
         return f"250 2.0.0 ok, queued as {len(self.state['sent'])}"

@@ -54,6 +54,25 @@ def problem(status: int, code: str, detail: str = "") -> Response:
     return as_json(status, {"error": code, **({"detail": detail} if detail else {})})
 
 
+class Room:
+    """How much one service of a box may still take in: what clients send is kept by this process, not by the box.
+
+    Args:
+        limit: bytes in all.
+        kept: JSON that counts as taken from the start.
+    """
+
+    def __init__(self, limit: int, kept: Any = None) -> None:
+        self.left = limit - (len(json.dumps(kept)) if kept else 0)
+
+    def take(self, size: int) -> bool:
+        """Take so many bytes; False, and none taken, when they are too many."""
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
+
+
 class Site(Protocol):
     """One host of the box's web. ``state`` is all that requests change: JSON, saved with the episode."""
 

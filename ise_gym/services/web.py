@@ -14,6 +14,10 @@ from ise_gym.resources import read_text
 from ise_gym.services.site import Faults, Request, Response
 from ise_gym.services.spec import PageModel, WebModel
 
+MOST_TARGETS = 2_000
+"""Addresses of one site that are counted one by one."""
+_TARGET_CHARS = 1_000
+
 
 @dataclass(frozen=True)
 class Page:
@@ -80,7 +84,11 @@ class WebSite:
             return fault
         if page is None:
             return Response(404, b"There is no such page.\n")
-        hits[request.target] = hits.get(request.target, 0) + 1
+        counted = request.target[:_TARGET_CHARS]
+        if counted not in hits and len(hits) >= MOST_TARGETS:
+            counted = request.path[:_TARGET_CHARS]  # one page with ever new queries: counted as the page
+        if counted in hits or len(hits) < MOST_TARGETS + len(self.pages):
+            hits[counted] = hits.get(counted, 0) + 1
         if page.location:
             return Response(302, b"", headers={"Location": page.location})
         return Response(200, page.body, page.content_type, cut=cut)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from ise_gym.messages import Message
@@ -49,6 +50,29 @@ class BackgroundProcess:
     exit_code: int | None = None
 
 
+class PathIndex:
+    """Paths to look others up in, as people shorten them; a look-up costs the same among ten and among a million."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._by_name: dict[str, list[str]] = {}
+        self._folders: set[str] = set()
+        for path in paths:
+            self._by_name.setdefault(path.rpartition("/")[2], []).append(path)
+            above = path.rpartition("/")[0]
+            while above and above not in self._folders:
+                self._folders.add(above)
+                above = above.rpartition("/")[0]
+
+    def __contains__(self, path: str) -> bool:
+        """Whether a path, any that ends with it, or anything below it is there."""
+        if path in self._folders:
+            return True
+        alike = self._by_name.get(path.rpartition("/")[2], ())
+        return bool(alike) and (
+            "/" not in path or any(p == path or p.endswith("/" + path) for p in alike[:1_000])
+        )
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What really happened since the user last spoke; the simulator's only view of the box.
@@ -71,6 +95,21 @@ class Evidence:
     commands: tuple[Command, ...] = ()
     processes: tuple[BackgroundProcess, ...] = ()
     present: Mapping[str, int] | None = None
+
+    @cached_property
+    def readings(self) -> dict[str, Any]:
+        """What was read out of a reply with this evidence: guard, shadow and user all read the same reply."""
+        return {}
+
+    @cached_property
+    def tree(self) -> PathIndex:
+        """The paths of ``present``, to look shortened ones up in."""
+        return PathIndex(self.present or ())
+
+    @cached_property
+    def touched(self) -> PathIndex:
+        """The paths of ``diff``."""
+        return PathIndex((*self.diff.created, *self.diff.changed, *self.diff.deleted))
 
 
 @dataclass(frozen=True)

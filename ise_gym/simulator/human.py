@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ise_gym.foreign.text import printable
 from ise_gym.scenario import Scenario
 from ise_gym.simulator.base import UserTurn, UserView
 from ise_gym.simulator.evidence import render
@@ -54,8 +55,8 @@ class HumanUser:
         if feedback:
             self._show(f"The guard refused that: {feedback}")
         else:
-            self._show("\nagent> " + (view.history[-1]["content"] if view.history else ""))
-            self._show(render(view.evidence))
+            self._show("\nagent> " + printable(view.history[-1]["content"] if view.history else ""))
+            self._show(printable(render(view.evidence)))
         return self._ask(max(self._known.index(view.request), 0))
 
     def state(self) -> Any:

@@ -19,7 +19,7 @@ from ise_gym.simulator.principles import PRINCIPLES
 from ise_gym.simulator.prompt import ANSWER_SCHEMA, FORMAT, MOVES, prompt_messages, role_prompt
 
 _DONE = re.compile(
-    r"\s*(?:\[(?:DONE|END|STOP|FINISHED)\]|###\s?STOP\s?###|<(?:DONE|STOP|END)>)\s*", re.IGNORECASE
+    r"(?<!\s)\s*(?:\[(?:DONE|END|STOP|FINISHED)\]|###\s?STOP\s?###|<(?:DONE|STOP|END)>)\s*", re.IGNORECASE
 )
 
 

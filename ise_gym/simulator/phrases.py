@@ -42,6 +42,7 @@ _LED_IN = re.compile(
     r"|that looks|looks good|i see|as (?:a|the) next|with that|following)\b",
     re.IGNORECASE,
 )
+_NO_PATH = re.compile(r"[\s\"']")
 _SLOT = re.compile(r"\{(\w+)\}")
 
 
@@ -146,7 +147,7 @@ def _fill(line: str, persona: Persona, rng: random.Random, given: Mapping[str, s
 
 
 def _is_path(text: str) -> bool:
-    return protected_spans(text) == (text,) and bool(re.fullmatch(r"[^\s\"']*[./][^\s\"']*", text))
+    return protected_spans(text) == (text,) and not _NO_PATH.search(text) and ("." in text or "/" in text)
 
 
 def _bare(text: str) -> str:

@@ -20,7 +20,7 @@ from ise_gym.simulator.phrases import lead_in, phrase
 CONNECTIVE_RATE = 0.4
 """How often a new request gets a connective ("next up: …") before it."""
 
-_QUESTION = re.compile(r"\?\s*[\"')\]]*\s*$")
+_QUESTION = re.compile(r"\?\s*(?:[\"')\]]+\s*)?$")
 _REFUSAL = re.compile(
     r"\b(i (?:cannot|can't|can not|am unable to|'m unable to|am not able to|'m not able to|won't|will not|must decline)"
     r"|unable to (?:do|help|complete)|not (?:possible|allowed) (?:for me )?to|against my)\b",

@@ -25,7 +25,7 @@ Render = Callable[[Scope], Any]
 TextRender = Callable[[Scope], str]
 
 _TAG_LINES = re.compile(r"^[ \t]*((?:\{%(?:(?!%\}).)*%\}[ \t]*)+)(?:\n|\Z)", re.MULTILINE)
-_EXPRESSION = re.compile(r"\s*\{\{-?(.*?)-?\}\}\s*", re.DOTALL)
+_EXPRESSION = re.compile(r"\s*+\{\{-?(.*?)-?\}\}\s*+", re.DOTALL)
 
 
 def _environment() -> ImmutableSandboxedEnvironment:

@@ -231,7 +231,7 @@ def gist_problem(text: str) -> str:
 
 
 _GIST_WORDS = (3, 12)
-_EXPRESSION = re.compile(r"\{\{.*?\}\}")
+_EXPRESSION = re.compile(r"\{\{(?:[^{}\n]|\{(?!\{)|\}(?!\}))*\}\}")
 _DETAIL = re.compile(r"[^\w\s'’-]|\d|_")
 
 

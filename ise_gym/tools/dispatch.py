@@ -20,11 +20,11 @@ from ise_gym.models.parsing import (
     refuse_constant,
 )
 from ise_gym.tools import get_tools
-from ise_gym.tools.base import ToolContext, ToolOutcome
+from ise_gym.tools.base import Tool, ToolContext, ToolOutcome
 from ise_gym.tools.delegation.subsessions import SessionBook, SubSession, book_of
 from ise_gym.tools.output import failure
 from ise_gym.tools.processes.process import registry
-from ise_gym.tools.schema import argument_problems
+from ise_gym.tools.schema import argument_problems, without_blanks
 from ise_gym.tools.session_status import count_call
 from ise_gym.workspace.base import Workspace
 
@@ -136,14 +136,28 @@ class Toolbox:
         try:
             values = _decode(arguments)
         except (ValueError, RecursionError) as error:
-            return self._broken(f"{name}: the arguments are not a JSON object: {_reason(error)}", "bad_json")
-        if problems := argument_problems(tool.schema["function"]["parameters"], values):
-            return self._broken(f"{name}: bad arguments: {'; '.join(problems)}", "bad_arguments")
+            text = f"{name}: the arguments are not a JSON object: {_reason(error)}"
+            return self._broken(f"{text}. {_right_call(tool)}", "bad_json")
+        parameters = tool.schema["function"]["parameters"]
+        values = without_blanks(parameters, values)
+        if problems := argument_problems(parameters, values):
+            text = f"{name}: bad arguments: {'; '.join(problems)}"
+            return self._broken(f"{text.rstrip('.')}. {_right_call(tool)}", "bad_arguments")
         return tool.run(self._context, values)
 
     def _broken(self, content: str, error: str) -> ToolOutcome:
         self.broken_calls += 1
         return failure(content, error)
+
+
+def _right_call(tool: Tool) -> str:
+    """Return a line that shows a right call: a weak model learns more from it than from a rule."""
+    parameters = tool.schema["function"]["parameters"]
+    example = tool.example or {
+        name: "…" if parameters["properties"][name].get("type") == "string" else 1
+        for name in parameters.get("required", ())
+    }
+    return f"For example: {tool.name} {json.dumps(example, ensure_ascii=False)}"
 
 
 def answered(tool_call: ToolCall, outcome: ToolOutcome) -> Message:

@@ -23,6 +23,9 @@ MAX_RESULTS = 6
 PASSAGE_LINES = 20
 _SNIPPET = 700
 _FILE_BYTES = 1 << 20
+_ALL_BYTES = 2 << 20
+"""Bytes of all notes that one search reads."""
+_MOST_FILES = 1_000
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def memory_files(workspace: Workspace) -> list[str]:
         if stat is not None and stat.kind == "file":
             found.append(path)
         folders.append(posixpath.join(place, MEMORY_FOLDER))
-    while folders:
+    while folders and len(found) < _MOST_FILES:
         folder = folders.pop()
         stat = workspace.stat(folder)
         if stat is None or stat.kind != "dir":
@@ -90,12 +93,17 @@ def search(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
     if not query.strip():
         return failure("memory_search: the query is empty", "bad_arguments")
     found: list[Passage] = []
-    path = MEMORY_FOLDER
+    path, searched = MEMORY_FOLDER, 0
     try:
         files = memory_files(context.workspace)
+        left = _ALL_BYTES
         for path in files:
-            text = context.workspace.read(path, 0, _FILE_BYTES).decode("utf-8", "replace")
-            found += passages(path, text)
+            if left <= 0:
+                break
+            data = context.workspace.read(path, 0, min(_FILE_BYTES, left))
+            left -= len(data)
+            searched += 1
+            found += passages(path, data.decode("utf-8", "replace"))
     except OSError as error:
         return os_failure("memory_search", path, error)
     if not files:
@@ -107,14 +115,19 @@ def search(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
     hits = [(score, passage) for score, passage in zip(scores, found, strict=True) if score > 0]
     hits = [(score, passage) for score, passage in hits if score >= least]
     if not hits:
-        plural = "file" if len(files) == 1 else "files"
-        return ToolOutcome(f"No match in {len(files)} memory {plural}", success=True)
+        plural = "file" if searched == 1 else "files"
+        rest = f"; {len(files) - searched} more were too much to search" if searched < len(files) else ""
+        return ToolOutcome(f"No match in {searched} memory {plural}{rest}", success=True)
     hits.sort(key=lambda hit: (-hit[0], hit[1].path, hit[1].first))
     blocks = [
         f"{p.path}:{p.first}-{p.last} (score {score:.2f})\n{_snippet(p.text)}" for score, p in hits[:most]
     ]
     if len(hits) > most:
         blocks.append(f"[{len(hits) - most} weaker matches not shown]")
+    if searched < len(files):
+        blocks.append(
+            f"[{len(files) - searched} more memory files were too much to search: use exec with grep]"
+        )
     return ToolOutcome("\n\n".join(blocks), success=True)
 
 

@@ -11,8 +11,11 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 
 _WORD = re.compile(r"\w+")
+_QUERY_CHARS, _QUERY_WORDS = 4_000, 200
+"""What of a query is looked for."""
 _K1, _B = 1.2, 0.75
 
 
@@ -35,7 +38,7 @@ def bm25(query: str, passages: Sequence[str]) -> list[float]:
     lengths = [sum(bag.values()) for bag in bags]
     mean = sum(lengths) / len(lengths) if lengths else 0.0
     scores = [0.0] * len(bags)
-    for term in dict.fromkeys(words(query)):
+    for term in islice(dict.fromkeys(words(query[:_QUERY_CHARS])), _QUERY_WORDS):
         holding = sum(term in bag for bag in bags)
         if not holding:
             continue

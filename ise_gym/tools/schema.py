@@ -36,6 +36,33 @@ def schema_hash(schemas: Sequence[ToolSchema]) -> str:
     return sha256_of(list(schemas))
 
 
+def without_blanks(parameters: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out optional arguments that say nothing: null, an empty list or object, and a 0 or "" that can't be meant.
+
+    Weak models fill in every argument they were told of. An empty text is kept where any text may stand, since there
+    it says something ("newText": "" deletes).
+
+    >>> tool = function_tool("wait", "", {"s": {"type": "number", "exclusiveMinimum": 0}, "env": {"type": "object"}})
+    >>> without_blanks(tool["function"]["parameters"], {"s": 0, "env": {}})
+    {}
+    """
+    required = parameters.get("required", ())
+    properties = parameters.get("properties", {})
+    return {
+        name: value
+        for name, value in arguments.items()
+        if name in required or name not in properties or not _is_blank(properties[name], value)
+    }
+
+
+def _is_blank(schema: Mapping[str, Any], value: Any) -> bool:
+    if value is None or (isinstance(value, list | dict) and not value):
+        return True
+    if isinstance(value, int | float) and not isinstance(value, bool) and value == 0:
+        return bool(schema.get("minimum", 0) > 0 or schema.get("exclusiveMinimum", -1) >= 0)
+    return value == "" and ("enum" in schema or schema.get("minLength", 0) > 0)
+
+
 def argument_problems(parameters: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with arguments under a JSON schema (2020-12), one phrase a problem; [] if nothing.
 

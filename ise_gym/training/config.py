@@ -206,8 +206,8 @@ def find_recipe(kind: type[Section], name: str | Path) -> Path:
     if wanted in shipped:
         return shipped[wanted]
     raise UserError(
-        f"{name}: there is no such file, and no recipe of that name ships."
-        f"{nearest(Path(wanted).name, shipped)} Recipes that ship: {', '.join(shipped)}."
+        f"{name}: there is no such file, and no shipped recipe has that name."
+        f"{nearest(Path(wanted).name, shipped)} Shipped recipes: {', '.join(shipped)}."
     )
 
 
@@ -250,7 +250,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
         here = ".".join(sections)
         if last.isdecimal():
             raise UserError(
-                f"override {override!r}: an item isn't replaced whole; name a key: {here}.{last}.KEY=value"
+                f"override {override!r}: an item can't be replaced as a whole; name a key: {here}.{last}.KEY=value"
             )
         raise UserError(f"override {override!r}: {here!r} is a list; name one of its items by number")
     if not sections and last in _SHORTHAND and not isinstance(value, dict):
@@ -262,7 +262,9 @@ def _inner(target: Any, section: str, override: str) -> Any:
     """Return a section of a mapping, made where the file leaves it out, or an item of a list by its number."""
     if isinstance(target, list):
         if not section.isdecimal() or int(section) >= len(target):
-            raise UserError(f"override {override!r}: {section!r} is no item of a list of {len(target)}")
+            raise UserError(
+                f"override {override!r}: {section!r} is not an index into a list of {len(target)} items"
+            )
         inner = target[int(section)]
     else:
         inner = target.setdefault(section, {})

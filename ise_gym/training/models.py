@@ -46,7 +46,7 @@ def load_tokenizer(base: str) -> Any:
             "Use a Qwen3 model"
         )
     if not tokenizer.is_fast:
-        raise UserError(f"the tokenizer of {base} gives no offsets; a tokenizer.json is needed")
+        raise UserError(f"the tokenizer of {base} gives no character offsets; it needs a tokenizer.json")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = "<|endoftext|>"
     # Qwen3 base models end at <|endoftext|>; what the template teaches as the end is <|im_end|>.
@@ -75,7 +75,7 @@ def load_start(model: ModelConfig, lora: LoraSettings | None) -> tuple[ModelSour
     source = resolve_model(str(TINY_BASE) if model.path == BUILTIN_TINY else model.path)
     if source.adapter is not None and lora is not None:
         raise UserError(
-            f"{model.path} is an adapter, and a new one would stand on weights that exist nowhere. Merge it first "
+            f"{model.path} is an adapter, and a new adapter needs real weights below it. Merge it first "
             f"(ise train merge {model.path} OUT) and start from OUT, or train all weights with lora=null"
         )
     weights = _weights(model, source.base)

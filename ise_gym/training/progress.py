@@ -53,7 +53,7 @@ class RewardPrinter(TrainerCallback):  # type: ignore[misc]  # transformers is u
         print(
             f"step {state.global_step}/{state.max_steps}  reward {float(logs['reward']):.3f} "
             f"± {float(logs['reward_std']):.3f}  tokens {float(logs['completions/mean_length']):.0f}"
-            f"  groups that fared alike {float(logs['frac_reward_zero_std']):.0%}"
+            f"  groups with equal rewards {float(logs['frac_reward_zero_std']):.0%}"
             f"  {time.monotonic() - self._started:.0f} s",
             flush=True,
         )

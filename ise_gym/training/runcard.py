@@ -156,8 +156,8 @@ def check_same_run(old: RunCard, new: RunCard) -> None:
     ]
     if differences:
         raise UserError(
-            f"cannot resume, this is another run: {', '.join(differences)} changed. "
-            "Restore it, or start anew with overwrite=true"
+            f"cannot resume a different run: {', '.join(differences)} changed. "
+            "Change it back, or start over with overwrite=true"
         )
 
 

@@ -162,7 +162,7 @@ def _prepare_output(output: Path, config: RunConfig) -> Path | None:
         return Path(newest) if newest else None
     if (output / "run_card.json").exists() and not config.overwrite:
         raise UserError(
-            f"{output} already holds a run. Go on with resume=true, replace it with overwrite=true, "
+            f"{output} already holds a run. Continue it with resume=true, replace it with overwrite=true, "
             "or give another output"
         )
     return None

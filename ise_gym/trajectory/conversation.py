@@ -39,7 +39,9 @@ def find_episode(store: str | Path, which: str) -> Trajectory:
             found.append(trajectory)
         if len(found) > 1:
             ids = ", ".join(t.episode_id for t in found)
-            raise UserError(f"{store}: several episodes begin with '{which}': {ids}, … Give more of the id.")
+            raise UserError(
+                f"{store}: several episode ids begin with '{which}': {ids}, … Give more of the id."
+            )
     if not found:
         raise UserError(f"{store}: no episode '{which}'. `ise show DIR 1` shows the first one.")
     return found[0]

@@ -52,12 +52,12 @@ class Rules:
         for name, most in (("user-turns", self.max_user_turns), ("messages", self.max_messages)):
             if most and self.min_user_turns > most:
                 raise UserError(
-                    f"--min-user-turns {self.min_user_turns} and --max-{name} {most} leave nothing to keep; "
-                    "raise the one or lower the other."
+                    f"--min-user-turns {self.min_user_turns} and --max-{name} {most} together "
+                    "leave nothing to keep; change one of them."
                 )
         if self.recovery and self.max_tool_calls == 1:
             raise UserError(
-                "--recovery and --max-tool-calls 1 leave nothing to keep; a recovery takes two calls."
+                "--recovery and --max-tool-calls 1 leave nothing to keep: a recovery takes two calls."
             )
 
 
@@ -82,7 +82,7 @@ def filter_store(source: str | Path, out: str | Path, rules: Rules) -> Filtered:
         UserError: a bad source, or a folder that holds something else.
     """
     if Path(source).resolve() == Path(out).resolve():
-        raise UserError(f"{out}: is the source; give another folder.")
+        raise UserError(f"{out}: this is the source; give another folder.")
     counts, seen = Filtered(), set[str]()
     with TrajectoryStore(out, run={"filtered": str(Path(source).name), "rules": asdict(rules)}) as store:
         there = store.ids()

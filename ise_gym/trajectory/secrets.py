@@ -55,7 +55,7 @@ _SHORTEST = 12
 
 _EMAIL = re.compile(r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,18}\b")
 _RESERVED = re.compile(
-    r"@(?:[\w-]+\.)*(?:example\.(?:com|org|net)|(?:[\w-]+\.)*(?:example|test|invalid|localhost|local|internal|lan))$",
+    r"@(?:[\w-]+\.)*(?:example\.(?:com|org|net)|example|test|invalid|localhost|local|internal|lan)$",
     re.IGNORECASE,
 )
 """Domains that nobody owns (RFC 2606, RFC 6762 and private use)."""

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from ise_gym.appendlog import AppendLog, Locked, TornTail, last_whole_line, raw_lines
+from ise_gym.appendlog import LONGEST_LINE, AppendLog, Locked, TornTail, last_whole_line, raw_lines
 from ise_gym.errors import UserError
 
 Compression = Literal["none", "zstd"]
@@ -28,16 +28,18 @@ def shard_paths(folder: Path) -> list[Path]:
     """Return the shards of a folder in the order of their names; none when there is no folder."""
     if not folder.is_dir():
         return []
-    return sorted(p for p in folder.iterdir() if p.name.endswith(tuple(SUFFIX.values())))
+    # a pipe or a folder with a shard's name would be waited for, or fail half-way
+    return sorted(p for p in folder.iterdir() if p.name.endswith(tuple(SUFFIX.values())) and p.is_file())
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield (line number from 1, line without newline) of a plain or zstd file, in constant memory.
+    """Yield (line number from 1, line without newline) of a plain or zstd file, in bounded memory.
 
     A last line without a newline is yielded too, as it is; `complete_lines` leaves it out.
 
     Raises:
-        UserError: the file can't be read, or a zstd frame other than a cut-off last one is broken.
+        UserError: the file can't be read, a line is longer than any record (`ise_gym.appendlog.LONGEST_LINE`), or a
+            zstd frame other than a cut-off last one is broken.
     """
     for number, line in enumerate(_raw_lines(path), start=1):
         yield number, line.removesuffix(b"\n")
@@ -77,12 +79,18 @@ def _frames(file: BinaryIO, path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield (offset of its end, content) of each complete zstd frame; stop before a cut-off last one."""
     codec = zstandard()
     decompressor, parts, start, end, pending = codec.ZstdDecompressor().decompressobj(), [], 0, 0, b""
+    size = 0
     while True:
         data = pending or file.read(_CHUNK)
         if not data:
             return
         try:
             parts.append(decompressor.decompress(data))
+            size = size + len(parts[-1]) if parts[1:] else len(parts[-1])
+            if size > LONGEST_LINE:
+                raise UserError(
+                    f"{path}: a frame unpacks to more than {LONGEST_LINE >> 20} MB: not a record."
+                )
         except codec.ZstdError as error:
             if _only_zeros(path, start):  # what a power cut leaves
                 return

@@ -177,6 +177,14 @@ def parse_line(line: bytes, where: str) -> Trajectory:
         raise UserError(f"{where}: not a trajectory: {field or 'the line'}: {first['msg']}.") from error
     except ValueError as error:
         raise UserError(f"{where}: not JSON ({error}).") from error
+    except (
+        RecursionError,
+        TypeError,
+        KeyError,
+        AttributeError,
+    ) as error:  # nested too deeply; odd in an old version
+        what = "nested too deeply" if isinstance(error, RecursionError) else f"not a trajectory ({error!r})"
+        raise UserError(f"{where}: {what}.") from error
 
 
 def _ids(folder: Path) -> Iterator[str]:
@@ -197,9 +205,9 @@ def _open_manifest(path: Path, run: Mapping[str, Any] | None, compression: Compr
         "run": json.loads(canonical_json(dict(run or {}))),
     }
     if path.exists() and not path.is_dir():
-        raise UserError(f"{path}: is a file; a trajectory store is a folder. Give another --out.")
+        raise UserError(f"{path}: it is a file, but a trajectory store is a folder. Give another --out.")
     if path.is_dir() and not (path / MANIFEST).exists() and any(_foreign(path)):
-        raise UserError(f"{path}: holds other files and no {MANIFEST}. Give an empty or a new folder.")
+        raise UserError(f"{path}: it is not empty and has no {MANIFEST}. Give an empty or new folder.")
     try:
         path.mkdir(parents=True, exist_ok=True)
         _create_once(path / MANIFEST, wanted)

@@ -74,7 +74,7 @@ def test_the_last_attempt_counts_and_all_stay(tmp_path: Path) -> None:
 
 
 def test_two_writers_are_refused(tmp_path: Path) -> None:
-    with Ledger(tmp_path / "t.jsonl"), pytest.raises(UserError, match="another eval is writing"):
+    with Ledger(tmp_path / "t.jsonl"), pytest.raises(UserError, match="another run is writing"):
         Ledger(tmp_path / "t.jsonl")
 
 

@@ -40,11 +40,11 @@ def test_deleting_text(call, workspace):
         ),
         ({"oldText": "", "newText": "x"}, "oldText is empty", "bad_arguments"),
         ({"oldText": "beta", "newText": "beta"}, "are the same", "bad_arguments"),
-        ({"oldText": "beta"}, "give either", "bad_arguments"),
-        ({}, "give either", "bad_arguments"),
+        ({"oldText": "beta"}, "newText is missing: send", "bad_arguments"),
+        ({}, "oldText is missing: send", "bad_arguments"),
         (
-            {"oldText": "a", "newText": "b", "edits": [{"oldText": "a", "newText": "b"}]},
-            "either",
+            {"oldText": "alpha", "newText": "b", "edits": [{"oldText": "beta", "newText": "b"}]},
+            "say different things: send",
             "bad_arguments",
         ),
         (

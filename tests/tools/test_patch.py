@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ise_gym.tools.dispatch import Toolbox
-from ise_gym.tools.files.patch import Hunk, PatchError, apply_hunks, parse_patch
+from ise_gym.tools.files.patch import Hunk, apply_hunks, parse_patch
+from ise_gym.tools.files.placing import PatchError
 
 from .conftest import Caller
 

@@ -115,7 +115,7 @@ def test_exports_can_leave_out_what_did_not_pass(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a trajectory store"):
         export_file(tmp_path, "openai", tmp_path / "c.jsonl")
     (tmp_path / "empty.jsonl").touch()
-    with pytest.raises(UserError, match=r"empty\.jsonl: holds no episode; nothing to export"):
+    with pytest.raises(UserError, match=r"empty\.jsonl: it has no episodes, so there is nothing to export"):
         export_file(tmp_path / "empty.jsonl", "atif", tmp_path / "c.jsonl")
     assert not list(tmp_path.glob("*c.jsonl*"))
 
@@ -215,11 +215,11 @@ def test_import_reads_many_kinds_of_file_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("x.json", b"{", "x.json: not JSON"),
-        ("x.jsonl", b"{}\n{\n", "x.jsonl, line 2: not JSON"),
+        ("x.json", b"{", r"not JSON: 1, first at .*x.json"),
+        ("x.jsonl", b"{}\n{\n", r"not JSON: 1, first at .*x.jsonl, line 2"),
         ("x.gz", b"no", "x.gz"),
         ("x.jsonl", b"", r"x\.jsonl: no episode of format isetrace\. Give --from .*isetrace, atif"),
-        ("x.json", b'{"schema_version": "ATIF-v1.8"}', r"no episode .*\(no list of messages: 1\)"),
+        ("x.json", b'{"schema_version": "ATIF-v1.8"}', r"no episode .*\(no list of messages: 1, first at"),
     ],
 )
 def test_files_without_an_episode_are_named_and_leave_no_store(
@@ -230,7 +230,7 @@ def test_files_without_an_episode_are_named_and_leave_no_store(
         import_isetrace([tmp_path / name], tmp_path / "s")
     assert not (tmp_path / "s").exists()
     (tmp_path / "none").mkdir()
-    with pytest.raises(UserError, match=r"none: a folder without any \*\.jsonl file"):
+    with pytest.raises(UserError, match=r"none: the folder has no \*\.jsonl files"):
         import_isetrace([tmp_path / "none"], tmp_path / "s")
     with pytest.raises(UserError, match=r"nothing\.jsonl: can't be read"):
         import_isetrace([tmp_path / "nothing.jsonl"], tmp_path / "s2")

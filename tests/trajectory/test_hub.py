@@ -60,7 +60,7 @@ def test_parquet_gives_back_equal_rows(tmp_path: Path) -> None:
 
     (stored,) = pq.read_table(tmp_path / "odd.parquet")["messages"][0].as_py()
     assert json.loads(stored) == odd[0]
-    with pytest.raises(UserError, match="only --format trl has Parquet columns"):
+    with pytest.raises(UserError, match="only --format trl can be written as Parquet"):
         export_file(tmp_path / "s", "openai", tmp_path / "x.parquet")
 
 

@@ -83,10 +83,9 @@ def run(
     1 when some ended in an error, 130 when interrupted.
     """
     require_packages()
-    from rich.console import Console
-
     from ise_gym.evaluation.claweval.models.judge import parse_judge
     from ise_gym.evaluation.claweval.runner import run_claweval
+    from ise_gym.foreign.screen import Screen
     from ise_gym.rollout.progress import RolloutProgress
 
     agent_options, _ = read_options(agent_option)
@@ -101,7 +100,7 @@ def run(
         price_in=price_in,
         price_out=price_out,
     )
-    with resumable(), RolloutProgress(Console(stderr=True, quiet=quiet), title="claweval") as progress:
+    with resumable(), RolloutProgress(Screen(stderr=True, quiet=quiet), title="claweval") as progress:
         summary = run_claweval(
             checkout,
             agent,

@@ -74,9 +74,8 @@ def run(
 
     Exit code 0 when every trial has a verdict, 1 when some ended in an error, 130 when interrupted.
     """
-    from rich.console import Console
-
     from ise_gym.evaluation.builtin import run_suite
+    from ise_gym.foreign.screen import Screen
     from ise_gym.rollout.progress import RolloutProgress
 
     if suite == "claweval":
@@ -85,7 +84,7 @@ def run(
     if adapter is not None:
         agent_options["adapter"] = str(adapter)
     check_seats(agent, user, backend, agent_options=agent_options, user_options=user_options)
-    with resumable(), RolloutProgress(Console(stderr=True, quiet=quiet), title="eval") as progress:
+    with resumable(), RolloutProgress(Screen(stderr=True, quiet=quiet), title="eval") as progress:
         summary = run_suite(
             suite,
             agent,

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from ise_gym.errors import UserError
+from ise_gym.foreign.screen import Screen
 
 app = typer.Typer(help="Freeze suites of held-out tasks and check them.", no_args_is_help=True)
 
@@ -18,19 +18,19 @@ app = typer.Typer(help="Freeze suites of held-out tasks and check them.", no_arg
 @app.command()
 def freeze(
     name: Annotated[str, typer.Argument(help="Name of the suite.")],
-    easy: Annotated[int, typer.Option(min=0, help="How many easy tasks.")] = 0,
-    medium: Annotated[int, typer.Option(min=0, help="How many medium tasks.")] = 0,
-    hard: Annotated[int, typer.Option(min=0, help="How many hard tasks.")] = 0,
+    easy: Annotated[int, typer.Option(min=0, help="Number of easy tasks.")] = 0,
+    medium: Annotated[int, typer.Option(min=0, help="Number of medium tasks.")] = 0,
+    hard: Annotated[int, typer.Option(min=0, help="Number of hard tasks.")] = 0,
     chains: Annotated[
-        int, typer.Option(min=0, help="How many scenarios of several tasks, one after the other.")
+        int, typer.Option(min=0, help="Number of chains (scenarios of several tasks in a row).")
     ] = 0,
-    chain_length: Annotated[int, typer.Option(min=2, max=6, help="Tasks in a chain.")] = 3,
+    chain_length: Annotated[int, typer.Option(min=2, max=6, help="Tasks per chain.")] = 3,
     domains: Annotated[list[str] | None, typer.Option(help="Only these domains. Repeatable.")] = None,
     tasks: Annotated[
         list[str] | None, typer.Option(help="Only these tasks, e.g. file-io/write-note. Repeatable.")
     ] = None,
-    first_seed: Annotated[int, typer.Option(min=0, help="Where drawing begins.")] = 0,
-    description: Annotated[str, typer.Option(help="One line on what it is for.")] = "",
+    first_seed: Annotated[int, typer.Option(min=0, help="First seed to draw from.")] = 0,
+    description: Annotated[str, typer.Option(help="One line saying what the suite is for.")] = "",
     out: Annotated[
         Path | None, typer.Option(help="File to write.", show_default="among the shipped suites")
     ] = None,
@@ -55,7 +55,7 @@ def freeze(
     manifest = freeze_suite(name, wanted, first_seed=first_seed, description=description)
     file = out or SUITES / f"{name}.yaml"
     save_suite(manifest, file)
-    Console().print(
+    Screen().print(
         f"{file}: {len(manifest.numbered())} tasks, sha256 {manifest.sha256()[:12]}", highlight=False
     )
 
@@ -67,14 +67,14 @@ def check(
         list[Path] | None, typer.Option(help="Training store to look for the suite's tasks in. Repeatable.")
     ] = None,
 ) -> None:
-    """Draw every scenario of a suite again and compare; look for its tasks in training data."""
+    """Redraw every scenario of a suite and compare; look for its tasks in training data."""
     from ise_gym.evaluation.contamination import check_stores
     from ise_gym.evaluation.manifest import SuiteSource, load_suite
 
     manifest = load_suite(suite)
     source = SuiteSource(manifest)
     drawn = sum(1 for _ in source)
-    console = Console()
+    console = Screen()
     console.print(
         f"{manifest.name}: {drawn} of {len(source.ids())} scenarios are as frozen.", highlight=False
     )
@@ -99,4 +99,4 @@ def list_suites() -> None:
         counted = Counter(part.labels.get("tier", "") for part, _ in manifest.numbered())
         tiers = ", ".join(f"{count} {tier}" for tier, count in counted.items())
         table.add_row(manifest.name, str(len(manifest.numbered())), tiers, manifest.description)
-    Console().print(table)
+    Screen().print(table)

@@ -82,7 +82,7 @@ def run_claweval(
         if value not in known:
             raise UserError(f"unknown {name} '{value}'.{nearest(value, known)} Known: {', '.join(known)}.")
     if clock == "task" and services == "subprocess":
-        raise UserError("the task's clock needs services in process: leave --services subprocess out.")
+        raise UserError("--clock task needs services in process: leave out --services subprocess.")
     source = open_checkout(checkout)
     check_claw_agent(agent, agent_options or {})
     chosen, left_out = playable(

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
+from ise_gym.foreign.text import excerpt
 from ise_gym.simulator.base import UserTurn, UserView
 from ise_gym.simulator.knowledge import UserKnowledge
 
@@ -18,6 +19,10 @@ _QUOTED = re.compile(
     r'"[^"\n]{1,300}"|“[^”\n]{1,300}”|«[^»\n]{1,300}»|„[^“”\n]{1,300}[“”]|`[^`\n]{1,300}`|(?m:^>.*$)'
     r"|(?<!\w)'[^'\n]{3,300}'(?!\w)|(?<!\w)‘[^’\n]{3,300}’(?!\w)"
 )
+READ_CHARS = 8_000
+"""Characters of a turn that detectors look at, at its start and its end."""
+_BEFORE_CHARS = 400
+"""How far back a detector looks for what takes a match's edge off."""
 _INNER_DOT = re.compile(r"(?<=\w)\.(?=\w)")
 _REPORTED = re.compile(
     r"\b(?:you(?:'ve| have| had| just)? (?:\w+ )?(?:said|say|saying|wrote|write|told|tell|offered|asked"
@@ -55,13 +60,13 @@ class Turn:
 
     @property
     def text(self) -> str:
-        """The message."""
-        return self.said.text
+        """The message; the midst of a very long one is left out."""
+        return excerpt(self.said.text, READ_CHARS)
 
     @cached_property
     def free(self) -> str:
         """The message without the wording of its wishes: what a wish itself says is never drift."""
-        text = self.said.text
+        text = self.text
         wordings = [wish.text for wish in self.known.wishes] + list(self.failing)
         for wording in sorted(wordings, key=len, reverse=True):
             # the first letter may change its case behind a connective, and the last stop may go
@@ -117,7 +122,7 @@ def finder(*patterns: str, reported: bool = True, unless: re.Pattern[str] | None
     def detect(turn: Turn) -> str:
         for expression in expressions:
             for match in expression.finditer(turn.smooth):
-                before = turn.smooth[: match.start()]
+                before = turn.smooth[max(0, match.start() - _BEFORE_CHARS) : match.start()]
                 if not (reported and _REPORTED.search(before)) and not (unless and unless.search(before)):
                     return match.group(0).strip().replace("·", ".")
         return ""

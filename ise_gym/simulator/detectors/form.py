@@ -12,22 +12,22 @@ _TOOL = re.compile(
     r"|antml:\w+|execute|parameter|observation)\b[^>\n]*>?"
     r"|<\|[a-z_]+\|>|\[/?(?:TOOL_CALLS?|INST|tool_call|TOOL)\]|\"(?:tool_calls?|arguments|function_call"
     r"|parameters)\"\s*:"
-    r"|^\s*(?:```|~~~)"
-    r"|^\s*(?:exec|read|write|edit|process|web_search|web_fetch|memory_search|bash|shell|run_command"
-    r"|execute_command|read_file|write_file)\s*\([^)\n]*[=\"'][^)\n]*\)"
-    r"|^\s*(?:Action|Tool|Function call|Action Input|Calling tool|Tool call)\s*:\s*\S"
-    r"|^\s*\$\s+[a-z]\w*(?:\s|$)|^\s*>>>\s+\S|^\s*root@\w+|^\s*#!/",
+    r"|^[^\S\n]*(?:```|~~~)"
+    r"|^[^\S\n]*(?:exec|read|write|edit|process|web_search|web_fetch|memory_search|bash|shell|run_command"
+    r"|execute_command|read_file|write_file)\s*\((?=[^)\n]*[=\"'])[^)\n]*\)"
+    r"|^[^\S\n]*(?:Action|Tool|Function call|Action Input|Calling tool|Tool call)\s*:\s*\S"
+    r"|^[^\S\n]*(?:\$\s+[a-z]\w*(?:\s|$)|>>>\s+\S|root@\w+|#!/)",
     re.MULTILINE | re.IGNORECASE,
 )
 _CODE = re.compile(
-    r"^(?:\s*(?:import \w+(?:\.\w+)*(?: as \w+)?|from \w+(?:\.\w+)* import .+|def \w+\(.*\).*:|class \w+.*:"
+    r"^(?:[^\S\n]*(?:import \w+(?:\.\w+)*(?: as \w+)?|from \w+(?:\.\w+)* import .+|def \w+\((?=.*\)).*:|class \w.*:"
     r"|for \w+ in .+:|with open\(.+|if __name__ ==.+|while .+:|function \w+\(.*|const \w+ = .+"
     r"|print\(.+\)|return \w+.*|#include.+|sudo \w+.+|echo ['\"].+|(?:cat|mv|cp|rm|mkdir|grep|sed|awk"
-    r"|sort|find|tar|chmod|python3?|pip|git) (?:-\w|.*[|>&]|\S+\.\w+).*|\w+ = \w+\(.*\))\s*)$",
+    r"|sort|find|tar|chmod|python3?|pip|git) (?:-\w|.*[|>&]|\S+\.\w+).*|\w+ = \w+\(.*\))[^\S\n]*)$",
     re.MULTILINE,
 )
 _SPEAKER = re.compile(
-    r"^\s*(?:\*\*)?(?:user|assistant|system|human|ai|agent|customer|client|narrator|me|you|bot|usuario"
+    r"^[^\S\n]*(?:\*\*)?(?:user|assistant|system|human|ai|agent|customer|client|narrator|me|you|bot|usuario"
     r"|utilisateur|benutzer|nutzer|assistent)(?:\*\*)?\s*(?:\([^)\n]*\)\s*)?:(?!//)",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -38,7 +38,7 @@ _BRACKETED = re.compile(
     r"end of (?:conversation|chat|dialogue)|conversation (?:ends?|over|complete)|thinking|leaves|typing"
     r"|aside|continues?|task (?:complete|done)|"
     r"satisfied|no response|internal|action|fin|ende|lächelt|sonríe|soupire|insert\b|your\b|name\b"
-    r"|placeholder)[^\]\n]*\]|<(?:done|end|stop|exit|user|END_OF_TURN|eot)>|#{3}\s?STOP\s?#{3}"
+    r"|placeholder)[^\]\n]{0,300}\]|<(?:done|end|stop|exit|user|END_OF_TURN|eot)>|#{3}\s?STOP\s?#{3}"
     r"|###\s?(?:STOP|DONE|END|TRANSFER)",
     re.IGNORECASE,
 )
@@ -51,17 +51,17 @@ _ACTION = (
     r"|sorride|sospira)"
 )
 _PARENTHESIS = re.compile(
-    rf"(?:^|[.!?\n]\s*)[(](?:{_ACTION}|the user|user|end of|silence|beat|still|slightly|visibly"
+    rf"(?:^|[.!?\n]\s{{0,20}})[(](?:{_ACTION}|the user|user|end of|silence|beat|still|slightly|visibly"
     rf"|impatiently|ooc|note to self|aside)\b[^)\n]{{0,80}}[)]"
-    rf"|^\s*[_~]{_ACTION}(?![a-z])[^_~\n]{{0,60}}[_~]",
+    rf"|^[^\S\n]*[_~]{_ACTION}(?![a-z])[^_~\n]{{0,60}}[_~]",
     re.IGNORECASE,
 )
 _NARRATED = re.compile(
-    r"^\s*(?:the user|user|she|he|the (?:manager|engineer|analyst|customer|client|archivist"
+    r"^[^\S\n]*(?:the user|user|she|he|the (?:manager|engineer|analyst|customer|client|archivist"
     r"|accountant))\s+(?:\w+ly\s+)?(?:then\s+|would\s+|will\s+|now\s+)?(?:responds?|replies|says?|asks?"
     r"|sighs?|nods?|smiles?|checks?|waits?|thanks|confirms?|expresses|wants|is satisfied|follows up"
     r"|types|continues|looks)\b"
-    r"|^\s*(?:response|reply|message|output|my (?:response|reply|message)|next (?:message|turn)"
+    r"|^[^\S\n]*(?:response|reply|message|output|my (?:response|reply|message)|next (?:message|turn)"
     r"|user(?:'s)? (?:message|reply|response|turn)|here(?:'s| is) (?:my|the user's|the next) (?:response"
     r"|reply|message|turn)|antwort|réponse|respuesta)\s*:\s*\S*",
     re.IGNORECASE | re.MULTILINE,
@@ -136,7 +136,7 @@ _talk = finder(
     r"|should be)\b|\bperspective lock\b|\bincremental advancement\b|\bresponsive conditioning\b"
     r"|\bregister matching\b|\bconversation (?:turn limit|budget)\b|\bturn (?:limit|budget)\b"
     r"|\bepisode (?:is|ends?|should end|over)\b|\bthis episode\b",
-    r"\bchecks? (?:pass|passes|fail|fails|hold|holds)\b[^.!?\n]*\b(?:so i can|i can now|i should|i may"
+    r"\bchecks? (?:pass|passes|fail|fails|hold|holds)\b[^.!?\n]{0,200}\b(?:so i can|i can now|i should|i may"
     r"|sub|move on to my|advance)|\bverif(?:ied|ication) (?:by|of) the (?:checks?|harness|verifier)\b"
     r"|\bthe verifier\b|\bthe (?:hidden |automatic |final )?checks (?:expect|look for|want|require)\b",
     # German, French, Spanish, Italian

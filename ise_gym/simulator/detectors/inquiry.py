@@ -18,7 +18,7 @@ _TECH = (
 asks_about_own_task = finder(
     r"\bwhat (?:exactly |precisely |specifically |else )?(?:would|do|did|should|can|are) you (?:exactly "
     r"|like|want|wish|need|expect|hope|trying|looking|aiming)\b(?! from (?:me|us"
-    r"|my))(?! for lunch)(?![^.!?\n]*\bfrom (?:me|my side|us)\b)",
+    r"|my))(?! for lunch)(?![^.!?\n]{0,200}\bfrom (?:me|my side|us)\b)",
     r"\bwhat (?:is|are|was|were|'s) (?:the|your|my|our|this|these) (?:actual |main |exact |specific "
     r"|overall |current |next )?(?:task|tasks|goal|goals|requirements?|request|assignment|objective"
     r"|instructions?|deliverables?|use case|desired (?:output|outcome|format|result))\b(?! number)",
@@ -62,26 +62,26 @@ asks_about_own_task = finder(
     r"| would)? (?:like|want"
     r"|wish|need)\b(?! from)",
     r"\b(?:what|which|how(?: many| much)?|where)\b[^.!?\n]{0,40}\b(?:should|shall|must|needs? to|supposed to)\b"
-    r"(?! (?:i|we) (?:tell|send|show|say|expect|open|look|trust|pass|give|pay|take))(?! you\b)[^?\n]*\?",
+    r"(?! (?:i|we) (?:tell|send|show|say|expect|open|look|trust|pass|give|pay|take))(?! you\b)[^?\n]{0,200}\?",
     r"\b(?:what|which)\b[^.!?\n]{0,40}\b(?:do|would|did|should) you (?:need|want|expect|prefer|wish|require|like)\b"
-    r"(?![^?\n]*\bfrom (?:me|us|my))",
+    r"(?![^?\n]{0,200}\bfrom (?:me|us|my))",
     r"\bdo you (?:want|require|prefer|wish) (?:it|them|this|that|the|one|an?|any|these|those|just|only|all)\b"
-    r"(?![^?\n]*\bfrom (?:me|us|my))[^?\n]*\?",
+    r"(?![^?\n]{0,200}\bfrom (?:me|us|my))[^?\n]{0,200}\?",
     r"\bis there (?:an?|any) (?:particular|specific|preferred|certain|special)\b"
-    r"|\b(?:anything|something) (?:specific|particular|special|in particular)\b[^?\n]*\?",
+    r"|\b(?:anything|something) (?:specific|particular|special|in particular)\b[^?\n]{0,200}\?",
     r"\b(?:tell me|advise|advise me|confirm|say|indicate) (?:which|what|how|where)\b[^.!?\n]{0,30}\b(?:applies|apply"
     r"|you (?:want|need|wish|prefer|would)|should|i (?:should|am to)|to use|is (?:needed|wanted|required))\b",
     r"\b(?:which|what) \w+(?: \w+)? (?:would be|is|works|would work|suits) (?:best|better|preferable|most suitable)? ?"
     r"(?:for )?you\b",
     # German, French, Spanish, Italian, Portuguese
     r"\b(?:was|welche[rsmn]?|wonach|wie|wo|wohin)\b[^.!?\n]{0,40}\b(?:soll|sollen|sollte|sollten|erwarten sie"
-    r"|wünschen sie|möchten sie|hätten sie|willst du|erwartest du|möchtest du)\b[^?\n]*\?",
+    r"|wünschen sie|möchten sie|hätten sie|willst du|erwartest du|möchtest du)\b[^?\n]{0,200}\?",
     r"\b(?:tu veux|vous voulez|tu voudrais) (?:quoi|que|quel)|\b(?:que|quel\w*|où|comment|combien)\b[^?\n]{0,40}"
-    r"\b(?:dois|doit|doivent|faut-il|souhait\w+|voul\w+|préfér\w+|préfèr\w+)\b[^\n]*\?",
+    r"\b(?:dois|doit|doivent|faut-il|souhait\w+|voul\w+|préfér\w+|préfèr\w+)\b[^\n]{0,200}\?",
     r"¿[^?\n]{0,20}\b(?:qué|cuál\w*|dónde|cómo|cuánt\w+)\b[^?\n]{0,30}\b(?:prefier\w+|quier\w+|dese\w+|deb\w+"
     r"|necesit\w+)\b",
     r"\bwas (?:genau )?(?:soll ich|möchten sie|möchtest du|willst du|brauchst du|brauchen sie|ist (?:die"
-    r"|meine|ihre|deine) aufgabe|ist (?:das|dein|ihr) ziel)\b(?![^.!?\n]*von mir)"
+    r"|meine|ihre|deine) aufgabe|ist (?:das|dein|ihr) ziel)\b(?![^.!?\n]{0,200}von mir)"
     r"|\bwelche[rsn]? \w+(?: \w+)? (?:soll ich|möchten sie|möchtest du|brauchen sie|hätten sie"
     r"|wünschen sie)|\bwo(?:hin)? soll ich\b|\bwie (?:soll ich|möchten sie|hätten sie)\b|\bkönn(?:en"
     r"|ten) sie (?:mir )?(?:bitte )?(?:genauer |näher )?(?:erläutern|beschreiben|sagen|angeben"
@@ -115,8 +115,8 @@ _explains = finder(
     r"\b(?:the )?(?:following|below) (?:command|script|code|steps|snippet|function|approach|example"
     r"|query)s?\b(?! (?:fails|failed|gives|doesn't|does not|error))",
     r"(?:^|[.!?:]\s+)step (?:1|one)\b",
-    r"^\s*1[.)]\s+(?:open|install|run|create|navigate|use|import|first|make sure|go to|check|write|copy"
-    r"|click|read|load|start|execute|define|call|cd)\b[^\n]*(?:\n+|\s+)(?:.*\n)?\s*2[.)]\s",
+    r"^[^\S\n]*1[.)]\s+(?:open|install|run|create|navigate|use|import|first|make sure|go to|check|write|copy"
+    r"|click|read|load|start|execute|define|call|cd)\b[^\n]*(?:\s2[.)]\s|\n++(?:[^\n]*+\n)?\s*+2[.)]\s)",
     r"\b(?:to|in order to) (?!be\b|sum\b|repeat\b|recap\b|my\b|me\b|us\b|you\b|the\b|answer\b|clarify\b)\w+\b"
     r"[^.!?\n]{0,60}(?:,\s*|\bit |\bthis |\bthat )(?:you|one) (?:can|could|need|should|have|would|just"
     r"|simply|first|go"
@@ -130,7 +130,7 @@ _explains = finder(
     r"|comes from|appears) (?:because|when|by|to|that|from|if)\b",
     r"\b(?:the|a|one|best|easiest|simplest) (?:\w+ )?(?:solution|way|approach|fix|answer|trick) (?:is"
     r"|would be|to (?:do|fix|solve) (?:this|that|it) is)\b(?! (?:up to|yours|fine|what|not|wrong"
-    r"|off))[^?\n]*$",
+    r"|off))[^?\n]{0,300}$",
     r"\b(?:i(?:'d| would)? (?:recommend|suggest)|my recommendation is|i advise)\s+(?:\w+ing|that you"
     r"|you (?:use|try|run|to)|the)\b",
     r"\bthis (?:command|function|script|code|will|regex|approach|line|query|snippet|program)\s+(?:will "
@@ -146,7 +146,7 @@ _explains = finder(
     r"|simply|just)\b",
     r"\b(?:the )?answer(?: to (?:that|this|your question))? is[: ]\s*\S|\bthe (?:total|sum|average|mean"
     r"|median|result|count|difference|correct (?:answer|value|figure)) (?:is|comes to|equals"
-    r"|works out (?:to|at))\s*:?\s*[\d$€£“]",
+    r"|works out (?:to|at))\s*(?::\s*)?[\d$€£“]",
     r"\b(?:there are|you have) (?:several|a few|two|three|multiple|many|a couple of) (?:ways|options"
     r"|approaches|methods|possibilities) (?:to|for|here)\b|\bin (?:summary|conclusion|short),"
     r"|\bgood question[!.,]|\bgreat question\b|\bhope (?:this|that) helps\b|\bkey (?:points|differences"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from functools import lru_cache
 
 from ise_gym.personas.habits import words as vocabulary
@@ -21,8 +22,8 @@ SMALL = 12
 """Figures up to this are free."""
 
 _PATH = re.compile(
-    r"(?<![\w@/.<-])(?:[a-zA-Z]+://\S+|[~.]{0,2}/?(?:[\w.+@-]+/)+[\w.+@*-]*|/(?:[\w.+@-]+/?)+"
-    r"|[\w+-]+(?:\.[\w+-]+)*\.[A-Za-z][A-Za-z0-9]{1,5})(?![\w@])|[\w.+-]+@[\w-]+\.[\w.]+"
+    r"(?<![\w@/.<+-])(?:[a-zA-Z]+://\S+|[~.]{0,2}/?(?:[\w.+@-]+/)+[\w.+@*-]*|/[\w.+@-]+(?:/[\w.+@-]+)*/?"
+    r"|[\w+-]+(?:\.[\w+-]+)*\.[A-Za-z][A-Za-z0-9]{1,5})(?![\w@])|(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.]+"
 )
 _IDENTIFIER = re.compile(
     r"(?<![\w./-])(?:[A-Za-z]+_\w+|[a-z]+[A-Z]\w+|[A-Za-z]+-[A-Za-z]+-\d{2,}|[A-Za-z]{2,}-\d{3,}|[A-Z]{2,}-\d+|#\d+"
@@ -87,7 +88,8 @@ def invented_state(turn: Turn) -> str:
     without = _PATH.sub(" ", text)
     for match in _NUMBER.finditer(without):
         figure = match.group(0)
-        if _unknown_figure(figure, without[: match.start()], without[match.end() :], known):
+        before, after = without[max(0, match.start() - 80) : match.start()], without[match.end() :][:80]
+        if _unknown_figure(figure, before, after, known):
             return figure
     if language_switch(turn):  # capitals follow other rules there
         return ""
@@ -167,18 +169,38 @@ def _unknown_figure(figure: str, before: str, after: str, known: str) -> bool:
         _BEFORE_FREE.search(before) and re.fullmatch(r"\d{1,2}(?:[.:]\d\d)?", bare)
     ):
         return False
-    return not any(re.search(rf"(?<!\d){re.escape(form)}(?!\d)", known) for form in {bare.lower(), digits})
+    return not any(_stands_in(known, form, str.isdecimal) for form in {bare.lower(), digits})
 
 
+def _stands_in(text: str, form: str, touching: Callable[[str], bool], ends: bool = True) -> bool:
+    """Whether a form stands in a text with no ``touching`` character before it (and, with ``ends``, after it).
+
+    A plain search, since the text may be megabytes and is searched for each figure and name of a turn.
+    """
+    at = text.find(form)
+    while at >= 0:
+        after = text[at + len(form) : at + len(form) + 1]
+        if not (at and touching(text[at - 1])) and not (ends and after and touching(after)):
+            return True
+        at = text.find(form, at + 1)
+    return False
+
+
+def _in_word(character: str) -> bool:
+    return character == "_" or character.isalnum()
+
+
+_OPENS_A_SENTENCE = frozenset(".!?:…»”\"'*•–¿¡([_-")
 _AFTER_SYMBOL = ("So", "Sk", "Mn", "Cf")
 """Unicode categories that emoji end with: pictures, skin tones, variation selectors, joiners."""
 
 
 def _unknown_name(name: str, text: str, match: re.Match[str], known: str, german: bool) -> bool:
-    if name.lower() in _FREE_NAMES or re.search(rf"\b{re.escape(name.lower())}", known):
+    if name.lower() in _FREE_NAMES or _stands_in(known, name.lower(), _in_word, ends=False):
         return False
-    before = text[: match.start()]
-    if not before.strip() or re.search(r"(?:^|[.!?:…»”\"'*•–¿¡(\[_-]|\n)\s*$", before):
+    before = text[max(0, match.start() - 200) : match.start()]
+    bare = before.rstrip()
+    if not bare or bare[-1] in _OPENS_A_SENTENCE or "\n" in before[len(bare) :]:
         return False
     if unicodedata.category(before.rstrip()[-1]) in _AFTER_SYMBOL:  # an emoji ends a sentence too
         return False
@@ -191,11 +213,14 @@ def _unknown_name(name: str, text: str, match: re.Match[str], known: str, german
                 re.I,
             )
         )
+    return not _title_cased(text) and not _plain_word(name)
+
+
+@lru_cache(maxsize=8)
+def _title_cased(text: str) -> bool:
+    """Whether most words of a text begin with a capital."""
     capitals = len(re.findall(r"\b[A-Z][a-z]{2,}", text))
-    words = len(re.findall(r"\b\w+", text))
-    if capitals * 2 > words:  # a Title Cased Line
-        return False
-    return not _plain_word(name)
+    return capitals * 2 > len(re.findall(r"\b\w+", text))
 
 
 def _plain_word(word: str) -> bool:

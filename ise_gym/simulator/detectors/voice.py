@@ -47,9 +47,9 @@ _speaks = finder(
     rf"\byour (?:\w+ ){{1,3}}(?:is|are|has been|have been) (?:now |all )?(?:\w+ly )?"
     rf"(?:ready|{_DEED}|processed|in place)\b(?! by (?:hand|me))",
     rf"\bsuccessfully {_DEED}\b|\b(?:has|have) been {_DEED} successfully\b",
-    r"^\W*(?:sure(?: thing)?|certainly|of course|absolutely|understood|got it|no problem|right away"
+    r"^[^\w\n]*(?:sure(?: thing)?|certainly|of course|absolutely|understood|got it|no problem|right away"
     r"|gladly|with pleasure|okay|ok|alright|great)"
-    r"\W+\s*(?:i'll|i will|i'm going to|let me|i can do|i'd be|i would be|here(?:'s| is| are)|i am going"
+    r"\W+(?:i'll|i will|i'm going to|let me|i can do|i'd be|i would be|here(?:'s| is| are)|i am going"
     r"|i have|i've)\b(?! (?:have a look|check (?:it|with|later|tonight)|wait|take a look|need|want|see"
     r"|ask|look|tell|think|be|got|had|no|another|one|a\b))",
     rf"\b(?:i'll|i will|i'm going to|let me)\s+(?:now\s+|also\s+|then\s+|first\s+|quickly\s+"
@@ -76,15 +76,15 @@ _speaks = finder(
     r"|can't) (?:access|execute|browse|open) (?:files|your|external|the internet)",
     r"\bbased on your (?:request|instructions?|requirements?|description|feedback)\b",
     rf"^(?:(?:all )?done|finished|completed?|task complete[d]?)[.!,:–-]+\s*(?:the|i|your|all|both|every"
-    rf"|here)\b[^?\n]*\b(?:now|is|are|has|have|{_DEED})\b",
+    rf"|here)\b[^?\n]{{0,300}}\b(?:now|is|are|has|have|{_DEED})\b",
     r"\bthe (?:task|request) (?:is|has been) (?:now )?(?:complete|completed|done"
-    r"|fulfilled)\b(?! as )[^.!?\n]*(?:\bif you\b|\bsuccessfully\b|[.!]?\s*$)(?<!\?)",
+    r"|fulfilled)\b(?! as )[^.!?\n]{0,300}(?:\bif you\b|\bsuccessfully\b|[.!]?\s*$)(?<!\?)",
     r"\bplease review and\b|\blet me know your thoughts\b|\bno errors (?:were )?encountered\b",
     rf"\b(?:has|have|was|were) (?:been )?{_DEED}\b[^.!?\n]{{0,40}}\b(?:as you (?:requested|asked"
     rf"|instructed|wanted"
     r"|specified)|for you\b|per your)",
-    rf"^\W*(?:completed|done|finished|complete)[.!]+\s+(?:\w+ ){{1,3}}{_DEED}\b",
-    r"^\W*(?:i'm )?on it\b|\bi(?:'ve)? got this\b|\bconsider it done\b|\bleave (?:it|this|that) (?:to"
+    rf"^[^\w\n]*(?:completed|done|finished|complete)[.!]+\s+(?:\w+ ){{1,3}}{_DEED}\b",
+    r"^[^\w\n]*(?:i'm )?on it\b|\bi(?:'ve)? got this\b|\bconsider it done\b|\bleave (?:it|this|that) (?:to"
     r"|with) me\b"
     r"|\bas we speak\b|\b(?:sorting|writing|creating|updating|fixing|merging|moving|renaming|adding) your\b",
     r"\bi(?:'m| am) (?:\w+ )?(?!waiting|looking|counting|rooting|hoping)\w+ing\b[^.!?\n]{0,40}\bfor you\b",
@@ -97,20 +97,20 @@ _speaks = finder(
     r"|ist erledigt|ist bereit)\b|\bich (?:werde|kümmere mich)\b[^.!?\n]{0,40}\b(?:für (?:sie|dich)"
     r"|jetzt erstellen|nun erstellen|darum|umgehend|sofort)\b",
     r"\ben tant qu['e](?:ia| assistant|un assistant|une? )|\b(?:bien sûr|certainement|avec plaisir"
-    r"|d'accord)\W+\s*(?:je vais|j'ai|voici|je m'en)\b|\bj'ai (?:bien |donc )?(?:créé|ajouté|modifié"
+    r"|d'accord)\W+(?:je vais|j'ai|voici|je m'en)\b|\bj'ai (?:bien |donc )?(?:créé|ajouté|modifié"
     r"|corrigé|mis à jour|généré|renommé|supprimé|fusionné)\b[^.!?\n]{0,60}\b(?:comme (?:demandé|vous)"
     r"|pour vous|avec succès|que vous)\b",
     r"\bvotre (?:fichier|demande|tâche|rapport)\b[^.!?\n]{0,20}\b(?:est prête?|a été)\b|\bvoici (?:le|la"
     r"|les|un|une|votre|vos) (?:résumé|fichier|script|nouveau|version|liste|rapport|résultat)",
     r"\bcomo (?:ia|asistente|modelo de lenguaje|inteligencia artificial|assistente|uma ia)\b|\b(?:claro"
-    r"|por supuesto|con gusto|desde luego)\W+\s*(?:voy a|he|aquí (?:tienes|está)|me pongo|ahora)\b"
+    r"|por supuesto|con gusto|desde luego)\W+(?:voy a|he|aquí (?:tienes|está)|me pongo|ahora)\b"
     r"|\bhe (?:creado|actualizado|añadido|corregido|generado|modificado|eliminado"
     r"|guardado)\b[^.!?\n]{0,60}\b(?:como (?:pediste|pidió|solicitaste|solicitó)|para (?:ti|usted)"
     r"|con éxito|que pediste|solicitad[oa])\b",
     r"\btu (?:archivo|solicitud|tarea|informe)\b[^.!?\n]{0,20}\b(?:está list[oa]|ha sido)\b"
     r"|\baquí (?:tienes|tiene|está) (?:el|la|un|una|los|las|tu|su)\b",
     r"\bho (?:creato|aggiornato|aggiunto|corretto|modificato"
-    r"|salvato)\b[^.!?\n]{0,60}\b(?:come (?:richiesto|hai|ha)|per te|per lei)\b|\bcerto\W+\s*(?:ora|ecco"
+    r"|salvato)\b[^.!?\n]{0,60}\b(?:come (?:richiesto|hai|ha)|per te|per lei)\b|\bcerto\W+(?:ora|ecco"
     r"|provvedo|lo faccio|creo)\b|\becco (?:il|la|i|le|un|una) (?:riepilogo|file|script|versione|rapporto)",
 )
 
@@ -122,7 +122,7 @@ def assistant_voice(turn: Turn) -> str:
 
 _I_DID = re.compile(
     rf"\bi(?:'ve| have)?\s+(?:now\s+|just\s+"
-    rf"|also\s+)?{_DEED}\b(?P<rest>[^.!?\n]{{0,90}}(?:\.\w[^.!?\n]{{0,40}})*)",
+    rf"|also\s+)?{_DEED}\b(?P<rest>[^.!?\n]{{0,90}}(?:\.\w[^.!?\n]{{0,40}}){{0,12}})",
     re.I,
 )
 
@@ -150,7 +150,7 @@ def _claims_the_work(turn: Turn) -> str:
 _WH = re.compile(
     r"\b(?:what|which|where|how|when|whom?|was|welche\w*|wo|wohin|wie|qu|que|quel\w*|où|comment|qué"
     r"|cuál\w*|dónde"
-    r"|cómo|come|cosa|dove|quale?)\b[^.?!\n]*$",
+    r"|cómo|come|cosa|dove|quale?)\b[^.?!\n]{0,300}$",
     re.IGNORECASE,
 )
 
@@ -173,20 +173,20 @@ offers_help = finder(
     r"\b(?:anything|something) else (?:i can|you need|you'd like|you would like|you want|that you need"
     r"|i could|i may|on your mind|to (?:fix|change|add) for you)\b",
     r"\blet me know if (?:you(?:'d| would)? (?:need|want|like|require|wish|run into|encounter|have)"
-    r"|there(?:'s| is)|i can|i should|any)\b(?![^.!?\n]*\b(?:from me|from my side|from us|from our side"
+    r"|there(?:'s| is)|i can|i should|any)\b(?![^.!?\n]{0,200}\b(?:from me|from my side|from us|from our side"
     r"|on my end|before you (?:start|begin)|about (?:my|the) (?:request|ask)|to do (?:this|that|it)\b"
     r"|to get started|to go on|access)\b)(?! (?:questions\b|a (?:better|question)|any problem|trouble))",
     r"\bi(?:'m| am) (?:just )?a message away\b|\bglad (?:i could|to be of|to have) \w+|\bglad to help\b"
     r"|\byou're (?:very |most )?welcome\b(?! to)|\bmy pleasure\b|\bat your service\b"
     r"|\bit was a pleasure (?:helping|assisting)",
     r"\bi can (?:also )?(?:provide|prepare|create|generate|write|draft|set up|walk you|explain|show you"
-    r"|make|do|add|offer|suggest)\b[^.!?\n]*\bif (?:you|needed|that|desired)",
+    r"|make|do|add|offer|suggest)\b[^.!?\n]{0,200}\bif (?:you|needed|that|desired)",
     r"\b(?:need|require) (?:any )?(?:more|further|additional|other) (?:help|assistance|support)\b",
     r"\bis there (?:anything|something|any other) [^.!?\n]{0,25}(?:help|assist|for you|do you need)\b"
     r"|\bcan i (?:help|assist|do anything|offer|get you)\b|\bmay i (?:help|assist|suggest|offer)\b"
     r"|\bwhat (?:can|could) i do for you\b|\blet me help\b",
     r"\bsay the word\b|\bi (?:remain|stay|am) (?:always )?available\b|\bneed (?:a|any) (?:hand|help)\b"
-    r"|\b(?:just|give me a) shout\b(?![^.!?\n]*\bfrom me\b)|\bshould (?:anything|something) (?:else"
+    r"|\b(?:just|give me a) shout\b(?![^.!?\n]{0,200}\bfrom me\b)|\bshould (?:anything|something) (?:else"
     r"|further)\b",
     r"\bany(?:thing)?(?: other| else| further| more)?(?: \w+){0,2} i (?:can|could|should"
     r"|may) (?:\w+ ){1,3}for you\b",
@@ -195,8 +195,8 @@ offers_help = finder(
     r"|need|prefer)\b",
     # German, French, Spanish, Italian, Portuguese
     r"\b(?:wie|womit|wobei) kann ich (?:ihnen|dir|euch|noch|weiter|sonst)\b|\b(?:soll|darf"
-    r"|kann) ich (?:ihnen|dir|noch|auch|sonst|das|die|den|gleich)\b[^.!?\n]*\?"
-    r"|\bmelden sie sich\b[^.!?\n]*\b(?:wenn|falls|jederzeit|gerne)|\bmeld dich\b[^.!?\n]*\b(?:wenn"
+    r"|kann) ich (?:ihnen|dir|noch|auch|sonst|das|die|den|gleich)\b[^.!?\n]{0,200}\?"
+    r"|\bmelden sie sich\b[^.!?\n]{0,200}\b(?:wenn|falls|jederzeit|gerne)|\bmeld dich\b[^.!?\n]{0,200}\b(?:wenn"
     r"|falls) du (?:noch|weitere|hilfe)|\b(?:helfe|unterstütze) (?:ich )?(?:ihnen|dir) gern"
     r"|\bmöchte(?:n sie|st du), dass ich\b|\bstehe? ich (?:ihnen|dir)?\s*(?:gerne? "
     r"|jederzeit )?zur verfügung|\bich stehe\b[^.!?\n]{0,40}zur verfügung",

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ise_gym.tools.base import Tool, ToolContext, ToolOutcome
-from ise_gym.tools.files.patch import FileChange, PatchError, apply_hunks, parse_patch
+from ise_gym.tools.files.encoded import TooLargeError, editable_text, encoding_problem
+from ise_gym.tools.files.patch import FileChange, apply_hunks, parse_patch
+from ise_gym.tools.files.placing import PatchError
 from ise_gym.tools.output import failure, in_box_path, os_failure, path_problem
 from ise_gym.tools.schema import function_tool
 from ise_gym.workspace.base import Workspace
@@ -67,14 +69,20 @@ def _plan(workspace: Workspace, change: FileChange) -> list[_Write]:
         text = "".join(line + "\n" for line in change.content)
         return [_Write(path, text.encode("utf-8"), None, 0o644)]
     try:
-        old = workspace.read(in_box_path(path))
+        before = editable_text(workspace, path)
     except OSError as error:
         raise _Refused(path, error) from error
+    except TooLargeError as error:
+        raise PatchError(f"{path}: {error}", "too_large") from error
+    old = before.encode("utf-8", "surrogateescape")
     mode = stat.mode & 0o777 if stat is not None and stat.kind == "file" else 0o644
     if change.action == "delete":
         return [_Write(path, None, old, mode)]
+    for added in (text for hunk in change.hunks for mark, text in hunk.lines if mark == "+"):
+        if problem := encoding_problem(before, added):
+            raise PatchError(f"{path}: {problem.removesuffix('.')}", "encoding")
     try:
-        text = apply_hunks(old.decode("utf-8", "surrogateescape"), change.hunks)
+        text = apply_hunks(before, change.hunks)
     except PatchError as error:
         raise PatchError(f"{path}: {error}", error.kind) from error
     new = text.encode("utf-8", "surrogateescape")
@@ -121,4 +129,5 @@ APPLY_PATCH = Tool(
         ["input"],
     ),
     run,
+    {"input": "*** Begin Patch\n*** Update File: notes.txt\n@@\n-tea\n+coffee\n*** End Patch"},
 )

@@ -7,6 +7,7 @@ error says which it was, how often, and what the nearest line really looks like.
 from __future__ import annotations
 
 import difflib
+import heapq
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +15,21 @@ from itertools import pairwise
 from typing import Any
 
 from ise_gym.tools.base import Tool, ToolContext, ToolOutcome
+from ise_gym.tools.files.encoded import TooLargeError, editable_text, encoding_problem
 from ise_gym.tools.output import failure, in_box_path, os_failure, path_problem
 from ise_gym.tools.schema import function_tool
 
 _BOM = "\ufeff"
 _HINT_LINES = 5000
 _HINT_WIDTH = 160
+_HINT_CANDIDATES = 20
+_MOST_PLACES = 100
+MOST_EDITS = 100
+"""Replacements of one call."""
+_TWO_WAYS = (
+    'send {"path": …, "oldText": …, "newText": …} for one replacement, '
+    'or {"path": …, "edits": [{"oldText": …, "newText": …}, …]} for several'
+)
 
 
 class EditError(Exception):
@@ -73,7 +83,7 @@ def apply_edits(text: str, edits: Sequence[Replacement]) -> tuple[str, list[int]
             raise EditError(f"{label}oldText was not found.{_hint(flat, old)}", "no_match")
         if len(places) > 1:
             raise EditError(
-                f"{label}oldText was found {len(places)} times ({_line_list(flat, places)}); it must be unique. "
+                f"{label}oldText was found {_count(places)} times ({_line_list(flat, places)}); it must be unique. "
                 "Add lines around it.",
                 "many_matches",
             )
@@ -112,12 +122,17 @@ class _OffsetMap:
 
 
 def _occurrences(text: str, part: str) -> list[int]:
-    """Return where ``part`` begins, overlapping places included."""
-    places, position = [], text.find(part)
-    while position >= 0:
+    """Return where ``part`` begins, overlapping places included; no more than one over `_MOST_PLACES`."""
+    places: list[int] = []
+    position = text.find(part)
+    while position >= 0 and len(places) <= _MOST_PLACES:
         places.append(position)
         position = text.find(part, position + 1)
     return places
+
+
+def _count(places: Sequence[int]) -> str:
+    return str(len(places)) if len(places) <= _MOST_PLACES else f"more than {_MOST_PLACES}"
 
 
 def _line_list(text: str, places: Sequence[int], most: int = 5) -> str:
@@ -136,14 +151,27 @@ def _hint(text: str, old: str) -> str:
         for number, line in enumerate(lines, 1):
             if squeezed and line != wanted and " ".join(line.split()) == squeezed:
                 return f" Line {number} differs only in whitespace: {_quoted(line)}"
-        close = difflib.get_close_matches(
-            wanted[:_HINT_WIDTH], [line[:_HINT_WIDTH] for line in lines if line.strip()], n=1
-        )
-        if close:
-            number = next(n for n, line in enumerate(lines, 1) if line[:_HINT_WIDTH] == close[0])
+        if close := _nearest(wanted[:_HINT_WIDTH], [line[:_HINT_WIDTH] for line in lines if line.strip()]):
+            number = next(n for n, line in enumerate(lines, 1) if line[:_HINT_WIDTH] == close)
             return f" The nearest is line {number}: {_quoted(lines[number - 1])}"
         return ""
     return f" Its first line stands at line {lines.index(wanted) + 1}, but the lines after it differ."
+
+
+def _nearest(wanted: str, lines: Sequence[str], cutoff: float = 0.6) -> str:
+    """Return the most similar line, "" when none is; `difflib.get_close_matches` with a bound on what is compared."""
+    matcher = difflib.SequenceMatcher()
+    matcher.set_seq2(wanted)
+    rough: list[tuple[float, str]] = []
+    for line in dict.fromkeys(lines):
+        matcher.set_seq1(line)
+        if matcher.real_quick_ratio() >= cutoff and (likeness := matcher.quick_ratio()) >= cutoff:
+            rough.append((likeness, line))
+    best = (cutoff, "")
+    for _, line in heapq.nlargest(_HINT_CANDIDATES, rough):
+        matcher.set_seq1(line)
+        best = max(best, (matcher.ratio(), line))
+    return best[1]
 
 
 def _quoted(line: str) -> str:
@@ -153,20 +181,23 @@ def _quoted(line: str) -> str:
 def edit(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
     """Run the tool: both the flat form (oldText, newText) and the list form (edits)."""
     path = arguments["path"]
-    flat = [name for name in ("oldText", "newText") if name in arguments]
     if problem := path_problem(path):
         return failure(f"edit: {problem}", "bad_arguments")
-    if ("edits" in arguments and flat) or ("edits" not in arguments and len(flat) != 2):
-        return failure("edit: give either oldText and newText, or edits", "bad_arguments")
-    pairs = arguments.get("edits", [arguments])
-    edits = [Replacement(pair["oldText"], pair["newText"]) for pair in pairs]
     try:
-        # surrogateescape: bytes that are no UTF-8 come through an edit of another line untouched
-        before = context.workspace.read(in_box_path(path)).decode("utf-8", "surrogateescape")
+        edits = _wanted(arguments)
+    except EditError as error:
+        return failure(f"edit: {error}", error.kind)
+    try:
+        before = editable_text(context.workspace, path)
+        for one in edits:
+            if problem := encoding_problem(before, one.new):
+                raise EditError(problem, "encoding")
         after, lines = apply_edits(before, edits)
         context.workspace.write(in_box_path(path), after.encode("utf-8", "surrogateescape"))
     except EditError as error:
         return failure(f"edit: {path}: {error} Nothing was changed.", error.kind)
+    except TooLargeError as error:
+        return failure(f"edit: {path}: {error}", "too_large")
     except OSError as error:
         return os_failure("edit", path, error)
     where = ", ".join(map(str, lines))
@@ -174,6 +205,28 @@ def edit(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
         f"Edited {path} at line {where}" if len(lines) == 1 else f"Edited {path} at lines {where}",
         success=True,
     )
+
+
+def _wanted(arguments: Mapping[str, Any]) -> list[Replacement]:
+    """Return the replacements that a call means, in whichever of the two forms it says them.
+
+    Raises:
+        EditError: neither form is whole, or the two say different things.
+    """
+    listed = [Replacement(pair["oldText"], pair["newText"]) for pair in arguments.get("edits", ())]
+    old, new = arguments.get("oldText"), arguments.get("newText")
+    if len(listed) > MOST_EDITS:
+        raise EditError(
+            f"{len(listed)} edits are too many for one call (at most {MOST_EDITS})", "bad_arguments"
+        )
+    if listed and not old:  # an empty oldText is no replacement: the list is what is meant
+        return list(dict.fromkeys(listed))
+    if old is None or new is None:
+        missing = "oldText" if old is None else "newText"
+        raise EditError(f"{missing} is missing: {_TWO_WAYS}", "bad_arguments")
+    if listed and Replacement(old, new) not in listed:
+        raise EditError(f"oldText/newText and edits say different things: {_TWO_WAYS}", "bad_arguments")
+    return list(dict.fromkeys(listed)) or [Replacement(old, new)]
 
 
 _OLD_NEW = {
@@ -202,4 +255,5 @@ EDIT = Tool(
         ["path"],
     ),
     edit,
+    {"path": "notes.txt", "oldText": "tea", "newText": "coffee"},
 )

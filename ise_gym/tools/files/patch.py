@@ -8,7 +8,8 @@ the patch is refused instead of guessing, since a wrong guess goes unnoticed.
     +first line
     *** Update File: app.py
     *** Move to: main.py
-    @@ def main():
+    @@ class App:
+    @@ def main(self):
      context
     -removed
     +added
@@ -22,18 +23,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ise_gym.tools.files.placing import Lines, PatchError, place
+
 _BEGIN, _END = "*** Begin Patch", "*** End Patch"
 _ADD, _UPDATE, _DELETE = "*** Add File: ", "*** Update File: ", "*** Delete File: "
 _MOVE, _EOF = "*** Move to: ", "*** End of File"
 _UNIFIED = re.compile(r"@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@ ?(.*)")
-
-
-class PatchError(Exception):
-    """A patch that can't be read or doesn't fit; ``kind`` is bad_patch, no_match or many_matches."""
-
-    def __init__(self, message: str, kind: str = "bad_patch") -> None:
-        super().__init__(message)
-        self.kind = kind
 
 
 @dataclass
@@ -41,12 +36,13 @@ class Hunk:
     """One change: lines marked ``" "`` (context), ``"-"`` or ``"+"``.
 
     Attributes:
-        anchor: a line that stands before the place, "" for none.
+        anchors: lines that stand before the place, the widest first: each is looked for inside what the one before
+            it opens.
         lines: (mark, text) in order.
         at_end: the hunk's lines are the last of the file.
     """
 
-    anchor: str = ""
+    anchors: list[str] = field(default_factory=list)
     lines: list[tuple[str, str]] = field(default_factory=list)
     at_end: bool = False
 
@@ -118,7 +114,11 @@ def _body_line(change: FileChange, line: str, number: int) -> None:
             raise PatchError(f"line {number}: '{_MOVE.strip()} PATH' stands right after '{_UPDATE.strip()}'")
     elif line.startswith("@@"):
         unified = _UNIFIED.fullmatch(line)
-        change.hunks.append(Hunk(anchor=unified[1] if unified else line[2:].removeprefix(" ")))
+        anchor = unified[1] if unified else line[2:].removeprefix(" ")
+        if anchor and change.hunks and change.hunks[-1].anchors and not change.hunks[-1].lines:
+            change.hunks[-1].anchors.append(anchor)
+        else:
+            change.hunks.append(Hunk([anchor] if anchor.strip() else []))
     elif line.strip() == _EOF:
         if not change.hunks:
             raise PatchError(f"line {number}: '{_EOF}' stands after a hunk")
@@ -139,19 +139,20 @@ def apply_hunks(text: str, hunks: Sequence[Hunk]) -> str:
     most lines of the file have.
 
     Raises:
-        PatchError: a hunk or its anchor stands nowhere (no_match), or in several places without an
-            anchor to choose (many_matches).
+        PatchError: a hunk or its anchors stand nowhere (no_match), or fit several places (many_matches).
     """
     # not splitlines: it also splits at form feeds and the like, which are no line ends here
     lines = re.findall(r"[^\n]*\n|[^\n]+", text)
     newline = "\r\n" if text.count("\r\n") * 2 > text.count("\n") else "\n"
     bare = [line.removesuffix("\n").removesuffix("\r") for line in lines]
+    known = Lines(bare)
     out: list[str] = []
     done = 0
     for number, hunk in enumerate(hunks, 1):
         if not hunk.lines:
             continue
-        start = _place(bare, hunk, done, f"hunk {number}" if len(hunks) > 1 else "the hunk")
+        label = f"hunk {number}" if len(hunks) > 1 else "the hunk"
+        start = place(known, hunk.anchors, hunk.old, done, hunk.at_end, label)
         out += lines[done:start]
         position = start
         for mark, new in hunk.lines:
@@ -167,38 +168,3 @@ def apply_hunks(text: str, hunks: Sequence[Hunk]) -> str:
         if not line.endswith("\n"):  # a last line without its end, now followed by others
             out[index] = line + newline
     return "".join(out)
-
-
-def _place(bare: Sequence[str], hunk: Hunk, done: int, label: str) -> int:
-    """Return the index of the first line that a hunk is about."""
-    begin = done
-    if hunk.anchor:
-        anchors = [i for i in range(done, len(bare)) if bare[i] == hunk.anchor]
-        anchors = anchors or [i for i in range(done, len(bare)) if bare[i].strip() == hunk.anchor.strip()]
-        if not anchors:
-            raise PatchError(f"{label}: its @@ line was not found: {hunk.anchor!r}", "no_match")
-        # the anchor may be repeated as the first line of context
-        begin = anchors[0] if hunk.old and hunk.old[0].strip() == hunk.anchor.strip() else anchors[0] + 1
-    old = hunk.old
-    if not old:
-        return begin if hunk.anchor and not hunk.at_end else len(bare)
-    places = _matches(bare, old, begin, hunk.at_end)
-    if not places:
-        places = _matches(
-            [line.rstrip() for line in bare], [line.rstrip() for line in old], begin, hunk.at_end
-        )
-    if not places:
-        raise PatchError(f"{label} was not found in the file; its first line is {old[0]!r}", "no_match")
-    if len(places) > 1 and not hunk.anchor:
-        where = ", ".join(str(i + 1) for i in places[:5])
-        raise PatchError(
-            f"{label} fits {len(places)} places (lines {where}); add context or an @@ line", "many_matches"
-        )
-    return places[0]
-
-
-def _matches(lines: Sequence[str], old: Sequence[str], begin: int, at_end: bool) -> list[int]:
-    last = len(lines) - len(old)
-    return [
-        i for i in range(max(begin, last) if at_end else begin, last + 1) if lines[i : i + len(old)] == old
-    ]

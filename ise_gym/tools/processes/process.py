@@ -283,4 +283,5 @@ PROCESS = Tool(
         ["action"],
     ),
     process,
+    {"action": "poll", "sessionId": "…", "timeout": 5000},
 )

@@ -7,6 +7,8 @@ an episode depend on how busy the machine is; a model has to ask (``background``
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import math
 import shlex
 from collections.abc import Mapping
@@ -19,6 +21,10 @@ from ise_gym.tools.schema import function_tool
 from ise_gym.workspace.base import WORKDIR
 
 _LONGEST_S = 1_000_000
+_ARGUMENT_BYTES = 100_000
+"""A longer command can't be an argument (Linux takes 128 KiB); it goes into the box as a file."""
+MOST_BYTES = 2 << 20
+"""Bytes of the longest command."""
 
 
 def command_outcome(text: str, exit_code: int | None) -> ToolOutcome:
@@ -42,18 +48,23 @@ def run(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
     if problem := _argument_problem(command, workdir, env):
         return failure(f"exec: {problem}", "bad_arguments")
     workdir = in_box_path(workdir)
-    if "workdir" in arguments and (problem := _folder_problem(context, workdir)):
+    if arguments.get("workdir") and (problem := _folder_problem(context, workdir)):
         return failure(f"exec: {arguments['workdir']}: {problem}", "not_found")
     limit = context.workspace.limits.command_timeout_s
     timeout = float(min(arguments.get("timeout", limit), limit))  # in this order: any integer may come
     try:
-        if arguments.get("background") or "yieldMs" in arguments:
-            return _background(context, arguments, workdir, env)
+        launched = _carried(context, command)
+        if arguments.get("background") or arguments.get("yieldMs"):
+            return _background(context, arguments, launched, workdir, env)
         if arguments.get("pty"):
-            return _on_terminal(context, command, workdir, env, timeout)
-        result = context.workspace.exec(["bash", "-c", command], cwd=workdir, env=env, timeout=timeout)
+            return _on_terminal(context, launched, workdir, env, timeout)
+        result = context.workspace.exec(["bash", "-c", launched], cwd=workdir, env=env, timeout=timeout)
     except OSError as error:
-        return os_failure("exec", arguments.get("workdir", "."), error)
+        if error.errno == errno.E2BIG:
+            return failure(
+                "exec: env holds more than a command can be given: put it into a file", "too_large"
+            )
+        return os_failure("exec", arguments.get("workdir") or ".", error)
     text = output_text(result.output, result.dropped_bytes)
     if result.timed_out:
         return _timeout_outcome(text, timeout)
@@ -63,12 +74,24 @@ def run(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
 def _argument_problem(command: str, workdir: str, env: Mapping[str, str]) -> str:
     if not command.strip():
         return "the command is empty"
+    if (size := len(command.encode())) > MOST_BYTES:
+        return f"the command has {size:,} bytes, at most {MOST_BYTES:,} are run: write a script and run that"
     if "\0" in command or "\0" in workdir or any("\0" in key + value for key, value in env.items()):
         return "an argument contains a NUL character"
     for key in env:
         if not key or "=" in key:
             return f"'{key}' can't be the name of an environment variable"
     return ""
+
+
+def _carried(context: ToolContext, command: str) -> str:
+    """Return what runs a command: itself, or, where it is too long for an argument, what reads it from a file."""
+    data = command.encode()
+    if len(data) <= _ARGUMENT_BYTES:
+        return command
+    path = f"/tmp/.command-{hashlib.sha256(data).hexdigest()[:16]}"
+    context.workspace.write(path, data)
+    return f'eval "$(cat {path}; rm -f {path})"'
 
 
 def _folder_problem(context: ToolContext, path: str) -> str:
@@ -80,15 +103,14 @@ def _folder_problem(context: ToolContext, path: str) -> str:
 
 
 def _background(
-    context: ToolContext, arguments: Mapping[str, Any], workdir: str, env: Mapping[str, str]
+    context: ToolContext, arguments: Mapping[str, Any], launched: str, workdir: str, env: Mapping[str, str]
 ) -> ToolOutcome:
     command = arguments["command"]
     pty = bool(arguments.get("pty"))
-    launched = command
     if "timeout" in arguments:
         # the workspace has no deadline for background processes; `timeout` takes the process group with it
         seconds = math.ceil(min(arguments["timeout"], _LONGEST_S))
-        launched = f"exec timeout -s KILL {seconds} bash -c {shlex.quote(command)}"
+        launched = f"exec timeout -s KILL {seconds} bash -c {shlex.quote(launched)}"
     processes = registry(context)
     process_id = context.workspace.spawn(launched, cwd=workdir, env=env, pty=pty)
     record = processes.add(process_id, command, pty)
@@ -139,4 +161,5 @@ EXEC = Tool(
         ["command"],
     ),
     run,
+    {"command": "ls -la"},
 )

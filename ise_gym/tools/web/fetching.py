@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 HOPS = 6
 """Requests that one fetch may make: the page's own and its redirects."""
 
-_LOCAL = ("localhost", "127.0.0.1")
+_LOCAL = ("localhost", "0.0.0.0", "::1", "::")
 _MOVED = (301, 302, 303, 307, 308)
 
 
@@ -46,8 +46,8 @@ def get_page(url: str, limit: int, connect: Connect, hops: int = HOPS) -> tuple[
         hops: requests that may be made.
 
     Returns:
-        ``{"error": …}``, or status, type, the address after redirects, whether the body was cut, and Retry-After;
-        then the body.
+        ``{"error": …}``, or status, type, content encoding, the address after redirects, whether the body was cut, and
+        Retry-After; then the body.
 
     Raises:
         Elsewhere: ``connect`` said None.
@@ -78,6 +78,7 @@ def get_page(url: str, limit: int, connect: Connect, hops: int = HOPS) -> tuple[
     said = {
         "status": reply.status,
         "type": reply.headers.get("Content-Type", ""),
+        "encoding": reply.headers.get("Content-Encoding", ""),
         "url": url,
         "cut": len(body) > limit,
         "retry": reply.headers.get("Retry-After", ""),
@@ -87,7 +88,7 @@ def get_page(url: str, limit: int, connect: Connect, hops: int = HOPS) -> tuple[
 
 def is_local(host: str) -> bool:
     """Whether a host is the box itself, which is asked without the proxy."""
-    return host in _LOCAL
+    return host in _LOCAL or host.startswith("127.")
 
 
 def _from_inside(host: str, port: int) -> tuple[http.client.HTTPConnection, bool]:

@@ -22,6 +22,7 @@ from ise_gym.tools.output import failure
 from ise_gym.tools.ranking import bm25, words
 from ise_gym.tools.schema import function_tool
 from ise_gym.tools.web import fetching
+from ise_gym.tools.web.bodies import decoded, is_text, media_type, unpacked
 from ise_gym.tools.web.fetching import HOPS, Elsewhere, get_page, is_local
 from ise_gym.tools.web.readable import readable
 from ise_gym.workspace.base import Workspace
@@ -30,6 +31,7 @@ MAX_CHARS = 20_000
 RESULTS = 5
 _PAGE_BYTES = 2 << 20
 _SNIPPET = 200
+_URL_CHARS = 8_000
 _TIMEOUT_S = 40.0
 _DUMP = "/tmp/.web_fetch"
 _PLAIN_URL = re.compile(r"[!-~]+")
@@ -45,6 +47,10 @@ def fetch(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
             else "it must start with http://"
         )
         return failure(f"web_fetch: {url[:200]}: {hint}", "bad_arguments")
+    if len(url) > _URL_CHARS:
+        return failure(
+            f"web_fetch: {url[:200]}…: an address has at most {_URL_CHARS} characters", "bad_arguments"
+        )
     workspace = context.workspace
     try:
         said, body = _got(workspace, url)
@@ -54,11 +60,11 @@ def fetch(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
         return failure(f"web_fetch: {url}: {said['error']}", "fetch")
     status, kind = int(said["status"]), str(said["type"])
     try:
-        title, text = _content(
-            body, kind, str(said["url"]), arguments.get("extractMode", "markdown") == "markdown"
-        )
-    except RecursionError:
-        return failure(f"web_fetch: {url}: the page is nested too deeply to be read", "fetch")
+        body = unpacked(body, str(said.get("encoding", "")), _PAGE_BYTES)
+    except ValueError as error:
+        return failure(f"web_fetch: {url}: {error}", "fetch")
+    markdown = arguments.get("extractMode", "markdown") == "markdown"
+    title, text = _content(body, kind, str(said["url"]), markdown)
     if text is None:
         return failure(f"web_fetch: {url}: {kind or 'unknown type'}, {len(body)} bytes: not text", "not_text")
     shown = _shortened(text, int(arguments.get("maxChars", MAX_CHARS)))
@@ -105,14 +111,13 @@ def _program() -> str:
 
 def _content(body: bytes, kind: str, url: str, markdown: bool) -> tuple[str, str | None]:
     """Return title and text; None for what is no text."""
-    plain = kind.partition(";")[0].strip().lower()
-    if "html" in plain:
-        page = readable(body.decode("utf-8", "replace"), url, markdown)
-        return page.title, page.text
-    texts = ("text/", "application/json", "application/xml", "application/javascript")
-    if plain and not plain.startswith(texts):
+    if not is_text(kind):
         return "", None
-    return "", body.decode("utf-8", "replace").rstrip("\n")
+    text = decoded(body, kind)
+    if "html" in media_type(kind):
+        page = readable(text, url, markdown)
+        return page.title, page.text
+    return "", text.rstrip("\n")
 
 
 def _shortened(text: str, limit: int) -> str:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from ise_gym.errors import UserError
 from ise_gym.messages import sha256_of
 from ise_gym.trajectory.conversations import Conversation, conversations, session_name
-from ise_gym.trajectory.exchange.foreign import Unusable, dict_of, session_id, text_of
+from ise_gym.trajectory.exchange.foreign import Unusable, dict_of, list_of, schemas_of, session_id, text_of
 from ise_gym.trajectory.record import Trajectory, episode_id
 
 VERSION = "ATIF-v1.8"
@@ -39,7 +39,7 @@ def to_atif(trajectory: Trajectory) -> dict[str, Any]:
         UserError: it has no messages, which ATIF can't express.
     """
     if not trajectory.messages:
-        raise UserError(f"{trajectory.episode_id}: has no messages; ATIF knows no empty trajectory.")
+        raise UserError(f"{trajectory.episode_id}: it has no messages, and ATIF has no empty trajectories.")
     agent, counts = trajectory.agent, trajectory.counts
     parts = conversations(trajectory)
     steps = list(_steps(trajectory, next(parts)))
@@ -106,9 +106,15 @@ def from_atif(record: Any, repairs: Counter[str], where: str = "record") -> Traj
         raise Unusable("not an ATIF trajectory (no schema_version ATIF-…)")
     own = dict_of(record.get("extra")).get("ise_gym")
     agent = dict_of(record.get("agent"))
-    tools = [tool for tool in agent.get("tool_definitions") or () if isinstance(tool, dict)]
+    tools = list_of(agent.get("tool_definitions"), "tools", repairs)
+    if not isinstance(own, dict):
+        tools = schemas_of(tools, repairs)
     messages, rewards = _read(record, repairs, isinstance(own, dict))
-    inside = [part for part in record.get("subagent_trajectories") or () if isinstance(part, dict)]
+    inside = [
+        part
+        for part in list_of(record.get("subagent_trajectories"), "sub-agents' trajectories", repairs)
+        if isinstance(part, dict)
+    ]
     if not isinstance(own, dict):
         repairs.update({"sub-agent's trajectory left out": len(inside)} if inside else {})
         return _foreign(record, agent, tools, messages)
@@ -136,11 +142,12 @@ def _read(
     """Return the messages of a trajectory, and what `to_atif` put beside its agent's steps."""
     messages: list[dict[str, Any]] = []
     rewards = []
-    for step in record.get("steps") or ():
+    for step in list_of(record.get("steps"), "steps", repairs):
         if not isinstance(step, dict):
+            repairs["step that is no object dropped"] += 1
             continue
         if own and "ise_gym" in dict_of(step.get("extra")):
-            rewards.append({"message": len(messages), **step["extra"]["ise_gym"]})
+            rewards.append({"message": len(messages), **dict_of(step["extra"]["ise_gym"])})
         messages += _messages(step, repairs, own)
     return messages, rewards
 
@@ -231,7 +238,10 @@ def _result(message: Mapping[str, Any], step: Mapping[str, Any]) -> dict[str, An
 def _messages(step: Mapping[str, Any], repairs: Counter[str], own: bool) -> Iterator[dict[str, Any]]:
     """Yield the message and the results of one step; ``own`` when `to_atif` made it."""
     extra = dict_of(step.get("extra")) if own else {}
-    calls = [call for call in step.get("tool_calls") or () if isinstance(call, dict)]
+    asked = list_of(step.get("tool_calls"), "tool calls", repairs)
+    calls = [call for call in asked if isinstance(call, dict) and (own or call.get("function_name"))]
+    if len(calls) < len(asked):
+        repairs["tool call without a function dropped"] += len(asked) - len(calls)
     if not extra.get("no_message"):
         role = _ROLES.get(str(step.get("source")), "")
         if not role:
@@ -239,26 +249,43 @@ def _messages(step: Mapping[str, Any], repairs: Counter[str], own: bool) -> Iter
             return
         message: dict[str, Any] = {"role": role, "content": text_of(step.get("message"), repairs)}
         if step.get("reasoning_content") is not None:
-            message["reasoning_content"] = step["reasoning_content"]
+            message["reasoning_content"] = text_of(step["reasoning_content"], repairs)
         if calls or (own and "tool_calls" in step):
             message["tool_calls"] = [_own_call(call) for call in calls]
         yield {**message, **dict_of(extra.get("message"))}
-    names = {call.get("tool_call_id"): str(call.get("function_name", "")) for call in calls}
-    for result in dict_of(step.get("observation")).get("results") or ():
+    names = {str(call.get("tool_call_id", "")): str(call.get("function_name", "")) for call in calls}
+    for one in list_of(dict_of(step.get("observation")).get("results"), "results", repairs):
+        result = _result_of(one, names, repairs)
         call_id = result.get("source_call_id")
         if own:
             known = {} if call_id is None else {"tool_call_id": call_id}
             yield {"role": "tool", "content": result["content"], **known, **dict_of(result.get("extra"))}
-        elif call_id in names:
+        elif str(call_id) in names:
             text = text_of(result.get("content"), repairs)
-            yield {"role": "tool", "content": text, "tool_call_id": call_id, "name": names[call_id]}
+            yield {"role": "tool", "content": text, "tool_call_id": str(call_id), "name": names[str(call_id)]}
         else:
             repairs["result that answers no call dropped"] += 1
 
 
+def _result_of(raw: Any, names: Mapping[str, str], repairs: Counter[str]) -> dict[str, Any]:
+    """Return one result as an object; a bare text answers the step's call where it made just one."""
+    if isinstance(raw, dict):
+        return raw
+    repairs["result that is no object"] += 1
+    only = next(iter(names)) if len(names) == 1 else None
+    return {"content": raw if isinstance(raw, str) else text_of(raw, repairs), "source_call_id": only}
+
+
 def _own_call(call: Mapping[str, Any]) -> dict[str, Any]:
     kept = dict_of(call.get("extra")).get("arguments_text")
-    text = kept if isinstance(kept, str) else json.dumps(call.get("arguments") or {}, ensure_ascii=False)
+    given = call.get("arguments") or {}
+    text = (
+        kept
+        if isinstance(kept, str)
+        else given
+        if isinstance(given, str)
+        else json.dumps(given, ensure_ascii=False)
+    )
     return {
         "id": str(call.get("tool_call_id", "")),
         "type": "function",
@@ -296,7 +323,7 @@ def _foreign(
         messages=list(messages),
         tools=tools,
         agent={"name": str(agent.get("name", "atif"))}
-        | ({"model": agent["model_name"]} if agent.get("model_name") else {}),
+        | ({"model": str(agent["model_name"])} if agent.get("model_name") else {}),
         user={"name": "atif"},
         metadata={"imported": "atif", "schema_version": record["schema_version"]},
     )

@@ -198,11 +198,13 @@ def export_file(store: str | Path, format: str, out: str | Path, *, passed_only:
     """
     out, counts = Path(out), Exported()
     if out.suffix == ".parquet" and format != "trl":
-        raise UserError(f"{out}: only --format trl has Parquet columns; write {format} to a .jsonl file.")
+        raise UserError(
+            f"{out}: only --format trl can be written as Parquet; write {format} to a .jsonl file."
+        )
     wanted = counts.watch(read_trajectories(store), passed_only)
     if (first := next(wanted, None)) is None:
         raise UserError(
-            f"{store}: holds no episode{' that passed' if passed_only else ''}; nothing to export."
+            f"{store}: it has no episodes{' that passed' if passed_only else ''}, so there is nothing to export."
         )
     trajectories = chain([first], wanted)
     if out.suffix == ".parquet":

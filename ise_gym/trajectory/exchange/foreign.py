@@ -38,7 +38,48 @@ def text_of(content: Any, repairs: Counter[str]) -> str:
     repairs["content that is not text"] += 1
     if isinstance(content, list):  # content parts, of which only text can be kept
         return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
-    return json.dumps(content, ensure_ascii=False)
+    return json.dumps(content, ensure_ascii=False, default=str)
+
+
+def decoded(value: Any, what: str, repairs: Counter[str]) -> Any:
+    """Return a value that some writers put in as JSON text (as columns of a table hold it), decoded and counted."""
+    if not isinstance(value, str) or not value.strip().startswith(("[", "{")):
+        return value
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+    repairs[f"{what} given as JSON text"] += 1
+    return found
+
+
+def list_of(value: Any, what: str, repairs: Counter[str]) -> list[Any]:
+    """Return a list, decoded where it is JSON text; anything else that is there is left out and counted."""
+    found = decoded(value, what, repairs)
+    if isinstance(found, list | tuple):
+        return list(found)
+    if found:
+        repairs[f"{what} that are no list left out"] += 1
+    return []
+
+
+def schemas_of(value: Any, repairs: Counter[str]) -> list[dict[str, Any]]:
+    """Return tool definitions in OpenAI's form; bare function schemas are wrapped, what is neither is left out.
+
+    >>> schemas_of('[{"name": "ls", "parameters": {}}]', Counter())
+    [{'type': 'function', 'function': {'name': 'ls', 'parameters': {}}}]
+    """
+    tools: list[dict[str, Any]] = []
+    for one in list_of(value, "tools", repairs):
+        tool = decoded(one, "tool definition", repairs)
+        if isinstance(tool, dict) and isinstance(tool.get("function"), dict):
+            tools.append(tool)
+        elif isinstance(tool, dict) and isinstance(tool.get("name"), str):
+            repairs["bare function schema wrapped"] += 1
+            tools.append({"type": "function", "function": {k: v for k, v in tool.items() if k != "type"}})
+        else:
+            repairs["tool definition of an unknown form left out"] += 1
+    return tools
 
 
 def dict_of(value: Any) -> dict[str, Any]:

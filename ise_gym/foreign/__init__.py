@@ -1,0 +1,1 @@
+"""Text that others wrote: how much of it is read (`ise_gym.foreign.text`), and how it is shown (`.screen`)."""
