@@ -147,12 +147,12 @@ def diversity(
 
     Embeddings are cached by content, so an interrupted run resumes where it stopped.
     """
-    from ise_gym.atomic import replacing
     from ise_gym.foreign.screen import Screen
     from ise_gym.intents.diversity.embedding import EmbeddingCache, SentenceEmbedder
     from ise_gym.intents.diversity.plots import KINDS, plot_curve, plot_projection
     from ise_gym.intents.diversity.pool import FIELDS, read_pool
     from ise_gym.intents.diversity.report import diversity_report, sampled, show_report
+    from ise_gym.storage.atomic import replacing
 
     if field not in FIELDS:
         raise UserError(f"--field {field}: {' or '.join(FIELDS)}.{nearest(field, FIELDS)}")

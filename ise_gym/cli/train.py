@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from ise_gym.atomic import replacing
 from ise_gym.errors import UserError
+from ise_gym.storage.atomic import replacing
 
 app = typer.Typer(
     help="Fine-tune on recorded episodes, or train on the env itself (needs ise-gym[train]).",

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trajectory_samples import trajectory
 
-from ise_gym.atomic import replacing
 from ise_gym.errors import UserError
+from ise_gym.storage.atomic import replacing
 from ise_gym.trajectory import shards
 from ise_gym.trajectory.record import Trajectory, content_hash, episode_id, to_line
 from ise_gym.trajectory.store import MANIFEST, TrajectoryStore, parse_line, read_trajectories

@@ -20,9 +20,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ise_gym.atomic import replacing
 from ise_gym.errors import UserError
 from ise_gym.registry import Registered
+from ise_gym.storage.atomic import replacing
 from ise_gym.trajectory.conversations import Conversation, delegated
 from ise_gym.trajectory.exchange.atif import to_atif
 from ise_gym.trajectory.exchange.foreign import session_id

@@ -19,8 +19,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ise_gym.appendlog import LONGEST_LINE
 from ise_gym.errors import UserError
+from ise_gym.storage.appendlog import LONGEST_LINE
 from ise_gym.trajectory.exchange.atif import from_atif
 from ise_gym.trajectory.exchange.foreign import InItsEpisode, Unusable
 from ise_gym.trajectory.exchange.isetrace import from_isetrace

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ise_gym.errors import UserError
-from ise_gym.locks import try_lock
+from ise_gym.storage.locks import try_lock
 
 _CHUNK = 1 << 20
 LONGEST_LINE = 256 << 20
