@@ -97,7 +97,7 @@ class Deduplicator:
         import numpy as np
 
         lean = _datasketch().LeanMinHash
-        own = lean(seed=1, hashvalues=np.asarray(values), scheme="affine32")
+        own = lean(seed=1, hashvalues=np.asarray(values, np.uint32), scheme="affine32")
         for candidate in sorted(self._index.query(own)):
             if own.jaccard(self._signatures[candidate]) >= self.threshold:
                 return str(candidate)

@@ -69,7 +69,7 @@ def choose(facts: Sequence[Facts], rules: Selection) -> Chosen:
 
 def _fit(entry: Facts, rules: Selection, result: Chosen) -> bool:
     """Apply the rules that look at one episode alone, counting each that it breaks."""
-    result.broken.update(entry.broken)
+    result.broken.update(entry.broken.keys())
     counted = [rule for rule in EPISODE_RULES if rule in entry.broken and rules.on(rule)]
     if len(counted) == 1:
         result.alone[counted[0]] += 1

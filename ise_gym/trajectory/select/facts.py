@@ -17,7 +17,7 @@ from ise_gym.trajectory.secrets import scan_personal, scan_trajectory
 from ise_gym.trajectory.select import claims, whole
 from ise_gym.trajectory.select.grounding import describe, grounding
 from ise_gym.trajectory.select.rules import LENGTHS, Selection
-from ise_gym.trajectory.select.wording import (
+from ise_gym.trajectory.wording import (
     asked_language,
     assistant_side,
     own_conversations,

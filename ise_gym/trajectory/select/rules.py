@@ -26,7 +26,7 @@ EPISODE_RULES: Mapping[str, str] = {
 SET_RULES: Mapping[str, str] = {
     "best": "it is among the best of its intent",
     "duplicate": "the agent's side, names and figures masked, is not nearly that of one kept before",
-    "task": "its tasks have not all the episodes that a task may have",
+    "task": "none of its tasks has as many episodes as one may have",
     "skeleton": "most of its requests are worked on by a plan that is not used up",
     "sentence": "most of the agent's sentences are not used up",
     "language": "its language has not more than its share",

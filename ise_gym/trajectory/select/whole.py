@@ -6,12 +6,12 @@ the conversation (calls without answers, arguments that no parser reads), and wo
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ise_gym.messages import is_object
 from ise_gym.models.parsing import CALL_OPEN, INVALID_TOOL_CALL, THINK_CLOSE, THINK_OPEN
 from ise_gym.trajectory.record import Step, Trajectory
 
@@ -96,7 +96,7 @@ def _broken_assistant(index: int, message: Mapping[str, Any], content: str) -> I
         arguments = function.get("arguments")
         if function.get("name") in (INVALID_TOOL_CALL, "", None):
             yield f"message {index}: a call that could not be read"
-        elif not isinstance(arguments, str) or not is_object(arguments):
+        elif not isinstance(arguments, str) or not _is_object(arguments):
             yield f"message {index}: arguments that are no JSON object"
     if content.lstrip().startswith(THINK_OPEN) or THINK_CLOSE in content:
         yield f"message {index}: thinking in its words"
@@ -107,6 +107,13 @@ def _broken_assistant(index: int, message: Mapping[str, Any], content: str) -> I
         yield f"message {index}: a think tag in its thought"
     if _loops(content) or _loops(thought):
         yield f"message {index}: repeats itself"
+
+
+def _is_object(arguments: str) -> bool:
+    try:
+        return isinstance(json.loads(arguments), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _loops(text: str) -> bool:
