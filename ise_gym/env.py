@@ -15,10 +15,10 @@ from ise_gym.episode.episode import Episode, Transition
 from ise_gym.episode.state import EpisodeSnapshot
 from ise_gym.errors import AgentError, UserError, WorkspaceError
 from ise_gym.foreign.text import printable
-from ise_gym.messages import Message, ToolSchema
+from ise_gym.messages import Message, ToolSchema, assistant_of
 from ise_gym.scenario import Scenario, ScenarioSource
 from ise_gym.settings import EnvOptions, EnvSettings, Source
-from ise_gym.spaces import AssistantMessageSpace, MessageSequenceSpace, message_problem
+from ise_gym.spaces import AssistantMessageSpace, MessageSequenceSpace
 from ise_gym.vector import end_with_parent, made_by_a_vector
 from ise_gym.workspace.backends.dummy import DummyWorkspace
 from ise_gym.workspace.base import Workspace
@@ -177,7 +177,7 @@ class ISEEnv(gym.Env[Observation, Message]):
         return _fresh(messages), self.episode.info()
 
     def step(self, action: Message) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Play one assistant message.
+        """Play one assistant message, in any shape that `ise_gym.messages.assistant_of` takes.
 
         Returns:
             The messages added since, the reward (by default the change in the fraction of verified sub-goals),
@@ -188,11 +188,10 @@ class ISEEnv(gym.Env[Observation, Message]):
             WorkspaceError, AgentError: the sandbox or the user's endpoint broke, and ``on_broken`` is "raise"; the
                 episode's outcome is then ``infrastructure_error``. (Else the episode is truncated.)
         """
-        problem = message_problem(action)
-        if problem or action["role"] != "assistant":
-            raise InvalidAction(
-                f"an action is an assistant message: {problem or 'its role is ' + action['role']}"
-            )
+        try:
+            action = assistant_of(action)
+        except ValueError as problem:
+            raise InvalidAction(f"an action is an assistant message: {problem}") from None
         episode = self.episode
         if self._given_up and episode.over:  # it never began
             return (), 0.0, False, True, episode.info()

@@ -25,11 +25,13 @@ class AgentError(RuntimeError):
         infrastructure: True when the model never got to answer (endpoint down, rate limit, broken
             reply): recorded as an infrastructure failure. False when the model itself ran into a wall,
             such as its context length: recorded as the agent's own failure.
+        kind: what it was, in the terms of `ise_gym.models.blame.Kind`; "" where nobody said.
     """
 
-    def __init__(self, message: str, *, infrastructure: bool = True) -> None:
+    def __init__(self, message: str, *, infrastructure: bool = True, kind: str = "") -> None:
         super().__init__(message)
         self.infrastructure = infrastructure
+        self.kind = kind
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -260,7 +260,7 @@ def realise(
     from ise_gym.intents.llm.rewrite import rewrite
 
     endpoint = Endpoint(
-        model, base_url, temperature=temperature, max_tokens=max_tokens, timeout=timeout, retries=retries
+        model, base_url, temperature=temperature, max_tokens=max_tokens, timeout=timeout, max_retries=retries
     )
     answers = AnswerCache(cache or out.with_suffix(".answers.jsonl"))
     realiser = LLMRealiser(endpoint, answers, tries, concurrency)

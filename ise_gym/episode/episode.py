@@ -18,7 +18,7 @@ from ise_gym.episode.handover import parting, user_view
 from ise_gym.episode.reward import Rewarding
 from ise_gym.episode.spoken import failures
 from ise_gym.episode.state import EpisodeSnapshot, EpisodeState
-from ise_gym.episode.steps import Step, Timings, timed
+from ise_gym.episode.steps import Step, Timings, received, timed
 from ise_gym.episode.turns import Turns
 from ise_gym.messages import Message, ToolSchema, system, user
 from ise_gym.scenario import Scenario
@@ -124,7 +124,7 @@ class Episode:
             "broken_call": self.toolbox.broken_calls - broken,
         }
         reward = self._rewarding.of(self.score - before, self.outcome, counted)
-        self._note_step(inside, position, reward)
+        self._note_step(message, inside, position, reward)
         self.timings.step_s.append(time.monotonic() - begun)
         self.timings.total_s = time.monotonic() - self._clock
         return Transition(
@@ -333,15 +333,18 @@ class Episode:
         else:
             self.state.outcome = "passed" if self.score == 1.0 else "failed"
 
-    def _note_step(self, inside: SubSession | None, position: int, reward: float) -> None:
+    def _note_step(self, said: Message, inside: SubSession | None, position: int, reward: float) -> None:
         """Record the step beside its message, at ``position`` of the session in which it was said."""
         digest, score = self.state.digest, self.score
+        completion, arrival = received(said, position, inside.key if inside else "")
+        if arrival is not None:
+            self.timings.received.append(arrival)
+        error = failures((inside or self.state).messages[position:])
+        step = Step(message=position, reward=reward, digest=digest, error=error, completion=completion)
         if inside is None:
-            error = failures(self.messages[position:])
-            self.steps.append(Step(message=position, reward=reward, digest=digest, score=score, error=error))
+            self.steps.append(step.model_copy(update={"score": score}))
             return
-        error = failures(inside.messages[position:])
-        inside.steps.append(Step(message=position, reward=reward, digest=digest, error=error))
+        inside.steps.append(step)
         if self._floor.speaking is None:  # the main step that waited can now tell how it ended
             last = self.steps[-1]
             error = failures(self.messages[last.message :])

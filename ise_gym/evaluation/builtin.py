@@ -180,7 +180,7 @@ def trial_of(trajectory: Trajectory, card: RunCard, number: int, attempt: int) -
         seed=trajectory.seed,
         outcome=outcome,
         reason=trajectory.reason,
-        score=None if outcome == "infrastructure_error" else min(1.0, max(0.0, trajectory.score)),
+        score=None if outcome == "infrastructure_error" else min(1.0, max(0.0, trajectory.score or 0.0)),
         labels=labels,
         counts=counts,
         agent=trajectory.agent,

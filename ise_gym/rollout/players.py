@@ -161,7 +161,7 @@ def result_of(item: Item, trajectory: Trajectory) -> Result:
         outcome=trajectory.outcome,
         reason=trajectory.reason,
         mendable=not trajectory.reason.startswith(BUG),
-        score=trajectory.score,
+        score=trajectory.score or 0.0,
         user_turns=trajectory.counts.get("user_turns", 0),
         tool_calls=trajectory.counts.get("tool_calls", 0),
         guard_hits=int(guard.get("drifted", 0)),

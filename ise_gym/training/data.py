@@ -127,7 +127,7 @@ def build_dataset(config: DataConfig, tokenizer: Any, thinking: Thinking = "keep
     rows: list[Row] = []
     digest = hashlib.sha256(template_hash(tokenizer.chat_template).encode())
     for name, episode in _episodes(config, report):
-        made = rows_of(tokenizer, name, episode.messages, episode.tools, options)
+        made = rows_of(tokenizer, name, episode.messages, episode.tools, options, steps=episode.steps)
         for reason, detail in made.dropped:
             report.left_out[reason].append(f"{name} ({detail})")
         delegated: list[Row] = []
@@ -190,7 +190,15 @@ def _delegated(
         if part.session.get("status") == "cut":
             yield title, RowSet(dropped=(("cut", "the episode ended before it answered"),))
         elif not options.single_user_turn or early.intersection(part.session.get("opened_by", ())):
-            rows = rows_of(tokenizer, title, part.messages, part.tools, options, inherited=part.inherited)
+            rows = rows_of(
+                tokenizer,
+                title,
+                part.messages,
+                part.tools,
+                options,
+                inherited=part.inherited,
+                steps=part.steps,
+            )
             yield title, rows
 
 

@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ise_gym.training.template import Thinking, encode
+from ise_gym.trajectory.record import Step
+from ise_gym.trajectory.untaught import untaught
 
 IGNORED = -100
 """The label of tokens outside the loss."""
 
-Reason = Literal["broken", "empty", "over-long", "nothing to learn", "cut"]
+Reason = Literal["broken", "empty", "over-long", "nothing to learn", "cut", "an answer that is not taught"]
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ def rows_of(
     options: RowOptions,
     *,
     inherited: int = 0,
+    steps: Sequence[Step] = (),
 ) -> RowSet:
     """Tokenise one conversation with the tokenizer's own template; see the module's docstring for long ones.
 
@@ -111,6 +114,8 @@ def rows_of(
         messages: the conversation; ``tools``: the schemas that its agent was offered.
         options: how it becomes rows.
         inherited: messages at the start that were copied from another conversation: context, never in the loss.
+        steps: of the conversation: an answer that its server cut, filtered or broke is context, never in the loss,
+            as is every one that can't be read back (see `ise_gym.trajectory.untaught`).
     """
     problem = problem_of(messages)
     if problem:
@@ -123,13 +128,21 @@ def rows_of(
         return RowSet(dropped=(("empty", "no assistant message in the turns that are kept"),))
     failed = _failed_calls(messages) if options.mask_failed_calls else frozenset()
     foreign = sum(message["role"] == "assistant" for message in messages[:inherited])
-    build = _Builder(tokenizer, tools, head, turns, options.thinking, failed, foreign)
+    unfit = untaught(messages, steps)
+    spoken = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
+    numbers = frozenset(number for number, index in enumerate(spoken) if index in unfit)
+    build = _Builder(tokenizer, tools, head, turns, options.thinking, failed, foreign, numbers)
     last_only = options.thinking == "last-turn" and any(
         message.get("reasoning_content") for turn in turns[:-1] for message in turn
     )
     windows = [(0, last) for last in range(len(turns))] if last_only else [(0, len(turns) - 1)]
     rows: list[Row] = []
-    dropped: list[tuple[Reason, str]] = []
+    dropped: list[tuple[Reason, str]] = [
+        ("an answer that is not taught", f"message {index}: {why}")
+        for index, why in unfit.items()
+        if index >= inherited
+    ]
+    marked = len(dropped)
     for first, last in windows:
         labelled = {last} if last_only else set(range(first, last + 1))
         row = build(name, first, last, labelled)
@@ -141,7 +154,7 @@ def rows_of(
             split, lost = _split(build, name, last, labelled, options.max_length)
             rows += split
             dropped += lost
-    if not any(row.learned for row in rows) and not dropped:
+    if not any(row.learned for row in rows) and len(dropped) == marked:
         dropped.append(("nothing to learn", "no token is in the loss"))
     return RowSet(tuple(row for row in rows if row.learned), tuple(dropped))
 
@@ -181,6 +194,8 @@ class _Builder:
     failed: frozenset[str]
     foreign: int = 0
     """Assistant messages at the start that are another conversation's."""
+    unfit: frozenset[int] = frozenset()
+    """Numbers of assistant messages that are not taught."""
 
     def __call__(self, name: str, first: int, last: int, learned: set[int]) -> Row:
         """Turns ``first`` to ``last`` (both included) as one row; only turns in ``learned`` carry loss."""
@@ -197,7 +212,12 @@ class _Builder:
         spoken = zip(speakers, encoded.spans, strict=True)
         for number, ((turn, message), (start, end)) in enumerate(spoken, start=before):
             calls = {str(call.get("id", "")) for call in message.get("tool_calls") or ()}
-            if turn in learned and number >= self.foreign and not calls & self.failed:
+            if (
+                turn in learned
+                and number >= self.foreign
+                and number not in self.unfit
+                and not calls & self.failed
+            ):
                 labels[start:end] = encoded.input_ids[start:end]
         suffix = "" if (first, last) == (0, len(self.turns) - 1) else f"#turns{first}-{last}"
         return Row(name + suffix, encoded.input_ids, labels)

@@ -108,7 +108,7 @@ def broken_rules(trajectory: Trajectory, rules: Rules, seen: set[str] | None = N
     guard = trajectory.user.get("guard") or {}
     if trajectory.outcome not in rules.outcomes:
         yield f"outcome {trajectory.outcome}"
-    if trajectory.score < rules.min_score:
+    if (trajectory.score or 0.0) < rules.min_score:
         yield "score too low"
     if rules.guard_clean and (guard.get("drifted") or guard.get("fallbacks")):
         yield "role drift"

@@ -172,6 +172,7 @@ class Stats:
         self._usage = UsageStats()
         self._variety = VarietyStats()
         self._score = 0.0
+        self._scored = 0
         self._digest = 0
 
     def add(self, trajectory: Trajectory) -> None:
@@ -183,7 +184,9 @@ class Stats:
         self.episodes += 1
         self._digest = (self._digest + int(content_hash(trajectory), 16)) % (1 << 256)
         self._outcomes[trajectory.outcome] += 1
-        self._score += trajectory.score
+        if trajectory.score is not None:
+            self._scored += 1
+            self._score += trajectory.score
         self._subgoals.update(trajectory.subgoals.values())
         self._count_shape(trajectory)
         self._count_delegated(trajectory)
@@ -258,7 +261,7 @@ class Stats:
                 "low": low,
                 "high": high,
             },
-            "mean_score": self._score / n if n else None,
+            "mean_score": self._score / self._scored if self._scored else None,
             "subgoals": {"total": self._subgoals.total(), "held": self._subgoals[True]},
             "shape": {name: d.summary() for name, d in self._shape.items()},
             "share_6_to_10_user_turns": sum(turns[v] for v in range(6, 11)) / n if n else None,
