@@ -32,7 +32,7 @@ def counted(trajectory: Trajectory) -> int:
 def read_again(trajectory: Trajectory) -> Iterator[tuple[int, FalseClaim]]:
     """Yield (message, claim) for each reply that says what its turn's own calls or the verdicts deny."""
     last = max((i for i, m in enumerate(trajectory.messages) if m["role"] == "assistant"), default=-1)
-    changes = {step.message: getattr(step, "files", None) for step in trajectory.steps}
+    changes = {step.message: step.files for step in trajectory.steps}
     since: list[int] = []
     commands: list[Command] = []
     open_calls: dict[str, Any] = {}

@@ -156,7 +156,7 @@ def _guarded(trajectory: Trajectory) -> str:
         return ""
     names = ("drifted", "resamples", "fallbacks", "reached", "simulator_errors")
     found = {name: int(guard.get(name) or 0) for name in names}
-    events = len(getattr(trajectory, "guard_events", ()))
+    events = len(trajectory.guard_events)
     return ", ".join(f"{name}: {count}" for name, count in {**found, "refused drafts": events}.items() if count)
 
 

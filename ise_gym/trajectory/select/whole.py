@@ -6,14 +6,14 @@ the conversation (calls without answers, arguments that no parser reads), and wo
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ise_gym.models.parsing import CALL_OPEN, INVALID_TOOL_CALL, THINK_CLOSE, THINK_OPEN
+from ise_gym.models.parsing import THINK_OPEN
 from ise_gym.trajectory.record import Step, Trajectory
+from ise_gym.trajectory.untaught import why_marked, why_unreadable
 
 Messages = Sequence[Mapping[str, Any]]
 
@@ -49,16 +49,10 @@ def faults(trajectory: Trajectory) -> Iterator[str]:
 
 
 def said_by_server(steps: Sequence[Step]) -> Iterator[str]:
-    """Yield what the server itself reported: cut for its length, filtered, given up, mended."""
+    """Yield what the server itself reported: cut for its length, filtered, given up, or words that had to be mended."""
     for step in steps:
-        completion = getattr(step, "completion", None)
-        if completion is None:
-            continue
-        if completion.ended in ("cut", "filtered", "broken"):
-            yield f"message {step.message}: {completion.ended} by its server"
-        for fault in completion.faults:
-            if fault != "continued":
-                yield f"message {step.message}: {fault}"
+        if why := why_marked(step.completion):
+            yield f"message {step.message}: {why}"
 
 
 def broken_form(messages: Messages) -> Iterator[str]:
@@ -91,29 +85,13 @@ def _broken_assistant(index: int, message: Mapping[str, Any], content: str) -> I
     calls = message.get("tool_calls") or ()
     if not content.strip() and not calls:
         yield f"message {index}: says and calls nothing"
-    for call in calls:
-        function = call.get("function") or {}
-        arguments = function.get("arguments")
-        if function.get("name") in (INVALID_TOOL_CALL, "", None):
-            yield f"message {index}: a call that could not be read"
-        elif not isinstance(arguments, str) or not _is_object(arguments):
-            yield f"message {index}: arguments that are no JSON object"
-    if content.lstrip().startswith(THINK_OPEN) or THINK_CLOSE in content:
-        yield f"message {index}: thinking in its words"
-    if CALL_OPEN in content:
-        yield f"message {index}: a call in its words"
+    if why := why_unreadable(message):
+        yield f"message {index}: {why}"
     thought = str(message.get("reasoning_content") or "")
-    if THINK_CLOSE in thought or THINK_OPEN in thought:
+    if THINK_OPEN in thought:
         yield f"message {index}: a think tag in its thought"
     if _loops(content) or _loops(thought):
         yield f"message {index}: repeats itself"
-
-
-def _is_object(arguments: str) -> bool:
-    try:
-        return isinstance(json.loads(arguments), dict)
-    except (ValueError, RecursionError):
-        return False
 
 
 def _loops(text: str) -> bool:
