@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from ise_gym.agents import make_agent
     from ise_gym.agents.aio import AsyncAgent
     from ise_gym.agents.base import Agent, BatchAgent
-    from ise_gym.aio import AsyncEnv
     from ise_gym.env import ISEEnv
+    from ise_gym.env.aio import AsyncEnv
+    from ise_gym.env.settings import EnvSettings
     from ise_gym.errors import AgentError, UserError, WorkspaceError
     from ise_gym.evaluation.manifest import Manifest, SuiteSource, load_suite
     from ise_gym.intents.lines import IntentFileSource
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
         ScenarioSource,
         SubGoal,
     )
-    from ise_gym.settings import EnvSettings
     from ise_gym.simulator import RoleGuard, make_user
     from ise_gym.simulator.base import Evidence, UserSimulator, UserTurn, UserView
     from ise_gym.tools.base import Tool, ToolContext, ToolOutcome
@@ -56,7 +56,7 @@ if "ISE-OS-v0" not in _gym.registry:
         entry_point="ise_gym.env:ISEEnv",
         order_enforce=True,
         disable_env_checker=True,
-        kwargs={  # what a config file or an EnvSpec carries; `ise_gym.settings.EnvSettings` says what each means
+        kwargs={  # what a config file or an EnvSpec carries; `ise_gym.env.settings.EnvSettings` says what each means
             "source": None,
             "backend": "auto",
             "user": "scripted",
@@ -78,7 +78,7 @@ _PUBLIC = {
     "ise_gym.agents": ("make_agent",),
     "ise_gym.agents.aio": ("AsyncAgent",),
     "ise_gym.agents.base": ("Agent", "BatchAgent"),
-    "ise_gym.aio": ("AsyncEnv",),
+    "ise_gym.env.aio": ("AsyncEnv",),
     "ise_gym.env": ("ISEEnv",),
     "ise_gym.errors": ("AgentError", "UserError", "WorkspaceError"),
     "ise_gym.evaluation.manifest": ("Manifest", "SuiteSource", "load_suite"),
@@ -96,7 +96,7 @@ _PUBLIC = {
         "ScenarioSource",
         "SubGoal",
     ),
-    "ise_gym.settings": ("EnvSettings",),
+    "ise_gym.env.settings": ("EnvSettings",),
     "ise_gym.simulator": ("RoleGuard", "make_user"),
     "ise_gym.simulator.base": ("Evidence", "UserSimulator", "UserTurn", "UserView"),
     "ise_gym.tools.base": ("Tool", "ToolContext", "ToolOutcome"),

@@ -18,6 +18,10 @@ class WorkspaceError(RuntimeError):
     """The sandbox itself failed (not a command in it): an infrastructure failure, never a reward of 0."""
 
 
+class WorkspaceUnusable(WorkspaceError):
+    """What runs or lies in the sandbox made it unusable: during an episode, the agent's own doing, which ends it."""
+
+
 class AgentError(RuntimeError):
     """The acting model's side failed, not the workspace.
 

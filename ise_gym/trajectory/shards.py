@@ -38,8 +38,8 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     A last line without a newline is yielded too, as it is; `complete_lines` leaves it out.
 
     Raises:
-        UserError: the file can't be read, a line is longer than any record (`ise_gym.storage.appendlog.LONGEST_LINE`), or
-            a zstd frame other than a cut-off last one is broken.
+        UserError: the file can't be read, a line is longer than any record
+            (`ise_gym.storage.appendlog.LONGEST_LINE`), or a zstd frame other than a cut-off last one is broken.
     """
     for number, line in enumerate(_raw_lines(path), start=1):
         yield number, line.removesuffix(b"\n")

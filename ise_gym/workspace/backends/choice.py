@@ -75,7 +75,12 @@ def open_workspace(
     start = BACKENDS[backend]
     if said := getattr(start, "warns", ""):
         warnings.warn(said, stacklevel=2)
-    return start(limits or Limits(), template=None if template is None else read_template(template))
+    try:
+        return start(limits or Limits(), template=None if template is None else read_template(template))
+    except WorkspaceError as error:
+        if advice := hint(str(error)):
+            raise UserError(f"{error}{advice}") from error
+        raise
 
 
 @cache
@@ -106,7 +111,7 @@ def self_check(backend: str) -> SelfCheck:
     except UserError as error:
         return SelfCheck(False, str(error))
     except (WorkspaceError, OSError, ImportError) as error:
-        return SelfCheck(False, f"{error}{_hint(str(error))}")
+        return SelfCheck(False, f"{error}{hint(str(error))}")
     try:
         workspace.write("probe.txt", b"probe")
         result = workspace.exec(["cat", "probe.txt"], timeout=10.0)
@@ -119,15 +124,46 @@ def self_check(backend: str) -> SelfCheck:
         workspace.close()
 
 
-def _hint(text: str) -> str:
-    """What usually helps for an error of the kernel's."""
-    if any(
-        word in text for word in ("setting up uid map", "No permissions to create", "Operation not permitted")
-    ):
-        return (
-            " (unprivileged user namespaces seem to be off: allow them with sysctl "
-            "kernel.unprivileged_userns_clone=1 or "
-            "kernel.apparmor_restrict_unprivileged_userns=0; inside a container, run it with "
-            "--security-opt seccomp=unconfined --security-opt systempaths=unconfined)"
-        )
-    return ""
+_ADVICE = (
+    (
+        ("Unknown option", "unrecognized option"),
+        "this bubblewrap is too old: version 0.8 or newer is needed (bwrap --version); take it from a newer release of "
+        "your distribution, or use backend='docker'",
+    ),
+    (
+        ("setuid", "Unexpected capabilities but not setuid"),
+        "this bubblewrap is installed setuid or with capabilities, which rules out the options that are needed: remove "
+        "them with chmod u-s $(command -v bwrap) and setcap -r $(command -v bwrap), and allow unprivileged user "
+        "namespaces with sysctl kernel.unprivileged_userns_clone=1",
+    ),
+    (
+        ("RTM_NEWADDR", "loopback:", "setting up uid map: Permission denied"),
+        "AppArmor seems to keep bubblewrap from using its user namespace: give it a profile that allows 'userns', or "
+        "sysctl kernel.apparmor_restrict_unprivileged_userns=0",
+    ),
+    (
+        (
+            "setting up uid map",
+            "No permissions to create",
+            "Operation not permitted",
+            "Creating new namespace failed",
+        ),
+        "unprivileged user namespaces seem to be off: allow them with sysctl kernel.unprivileged_userns_clone=1 or "
+        "kernel.apparmor_restrict_unprivileged_userns=0; inside a container, run it with --security-opt "
+        "seccomp=unconfined --security-opt systempaths=unconfined",
+    ),
+)
+"""Words of bwrap's error → what usually helps; the first that fits."""
+
+
+def hint(text: str) -> str:
+    """Return what usually helps for an error of bubblewrap's, in parentheses; "" when nothing is known.
+
+    >>> "too old" in hint("bwrap: Unknown option --disable-userns")
+    True
+    >>> hint("no such thing")
+    ''
+    """
+    if "bubblewrap" not in text and "bwrap" not in text:
+        return ""
+    return next((f" ({advice})" for words, advice in _ADVICE if any(word in text for word in words)), "")

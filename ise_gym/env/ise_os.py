@@ -11,13 +11,13 @@ import gymnasium as gym
 from gymnasium.error import InvalidAction
 
 import ise_gym
+from ise_gym.env.settings import EnvOptions, EnvSettings, Source
 from ise_gym.episode.episode import Episode, Transition
 from ise_gym.episode.state import EpisodeSnapshot
 from ise_gym.errors import AgentError, UserError, WorkspaceError
 from ise_gym.foreign.text import printable
 from ise_gym.messages import Message, ToolSchema, assistant_of
 from ise_gym.scenario import Scenario, ScenarioSource
-from ise_gym.settings import EnvOptions, EnvSettings, Source
 from ise_gym.spaces import AssistantMessageSpace, MessageSequenceSpace
 from ise_gym.vector import end_with_parent, made_by_a_vector
 from ise_gym.workspace.backends.dummy import DummyWorkspace
@@ -47,7 +47,7 @@ class ISEEnv(gym.Env[Observation, Message]):
         source: where scenarios come from: a source, ``"catalog"`` (the default), ``"file:PATH"``, ``"module:Name"``,
             or a mapping such as ``{"name": "catalog", "split": "train"}``.
         workspace: one that is open already, for this env alone; it is reset like any other, and closed by its owner.
-        options: see `ise_gym.settings.EnvSettings`, which says what each means:
+        options: see `ise_gym.env.settings.EnvSettings`, which says what each means:
 
             - ``backend``: workspace backend by name, or a function ``backend(limits, template=template)``;
             - ``user``, ``user_options``, ``guard``: the simulator (name or function), its options, the role guard;
@@ -204,6 +204,8 @@ class ISEEnv(gym.Env[Observation, Message]):
             if self.settings.on_broken == "raise":
                 raise
             result = Transition(episode.heard(), 0.0, truncated=True)
+        if episode.workspace_lost:
+            self._discard_workspace()
         self._render_human([action, *result.messages])
         return _fresh(result.messages), result.reward, result.terminated, result.truncated, episode.info()
 
