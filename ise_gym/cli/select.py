@@ -25,7 +25,9 @@ def select(
     ] = None,
     without: Annotated[
         list[str] | None,
-        typer.Option(help="Switch a rule off: " + "outcome, claims, grounding, whole, guard, secrets, personal, …"),
+        typer.Option(
+            help="Switch a rule off: " + "outcome, claims, grounding, whole, guard, secrets, personal, …"
+        ),
     ] = None,
     best: Annotated[int, typer.Option(min=0, help="Most episodes per intent; 0: any number.")] = 1,
     best_by: Annotated[
@@ -35,7 +37,8 @@ def select(
         float, typer.Option(min=0, max=1, help="Least share of the agent's messages that have a thought.")
     ] = 0.0,
     near: Annotated[
-        float, typer.Option(min=0, max=1, help="Similarity from which two agent sides are one; 0: not compared.")
+        float,
+        typer.Option(min=0, max=1, help="Similarity from which two agent sides are one; 0: not compared."),
     ] = 0.9,
     per_task: Annotated[int, typer.Option(min=0, help="Most episodes with one task; 0: any number.")] = 0,
     per_skeleton: Annotated[int, typer.Option(min=0, help="Most episodes with one plan; 0: any number.")] = 0,
@@ -51,7 +54,10 @@ def select(
     recovery: Annotated[
         float | None,
         typer.Option(
-            min=0, max=1, help="Least share of episodes with a recovered failure.", show_default="as in the store"
+            min=0,
+            max=1,
+            help="Least share of episodes with a recovered failure.",
+            show_default="as in the store",
         ),
     ] = None,
     count: Annotated[int, typer.Option(min=0, help="Most episodes; 0: any number.")] = 0,
@@ -73,8 +79,8 @@ def select(
     from rich.console import Console
 
     from ise_gym.trajectory.select.card import make_card
-    from ise_gym.trajectory.select.rules import Selection
-    from ise_gym.trajectory.select.run import FOLDER, select_store
+    from ise_gym.trajectory.select.rules import FOLDER, Selection
+    from ise_gym.trajectory.select.run import select_store
 
     rules = Selection(
         outcomes=_outcomes(outcome),
@@ -93,7 +99,7 @@ def select(
         seed=seed,
     )
     console = Console(stderr=True)
-    with _progress(console, quiet) as progress:
+    with _Progress(console, quiet) as progress:
         chosen, facts = select_store(store, out, rules, progress)
     measure = _measure(embedder, cache or out / FOLDER / "embeddings") if embedder else None
     card = make_card(store, out, rules, chosen, facts, license=license, measure=measure)
@@ -134,7 +140,9 @@ def _shares(kind: str, given: Sequence[str] | None) -> dict[str, float]:
         try:
             found[name.strip()] = float(share)
         except ValueError:
-            raise UserError(f"--{kind} {part}: give NAME=SHARE, such as {kind == 'length' and 'short' or 'en'}=0.3.") from None
+            raise UserError(
+                f"--{kind} {part}: give NAME=SHARE, such as {(kind == 'length' and 'short') or 'en'}=0.3."
+            ) from None
     return found
 
 
@@ -156,7 +164,7 @@ def _measure(embedder: str, cache: Path) -> Callable[[Sequence[str]], Mapping[st
     return measure
 
 
-class _progress:
+class _Progress:
     """A line that counts episodes, on a terminal only."""
 
     def __init__(self, console: Any, quiet: bool) -> None:

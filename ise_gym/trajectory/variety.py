@@ -1,8 +1,8 @@
 """How much text there is in a corpus and how much of it is different: what counts of messages cannot show.
 
-A corpus can have ISETrace's turns, messages and calls and still repeat one sentence before every call. So beside the counts stand
-the volume of text, the share that was thought, and how many sentences, replies and plans are distinct once
-names and figures are masked.
+A corpus can have ISETrace's turns, messages and calls and still repeat one sentence before every call. So beside the
+counts stand the volume of text, the share that was thought, and how many sentences, replies and plans are distinct
+once names and figures are masked.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ class VarietyStats:
     def _note(self, kind: str, texts: Iterable[str]) -> None:
         for text in texts:
             self._all[kind] += 1
-            self._distinct[kind].add(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())
+            self._distinct[kind].add(
+                hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+            )
 
     def summary(self) -> dict[str, Any]:
         """Return the figures as JSON; {} of nothing."""

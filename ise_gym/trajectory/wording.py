@@ -41,7 +41,7 @@ LONGEST_COMPARED = 200_000
 
 
 def own_conversations(trajectory: Trajectory) -> Iterator[Messages]:
-    """Yield the messages of the conversation with the user, then those of each sub-session without what it inherited."""
+    """Yield the messages of the user's conversation, then those of each sub-session without what it inherited."""
     yield trajectory.messages
     for session in trajectory.sessions:
         yield session["messages"][int(session.get("inherited") or 0) :]
@@ -193,7 +193,7 @@ def asked_language(trajectory: Trajectory) -> str:
 
 
 def volume(trajectory: Trajectory) -> int:
-    """Return the characters of an episode's messages: words, thoughts, calls and what tools returned, without the system's."""
+    """Return the characters of an episode's messages (words, thoughts, calls, tool results), without the system's."""
     total = 0
     for messages in own_conversations(trajectory):
         for message in messages:

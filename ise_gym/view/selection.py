@@ -18,8 +18,7 @@ from markupsafe import Markup
 
 from ise_gym.storage.atomic import replacing
 from ise_gym.trajectory.record import Trajectory
-from ise_gym.trajectory.select.rules import RULES
-from ise_gym.trajectory.select.run import FOLDER
+from ise_gym.trajectory.select.rules import FOLDER, RULES
 from ise_gym.trajectory.store import read_trajectories
 from ise_gym.trajectory.tables import figure, percent
 from ise_gym.trajectory.variety import variety_rows
@@ -116,12 +115,15 @@ def _message(index: int, message: Mapping[str, Any]) -> dict[str, Any]:
     failed = message.get("success") is False
     parts = [str(message.get("reasoning_content") or ""), str(message.get("content") or "")]
     parts += [
-        f"→ {call['function']['name']} {call['function']['arguments']}" for call in message.get("tool_calls") or ()
+        f"→ {call['function']['name']} {call['function']['arguments']}"
+        for call in message.get("tool_calls") or ()
     ]
     text = "\n".join(part for part in parts if part)
     return {
         "index": index,
         "kind": "failed" if failed else message["role"],
-        "label": " ".join(str(w) for w in (message["role"], message.get("name") or "", "failed" if failed else "") if w),
+        "label": " ".join(
+            str(w) for w in (message["role"], message.get("name") or "", "failed" if failed else "") if w
+        ),
         "text": text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…",
     }

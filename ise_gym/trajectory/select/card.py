@@ -19,8 +19,7 @@ from ise_gym.storage.atomic import replacing
 from ise_gym.trajectory.exchange.card import Actors
 from ise_gym.trajectory.select.choosing import Chosen
 from ise_gym.trajectory.select.facts import Facts
-from ise_gym.trajectory.select.rules import RULES, Selection
-from ise_gym.trajectory.select.run import FOLDER
+from ise_gym.trajectory.select.rules import FOLDER, RULES, Selection
 from ise_gym.trajectory.stats import ISETRACE, SHAPE, Stats
 from ise_gym.trajectory.store import read_trajectories
 from ise_gym.trajectory.tables import LABELS, figure, percent
@@ -146,13 +145,18 @@ def datasheet(card: Mapping[str, Any], actors: Actors) -> str:
         f"# Selection from {card['source']}",
         f"{episodes['kept']:,} of {episodes['seen']:,} episodes, {card['intents']['kept']:,} of "
         f"{card['intents']['seen']:,} intents. "
-        + (f"Licence: {license}." if license else "No licence was given: whoever publishes it must choose one."),
-        "## What it is for\n\nSupervised training of agents that work in an operating system by tools, over several turns "
-        "with a user. Every call was really executed; users are simulated and personas made up.",
+        + (
+            f"Licence: {license}."
+            if license
+            else "No licence was given: whoever publishes it must choose one."
+        ),
+        "## What it is for\n\nSupervised training of agents that work in an operating system by tools, over several "
+        "turns with a user. Every call was really executed; users are simulated and personas made up.",
         "## What was left out",
         _fell_table(card["fell"]),
-        "*First*: episodes that fell to the rule, each counted once, at the first rule that it breaks. *Breaking*: all that break "
-        "it. *Only*: those that no other rule would have left out. An episode that a checker can't fault may still be poor.",
+        "*First*: episodes that fell to the rule, each counted once, at the first rule that it breaks. *Breaking*: all "
+        "that break it. *Only*: those that no other rule would have left out. An episode that a checker can't fault may "
+        "still be poor.",
         "## Shape",
         _shape(figures),
         "## Text and its variety",

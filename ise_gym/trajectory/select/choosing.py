@@ -87,7 +87,7 @@ Stage = Callable[[Sequence[Facts], Selection, Why], list[Facts]]
 
 
 def _best(fit: Sequence[Facts], rules: Selection, why: Why) -> list[Facts]:
-    """Keep the best of each intent; where that would lose recovered failures, one with them stands in for one without."""
+    """Keep the best of each intent; where that loses recovered failures, one with them stands in for one without."""
     if not rules.best:
         return list(fit)
     groups: dict[str, list[Facts]] = defaultdict(list)
@@ -177,7 +177,9 @@ def _shares(kind: str, setting: str, of: Callable[[Facts], str]) -> Stage:
 def _recovering(fit: Sequence[Facts], rules: Selection, why: Why) -> list[Facts]:
     if rules.recovery is None:
         return list(fit)
-    return _bounded(fit, {"none": 1 - rules.recovery}, lambda e: "some" if e.recovered else "none", "recovery")
+    return _bounded(
+        fit, {"none": 1 - rules.recovery}, lambda e: "some" if e.recovered else "none", "recovery"
+    )
 
 
 def _bounded(
@@ -203,7 +205,9 @@ def _bounded(
     if not kept:
         there = ", ".join(f"{c}: {n}" for c, n in sorted(Counter(map(of, fit)).items()))
         asked = ", ".join(f"{c}={share:g}" for c, share in most.items())
-        raise UserError(f"the shares of {kind} ({asked}) leave nothing of what there is ({there}); loosen them.")
+        raise UserError(
+            f"the shares of {kind} ({asked}) leave nothing of what there is ({there}); loosen them."
+        )
     return kept
 
 

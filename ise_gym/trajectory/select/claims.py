@@ -47,7 +47,9 @@ def read_again(trajectory: Trajectory) -> Iterator[tuple[int, FalseClaim]]:
             since.append(index)
             open_calls.update({str(call["id"]): call for call in message.get("tool_calls") or ()})
             if not message.get("tool_calls"):
-                yield from _claims(trajectory, index, commands, [changes.get(i) for i in since], index == last)
+                yield from _claims(
+                    trajectory, index, commands, [changes.get(i) for i in since], index == last
+                )
 
 
 def _claims(

@@ -17,6 +17,7 @@ from ise_gym.trajectory.secrets import scan_personal, scan_trajectory
 from ise_gym.trajectory.select import claims, whole
 from ise_gym.trajectory.select.grounding import describe, grounding
 from ise_gym.trajectory.select.rules import LENGTHS, Selection
+from ise_gym.trajectory.stats import recoveries, tool_calls_made
 from ise_gym.trajectory.wording import (
     asked_language,
     assistant_side,
@@ -25,7 +26,6 @@ from ise_gym.trajectory.wording import (
     spoken_sentences,
     volume,
 )
-from ise_gym.trajectory.stats import recoveries, tool_calls_made
 
 VERSION = 1
 """Of the facts: raised when a rule or a measure changes, so that kept ones are taken anew."""
@@ -146,7 +146,9 @@ def thoughts(trajectory: Trajectory) -> tuple[int, int]:
 def _claimed(trajectory: Trajectory) -> str:
     if count := claims.counted(trajectory):
         return f"{count} counted by the guard"
-    return "; ".join(f"message {i}: {c.kind}: {c.words!r}" for i, c in list(claims.read_again(trajectory))[:3])
+    return "; ".join(
+        f"message {i}: {c.kind}: {c.words!r}" for i, c in list(claims.read_again(trajectory))[:3]
+    )
 
 
 def _guarded(trajectory: Trajectory) -> str:
@@ -157,7 +159,9 @@ def _guarded(trajectory: Trajectory) -> str:
     names = ("drifted", "resamples", "fallbacks", "reached", "simulator_errors")
     found = {name: int(guard.get(name) or 0) for name in names}
     events = len(trajectory.guard_events)
-    return ", ".join(f"{name}: {count}" for name, count in {**found, "refused drafts": events}.items() if count)
+    return ", ".join(
+        f"{name}: {count}" for name, count in {**found, "refused drafts": events}.items() if count
+    )
 
 
 def _short(text: str) -> str:

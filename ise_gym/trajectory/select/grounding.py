@@ -6,10 +6,10 @@ of its own calls that succeeded (a file that it wrote stands in the workspace, w
 its thoughts are no evidence.
 
 Forms of a figure that are the same to a reader are the same here: thousands separators, leading and trailing zeros,
-signs, number words up to twenty, a percentage of a fraction, a figure rounded to the decimals that the reply gives, bytes as
-kB or MB (1000 or 1024), milliseconds as seconds. A count is also grounded where one tool result has that many lines or list
-items (a header line may be meant or not), or where the agent made that many calls, or names that many paths in the
-reply. Nothing else that would have to be computed is: a sum that no tool printed is the agent's own arithmetic.
+signs, number words up to twenty, a percentage of a fraction, a figure rounded to the decimals that the reply gives,
+bytes as kB or MB (1000 or 1024), milliseconds as seconds. A count is also grounded where one tool result has that many
+lines or list items (a header line may be meant or not), or where the agent made that many calls, or names that many
+paths in the reply. Nothing else that would have to be computed is: a sum that no tool printed is the agent's own arithmetic.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-
 
 from ise_gym.trajectory.record import Trajectory
 
@@ -48,8 +47,32 @@ _PLACED = re.compile(
 )
 _EXTENSION = re.compile(rf"\.(?:{_EXTENSIONS})$", re.IGNORECASE)
 _NOT_PATHS = frozenset(
-    "and/or either/or yes/no he/she his/her n/a w/o read/write input/output on/off true/false pass/fail client/server "
-    "am/pm km/h i/o tcp/ip ci/cd before/after start/stop up/down in/out push/pull and/".split()
+    [
+        "and/or",
+        "either/or",
+        "yes/no",
+        "he/she",
+        "his/her",
+        "n/a",
+        "w/o",
+        "read/write",
+        "input/output",
+        "on/off",
+        "true/false",
+        "pass/fail",
+        "client/server",
+        "am/pm",
+        "km/h",
+        "i/o",
+        "tcp/ip",
+        "ci/cd",
+        "before/after",
+        "start/stop",
+        "up/down",
+        "in/out",
+        "push/pull",
+        "and/",
+    ]
 )
 _FIGURE = re.compile(r"(?<![\w.])[-+−]?\d[\d,.:_]*\d(?![\d])|(?<![\w.])[-+−]?\d(?!\d)")
 _MARKER = re.compile(r"(?m)^\s*\(?(\d{1,3})[.)]\s")
@@ -57,8 +80,29 @@ _UNIT = re.compile(r"\s?(%|‰|percent|kB|KB|KiB|MB|MiB|GB|GiB|ms|s\b|sec|k\b|K\
 _WORDS = {
     word: str(value)
     for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-        "eighteen nineteen twenty".split()
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+            "twenty",
+        ]
     )
 } | {"once": "1", "twice": "2", "dozen": "12", "single": "1", "both": "2", "half": "0.5"}
 _WORD = re.compile(rf"\b(?:{'|'.join(_WORDS)})\b", re.IGNORECASE)
@@ -167,7 +211,7 @@ def _judge(index: int, reply: str, seen: _Seen, found: Grounding) -> None:
             if not _EXTENSION.search(match[0]):
                 named.append(("address", match[0], seen.holds(match[0].lower())))
         rest = pattern.sub(lambda m: m[0] if _EXTENSION.search(m[0]) else " ", rest)
-    paths = [path for path in _paths(rest)]
+    paths = list(_paths(rest))
     named.extend(("path", words, _path_seen(words, seen)) for words in dict.fromkeys(paths))
     for words in paths:
         rest = rest.replace(words, " PATH ")
@@ -195,9 +239,14 @@ def _paths(text: str) -> Iterator[str]:
         words = match[0].rstrip(".")
         if words.lower() in _NOT_PATHS or not re.search(r"[A-Za-z_]", words):
             continue
-        if _EXTENSION.search(words) or words.startswith(("/", "./", "../", "~/")):
-            yield words
-        elif "/" in words and (re.search(r"[\d_.=-]|/$|/.*/", words) or _PLACED.search(text[: match.start()][-24:])):
+        if (
+            _EXTENSION.search(words)
+            or words.startswith(("/", "./", "../", "~/"))
+            or (
+                "/" in words
+                and (re.search(r"[\d_.=-]|/$|/.*/", words) or _PLACED.search(text[: match.start()][-24:]))
+            )
+        ):
             yield words
 
 
@@ -254,8 +303,12 @@ _SCALES: Mapping[str, Sequence[Decimal]] = {
     "s": (Decimal(1), Decimal(1000)),
     "sec": (Decimal(1), Decimal(1000)),
     **dict.fromkeys(("kB", "KB", "KiB", "k", "K"), (Decimal(1), Decimal(1000), Decimal(1024))),
-    **dict.fromkeys(("MB", "MiB", "M"), (Decimal(1), Decimal(10) ** 6, Decimal(1024) ** 2, Decimal(1000), Decimal(1024))),
-    **dict.fromkeys(("GB", "GiB"), (Decimal(1), Decimal(10) ** 9, Decimal(1024) ** 3, Decimal(1000), Decimal(1024))),
+    **dict.fromkeys(
+        ("MB", "MiB", "M"), (Decimal(1), Decimal(10) ** 6, Decimal(1024) ** 2, Decimal(1000), Decimal(1024))
+    ),
+    **dict.fromkeys(
+        ("GB", "GiB"), (Decimal(1), Decimal(10) ** 9, Decimal(1024) ** 3, Decimal(1000), Decimal(1024))
+    ),
 }
 
 
@@ -272,7 +325,10 @@ def _figure_seen(words: str, unit: str, seen: _Seen, counts: set[int]) -> bool:
     places = len(plain.partition(".")[2])
     step = Decimal(1).scaleb(-places)
     return any(
-        _rounds(other, value, scale, step) for scale in _SCALES[unit] for other in seen.decimals if scale != 1 or places or unit
+        _rounds(other, value, scale, step)
+        for scale in _SCALES[unit]
+        for other in seen.decimals
+        if scale != 1 or places or unit
     )
 
 
@@ -290,5 +346,3 @@ def describe(found: Sequence[Ungrounded], limit: int = 3) -> str:
     """Name the first few ungrounded things in words."""
     shown = [f"message {u.message}: {u.kind} {u.words!r}" for u in found[:limit]]
     return "; ".join(shown)
-
-

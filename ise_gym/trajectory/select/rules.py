@@ -1,7 +1,7 @@
 """The rules of a selection: what each asks, what it is called, and the settings that switch it.
 
-A rule of the first kind looks at one episode alone. One of the second kind looks at what was kept so far, so the order in
-which episodes are looked at matters: it is drawn from the seed.
+A rule of the first kind looks at one episode alone. One of the second kind looks at what was kept so far, so the order
+in which episodes are looked at matters: it is drawn from the seed.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ SET_RULES: Mapping[str, str] = {
 """Rules that look at what was kept before, in the order in which they are applied."""
 
 RULES: Mapping[str, str] = {**EPISODE_RULES, **SET_RULES}
+
+FOLDER = "selection"
+"""Of a selected store: what was read and decided, the card and the page."""
 
 LENGTHS: Mapping[str, tuple[int, float]] = {
     "short": (0, 8_000),
@@ -99,7 +102,11 @@ class Selection:
             _known(name, ORDERS, "order")
         for name in self.lengths:
             _known(name, LENGTHS, "length")
-        for name, value in (("thinking", self.thinking), ("near", self.near), ("recovery", self.recovery or 0.0)):
+        for name, value in (
+            ("thinking", self.thinking),
+            ("near", self.near),
+            ("recovery", self.recovery or 0.0),
+        ):
             if not 0 <= value <= 1:
                 raise UserError(f"--{name} {value:g} is no share: give a number from 0 to 1.")
         for name in ("best", "per_task", "per_skeleton", "per_sentence", "count"):
@@ -127,4 +134,6 @@ def _check_shares(kind: str, shares: Mapping[str, float]) -> None:
         if not 0 <= share <= 1:
             raise UserError(f"--{kind} {name}={share:g} is no share: give a number from 0 to 1.")
     if shares and sum(shares.values()) < 1 - 1e-9 and kind == "length" and set(shares) == set(LENGTHS):
-        raise UserError(f"--{kind}: the shares of all classes sum to {sum(shares.values()):g}; they must reach 1.")
+        raise UserError(
+            f"--{kind}: the shares of all classes sum to {sum(shares.values()):g}; they must reach 1."
+        )

@@ -27,10 +27,9 @@ from ise_gym.storage.atomic import replacing
 from ise_gym.trajectory.record import SCHEMA_VERSION
 from ise_gym.trajectory.select.choosing import Chosen, choose
 from ise_gym.trajectory.select.facts import VERSION, Facts, facts_of
-from ise_gym.trajectory.select.rules import Selection
+from ise_gym.trajectory.select.rules import FOLDER, Selection
 from ise_gym.trajectory.store import TrajectoryStore, parse_line, raw_records
 
-FOLDER = "selection"
 Progress = Callable[[str, int], None]
 
 
@@ -67,7 +66,12 @@ def select_store(
     why = {entry.id: entry.broken for entry in facts}
     with replacing(Path(out) / FOLDER / "fell.jsonl") as file:
         for episode, (rule, words) in chosen.fell.items():
-            line = {"episode_id": episode, "rule": rule, "why": words, "also": sorted({*why[episode]} - {rule})}
+            line = {
+                "episode_id": episode,
+                "rule": rule,
+                "why": words,
+                "also": sorted({*why[episode]} - {rule}),
+            }
             file.write(json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
     return chosen, facts
 
@@ -81,7 +85,9 @@ def read_facts(source: str | Path, folder: Path, rules: Selection, progress: Pro
     try:
         log = AppendLog(path, side_file=lambda at: folder / "torn" / f"{path.stem}-{at}", sync_s=2.0)
     except Locked:
-        raise UserError(f"{path}: another selection is writing there; wait for it or give another folder.") from None
+        raise UserError(
+            f"{path}: another selection is writing there; wait for it or give another folder."
+        ) from None
     try:
         known = {entry.line: entry for entry in _kept(path)}
         seen: set[str] = set()
@@ -104,7 +110,9 @@ def _kept(path: Path) -> Iterator[Facts]:
         try:
             yield Facts(**json.loads(line))
         except (ValueError, TypeError) as error:
-            raise UserError(f"{path}, line {number}: not the facts of an episode ({error}); delete the file.") from None
+            raise UserError(
+                f"{path}, line {number}: not the facts of an episode ({error}); delete the file."
+            ) from None
 
 
 def _write(

@@ -21,7 +21,9 @@ LEAST_WORDS = 4
 """Shorter last lines ("All set", "On it") may do without a full stop."""
 LEAST_SIGNS = 8
 """The same for a last line in Chinese or Japanese."""
-_ENDED = re.compile(r"[.!?…。！？）：:)\]}>\"'”’»`*_~|%€$£¥°✓✔✅]\s*$|\d\s*$|[\U0001F300-\U0001FAFF☀-➿]\ufe0f?\s*$")
+_ENDED = re.compile(
+    r"[.!?…。！？）：:)\]}>\"'”’»`*_~|%€$£¥°✓✔✅]\s*$|\d\s*$|[\U0001F300-\U0001FAFF☀-➿]\ufe0f?\s*$"
+)
 _DANGLING = re.compile(
     r"(?:[,;(\[{–—、，；（]|\b(?:the|an?|and|or|but|of|to|in|into|at|with|for|from|that|which|because|if|is|are|was"
     r"|were|has|have|will|its|your|my|their|this|these|than|as|by|on))\s*$"
@@ -109,7 +111,11 @@ def cut_words(messages: Messages) -> Iterator[str]:
     """
     for index, message in enumerate(messages):
         content = message.get("content")
-        if message["role"] not in ("user", "assistant") or not isinstance(content, str) or not content.strip():
+        if (
+            message["role"] not in ("user", "assistant")
+            or not isinstance(content, str)
+            or not content.strip()
+        ):
             continue
         strict = message["role"] == "assistant" and not message.get("tool_calls")
         if ends_cut(content, strict=strict):

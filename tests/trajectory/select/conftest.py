@@ -50,8 +50,13 @@ def is_clean(trajectory: Trajectory) -> bool:
     before = ""
     for message in trajectory.messages:
         reply = message["role"] == "assistant" and not message.get("tool_calls")
-        words = [word.strip(".:") for word in "".join(c if c in ".:0123456789" else " " for c in message["content"]).split()]
+        words = [
+            word.strip(".:")
+            for word in "".join(c if c in ".:0123456789" else " " for c in message["content"]).split()
+        ]
         if reply and not all(digits in before for digits in words):
             return False
-        before += message["content"] + "".join(c["function"]["arguments"] for c in message.get("tool_calls", ()))
+        before += message["content"] + "".join(
+            c["function"]["arguments"] for c in message.get("tool_calls", ())
+        )
     return True

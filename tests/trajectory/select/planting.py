@@ -81,7 +81,9 @@ def _completed(**fields: Any) -> Plant:
 
 def _cut_at(share: float) -> Plant:
     def plant(t: Trajectory) -> None:
-        words = "I compared both files line by line and wrote what differs into the report that you asked for."
+        words = (
+            "I compared both files line by line and wrote what differs into the report that you asked for."
+        )
         _reply(t)["content"] = words[: int(len(words) * share)]
 
     return plant
@@ -197,7 +199,9 @@ FAULTS: Mapping[str, Sequence[Plant]] = {
         _guard(simulator_errors=1),
         _guard(resamples=4, drifted=1, **{"detector:assistant_voice": 1}),
         _guard(fallbacks=3, drifted=3),
-        lambda t: t.guard_events.append(GuardEvent(message=1, detector="voice", action="resample", words="As an AI")),
+        lambda t: t.guard_events.append(
+            GuardEvent(message=1, detector="voice", action="resample", words="As an AI")
+        ),
         lambda t: t.guard_events.append(GuardEvent(message=1, detector="echo", action="fallback")),
     ],
     "secrets": [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import random
 import re
@@ -43,7 +42,9 @@ def kept(facts: list[Facts], rules: Selection) -> set[str]:
 
 
 def test_fifty_different_episodes_are_all_kept_by_every_rule_with_room() -> None:
-    rules = Selection(per_task=1, per_skeleton=1, per_sentence=1, languages={"en": 1.0}, lengths={"short": 1.0})
+    rules = Selection(
+        per_task=1, per_skeleton=1, per_sentence=1, languages={"en": 1.0}, lengths={"short": 1.0}
+    )
     assert len(kept([fact(n) for n in range(50)], rules)) == 50
 
 
@@ -81,7 +82,11 @@ def test_a_least_share_of_recoveries_drops_episodes_without_one() -> None:
 
 @pytest.mark.parametrize(
     ("setting", "rule", "field"),
-    [("per_task", "task", "tasks"), ("per_skeleton", "skeleton", "skeletons"), ("per_sentence", "sentence", "sentences")],
+    [
+        ("per_task", "task", "tasks"),
+        ("per_skeleton", "skeleton", "skeletons"),
+        ("per_sentence", "sentence", "sentences"),
+    ],
 )
 def test_ten_episodes_over_a_cap_fall_and_the_others_stay(setting: str, rule: str, field: str) -> None:
     same = [fact(n, **{field: ["common", "usual"]}) for n in range(13)]
@@ -120,7 +125,9 @@ def test_each_rule_can_be_switched_off(rule: str) -> None:
     every = replace(strict, without=tuple(SET_RULES))
     facts = [fact(n, intent="i", tasks=["t"], language="zh" if n % 2 else "en") for n in range(8)]
     assert len(kept(facts, every)) == 8
-    assert choose(facts, replace(strict, without=(rule, "language", "length", "recovery"))).by_rule()[rule] == 0
+    assert (
+        choose(facts, replace(strict, without=(rule, "language", "length", "recovery"))).by_rule()[rule] == 0
+    )
 
 
 def test_the_choice_depends_on_the_seed_and_not_on_the_order_of_the_store() -> None:
@@ -181,7 +188,9 @@ def test_a_selection_that_was_stopped_goes_on_and_ends_as_if_it_never_had(
     lines = [sorted(p.read_bytes() for p in (tmp_path / o / "shards").iterdir()) for o in ("out", "whole")]
     assert sorted(b"".join(lines[0]).splitlines()) == sorted(b"".join(lines[1]).splitlines())
     assert len(list(read_trajectories(tmp_path / "out"))) == len(whole.kept) == 12
-    assert (tmp_path / "out/selection/fell.jsonl").read_bytes() == (tmp_path / "whole/selection/fell.jsonl").read_bytes()
+    assert (tmp_path / "out/selection/fell.jsonl").read_bytes() == (
+        tmp_path / "whole/selection/fell.jsonl"
+    ).read_bytes()
 
 
 def test_facts_are_read_once_and_survive_a_torn_line(tmp_path: Path) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 
 import pytest
+from planting import FAULTS, planted
 
 from ise_gym.messages import assistant
 from ise_gym.trajectory.record import Trajectory
 from ise_gym.trajectory.select.facts import Facts, facts_of
 from ise_gym.trajectory.select.rules import EPISODE_RULES, Selection
-from planting import FAULTS, planted
 
 RULES = Selection(thinking=1.0)
 
