@@ -42,6 +42,10 @@ def stats(
 
     console = Screen()
     console.print(tables.shape_table(summary))
+    if summary["variety"]:
+        from ise_gym.trajectory.variety import variety_table
+
+        console.print(variety_table(summary["variety"]))
     console.print(tables.outcome_table(summary))
     console.print(tables.tool_table(summary))
     for kind in ("complexity", "domains", "tasks"):
