@@ -22,6 +22,7 @@ from ise_gym.cli import (
     plugins,
     replay,
     rollout,
+    select,
     tasks,
     train,
 )
@@ -44,6 +45,7 @@ app.add_typer(guard.app, name="guard")
 rollout.register(app)
 play.register(app)
 corpus.register(app)
+select.register(app)
 replay.register(app)
 app.add_typer(train.app, name="train")
 app.add_typer(evaluation.app, name="eval")

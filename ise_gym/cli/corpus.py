@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ise_gym.errors import UserError, nearest
-
-EXPORTS = ("isetrace", "openai", "trl", "atif")
-IMPORTS = ("isetrace", "atif")
+from ise_gym.registry import Registered
 
 
 def register(app: typer.Typer) -> None:
@@ -44,6 +42,10 @@ def stats(
 
     console = Screen()
     console.print(tables.shape_table(summary))
+    if summary["variety"]:
+        from ise_gym.trajectory.variety import variety_table
+
+        console.print(variety_table(summary["variety"]))
     console.print(tables.outcome_table(summary))
     console.print(tables.tool_table(summary))
     for kind in ("complexity", "domains", "tasks"):
@@ -178,7 +180,7 @@ def export(
     ] = False,
 ) -> None:
     """Write trajectories in another format, or publish them on the Hugging Face hub with a generated card."""
-    _known(format, EXPORTS, "export format")
+    _known(format, Registered("exporter"), "export format")
     if bool(out) == bool(push_to_hub):
         raise UserError("ise export: give either --out FILE or --push-to-hub OWNER/NAME.")
     if push_to_hub:
@@ -227,7 +229,7 @@ def import_files(
     ] = "isetrace",
 ) -> None:
     """Import records of another format into a trajectory store, and report what was repaired or left out."""
-    _known(source, IMPORTS, "import format")
+    _known(source, Registered("importer"), "import format")
     from ise_gym.foreign.screen import Screen
     from ise_gym.trajectory.exchange import importer
 
@@ -286,6 +288,6 @@ def _known_domains(store: Path, names: Sequence[str]) -> None:
         _known(name, tuple(sorted(known)), "domain")
 
 
-def _known(name: str, known: tuple[str, ...], kind: str) -> None:
+def _known(name: str, known: Collection[str], kind: str) -> None:
     if name not in known:
         raise UserError(f"unknown {kind} '{name}'; known: {', '.join(known)}.{nearest(name, known)}")

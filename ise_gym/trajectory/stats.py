@@ -19,6 +19,7 @@ from ise_gym.trajectory.drift import DriftStats
 from ise_gym.trajectory.record import Trajectory, content_hash
 from ise_gym.trajectory.store import read_trajectories
 from ise_gym.trajectory.usage import UsageStats
+from ise_gym.trajectory.variety import VarietyStats
 
 ISETRACE: Mapping[str, float] = {
     "episodes": 23_132,
@@ -146,7 +147,8 @@ class Distribution:
 class Stats:
     """Streaming statistics: `add` each trajectory, then read `summary`.
 
-    Memory grows with the number of different tools, tasks and values, not with the number of episodes.
+    Memory grows with the number of different tools, tasks, values and sentences (eight bytes each), not with that of
+    episodes.
     """
 
     def __init__(self) -> None:
@@ -168,6 +170,7 @@ class Stats:
         self._broken: Counter[str] = Counter()
         self._seconds: Counter[str] = Counter()
         self._usage = UsageStats()
+        self._variety = VarietyStats()
         self._score = 0.0
         self._scored = 0
         self._digest = 0
@@ -192,6 +195,7 @@ class Stats:
         self._group("tasks", trajectory.tasks, trajectory.outcome)
         self._group("complexity", [trajectory.complexity or "unknown"], trajectory.outcome)
         self._drift.add(trajectory)
+        self._variety.add(trajectory)
         self._guard.update(_numbers(trajectory.user.get("guard")))
         for part in ("total_s", "agent_s", "tools_s", "user_s", "checks_s", "reset_s"):
             self._seconds[part] += getattr(trajectory.timings, part)
@@ -284,6 +288,7 @@ class Stats:
             "guard": dict(sorted(self._guard.items())),
             "drift": self._drift.summary(),
             "usage": self._usage.summary(),
+            "variety": self._variety.summary(),
             "seconds_an_episode": {part: total / n for part, total in self._seconds.items()} if n else {},
             "content_sha256": f"{self._digest:064x}",
         }
