@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from agents.openai_server import Answer, reply, serve, status
 from ise_gym.errors import UserError
 from ise_gym.rollout.engine import Status
 from ise_gym.rollout.progress import RolloutProgress
@@ -18,6 +17,7 @@ from ise_gym.rollout.spec import RolloutSpec, agent_factory, env_factory
 from ise_gym.trajectory.store import read_trajectories
 from ise_gym.trajectory.untaught import untaught
 from made_scenarios import make_scenario
+from openai_server import Answer, reply, serve, status
 
 
 class One:
