@@ -18,6 +18,7 @@ from ise_gym.cli import (
     gc,
     guard,
     intents,
+    judge,
     play,
     plugins,
     replay,
@@ -45,6 +46,7 @@ app.add_typer(guard.app, name="guard")
 rollout.register(app)
 play.register(app)
 corpus.register(app)
+judge.register(app)
 select.register(app)
 replay.register(app)
 app.add_typer(train.app, name="train")
