@@ -12,12 +12,12 @@ from typing import Annotated
 import typer
 
 from ise_gym.cli import (
+    authoring,
     corpus,
     doctor,
     evaluation,
     gc,
     guard,
-    intents,
     judge,
     play,
     plugins,
@@ -41,7 +41,7 @@ app = typer.Typer(
 )
 doctor.register(app)
 app.add_typer(tasks.app, name="tasks")
-app.add_typer(intents.app, name="intents")
+app.add_typer(authoring.app, name="intents")
 app.add_typer(guard.app, name="guard")
 rollout.register(app)
 play.register(app)

@@ -24,7 +24,8 @@ COPIED = 8
 """Words in a row that a request may share with its prompt at most."""
 _CJK = re.compile(r"[\u3400-\u9fff]")
 _ASSISTANT = re.compile(
-    r"\b(?:as an ai|i'm sorry, but|i cannot assist|here is the (?:request|json)|the (?:assistant|user|persona) (?:should|must|will))\b",
+    r"\b(?:as an ai|i'm sorry, but|i cannot assist|here is the (?:request|json)"
+    r"|the (?:assistant|user|persona) (?:should|must|will))\b",
     re.IGNORECASE,
 )
 _FIRST_PERSON = re.compile(r"\b(?:i|i'm|i've|i'd|me|my|mine|we|our|us)\b|我|咱|俺|我们", re.IGNORECASE)

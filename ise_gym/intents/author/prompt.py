@@ -20,11 +20,12 @@ _SYSTEM = (
     "person, fields of work and some kinds of tasks as inspiration. Write one new request as this very person would "
     "type it to the assistant: in the first person, with the person's own situation, real names of files, concrete "
     "figures and inline data where they help, and everything that the assistant must know to do it. Do not copy the "
-    "descriptions. All that the request needs must be in `files` (small, complete, plain text, relative paths below one "
-    "folder) or in the request itself; there is no other file, no account and no internet. `deliverables` are the paths "
-    "that shall exist afterwards and do not exist yet; the request names each. `rubric` is 4 to 8 points by which a "
-    "careful reader accepts the result: what must hold, with the expected figures where they can be worked out from "
-    "the files, and what must not happen. `checks` are machine checks of the result, as many as are certain, else none: "
+    "descriptions. All that the request needs must be in `files` (small, complete, plain text, relative paths below "
+    "one folder) or in the request itself; there is no other file, no account and no internet. `deliverables` are the "
+    "paths that shall exist afterwards and do not exist yet; the request names each. `rubric` is 4 to 8 points by "
+    "which a careful reader accepts the result: what must hold, with the expected figures where they can be worked "
+    "out from the files, and what must not happen. `checks` are machine checks of the result, as many as are certain, "
+    "else none: "
     'objects such as {"exists": "out/a.csv"}, {"absent": "tmp.txt"}, {"unchanged": "in.csv"}, '
     '{"text": {"path": "out/a.md", "contains": ["total: 42"]}}, {"json": {"path": "out/a.json", "at": "total", '
     '"equals": 42}}, {"csv": {"path": "out/a.csv", "rows": [["id", "sum"], ["1", "9"]]}}. '

@@ -87,7 +87,7 @@ class Author:
         conversation = asked
         refused: list[tuple[str, str]] = []
         for number in range(self.tries):
-            text = self._answer(conversation, item.seed * 16 + number)
+            text = self._answer(conversation, item.seed, number)
             draft = read_draft(text)
             problems = [("form", draft)] if isinstance(draft, str) else list(gate_problems(draft, item))
             if not problems:
@@ -98,13 +98,14 @@ class Author:
             conversation = [*asked, assistant(text[:12_000]), user(again)]
         return Attempt(item, None, tuple(refused))
 
-    def _answer(self, conversation: list[Any], seed: int) -> str:
+    def _answer(self, conversation: list[Any], item: int, number: int) -> str:
+        seed = (item * 16 + number) % (1 << 31)
         key = sha256_of([self.describe(), conversation, seed])
         if (kept := self.cache.get(key)) is not None:
             return str(kept["text"])
         answer = self._chat.answer(conversation, SCHEMA, seed)
         prompt, completion, _ = answer.usage
-        self.cache.put(key, {"text": answer.text, "prompt": prompt, "completion": completion})
+        self.cache.put(key, {"text": answer.text, "item": item, "prompt": prompt, "completion": completion})
         return answer.text
 
 
@@ -244,6 +245,15 @@ def spent(cache: AnswerCache) -> dict[str, int]:
         "prompt_tokens": sum(int(r["prompt"]) for r in records),
         "completion_tokens": sum(int(r["completion"]) for r in records),
     }
+
+
+def costs_by_intent(cache: AnswerCache) -> list[dict[str, int]]:
+    """Return calls and tokens of each intent of which answers are kept."""
+    found: dict[int, Counter[str]] = {}
+    for record in cache.records():
+        own = found.setdefault(int(record["item"]), Counter())
+        own.update(calls=1, prompt=int(record["prompt"]), completion=int(record["completion"]))
+    return [dict(found[item]) for item in sorted(found)]
 
 
 def _log(out: Path, name: str) -> AppendLog:

@@ -127,7 +127,7 @@ def line_of(draft: Draft, item: Wanted, author: Mapping[str, Any]) -> WrittenLin
         deliverables=draft.deliverables,
         rubric=draft.rubric,
         checks=draft.checks,
-        author={"seed": item.seed, **author},
+        author={**author, "seed": item.seed},
     )
 
 
