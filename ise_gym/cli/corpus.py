@@ -158,7 +158,9 @@ def filter_episodes(
 
 def export(
     store: Annotated[Path, typer.Argument(help="Trajectory store, or a JSONL file of trajectories.")],
-    format: Annotated[str, typer.Option("--format", "-f", help="isetrace, openai, trl or atif.")],
+    format: Annotated[
+        str, typer.Option("--format", "-f", help="isetrace, openai, trl, atif, a plug-in, or module:Name.")
+    ],
     out: Annotated[
         Path | None,
         typer.Option(
@@ -225,7 +227,7 @@ def import_files(
     ],
     out: Annotated[Path, typer.Option(help="Folder of the new trajectory store.")],
     source: Annotated[
-        str, typer.Option("--from", help="Format of the files: isetrace or atif.")
+        str, typer.Option("--from", help="Format of the files: isetrace, atif, a plug-in, or module:Name.")
     ] = "isetrace",
 ) -> None:
     """Import records of another format into a trajectory store, and report what was repaired or left out."""
