@@ -24,7 +24,7 @@ from rich.table import Table
 from ise_gym.agents.expert import ExpertAgent
 from ise_gym.env import ISEEnv
 from ise_gym.evaluation.builtin import run_suite
-from ise_gym.evaluation.results.stats import wilson
+from ise_gym.statistics import wilson
 from ise_gym.intents.llm.cache import AnswerCache
 from ise_gym.intents.llm.endpoint import Endpoint
 from ise_gym.intents.llm.realiser import LLMRealiser

@@ -10,7 +10,19 @@ from typing import Annotated, Any
 
 import typer
 
-from ise_gym.cli.seats import AgentOptions, Backend, UserOptions, check_seats, read_options
+from ise_gym.cli.seats import (
+    DRAIN_S,
+    AgentOptions,
+    Backend,
+    DrainLimit,
+    MaxCost,
+    MaxHours,
+    MaxTokens,
+    UserOptions,
+    check_seats,
+    read_limits,
+    read_options,
+)
 from ise_gym.errors import UserError, nearest
 
 ENGINES = ("local", "ray")
@@ -62,6 +74,10 @@ def rollout(
             min=0, help="Replace a worker that has finished no episode for this many seconds; 0: never."
         ),
     ] = 3600.0,
+    max_tokens_total: MaxTokens = None,
+    max_cost: MaxCost = None,
+    max_hours: MaxHours = None,
+    drain_limit: DrainLimit = DRAIN_S,
     compress: Annotated[bool, typer.Option(help="Write zstd-compressed shards (a new store only).")] = False,
     engine: Annotated[str, typer.Option(help="Where workers run: local or ray.")] = "local",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no tables.")] = False,
@@ -69,7 +85,8 @@ def rollout(
     """Play every intent and append the trajectories to a store.
 
     Ctrl-C finishes the running episodes and stops; the same command plays what is missing. Records do not depend on the
-    number of workers. Exit code 0 when every episode is recorded, 1 when some failed for good, 130 when interrupted.
+    number of workers. Exit code 0 when every episode is recorded, 1 when some failed for good or a limit ended the run,
+    130 when interrupted.
     """
     from ise_gym.foreign.screen import Screen
     from ise_gym.intents.catalog import catalog_hash
@@ -84,6 +101,7 @@ def rollout(
         raise UserError("--user human: a rollout has nobody to ask; use `ise play` to be the user yourself.")
     for_agent, for_user = read_options(agent_option, user_option)
     check_seats(agent, user, backend, agent_options=for_agent, user_options=for_user)
+    limits = read_limits(max_tokens_total, max_cost, max_hours, drain_limit, for_agent, for_user)
     file = intents / "intents.jsonl" if intents.is_dir() else intents
     spec = RolloutSpec(
         source=open_intents(file, limit),
@@ -123,6 +141,7 @@ def rollout(
             retries=retries,
             retry_failed=retry_failed,
             give_up_after=give_up_after,
+            limits=limits,
             compression="zstd" if compress else "none",
             on_progress=progress,
             **options,
@@ -131,7 +150,7 @@ def rollout(
         _conclude(console, out, status)
     if status.interrupted:
         raise typer.Exit(130)
-    if status.broken:
+    if status.broken or status.stopped:
         raise typer.Exit(1)
 
 
