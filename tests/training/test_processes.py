@@ -6,16 +6,19 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
+from made_episodes import conversation, episode
 from safetensors.torch import load_file
 
 from ise_gym.training import sft
-from ise_gym.training.config import parse_config
+from ise_gym.training.config import DataConfig, parse_config
+from ise_gym.training.data import _is_held_out
 from ise_gym.training.runcard import read_card
 
 pytestmark = pytest.mark.slow
@@ -57,13 +60,19 @@ def written(settings: dict[str, Any], folder: Path) -> str:
 
 
 def test_two_processes_make_the_model_of_one_also_after_one_was_killed(
-    settings: dict[str, Any], tmp_path: Path
+    settings: dict[str, Any], tmp_path: Path, make_store: Callable[..., Path]
 ) -> None:
+    """Eight rows, so that both split them into the same batches of four."""
     train = {"max_steps": 6, "batch_size": 2, "logging_steps": 1, "learning_rate": 0.01, "save_steps": 2}
+    held_out = DataConfig(store="x", eval_fraction=0.3)
+    names = [f"e{number}" for number in range(60)]
+    kept = [name for name in names if not _is_held_out(held_out, name)][:8]
+    measured = [name for name in names if _is_held_out(held_out, name)][:3]
+    store = make_store([episode(n, conversation(i)) for i, n in enumerate([*kept, *measured])], name="eleven")
     settings = {
         **settings,
-        "data": {**settings["data"], "eval_fraction": 0.3},
-        "train": {**train, "threads": 1},
+        "data": {"store": str(store), "eval_fraction": 0.3},
+        "train": {**train, "threads": 1, "group_by_length": False},
         "merge": True,
     }
     recipe = written(settings, tmp_path)
@@ -112,7 +121,7 @@ def test_the_mistake_of_a_user_is_told_once_and_ends_all(settings: dict[str, Any
     ended = torchrun("-m", "ise_gym.cli", "train", "sft", "--config", written(missing, tmp_path))
     assert ended.returncode != 0
     assert ended.stderr.count("no such file or folder") == 1
-    assert "Traceback" not in ended.stderr.split("torch.distributed.elastic", maxsplit=1)[0]
+    assert "ise_gym/" not in ended.stderr  # no frame of ours; torchrun has its own way to say that one ended
 
 
 def test_a_curriculum_is_played_once_by_all_processes_together(tmp_path: Path) -> None:
