@@ -24,7 +24,6 @@ from rich.table import Table
 from ise_gym.agents.expert import ExpertAgent
 from ise_gym.env import ISEEnv
 from ise_gym.evaluation.builtin import run_suite
-from ise_gym.evaluation.results.stats import wilson
 from ise_gym.intents.llm.cache import AnswerCache
 from ise_gym.intents.llm.endpoint import Endpoint
 from ise_gym.intents.llm.realiser import LLMRealiser
@@ -32,6 +31,7 @@ from ise_gym.intents.source import IntentSource
 from ise_gym.models.metering import advice_on
 from ise_gym.rollout.play import play_episode
 from ise_gym.simulator import make_user
+from ise_gym.statistics import wilson
 from ise_gym.trajectory.record import to_line
 from ise_gym.trajectory.store import read_trajectories
 

@@ -78,6 +78,17 @@ def load(kind: str, name: str) -> Any:
     raise KeyError(name)
 
 
+def name_of(kind: str, thing: Any) -> str:
+    """Return the name under which a class or function is known, ``module:Name`` where it has none.
+
+    >>> from ise_gym.checks.files import ExistsCheck
+    >>> name_of("check", ExistsCheck)
+    'exists'
+    """
+    dotted = f"{thing.__module__}:{thing.__qualname__}"
+    return _names_on(kind, tuple(sys.path)).get(dotted, dotted)
+
+
 def is_dotted(name: str) -> bool:
     """Return whether a name is written ``module:Name``.
 
@@ -234,6 +245,11 @@ def _points_on(kind: str, path: tuple[str, ...]) -> dict[str, list[EntryPoint]]:
         if (point.value, _origin(point)) not in [(other.value, _origin(other)) for other in others]:
             others.append(point)
     return found
+
+
+@lru_cache(maxsize=256)
+def _names_on(kind: str, path: tuple[str, ...]) -> dict[str, str]:
+    return {entry.value: name for name, entry in reversed(entries(kind).items())}
 
 
 def _origin(point: EntryPoint) -> str:

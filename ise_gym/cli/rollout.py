@@ -12,12 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ise_gym.cli.seats import (
+    DRAIN_S,
     AgentOptions,
     Backend,
+    DrainLimit,
     JudgeOptions,
+    MaxCost,
+    MaxHours,
+    MaxTokens,
     SourceOptions,
     UserOptions,
     check_seats,
+    read_limits,
     read_options,
 )
 from ise_gym.errors import UserError, nearest
@@ -95,6 +101,10 @@ def rollout(
             min=0, help="Replace a worker that has finished no episode for this many seconds; 0: never."
         ),
     ] = 3600.0,
+    max_tokens_total: MaxTokens = None,
+    max_cost: MaxCost = None,
+    max_hours: MaxHours = None,
+    drain_limit: DrainLimit = DRAIN_S,
     compress: Annotated[bool, typer.Option(help="Write zstd-compressed shards (a new store only).")] = False,
     engine: Annotated[str, typer.Option(help="Where workers run: local or ray.")] = "local",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no tables.")] = False,
@@ -102,7 +112,8 @@ def rollout(
     """Play every intent and append the trajectories to a store.
 
     Ctrl-C finishes the running episodes and stops; the same command plays what is missing. Records do not depend on the
-    number of workers. Exit code 0 when every episode is recorded, 1 when some failed for good, 130 when interrupted.
+    number of workers. Exit code 0 when every episode is recorded, 1 when some failed for good or a limit ended the run,
+    130 when interrupted.
     """
     from ise_gym.foreign.screen import Screen
     from ise_gym.intents.catalog import catalog_hash
@@ -120,6 +131,7 @@ def rollout(
     for_judge = options_of(judge_option, "--judge-option")
     _check_judge(judge, for_judge, guard)
     scenarios, described = _scenarios(intents, source, options_of(source_option, "--source-option"), limit)
+    limits = read_limits(max_tokens_total, max_cost, max_hours, drain_limit, for_agent, for_user)
     spec = RolloutSpec(
         source=scenarios,
         make_agent=agent_factory(agent, **a_workers_share(for_agent, workers)),
@@ -164,6 +176,7 @@ def rollout(
             retries=retries,
             retry_failed=retry_failed,
             give_up_after=give_up_after,
+            limits=limits,
             compression="zstd" if compress else "none",
             on_progress=progress,
             **options,
@@ -172,7 +185,7 @@ def rollout(
         _conclude(console, out, status)
     if status.interrupted:
         raise typer.Exit(130)
-    if status.broken:
+    if status.broken or status.stopped:
         raise typer.Exit(1)
 
 

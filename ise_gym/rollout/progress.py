@@ -30,6 +30,7 @@ class RolloutProgress:
         self._task: TaskID | None = None
         self._logged = time.monotonic()
         self._answers: Mapping[str, int] = {}
+        self._stopped = ""
         self._bar = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=24),
@@ -49,12 +50,17 @@ class RolloutProgress:
     ) -> None:
         if self._live:
             self._bar.stop()
-        for advice in advice_on(self._answers):
-            self._console.print(f"note: {advice}", highlight=False, markup=False)
+        notes = list(advice_on(self._answers))
+        if self._stopped:
+            notes.append(
+                f"{self._stopped}; the same command, with a higher limit or again, plays what is missing"
+            )
+        for note in notes:
+            self._console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
 
     def __call__(self, status: Status) -> None:
         """Show a status."""
-        self._answers = status.answers
+        self._answers, self._stopped = status.answers, status.stopped
         done = status.already + status.played
         if self._live:
             if self._task is None:

@@ -48,6 +48,14 @@ class LLMUser:
         self._seed = 0
         self._asked = 0
 
+    def probe(self) -> None:
+        """Ask the endpoint once for a few tokens.
+
+        Raises:
+            UserError: no answer; says why, and what to do.
+        """
+        self._chat.probe()
+
     def reset(self, scenario: Scenario, seed: int) -> UserTurn:
         """Write the opening message, with the first wish.
 

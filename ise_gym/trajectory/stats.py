@@ -33,6 +33,9 @@ ISETRACE: Mapping[str, float] = {
 }
 """The released corpus' figures. Source: arXiv 2606.11520 (means a trajectory)."""
 
+UNVERIFIED = ("unverified", "judged_passed", "judged_failed")
+"""Outcomes that no check decided: the pass rate is over all others."""
+
 SHAPE = ("user_turns", "messages", "tool_calls", "distinct_tools")
 DELEGATED = ("episodes", "sessions", "cut", "messages", "tool_calls", "failed_calls")
 PAIRS_SHOWN = 20
@@ -246,8 +249,8 @@ class Stats:
     def summary(self) -> dict[str, Any]:
         """Return all figures as JSON."""
         n, passed = self.episodes, self._outcomes["passed"]
-        judged = n - self._outcomes["unverified"]
-        low, high = wilson(passed, judged)
+        verified = n - sum(self._outcomes[name] for name in UNVERIFIED)
+        low, high = wilson(passed, verified)
         turns = self._shape["user_turns"].counts
         recovery = {name: int(count) for name, count in self._recovery.items()}
         return {
@@ -256,11 +259,12 @@ class Stats:
             "infrastructure_errors": dict(sorted(self._broken.items())),
             "pass_rate": {
                 "passed": passed,
-                "total": judged,
-                "rate": passed / judged if judged else None,
+                "total": verified,
+                "rate": passed / verified if verified else None,
                 "low": low,
                 "high": high,
             },
+            "judged": _judged(self._outcomes),
             "mean_score": self._score / self._scored if self._scored else None,
             "subgoals": {"total": self._subgoals.total(), "held": self._subgoals[True]},
             "shape": {name: d.summary() for name, d in self._shape.items()},
@@ -332,6 +336,15 @@ def calls_in(messages: Sequence[Mapping[str, Any]]) -> list[tuple[str, bool]]:
         for m in messages
         for call in m.get("tool_calls") or ()
     ]
+
+
+def _judged(outcomes: Counter[str]) -> dict[str, Any]:
+    """What models judged, apart from what checks verified; {} where nothing was judged."""
+    passed, total = outcomes["judged_passed"], outcomes["judged_passed"] + outcomes["judged_failed"]
+    if not total:
+        return {}
+    low, high = wilson(passed, total)
+    return {"passed": passed, "total": total, "rate": passed / total, "low": low, "high": high}
 
 
 def _numbers(value: Any) -> dict[str, int]:

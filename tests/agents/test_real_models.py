@@ -5,6 +5,7 @@ Runs with ISE_REAL_MODELS=1 (`make nightly`): weights of 98 MB are fetched, and 
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -120,9 +121,5 @@ def test_a_schema_is_kept_to(served: Any) -> None:
         "additionalProperties": False,
     }
     chat = JsonChat(served.model, base_url=served.base_url, max_tokens=16, **PATIENT)
-    assert chat.ask([user("Is water wet? Answer with JSON.")], schema).strip() in (
-        '{"ok": true}',
-        '{"ok": false}',
-        '{"ok":true}',
-        '{"ok":false}',
-    )
+    said = json.loads(chat.ask([user("Is water wet? Answer with JSON.")], schema))
+    assert said in ({"ok": True}, {"ok": False})

@@ -89,7 +89,7 @@ def test_describe_has_hashes_and_no_paths(tiny_model_dir: Path) -> None:
     agent = make_agent(f"transformers:{tiny_model_dir}", max_new_tokens=3)
     about = agent.describe()
     assert about["name"] == agent.name == "tiny"
-    assert about["chat_template_sha256"] == sha256_of(project_template())
+    assert about["chat_template_sha256"] == sha256_of(project_template(tool_prompt="short"))
     assert len(about["weights_sha256"]) == 64
     assert str(tiny_model_dir.parent) not in json.dumps(about)
     before = agent.describe()

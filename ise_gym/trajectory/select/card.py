@@ -155,8 +155,8 @@ def datasheet(card: Mapping[str, Any], actors: Actors) -> str:
         "## What was left out",
         _fell_table(card["fell"]),
         "*First*: episodes that fell to the rule, each counted once, at the first rule that it breaks. *Breaking*: all "
-        "that break it. *Only*: those that no other rule would have left out. An episode that a checker can't fault may "
-        "still be poor.",
+        "that break it. *Only*: those that no other rule would have left out. An episode that a checker can't fault "
+        "may still be poor.",
         "## Shape",
         _shape(figures),
         "## Text and its variety",
