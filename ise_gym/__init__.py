@@ -6,20 +6,22 @@ names in ``__all__`` are what a user may rely on (``docs/api.md`` says how far);
 
 from __future__ import annotations
 
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gymnasium as _gym
 
 from ise_gym import vector as _vector  # noqa: F401  (registers the message spaces with Gymnasium's vector envs)
+from ise_gym.public import public as _public
 
 if TYPE_CHECKING:
     from ise_gym.agents import make_agent
     from ise_gym.agents.aio import AsyncAgent
     from ise_gym.agents.base import Agent, BatchAgent
-    from ise_gym.aio import AsyncEnv
+    from ise_gym.checks.base import BaseCheck
     from ise_gym.env import ISEEnv
+    from ise_gym.env.aio import AsyncEnv
+    from ise_gym.env.settings import EnvSettings
     from ise_gym.errors import AgentError, UserError, WorkspaceError
     from ise_gym.evaluation.manifest import Manifest, load_suite
     from ise_gym.evaluation.suite import SuiteSource
@@ -37,13 +39,14 @@ if TYPE_CHECKING:
         ScenarioSource,
         SubGoal,
     )
-    from ise_gym.settings import EnvSettings
+    from ise_gym.services.spec import ServiceKind
     from ise_gym.simulator import RoleGuard, make_user
     from ise_gym.simulator.base import Evidence, UserSimulator, UserTurn, UserView
     from ise_gym.tools.base import Tool, ToolContext, ToolOutcome
+    from ise_gym.trajectory.exchange.importer import Importer
     from ise_gym.trajectory.record import Trajectory
     from ise_gym.trajectory.store import TrajectoryStore, read_trajectories
-    from ise_gym.workspace import Limits, Snapshot, Workspace, open_workspace
+    from ise_gym.workspace import Limits, SeedFile, Snapshot, Workspace, open_workspace
     from ise_gym.wrappers import ChatHistory, TextAction
 
 try:
@@ -57,12 +60,14 @@ if "ISE-OS-v0" not in _gym.registry:
         entry_point="ise_gym.env:ISEEnv",
         order_enforce=True,
         disable_env_checker=True,
-        kwargs={  # what a config file or an EnvSpec carries; `ise_gym.settings.EnvSettings` says what each means
+        kwargs={  # what a config file or an EnvSpec carries; `ise_gym.env.settings.EnvSettings` says what each means
             "source": None,
             "backend": "auto",
             "user": "scripted",
             "user_options": None,
             "guard": True,
+            "judge": None,
+            "judge_options": None,
             "tools": None,
             "limits": None,
             "template": None,
@@ -75,6 +80,7 @@ if "ISE-OS-v0" not in _gym.registry:
         },
     )
 
+<<<<<<< HEAD
 _PUBLIC = {
     "ise_gym.agents": ("make_agent",),
     "ise_gym.agents.aio": ("AsyncAgent",),
@@ -109,11 +115,14 @@ _PUBLIC = {
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 
+=======
+>>>>>>> main
 __all__ = [
     "Agent",
     "AgentError",
     "AsyncAgent",
     "AsyncEnv",
+    "BaseCheck",
     "BatchAgent",
     "Budget",
     "ChatHistory",
@@ -122,6 +131,7 @@ __all__ = [
     "EnvSettings",
     "Evidence",
     "ISEEnv",
+    "Importer",
     "IntentFileSource",
     "IntentSource",
     "Limits",
@@ -132,6 +142,8 @@ __all__ = [
     "RoleGuard",
     "Scenario",
     "ScenarioSource",
+    "SeedFile",
+    "ServiceKind",
     "Snapshot",
     "SubGoal",
     "SuiteSource",
@@ -163,11 +175,9 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Load a public name when it is first asked for."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'ise_gym' has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
+    value = _public(name)
     globals()[name] = value
     return value
 

@@ -12,15 +12,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ise_gym.agents.parity import Trained, template_differences, trained_on
 from ise_gym.errors import UserError
 from ise_gym.messages import Message, ToolSchema, assistant, sha256_of
 from ise_gym.models.generation import BatchGenerator
 from ise_gym.models.parsing import parse_completion
+from ise_gym.models.textcalls import read_words
 from ise_gym.scenario import Scenario
 
 CONTEXT_OVERFLOW = "I can't go on: this conversation is longer than my context."
@@ -38,6 +41,7 @@ class _Counters:
 
     overflows: int = 0
     cut_answers: int = 0
+    offered_otherwise: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,9 +73,13 @@ class TransformersAgent:
         batch_size: most conversations answered at once.
         seed: of sampling when no `reset` is called (batched play).
         threads: CPU threads for torch; 0 leaves its default.
+        calls: ``tags`` reads calls in the Hermes form, as trained models here write them; ``text`` in every form that
+            `ise_gym.models.textcalls.read_words` knows, for models with habits of their own.
+        parity: of a model with a run card: ``check`` refuses a chat template that it was not trained with, and warns
+            once of each tool or system prompt that never occurred in training; ``off`` looks at neither.
 
     Raises:
-        UserError: not a model, no chat template, or the packages are missing.
+        UserError: not a model, no chat template, another one than it was trained with, or the packages are missing.
     """
 
     heavy: ClassVar[bool] = True
@@ -87,10 +95,16 @@ class TransformersAgent:
     batch_size: int = 64
     seed: int = 0
     threads: int = 0
+    calls: str = "tags"
+    parity: str = "check"
     name: str = field(init=False)
     syntax: ClassVar[str] = "transformers:DIR (a local model)"
 
     def __post_init__(self) -> None:
+        if self.calls not in ("tags", "text"):
+            raise UserError(f"calls={self.calls!r} is none of tags, text")
+        if self.parity not in ("check", "off"):
+            raise UserError(f"parity={self.parity!r} is none of check, off")
         self._torch = _import_torch()
         self._source = resolve_model(self.path, self.adapter)
         self.name = self._source.name
@@ -100,6 +114,8 @@ class TransformersAgent:
         if self.device == "auto":
             self._device = "cuda" if self._torch.cuda.is_available() else "cpu"
         self._tokenizer, self._model = _load(self._torch, self._source, self._device, self.dtype)
+        self._trained = self._gate()
+        self._warned: set[str] = set()
         self._stop_ids = _stop_ids(self._tokenizer, self._model)
         self._longest = self.max_new_tokens or self._model.generation_config.max_new_tokens or DEFAULT_ANSWER
         self._context = _context_length(self._model, self._tokenizer)
@@ -135,14 +151,23 @@ class TransformersAgent:
     ) -> list[Message]:
         """Answer many conversations, in order; batches are made of prompts of like length."""
         prompts = [self._prompt_ids(messages, tools) for messages, tools in conversations]
-        answers: list[Message] = [assistant(CONTEXT_OVERFLOW)] * len(prompts)
+        answers = [assistant(CONTEXT_OVERFLOW) for _ in prompts]
+        for answer in answers:  # nobody's words: never taught
+            answer["completion"] = {"finish": "context_length", "ended": "cut"}
         fitting = [i for i, ids in enumerate(prompts) if len(ids) < self._context]
         self._counters.overflows += len(prompts) - len(fitting)
         fitting.sort(key=lambda i: len(prompts[i]))
         for start in range(0, len(fitting), self.batch_size):
             chosen = fitting[start : start + self.batch_size]
-            for index, text in zip(chosen, self._generate([prompts[i] for i in chosen]), strict=True):
-                answers[index] = parse_completion(text)
+            made = self._generate([prompts[i] for i in chosen])
+            for index, (text, ids, ended) in zip(chosen, made, strict=True):
+                answers[index] = self._message(text, conversations[index][1])
+                answers[index]["completion"] = {
+                    "finish": "stop" if ended else "length",
+                    "ended": "stop" if ended else "cut",
+                    "usage": {"prompt": len(prompts[index]), "completion": len(ids)},
+                    "token_ids": ids,
+                }
         return answers
 
     def describe(self) -> dict[str, Any]:
@@ -163,8 +188,14 @@ class TransformersAgent:
         return dict(self._hashes)
 
     def counts(self) -> dict[str, int]:
-        """Return how many turns overflowed the context and how many answers reached ``max_new_tokens``."""
-        return {"context_overflows": self._counters.overflows, "cut_answers": self._counters.cut_answers}
+        """Return how many turns overflowed the context, how many answers reached ``max_new_tokens``, and how many turns
+        were offered what never occurred in the model's training.
+        """
+        return {
+            "context_overflows": self._counters.overflows,
+            "cut_answers": self._counters.cut_answers,
+            "offered_otherwise": self._counters.offered_otherwise,
+        }
 
     def close(self) -> None:
         """Free the weights."""
@@ -173,14 +204,36 @@ class TransformersAgent:
         if self._device.startswith("cuda"):
             self._torch.cuda.empty_cache()
 
+    def _gate(self) -> Trained | None:
+        """Return what the model was trained on, where its folder says so; refuse another template than that one's."""
+        folder = self._source.adapter or self._source.base
+        trained = trained_on(folder) if self.parity == "check" else None
+        if trained is not None and trained.template:
+            for problem in template_differences(trained, self._tokenizer.chat_template, self.name):
+                raise UserError(f"{problem}: its scores would measure that. Restore it, or give parity=off")
+        return trained
+
+    def _compare(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> None:
+        """Warn, once of each, of what is offered now and never was in training."""
+        found = list(self._trained.differences(messages, tools)) if self._trained else []
+        self._counters.offered_otherwise += bool(found)
+        for problem in found:
+            if problem not in self._warned:
+                self._warned.add(problem)
+                warnings.warn(f"{self.name}: {problem}", RuntimeWarning, stacklevel=2)
+
     def _prompt_ids(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> list[int]:
+        self._compare(messages, tools)
         encoded = self._tokenizer.apply_chat_template(
             list(messages), tools=list(tools) or None, add_generation_prompt=True, return_dict=True
         )
         return list(encoded["input_ids"])
 
-    def _generate(self, prompts: list[list[int]]) -> list[str]:
-        """Answer one batch as text, without the token that ended it."""
+    def _message(self, text: str, tools: Sequence[ToolSchema]) -> Message:
+        return read_words(text, tools) if self.calls == "text" else parse_completion(text)
+
+    def _generate(self, prompts: list[list[int]]) -> list[tuple[str, list[int], bool]]:
+        """Answer one batch: each as text without the token that ended it, as ids, and whether it ended by itself."""
         if self.temperature > 0:
             self._torch.manual_seed((self._generator_seed * 1_000_003 + self._calls) % 2**63)
         self._calls += 1
@@ -188,7 +241,8 @@ class TransformersAgent:
         for ids in self._generator.generate(prompts):
             ended = self._generator.ended(ids)
             self._counters.cut_answers += not ended
-            texts.append(self._tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=False))
+            text = self._tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=False)
+            texts.append((text, list(ids), ended))
         return texts
 
 

@@ -100,9 +100,9 @@ def check(
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from ise_gym.atomic import replacing
     from ise_gym.foreign.screen import Screen
     from ise_gym.proving.catalog import Row, check_tasks
+    from ise_gym.storage.atomic import replacing
 
     console = Screen(stderr=True)
     columns = (TextColumn("[bold]tasks"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ise_gym.scenario import Request, Scenario, SubGoal
+from ise_gym.errors import WorkspaceError
+from ise_gym.scenario import Check, CheckResult, Request, Scenario, SubGoal
 from ise_gym.workspace.base import Manifest, SeedFile, Workspace
 
 
@@ -65,7 +66,9 @@ class GoalBoard:
         return self.goals.reasons
 
     def reach(self, request_name: str) -> None:
-        """Note that the user has now made this request (and all before it)."""
+        """Note that the user has now made this request (and all before it); "" is none yet."""
+        if not request_name:
+            return
         names = [request.name for request in self.scenario.requests]
         upto = names.index(request_name) + 1
         if upto <= self.goals.reached:
@@ -83,7 +86,8 @@ class GoalBoard:
         """Run the checks of every request made so far, but for frozen ones and those whose folder is unchanged.
 
         Args:
-            workspace: where the checks look.
+            workspace: where the checks look; its processes are stopped (`Workspace.freeze`), and run on only for a
+                check that talks to them (``live``) and for final sub-goals, which belong to somebody else's grader.
             tree: its present manifest.
             over: the episode has ended, so final sub-goals are judged too.
             at: index of the assistant message after which this is.
@@ -111,6 +115,14 @@ class GoalBoard:
                 self.verdicts.get(key, True) for key in keys
             ):
                 self.goals.missed[request.name] = self.goals.missed.get(request.name, 0) + 1
+
+    def fail_all(self, reason: str) -> None:
+        """Let no sub-goal hold that would be looked at now: the workspace can't be looked at any more."""
+        for request in self.scenario.requests[: self.goals.reached]:
+            for goal in request.subgoals:
+                key = goal_key(request, goal)
+                if request.name not in self.goals.frozen and key in self.verdicts:
+                    self.verdicts[key], self.reasons[key] = False, reason
 
     def open_goals(self, request_name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the names of (holding, failing) sub-goals among requests up to and including this one."""
@@ -140,10 +152,26 @@ class GoalBoard:
 
     def _run(self, goal: SubGoal, workspace: Workspace) -> tuple[bool, str]:
         for check in goal.checks:
-            result = check.run(workspace, self._start)
+            if goal.final or getattr(check, "live", False):
+                workspace.thaw()
+                result = check.run(workspace, self._start)
+                workspace.freeze()
+            else:
+                result = self._look(check, workspace)
             if not result.passed:
                 return False, result.reason
         return True, ""
+
+    def _look(self, check: Check, workspace: Workspace) -> CheckResult:
+        """Run a check; what an agent can leave in a workspace fails it, whatever the check makes of that."""
+        try:
+            return check.run(workspace, self._start)
+        except WorkspaceError:
+            raise
+        except Exception as problem:
+            return CheckResult(
+                False, f"what was found can't be checked ({type(problem).__name__}: {problem})"[:400]
+            )
 
 
 def goal_key(request: Request, goal: SubGoal) -> str:

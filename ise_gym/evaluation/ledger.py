@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from ise_gym.appendlog import AppendLog, Locked, raw_lines
 from ise_gym.credentials import without_secrets
 from ise_gym.errors import UserError
+from ise_gym.storage.appendlog import AppendLog, Locked, raw_lines
 
 SCHEMA_VERSION = 1
 

@@ -63,7 +63,7 @@ def build(
         split=scenario.split,
         outcome=outcome,
         reason=reason,
-        score=episode.score if episode else 0.0,
+        score=episode.score if episode and episode.subgoals else None,
         subgoals=dict(episode.subgoals) if episode else {},
         findings=findings(scenario, episode) if episode else [],
         first_attempt=episode.first_attempt if episode and outcome == episode.outcome else None,

@@ -138,7 +138,7 @@ def _verdict(trajectory: Trajectory) -> Panel:
     for name, held in trajectory.subgoals.items():
         text.append("✔ " if held else "✘ ", style="green" if held else "red")
         text.append(name + "\n")
-    text.append(f"score {trajectory.score:.3f}")
+    text.append("nothing was verified" if trajectory.score is None else f"score {trajectory.score:.3f}")
     if trajectory.reason:
         text.append(f" · {trajectory.reason}")
     return Panel(text, title=trajectory.outcome, title_align="left")

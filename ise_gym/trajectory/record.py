@@ -11,23 +11,24 @@ import json
 import re
 from typing import Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    field_validator,
-    model_serializer,
-)
+from pydantic import Field, field_validator
 
 from ise_gym.credentials import without_secrets
-from ise_gym.episode.steps import Step, Timings
+from ise_gym.episode.steps import Completion, FileChanges, Received, Sparse, Step, Timings
 from ise_gym.messages import sha256_of
 
 __all__ = [
     "SCHEMA_VERSION",
+<<<<<<< HEAD
     "Finding",
+=======
+    "Completion",
+    "FileChanges",
+    "Finding",
+    "GuardEvent",
+>>>>>>> main
     "Outcome",
+    "Received",
     "Step",
     "Timings",
     "Trajectory",
@@ -36,30 +37,59 @@ __all__ = [
     "to_line",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
-Outcome = Literal["passed", "failed", "truncated", "infrastructure_error", "unverified"]
+Outcome = Literal[
+    "passed", "failed", "truncated", "infrastructure_error", "unverified", "judged_passed", "judged_failed"
+]
 """passed: the user left satisfied and every sub-goal holds. failed: the user left and one does not.
 truncated: a budget ran out. infrastructure_error: the sandbox or a model endpoint broke, not the agent.
-unverified: without any sub-goal that could be checked: imported, or played from a file of intents without checks."""
+unverified: without any sub-goal that could be checked: imported, or played from a file of intents without checks.
+judged_passed, judged_failed: unverified, and a model judged it afterwards (`ise_gym.evaluation.judging`)."""
 
 
+<<<<<<< HEAD
 class Finding(BaseModel):
+=======
+class Finding(Sparse):
+>>>>>>> main
     """Why a sub-goal does not hold at the end: for people, outside of what an agent sees.
 
     ``expected`` is what its check looks for, ``found`` what stood there, and ``message`` the index of the assistant
     message after which it was last verified.
     """
 
+<<<<<<< HEAD
     model_config = ConfigDict(extra="forbid")
 
+=======
+>>>>>>> main
     subgoal: str
     expected: str = ""
     found: str = ""
     message: int | None = None
 
+<<<<<<< HEAD
 
 class Trajectory(BaseModel):
+=======
+    _sparse = ("expected", "found", "message")
+
+
+class GuardEvent(Sparse):
+    """One draft that the role guard refused: for the user message at ``message``, by which detector, and its words."""
+
+    message: int
+    detector: str
+    action: str = ""
+    words: str = ""
+    said: str = ""
+
+    _sparse = ("action", "words", "said")
+
+
+class Trajectory(Sparse):
+>>>>>>> main
     """One episode.
 
     Attributes:
@@ -72,17 +102,22 @@ class Trajectory(BaseModel):
         first_attempt: whether it passed and no agent's turn ended with something asked for undone (absent where nothing
             was verified, and in older records).
         score: fraction of sub-goals that hold, in [0, 1]; the sum of all rewards, those inside ``sessions`` included,
-            unless the env was given another ``reward`` or ``penalties`` (``env`` then says which).
+            unless the env was given another ``reward`` or ``penalties`` (``env`` then says which). None where nothing
+            was verified.
+        findings: why sub-goals do not hold (absent where all do).
         sessions: what the agent delegated to itself, in order (absent where nothing was): key, label, task, context,
             sandbox, cleanup, status, ``opened_by`` (ids of the calls in ``messages`` that it answered), ``inherited``
             (how many of its messages are a copy of the main conversation), ``messages`` and ``steps``.
         user: simulator name and parameters, plus ``guard`` counts: turns, hits by detector, resamples,
             fallbacks.
+        guard_events: the drafts that the guard refused, at their turns (absent where there are none).
+        scenario: the drawn scenario itself, so that the record replays under any later catalog (absent in records
+            that were made before it was kept, or elsewhere).
+        judged: what a model found afterwards where nothing was verified (absent where none was asked): its name and
+            sampling, ``score``, ``agreed``, and ``points`` with verdicts and quoted grounds of both readings.
         hashes: SHA-256 of ``system_prompt``, ``tools`` and, where the agent has one, ``chat_template``.
         env: package version, backend, limits.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     schema_version: int = SCHEMA_VERSION
     episode_id: str
@@ -97,10 +132,13 @@ class Trajectory(BaseModel):
     split: str = ""
     outcome: Outcome
     reason: str = ""
-    score: float
+    score: float | None
     subgoals: dict[str, bool] = Field(default_factory=dict)
     findings: list[Finding] = Field(default_factory=list)
+<<<<<<< HEAD
     first_attempt: bool | None = None
+=======
+>>>>>>> main
     counts: dict[str, int] = Field(default_factory=dict)
     messages: list[dict[str, Any]]
     tools: list[dict[str, Any]]
@@ -110,6 +148,9 @@ class Trajectory(BaseModel):
     user: dict[str, Any] = Field(default_factory=dict)
     hashes: dict[str, str] = Field(default_factory=dict)
     env: dict[str, Any] = Field(default_factory=dict)
+    guard_events: list[GuardEvent] = Field(default_factory=list)
+    scenario: dict[str, Any] = Field(default_factory=dict)
+    judged: dict[str, Any] = Field(default_factory=dict)
     metadata: dict[str, Any] = Field(default_factory=dict)
     timings: Timings = Field(default_factory=Timings)
 
@@ -120,6 +161,7 @@ class Trajectory(BaseModel):
         cleaned: dict[str, Any] = without_secrets(described)
         return cleaned
 
+<<<<<<< HEAD
     @model_serializer(mode="wrap")
     def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave younger fields out where they are empty, so that a record is the same with and without the field."""
@@ -128,6 +170,9 @@ class Trajectory(BaseModel):
             if getattr(self, name) in ("", [], None):
                 data.pop(name, None)
         return data
+=======
+    _sparse = ("brief", "findings", "sessions", "guard_events", "scenario", "judged")
+>>>>>>> main
 
 
 def episode_id(scenario_id: str, seed: int, agent: str) -> str:

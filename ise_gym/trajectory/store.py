@@ -23,10 +23,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ise_gym.appendlog import TornTail
-from ise_gym.atomic import file_above
 from ise_gym.errors import UserError
 from ise_gym.messages import canonical_json
+from ise_gym.storage.appendlog import TornTail
+from ise_gym.storage.atomic import file_above
 from ise_gym.trajectory.migrate import READABLE, upgraded
 from ise_gym.trajectory.record import SCHEMA_VERSION, Trajectory, to_line
 from ise_gym.trajectory.shards import (

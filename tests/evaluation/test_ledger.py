@@ -121,7 +121,7 @@ def test_a_run_folder_is_resumed_only_by_the_same_run(tmp_path: Path) -> None:
 def test_folders_that_are_no_runs(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "x.txt").write_text("x")
-    with pytest.raises(UserError, match="is not empty and has no"):
+    with pytest.raises(UserError, match="it is not empty and has no"):
         open_run(tmp_path / "other", card(["a"]))
     with pytest.raises(UserError, match="is a file"):
         open_run(tmp_path / "other" / "x.txt", card(["a"]))

@@ -90,7 +90,7 @@ def test_the_card_says_what_is_published(store: Path, tmp_path: Path) -> None:
     assert len(rows_in(tmp_path / "out" / "data" / "train.parquet")) == 4
     passed = hub.prepare(store, tmp_path / "out2", "me/rows", passed_only=True)
     assert passed.rows == {"train": 4}
-    with pytest.raises(UserError, match="no episode to publish"):
+    with pytest.raises(UserError, match="it has no episodes to publish"):
         hub.prepare(fill(tmp_path / "empty", []), tmp_path / "out3", "me/rows")
 
 
