@@ -80,43 +80,6 @@ if "ISE-OS-v0" not in _gym.registry:
         },
     )
 
-<<<<<<< HEAD
-_PUBLIC = {
-    "ise_gym.agents": ("make_agent",),
-    "ise_gym.agents.aio": ("AsyncAgent",),
-    "ise_gym.agents.base": ("Agent", "BatchAgent"),
-    "ise_gym.aio": ("AsyncEnv",),
-    "ise_gym.env": ("ISEEnv",),
-    "ise_gym.errors": ("AgentError", "UserError", "WorkspaceError"),
-    "ise_gym.evaluation.manifest": ("Manifest", "load_suite"),
-    "ise_gym.evaluation.suite": ("SuiteSource",),
-    "ise_gym.intents.lines": ("IntentFileSource",),
-    "ise_gym.intents.source": ("IntentSource",),
-    "ise_gym.messages": ("Message", "ToolCall", "ToolSchema", "assistant", "system", "tool_call", "user"),
-    "ise_gym.rollout.play": ("play_episode",),
-    "ise_gym.scenario": (
-        "Budget",
-        "Check",
-        "CheckResult",
-        "Persona",
-        "Request",
-        "Scenario",
-        "ScenarioSource",
-        "SubGoal",
-    ),
-    "ise_gym.settings": ("EnvSettings",),
-    "ise_gym.simulator": ("RoleGuard", "make_user"),
-    "ise_gym.simulator.base": ("Evidence", "UserSimulator", "UserTurn", "UserView"),
-    "ise_gym.tools.base": ("Tool", "ToolContext", "ToolOutcome"),
-    "ise_gym.trajectory.record": ("Trajectory",),
-    "ise_gym.trajectory.store": ("TrajectoryStore", "read_trajectories"),
-    "ise_gym.workspace": ("Limits", "Snapshot", "Workspace", "open_workspace"),
-    "ise_gym.wrappers": ("ChatHistory", "TextAction"),
-}
-_HOME = {name: module for module, names in _PUBLIC.items() for name in names}
-
-=======
->>>>>>> main
 __all__ = [
     "Agent",
     "AgentError",

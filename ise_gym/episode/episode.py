@@ -330,11 +330,8 @@ class Episode:
             self.workspace.freeze()  # nothing of the agent's runs while it is judged
             self.state.tree = self.workspace.manifest()
             self.state.digest = self.state.tree.digest()
-<<<<<<< HEAD
             spoken = [n for n, message in enumerate(self.messages) if message["role"] == "assistant"]
             self._board.verify(self.workspace, self.state.tree, self.over, spoken[-1] if spoken else 0)
-=======
-            self._board.verify(self.workspace, self.state.tree, self.over)
             self.workspace.thaw()
 
     def _lose_workspace(self, reason: str) -> None:
@@ -343,7 +340,6 @@ class Episode:
         self.state.outcome, self.state.reason = "failed", f"the workspace became unusable: {reason}"
         self._turns.give_up(self.state.reason)
         self._board.fail_all(self.state.reason)
->>>>>>> main
 
     def _spend(self) -> None:
         if self.over:

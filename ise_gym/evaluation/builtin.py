@@ -30,13 +30,8 @@ from ise_gym.rollout.limits import NO_LIMITS, Limits
 from ise_gym.rollout.players import EpisodeCrew, player_of
 from ise_gym.rollout.pool import ProcessPool
 from ise_gym.rollout.run import run as roll_out
-<<<<<<< HEAD
-from ise_gym.rollout.spec import AnyAgent, Item, Result, RolloutSpec, env_factory, user_factory
-from ise_gym.rollout.work import GIVE_UP_AFTER, Pool
-=======
 from ise_gym.rollout.spec import AnyAgent, Item, Result, RolloutSpec, agent_factory, env_factory, user_factory
-from ise_gym.rollout.work import Pool
->>>>>>> main
+from ise_gym.rollout.work import GIVE_UP_AFTER, Pool
 from ise_gym.simulator import make_user
 from ise_gym.trajectory.record import Trajectory
 
@@ -88,12 +83,8 @@ def run_suite(
         workers: processes, for a spec. ``slots``: episodes that each plays at once (16 for a local model, else 1).
         retries: how often a trial that the infrastructure broke is played again at once.
         give_up_after: trials in a row that the infrastructure broke, after which the run ends.
-<<<<<<< HEAD
-        trained_on: what the model was trained on, stores or exports, to be checked for the suite's tasks.
-=======
         limits: what the run may spend before it ends, resumable, by itself.
-        trained_on: stores that the model was trained on, to be checked for the suite's task instances.
->>>>>>> main
+        trained_on: what the model was trained on, stores or exports, to be checked for the suite's tasks.
         allow_contaminated: run in spite of what that check finds; the run card says so.
         on_progress: as of `ise_gym.rollout.engine.drive`.
         on_checked: told what the check of the training data found.
@@ -159,7 +150,7 @@ def run_suite(
         status = roll_out(
             spec,
             folder / TRAJECTORIES,
-            describe=card.model_dump(exclude={"versions", "tasks"}),
+            describe=card.model_dump(exclude={"versions", "tasks", "content", "changed"}),
             workers=workers,
             retries=retries,
             give_up_after=give_up_after,
@@ -214,12 +205,8 @@ def trial_of(
         seed=trajectory.seed,
         outcome=outcome,
         reason=trajectory.reason,
-<<<<<<< HEAD
-        score=None if outcome == "infrastructure_error" else min(1.0, max(0.0, trajectory.score)),
-        first_attempt=first_attempt(trajectory) if outcome != "infrastructure_error" else None,
-=======
         score=None if outcome == "infrastructure_error" else min(1.0, max(0.0, trajectory.score or 0.0)),
->>>>>>> main
+        first_attempt=first_attempt(trajectory) if outcome != "infrastructure_error" else None,
         labels=labels,
         counts=counts,
         costs=costs,

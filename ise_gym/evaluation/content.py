@@ -26,7 +26,7 @@ from ise_gym.scenario import Request, Scenario
 from ise_gym.simulator import make_user
 from ise_gym.simulator.guard import RoleGuard
 from ise_gym.simulator.principles import PRINCIPLES
-from ise_gym.simulator.prompt import ANSWER_SCHEMA, FORMAT
+from ise_gym.simulator.prompt import FORMAT, INTRODUCTION, answer_schema
 from ise_gym.simulator.scripted import CONNECTIVE_RATE
 from ise_gym.tools import tool_schemas
 from ise_gym.workspace.base import Limits
@@ -160,14 +160,16 @@ def _asked(request: Request) -> dict[str, Any]:
 
 def _user(user: str, options: Mapping[str, Any]) -> Any:
     described = make_user(user, guard=False, **options).describe()
-    return {
+    parts: dict[str, Any] = {
         "spec": user,
         "describes": {name: value for name, value in described.items() if name not in _OF_AN_EPISODE},
         "connective_rate": CONNECTIVE_RATE,
         "resamples": RoleGuard(make_user("scripted", guard=False)).resamples,
-        "principles": [principle.prompt for principle in PRINCIPLES.values()],
-        "format": [FORMAT, written(ANSWER_SCHEMA)],
     }
+    if user.startswith("llm:"):
+        principles = [principle.prompt for principle in PRINCIPLES.values()]
+        parts["prompts"] = [INTRODUCTION, principles, FORMAT, written(answer_schema())]
+    return parts
 
 
 _OF_AN_EPISODE = frozenset({"usage", "guard", "drift", "prompt_sha256"})

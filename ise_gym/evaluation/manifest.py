@@ -17,10 +17,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ise_gym.atomic import replacing
 from ise_gym.errors import UserError, nearest
 from ise_gym.messages import sha256_of
 from ise_gym.resources import data_dir
+from ise_gym.storage.atomic import replacing
 
 SUITES = data_dir("eval") / "suites"
 ALIASES = {"builtin": "builtin-v1"}

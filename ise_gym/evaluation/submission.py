@@ -15,7 +15,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ise_gym.atomic import replacing
 from ise_gym.errors import UserError
 from ise_gym.evaluation.builtin import trial_of
 from ise_gym.evaluation.firsttry import first_attempt
@@ -26,6 +25,7 @@ from ise_gym.evaluation.results.terms import changed_text
 from ise_gym.evaluation.run import CARD, LEDGER, TRAJECTORIES, Run, load_run
 from ise_gym.messages import sha256_of
 from ise_gym.rollout.spec import episode_seed
+from ise_gym.storage.atomic import replacing
 from ise_gym.trajectory.store import parse_line, raw_records
 
 FORMAT = "ise_gym eval submission"

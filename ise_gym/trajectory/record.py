@@ -19,14 +19,10 @@ from ise_gym.messages import sha256_of
 
 __all__ = [
     "SCHEMA_VERSION",
-<<<<<<< HEAD
-    "Finding",
-=======
     "Completion",
     "FileChanges",
     "Finding",
     "GuardEvent",
->>>>>>> main
     "Outcome",
     "Received",
     "Step",
@@ -48,31 +44,18 @@ unverified: without any sub-goal that could be checked: imported, or played from
 judged_passed, judged_failed: unverified, and a model judged it afterwards (`ise_gym.evaluation.judging`)."""
 
 
-<<<<<<< HEAD
-class Finding(BaseModel):
-=======
 class Finding(Sparse):
->>>>>>> main
     """Why a sub-goal does not hold at the end: for people, outside of what an agent sees.
 
     ``expected`` is what its check looks for, ``found`` what stood there, and ``message`` the index of the assistant
     message after which it was last verified.
     """
 
-<<<<<<< HEAD
-    model_config = ConfigDict(extra="forbid")
-
-=======
->>>>>>> main
     subgoal: str
     expected: str = ""
     found: str = ""
     message: int | None = None
 
-<<<<<<< HEAD
-
-class Trajectory(BaseModel):
-=======
     _sparse = ("expected", "found", "message")
 
 
@@ -89,7 +72,6 @@ class GuardEvent(Sparse):
 
 
 class Trajectory(Sparse):
->>>>>>> main
     """One episode.
 
     Attributes:
@@ -135,10 +117,7 @@ class Trajectory(Sparse):
     score: float | None
     subgoals: dict[str, bool] = Field(default_factory=dict)
     findings: list[Finding] = Field(default_factory=list)
-<<<<<<< HEAD
     first_attempt: bool | None = None
-=======
->>>>>>> main
     counts: dict[str, int] = Field(default_factory=dict)
     messages: list[dict[str, Any]]
     tools: list[dict[str, Any]]
@@ -161,18 +140,7 @@ class Trajectory(Sparse):
         cleaned: dict[str, Any] = without_secrets(described)
         return cleaned
 
-<<<<<<< HEAD
-    @model_serializer(mode="wrap")
-    def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave younger fields out where they are empty, so that a record is the same with and without the field."""
-        data: dict[str, Any] = handler(self)
-        for name in ("brief", "findings", "first_attempt", "sessions"):
-            if getattr(self, name) in ("", [], None):
-                data.pop(name, None)
-        return data
-=======
-    _sparse = ("brief", "findings", "sessions", "guard_events", "scenario", "judged")
->>>>>>> main
+    _sparse = ("brief", "findings", "first_attempt", "sessions", "guard_events", "scenario", "judged")
 
 
 def episode_id(scenario_id: str, seed: int, agent: str) -> str:

@@ -41,7 +41,11 @@ def test_a_submission_is_valid_and_says_what_it_is(run: Path, tmp_path: Path) ->
     assert (made.suite, made.trials, made.changed) == ("made", 2, ["trials"])
     assert made.figures["first attempt"]["passed"] == 6 and made.figures["pass^2 (unbiased)"][0] == 1.0
     shown = table(tmp_path)
-    assert "| the expert | expert | 2 | 100.0 %" in shown and "frozen: number of trials" in shown and "scripted |" in shown
+    assert (
+        "| the expert | expert | 2 | 100.0 %" in shown
+        and "frozen: number of trials" in shown
+        and "scripted |" in shown
+    )
     with pytest.raises(UserError, match="not an empty folder"):
         submit(run, tmp_path / "sent")
 

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-<<<<<<< HEAD
 from ise_gym.cli.evaluation.run import (
     Adapter,
     GiveUpAfter,
@@ -21,9 +20,6 @@ from ise_gym.cli.evaluation.run import (
     Workers,
     conclude,
 )
-from ise_gym.cli.seats import AgentOptions, read_options
-=======
-from ise_gym.cli.evaluation.run import Adapter, Limit, Out, Quiet, Seed, Trials, Workers, conclude
 from ise_gym.cli.seats import (
     DRAIN_S,
     AgentOptions,
@@ -34,7 +30,6 @@ from ise_gym.cli.seats import (
     read_limits,
     read_options,
 )
->>>>>>> main
 from ise_gym.cli.voice import resumable
 from ise_gym.errors import UserError
 from ise_gym.rollout.work import GIVE_UP_AFTER
@@ -127,7 +122,7 @@ def run(
         price_in=price_in,
         price_out=price_out,
     )
-    priced = {"price_in": 0} if agent_price or judge_price else {}
+    priced = {"price_in": 0} if price else {}
     limits = read_limits(max_tokens_total, max_cost, max_hours, drain_limit, priced, agent_options)
     with resumable(), RolloutProgress(Screen(stderr=True, quiet=quiet), title="claweval") as progress:
         summary = run_claweval(

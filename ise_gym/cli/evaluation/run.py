@@ -90,15 +90,12 @@ def run(
             show_default="16 for a local model, else 1",
         ),
     ] = None,
-<<<<<<< HEAD
     price: Price = None,
     give_up_after: GiveUpAfter = GIVE_UP_AFTER,
-=======
     max_tokens_total: MaxTokens = None,
     max_cost: MaxCost = None,
     max_hours: MaxHours = None,
     drain_limit: DrainLimit = DRAIN_S,
->>>>>>> main
     trained_on: Annotated[
         list[Path] | None,
         typer.Option(
@@ -113,7 +110,8 @@ def run(
 ) -> None:
     """Play a suite and print pass@1 with its interval.
 
-    Exit code 0 when every trial has a verdict, 1 when some ended in an error or a limit ended the run, 130 when interrupted.
+    Exit code 0 when every trial has a verdict, 1 when some ended in an error or a limit ended the run, 130 when
+    interrupted.
     """
     from ise_gym.evaluation.builtin import run_suite
     from ise_gym.evaluation.spending import parse_prices
@@ -125,12 +123,12 @@ def run(
     agent_options, user_options = read_options(agent_option, user_option)
     if adapter is not None:
         agent_options["adapter"] = str(adapter)
-<<<<<<< HEAD
+    prices = parse_prices(price)
+    for seat, spec, options in (("agent", agent, agent_options), ("user", user or "", user_options)):
+        if seat in prices.seats and spec.partition(":")[0] in ("openai", "llm"):  # they count it as they go
+            options["price_in"], options["price_out"] = prices.pair(seat)
     check_seats(agent, user or "scripted", backend, agent_options=agent_options, user_options=user_options)
-=======
-    check_seats(agent, user, backend, agent_options=agent_options, user_options=user_options)
     limits = read_limits(max_tokens_total, max_cost, max_hours, drain_limit, agent_options, user_options)
->>>>>>> main
     with resumable(), RolloutProgress(Screen(stderr=True, quiet=quiet), title="eval") as progress:
         summary = run_suite(
             suite,
@@ -145,12 +143,9 @@ def run(
             seed=seed,
             workers=workers,
             slots=slots,
-<<<<<<< HEAD
-            prices=parse_prices(price),
+            prices=prices,
             give_up_after=give_up_after,
-=======
             limits=limits,
->>>>>>> main
             trained_on=trained_on or (),
             allow_contaminated=allow_contaminated,
             on_progress=progress,

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ise_gym.atomic import replacing
+from ise_gym.storage.atomic import replacing
 
 FOLDER = ".ungraded"
 """Below the traces."""

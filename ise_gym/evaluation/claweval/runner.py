@@ -19,14 +19,10 @@ from ise_gym.evaluation.results.summary import RunSummary, summarise
 from ise_gym.evaluation.run import LEDGER, RunCard, TaskEntry, load_run, open_run
 from ise_gym.messages import sha256_of
 from ise_gym.models.options import a_workers_share, binding
-<<<<<<< HEAD
 from ise_gym.rollout.engine import Status, drive
-from ise_gym.rollout.work import GIVE_UP_AFTER
-=======
-from ise_gym.rollout.engine import GIVE_UP_AFTER, Status, drive
 from ise_gym.rollout.limits import NO_LIMITS, Limits
 from ise_gym.rollout.spec import probe_seat
->>>>>>> main
+from ise_gym.rollout.work import GIVE_UP_AFTER
 
 SERVICES = ("process", "subprocess")
 PROTOCOLS = {

@@ -13,16 +13,10 @@ from ise_gym.models.blame import Kind
 from ise_gym.models.client import Client, Trouble
 from ise_gym.models.endpoint import endpoint_options
 
-<<<<<<< HEAD
-from ise_gym.credentials import scrubbed
-
-FINAL = frozenset({400, 401, 403, 404, 422})
-"""Statuses that the same request would meet again."""
 REFUSED = frozenset({401, 403, 404})
 """Statuses that any request would meet again: the key or the name of the model is wrong."""
-=======
+
 _KINDS: Mapping[Kind, str] = {"timeout": "timeout", "connection": "connection", "answer": "answer"}
->>>>>>> main
 
 
 class EndpointError(Exception):
@@ -73,39 +67,10 @@ class ChatEndpoint:
         body.pop("extra_body", None)
         messages = body.pop("messages", [])
         try:
-<<<<<<< HEAD
-            reply = self._client.post(self._url, json=body)
-        except httpx.TimeoutException as error:
-            raise EndpointError("timeout", type(error).__name__) from error
-        except httpx.HTTPError as error:
-            raise EndpointError("connection", self._public(str(error)) or type(error).__name__) from error
-        if reply.status_code >= 400:
-            raise EndpointError(
-                "status",
-                f"{reply.status_code} {self._public(reply.text)[:200]}".strip(),
-                final=reply.status_code in FINAL,
-                refused=reply.status_code in REFUSED,
-                retry_after=_seconds(reply.headers.get("retry-after", "")),
-            )
-        try:
-            value = reply.json()
-            text = value["choices"][0]["message"].get("content") or ""
-            usage = value.get("usage") or {}
-            return str(text), (int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0)))
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise EndpointError(
-                "answer", f"not a chat completion: {self._public(reply.text)[:200]}"
-            ) from error
-
-    def _public(self, text: str) -> str:
-        """Return an endpoint's words without the key, which some servers repeat when they refuse it."""
-        return scrubbed(text, self._key)
-=======
             answer = self._client.ask(messages, **body)
         except (AgentError, UserError) as error:
             raise _as_error(error) from error
         return answer.text, answer.usage[:2]
->>>>>>> main
 
 
 def _as_error(error: Exception) -> EndpointError:
@@ -118,5 +83,6 @@ def _as_error(error: Exception) -> EndpointError:
         _KINDS.get(fault.kind, "status"),
         f"{status}{fault.words}",
         final=not fault.passing,
+        refused=fault.status in REFUSED,
         retry_after=trouble.wait,
     )
