@@ -25,7 +25,9 @@ TARGETS = {8_000: 0.05, 1_000_000: 1.0}
 
 def main() -> int:
     """Print the table; the exit code says whether every target is met."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--json", type=Path, help="write the figures here")
     given = parser.parse_args()
     rows: dict[str, list[float]] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import (
@@ -16,6 +17,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    ValidationError,
     field_validator,
     model_serializer,
 )
@@ -23,6 +25,7 @@ from pydantic import (
 from ise_gym.credentials import without_secrets
 from ise_gym.episode.steps import Step, Timings
 from ise_gym.messages import sha256_of
+from ise_gym.spaces import message_problem
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -63,7 +66,7 @@ class Trajectory(BaseModel):
         env: package version, backend, limits.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     schema_version: int = SCHEMA_VERSION
     episode_id: str
@@ -99,6 +102,30 @@ class Trajectory(BaseModel):
         cleaned: dict[str, Any] = without_secrets(described)
         return cleaned
 
+    @field_validator("messages")
+    @classmethod
+    def _are_messages(cls, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Refuse what no reader of records could use, and say which message it is."""
+        for number, message in enumerate(messages):
+            if problem := _problem(message):
+                raise ValueError(f"message {number}: {problem}")
+        return messages
+
+    @field_validator("sessions")
+    @classmethod
+    def _are_sessions(cls, sessions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for number, session in enumerate(sessions):
+            messages = session.get("messages")
+            if not isinstance(messages, list) or not all(isinstance(m, dict) for m in messages):
+                raise ValueError(f"session {number}: 'messages' must be a list of messages")
+            if problem := next(
+                (f"message {n}: {p}" for n, m in enumerate(messages) if (p := _problem(m))), ""
+            ):
+                raise ValueError(f"session {number}, {problem}")
+            if problem := _session_problem(session):
+                raise ValueError(f"session {number}: {problem}")
+        return sessions
+
     @model_serializer(mode="wrap")
     def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave younger fields out where they are empty, so that a record is the same with and without the field."""
@@ -107,6 +134,38 @@ class Trajectory(BaseModel):
             if not getattr(self, name):
                 data.pop(name, None)
         return data
+
+
+def _problem(message: Mapping[str, Any]) -> str:
+    """Say what keeps a recorded message from being one; "" when nothing does."""
+    if problem := message_problem(message):
+        return problem
+    for number, call in enumerate(message.get("tool_calls") or ()):
+        if not isinstance(call.get("id"), str):
+            return f"'tool_calls[{number}].id' must be a string"
+    for key in ("name", "tool_call_id"):
+        if not isinstance(message.get(key, ""), str):
+            return f"'{key}' must be a string"
+    return ""
+
+
+def _session_problem(session: Mapping[str, Any]) -> str:
+    if not isinstance(session.get("key"), str):
+        return "'key' must be a string"
+    inherited, steps, opened = (session.get(key, other) for key, other in _SESSION_PARTS.items())
+    if not isinstance(inherited, int) or not 0 <= inherited <= len(session["messages"]):
+        return "'inherited' must be a number of its messages"
+    if not isinstance(opened, list | tuple) or not all(isinstance(call, str) for call in opened):
+        return "'opened_by' must be a list of ids of calls"
+    try:
+        for step in steps:
+            Step.model_validate(step)
+    except (ValidationError, TypeError):
+        return "'steps' must be a list of steps"
+    return ""
+
+
+_SESSION_PARTS: Mapping[str, Any] = {"inherited": 0, "steps": (), "opened_by": ()}
 
 
 def episode_id(scenario_id: str, seed: int, agent: str) -> str:

@@ -115,7 +115,7 @@ SHAPES: Mapping[str, str] = {
     "latex": "\\frac{",
     "yaml": "- - - ",
     "xml": "<a b='",
-    "base85": "<~87cURD]i,\"Ebo80~>",
+    "base85": '<~87cURD]i,"Ebo80~>',
 }
 
 

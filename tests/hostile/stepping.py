@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from functools import cache
 
-from made_scenarios import make_scenario
-
 from ise_gym.episode.episode import Episode
 from ise_gym.messages import assistant
 from ise_gym.scenario import Scenario
 from ise_gym.simulator import make_user
 from ise_gym.tools.dispatch import Toolbox
 from ise_gym.workspace.backends.dummy import DummyWorkspace
+from made_scenarios import make_scenario
 
 
 @cache

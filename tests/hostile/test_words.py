@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_scenarios import make_scenario
 from pattern_attacks import ALLOWED_S, Used, patterns, slowest
 from shapes import SHAPES, filled
 from stepping import fresh, step_seconds
@@ -42,6 +41,7 @@ from ise_gym.tools.web.bodies import decoded
 from ise_gym.tools.web.readable import readable
 from ise_gym.trajectory.secrets import scan
 from ise_gym.workspace.values import Diff
+from made_scenarios import make_scenario
 
 STEP_8K_S = 0.5
 STEP_1M_S = 1.0
@@ -124,7 +124,17 @@ def test_the_search_for_slow_patterns_finds_them_and_no_others(pattern: str, slo
 
 def test_all_rooms_with_patterns_are_looked_through() -> None:
     rooms = {where.split(".")[1].partition(":")[0] for where in ALL}
-    assert {"simulator", "personas", "models", "tools", "services", "tasks", "trajectory", "replay", "intents"} <= rooms
+    assert {
+        "simulator",
+        "personas",
+        "models",
+        "tools",
+        "services",
+        "tasks",
+        "trajectory",
+        "replay",
+        "intents",
+    } <= rooms
     assert len(ALL) > 250
 
 
@@ -133,7 +143,9 @@ def test_a_reply_of_8_kb_costs_a_moment(shape: str) -> None:
     assert min(step_seconds(filled(SHAPES[shape], 8_000)) for _ in range(2)) < STEP_8K_S
 
 
-@pytest.mark.parametrize("shape", ["one letter", "base64", "path/to/", "open brackets", "created quotes", "full stops"])
+@pytest.mark.parametrize(
+    "shape", ["one letter", "base64", "path/to/", "open brackets", "created quotes", "full stops"]
+)
 def test_a_reply_of_a_megabyte_costs_no_more(shape: str) -> None:
     assert step_seconds(filled(SHAPES[shape], 1_000_000)) < STEP_1M_S
 
@@ -173,7 +185,11 @@ def test_whatever_is_said_is_read(words: str) -> None:
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(texts(), texts(), st.sampled_from(["exec", "edit", "apply_patch", "web_fetch", "memory_search", "nothing", ""]))
+@given(
+    texts(),
+    texts(),
+    st.sampled_from(["exec", "edit", "apply_patch", "web_fetch", "memory_search", "nothing", ""]),
+)
 def test_no_action_raises(words: str, arguments: str, tool: str) -> None:
     episode = fresh()
     episode.act(assistant(words, [tool_call(tool, arguments)]))

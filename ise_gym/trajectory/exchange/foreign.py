@@ -7,6 +7,8 @@ import uuid
 from collections import Counter
 from typing import Any
 
+from ise_gym.foreign.text import printable
+
 _NAMESPACE = uuid.UUID("6e1f0f9c-51bd-5a53-9d0c-2b6a3a3f7c11")
 """Of the session ids made from episode ids; an arbitrary constant."""
 
@@ -21,7 +23,7 @@ class InItsEpisode(Unusable):
 
 def session_id(episode: str) -> str:
     """Return the UUID that formats with such ids get; equal for equal episode ids."""
-    return str(uuid.uuid5(_NAMESPACE, episode))
+    return str(uuid.uuid5(_NAMESPACE, printable(episode)))
 
 
 def text_of(content: Any, repairs: Counter[str]) -> str:
