@@ -31,10 +31,21 @@ ISETRACE: dict[str, Any] = {
             "role": "assistant",
             "content": "Building.",
             "tool_calls": [
-                {"id": "c1", "type": "function", "function": {"name": "exec", "arguments": {"command": "make"}}}
+                {
+                    "id": "c1",
+                    "type": "function",
+                    "function": {"name": "exec", "arguments": {"command": "make"}},
+                }
             ],
         },
-        {"role": "tool", "tool_call_id": "c1", "name": "exec", "content": "ok", "success": True, "exit_code": 0},
+        {
+            "role": "tool",
+            "tool_call_id": "c1",
+            "name": "exec",
+            "content": "ok",
+            "success": True,
+            "exit_code": 0,
+        },
         {"role": "assistant", "content": "Built.", "reasoning_content": "Hm."},
     ],
     "tools": [TOOL],
@@ -95,7 +106,9 @@ def check(folder: Path, name: str, lines: list[str]) -> None:
     assert set(counts.first) == set(counts.skipped)
 
 
-@pytest.mark.parametrize(("name", "at"), CASES, ids=lambda v: ".".join(map(str, v)) if isinstance(v, tuple) else v)
+@pytest.mark.parametrize(
+    ("name", "at"), CASES, ids=lambda v: ".".join(map(str, v)) if isinstance(v, tuple) else v
+)
 def test_one_odd_field_is_repaired_or_refused_and_counted(
     tmp_path: Path, name: str, at: tuple[str | int, ...]
 ) -> None:
@@ -212,7 +225,9 @@ def test_numbers_that_json_has_not_are_counted(tmp_path: Path) -> None:
 def test_repairs_of_a_refused_record_are_not_counted(tmp_path: Path) -> None:
     refused = {"messages": [{"role": "developer", "content": None}]}
     counts, _ = imported(tmp_path, "isetrace", [json.dumps(numbered("isetrace", 1)), json.dumps(refused)])
-    assert "role developer read as system" not in counts.repairs and counts.skipped["no assistant message"] == 1
+    assert (
+        "role developer read as system" not in counts.repairs and counts.skipped["no assistant message"] == 1
+    )
 
 
 def test_a_file_of_nothing_but_odd_lines_leaves_no_store(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ UNITS = {
     "open tags": "<a ",
     "open quotes": "<a b='",
     "mixed quotes": "<a b=\"x'",
-    "quotes that hold tags": "<a \"<a '\"",
+    "quotes that hold tags": '<a "<a \'"',
     "declarations": "<!",
     "instructions": "<?",
     "sections": "<![CDATA[",
@@ -67,7 +67,9 @@ def test_a_page_of_400_kb_is_read_in_time(name: str) -> None:
     assert time.process_time() - begun < PAGE_S
 
 
-@pytest.mark.parametrize("before", ["<ol>", "<ul>", "<table>", "<main>", "<pre>", "<title>", "<textarea>", "<p "])
+@pytest.mark.parametrize(
+    "before", ["<ol>", "<ul>", "<table>", "<main>", "<pre>", "<title>", "<textarea>", "<p "]
+)
 def test_a_page_inside_something_is_read_in_time(before: str) -> None:
     for unit in ("<li>x", "<tr><td>x", "<b>", "x ", "<"):
         begun = time.process_time()
@@ -75,7 +77,10 @@ def test_a_page_inside_something_is_read_in_time(before: str) -> None:
         assert time.process_time() - begun < PAGE_S, unit
 
 
-@pytest.mark.parametrize("link", ["http://[", "http://[::1", "//[", "http://a:b:c/", "javascript:x", "\x00", "http://\ud800", "[" * 500])
+@pytest.mark.parametrize(
+    "link",
+    ["http://[", "http://[::1", "//[", "http://a:b:c/", "javascript:x", "\x00", "http://\ud800", "[" * 500],
+)
 def test_no_link_ends_a_page(link: str) -> None:
     assert "here" in readable(f"<p><a href='{link}'>here</a><img src='{link}'></p>", "http://a.example/").text
 
@@ -159,7 +164,17 @@ def test_these_are_text(kind: str) -> None:
     assert is_text(kind)
 
 
-@pytest.mark.parametrize("kind", ["image/png", "application/pdf", "application/zip", "application/octet-stream", "video/mp4", "font/woff2"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "image/png",
+        "application/pdf",
+        "application/zip",
+        "application/octet-stream",
+        "video/mp4",
+        "font/woff2",
+    ],
+)
 def test_these_are_not_text(kind: str) -> None:
     assert not is_text(kind) and _content(b"x", kind, "", True) == ("", None)
 
@@ -190,7 +205,10 @@ def test_bodies_are_unpacked(body: bytes, encoding: str, found: bytes | None) ->
     assert found is None or made == found
 
 
-@pytest.mark.parametrize(("body", "encoding"), [(b"hello", "gzip"), (b"hello", "br"), (b"x", "zstd"), (b"", "gzip, br"), (b"\xff\xff\xff", "deflate")])
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [(b"hello", "gzip"), (b"hello", "br"), (b"x", "zstd"), (b"", "gzip, br"), (b"\xff\xff\xff", "deflate")],
+)
 def test_what_can_not_be_unpacked_is_told(body: bytes, encoding: str) -> None:
     with pytest.raises(ValueError, match="the body is"):
         unpacked(body, encoding, 100)

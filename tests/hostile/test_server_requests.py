@@ -26,12 +26,16 @@ EVENT = (
 
 
 def calendar() -> CalendarSite:
-    return CalendarSite({"host": "cal.a.example", "calendars": [{"name": "ann"}, {"name": "room", "exclusive": True}]})
+    return CalendarSite(
+        {"host": "cal.a.example", "calendars": [{"name": "ann"}, {"name": "room", "exclusive": True}]}
+    )
 
 
 def team() -> ChatSite:
     channels = [{"name": "general"}, {"name": "random"}]
-    return ChatSite({"host": "c.a.example", "me": "bot", "token": "t", "now": "2025-01-01T09:00", "channels": channels})
+    return ChatSite(
+        {"host": "c.a.example", "me": "bot", "token": "t", "now": "2025-01-01T09:00", "channels": channels}
+    )
 
 
 def post(site: Any, path: str, body: bytes, method: str = "POST", **headers: str) -> Response:
@@ -46,8 +50,15 @@ def post(site: Any, path: str, body: bytes, method: str = "POST", **headers: str
 def test_a_calendar_takes_every_shape(shape: str) -> None:
     words = filled(SHAPES[shape], 208_000)
     site = calendar()
-    for text in (words, words[:30_000], "BEGIN:VEVENT\n" + words[:30_000], EVENT.replace("Stand-up", words[:10_000])):
-        answer = post(site, "/calendars/ann/events", text.encode("utf-8", "replace"), content_type="text/calendar")
+    for text in (
+        words,
+        words[:30_000],
+        "BEGIN:VEVENT\n" + words[:30_000],
+        EVENT.replace("Stand-up", words[:10_000]),
+    ):
+        answer = post(
+            site, "/calendars/ann/events", text.encode("utf-8", "replace"), content_type="text/calendar"
+        )
         assert answer.status in (201, 400, 413, 422)
         post(site, "/calendars/ann/events", json.dumps({"summary": words[:9_000]}).encode("utf-8", "replace"))
     post(site, "/calendars/ann/events", b"", "GET")
@@ -68,15 +79,24 @@ def test_calendars_of_repeated_parts_cost_a_moment(unit: str) -> None:
     ("text", "found"),
     [
         (EVENT, {"start": "2025-03-04T09:30", "end": "2025-03-04T10:00", "summary": "Stand-up"}),
-        (EVENT.replace("\r\n", "\n"), {"start": "2025-03-04T09:30", "end": "2025-03-04T10:00", "summary": "Stand-up"}),
+        (
+            EVENT.replace("\r\n", "\n"),
+            {"start": "2025-03-04T09:30", "end": "2025-03-04T10:00", "summary": "Stand-up"},
+        ),
         (EVENT.replace("Stand-up", "Tea\\, cake\\; a\\\\b\\nnext"), {"summary": "Tea, cake; a\\b\nnext"}),
         (EVENT.replace("Stand-up", "a very\r\n  long line"), {"summary": "a very long line"}),
         (EVENT.replace("SUMMARY:", "SUMMARY;LANGUAGE=en:"), {"summary": "Stand-up"}),
         (EVENT.replace("DTSTART:", "DTSTART;TZID=Europe/Berlin:"), {"start": "2025-03-04T09:30"}),
         (EVENT.replace("SUMMARY", "summary"), {"summary": "Stand-up"}),
-        (EVENT.replace("END:VEVENT", "ATTENDEE:MAILTO:a@b.c\r\nATTENDEE;CN=X:mailto:d@e.f\r\nEND:VEVENT"), {"attendees": ["a@b.c", "d@e.f"]}),
+        (
+            EVENT.replace("END:VEVENT", "ATTENDEE:MAILTO:a@b.c\r\nATTENDEE;CN=X:mailto:d@e.f\r\nEND:VEVENT"),
+            {"attendees": ["a@b.c", "d@e.f"]},
+        ),
         (EVENT.replace("END:VEVENT", "LOCATION:Room 1\r\nEND:VEVENT"), {"location": "Room 1"}),
-        (EVENT.replace("END:VEVENT", "BEGIN:VALARM\r\nSUMMARY:no\r\nEND:VALARM\r\nEND:VEVENT"), {"summary": "Stand-up"}),
+        (
+            EVENT.replace("END:VEVENT", "BEGIN:VALARM\r\nSUMMARY:no\r\nEND:VALARM\r\nEND:VEVENT"),
+            {"summary": "Stand-up"},
+        ),
         (EVENT.replace("T093000", ""), None),
         (EVENT.replace("T093000", "T0930"), {"start": "2025-03-04T09:30"}),
         (EVENT.replace("T093000", "T093000Z"), {"start": "2025-03-04T09:30"}),
@@ -101,9 +121,17 @@ def test_what_is_written_is_read_again() -> None:
 def test_a_calendar_has_room_for_so_many_events(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calendars, "MOST_EVENTS", 3)
     site = calendar()
-    codes = [post(site, "/calendars/ann/events", EVENT.encode(), content_type="text/calendar").status for _ in range(5)]
+    codes = [
+        post(site, "/calendars/ann/events", EVENT.encode(), content_type="text/calendar").status
+        for _ in range(5)
+    ]
     assert codes == [201, 201, 201, 507, 507]
-    assert post(site, "/calendars/ann/events/event-1", EVENT.encode(), "PUT", content_type="text/calendar").status == 200
+    assert (
+        post(
+            site, "/calendars/ann/events/event-1", EVENT.encode(), "PUT", content_type="text/calendar"
+        ).status
+        == 200
+    )
 
 
 def test_a_chat_grows_within_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +148,10 @@ def test_a_chat_grows_within_its_budget(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_request_to_the_chat_has_a_size() -> None:
     site = team()
-    assert post(site, "/api/channels/general/messages", json.dumps({"text": "x" * 7_000_000}).encode()).status == 413
+    assert (
+        post(site, "/api/channels/general/messages", json.dumps({"text": "x" * 7_000_000}).encode()).status
+        == 413
+    )
     assert len(json.dumps(site.state)) < 1_000
 
 
@@ -138,7 +169,13 @@ def test_no_body_raises(path: str, body: bytes) -> None:
 
 
 def test_pages_count_hits_within_bounds() -> None:
-    site = WebSite({"host": "w.a.example", "title": "A", "pages": [{"path": "/", "body": "x"}, {"path": "/b", "body": "y"}]})
+    site = WebSite(
+        {
+            "host": "w.a.example",
+            "title": "A",
+            "pages": [{"path": "/", "body": "x"}, {"path": "/b", "body": "y"}],
+        }
+    )
     for number in range(MOST_TARGETS + 500):
         path = f"/?q={number}" + "x" * 5_000
         site.answer(Request("GET", "w", "/", {"q": str(number)}, {}, b"", path))
@@ -155,13 +192,24 @@ def talk(server: MailServer, *lines: bytes) -> list[str]:
 
 
 def letter(size: int) -> list[bytes]:
-    return [b"MAIL FROM:<a@a.example>\r\n", b"RCPT TO:<b@a.example>\r\n", b"DATA\r\n", (b"x" * 900 + b"\r\n") * (size // 902), b".\r\n"]
+    return [
+        b"MAIL FROM:<a@a.example>\r\n",
+        b"RCPT TO:<b@a.example>\r\n",
+        b"DATA\r\n",
+        (b"x" * 900 + b"\r\n") * (size // 902),
+        b".\r\n",
+    ]
 
 
 def test_mail_is_kept_within_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mail, "MOST_KEPT", 1_000_000)
     server = MailServer([{"domain": "a.example"}])
-    said = [line for _ in range(20) for line in talk(server, *letter(300_000)) if line[:3] in ("250", "452", "552")]
+    said = [
+        line
+        for _ in range(20)
+        for line in talk(server, *letter(300_000))
+        if line[:3] in ("250", "452", "552")
+    ]
     assert sum("queued" in line for line in said) == 3
     assert sum(line.startswith("452 4.3.1") for line in said) == 17
     assert len(json.dumps(server.state)) < 2_000_000
@@ -169,9 +217,19 @@ def test_mail_is_kept_within_its_budget(monkeypatch: pytest.MonkeyPatch) -> None
     assert any(line.startswith("452 4.3.1") for line in talk(again, *letter(300_000)))
 
 
-@pytest.mark.parametrize("shape", ["one letter", "spaces", "angle brackets", "nulls", "newlines", "addresses", "full stops"])
+@pytest.mark.parametrize(
+    "shape", ["one letter", "spaces", "angle brackets", "nulls", "newlines", "addresses", "full stops"]
+)
 def test_no_talk_raises(shape: str) -> None:
     words = filled(SHAPES[shape], 100_000).encode()
     begun = time.process_time()
-    talk(MailServer([{"domain": "a.example"}]), words, b"\r\nMAIL FROM:<", words, b"\r\nRCPT TO:<", words, b"\r\nQUIT\r\n")
+    talk(
+        MailServer([{"domain": "a.example"}]),
+        words,
+        b"\r\nMAIL FROM:<",
+        words,
+        b"\r\nRCPT TO:<",
+        words,
+        b"\r\nQUIT\r\n",
+    )
     assert time.process_time() - begun < REQUEST_S
