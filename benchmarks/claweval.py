@@ -109,7 +109,7 @@ def main() -> None:
     )
     parser.add_argument("checkout", type=Path)
     parser.add_argument("--tasks", default="T")
-    parser.add_argument("--limit", type=int, help="play so many tasks, spread over all of them")
+    parser.add_argument("--limit", type=int, help="play only N tasks, spread over all of them")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 4])
     parser.add_argument("--only-ours", action="store_true", help="skip the benchmark's side")
     options = parser.parse_args()

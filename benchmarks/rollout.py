@@ -161,7 +161,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--episodes", type=int, default=60)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--slots", type=int, default=1, help="episodes a worker plays at once")
+    parser.add_argument("--slots", type=int, default=1, help="episodes that each worker plays at once")
     parser.add_argument("--start", type=int, default=0)
     parser.add_argument("--agent", default="expert")
     parser.add_argument("--backend", default="auto")

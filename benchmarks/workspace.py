@@ -347,7 +347,7 @@ def main() -> None:
     )
     parser.add_argument("--swerex-python", default=sys.executable, help="an interpreter that has swe-rex")
     parser.add_argument("--start-dockerd", action="store_true", help="run a dockerd of our own (as root)")
-    parser.add_argument("--alive", type=int, default=0, help="only keep so many workspaces alive at once")
+    parser.add_argument("--alive", type=int, default=0, help="only keep this many workspaces alive at once")
     parser.add_argument("--contenders-only", action="store_true")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

@@ -101,7 +101,16 @@ KINDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             unsafe_local="local:LocalWorkspace",
             dummy="dummy:DummyWorkspace",
         ),
-        "service": {},
+        "service": _under(
+            "ise_gym.services.spec",
+            web="WEB",
+            mail="MAIL",
+            chat="CHAT",
+            calendar="CALENDAR",
+            cron="CRON",
+            git="GIT",
+            packages="PACKAGES",
+        ),
         "source": {
             "catalog": "ise_gym.intents.source:IntentSource",
             "file": "ise_gym.intents.foreign:open_intent_file",
@@ -113,7 +122,7 @@ KINDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             trl="trl_rows_of",
             atif="atif_records",
         ),
-        "importer": {},
+        "importer": _under("ise_gym.trajectory.exchange.importer", isetrace="ISETRACE", atif="ATIF"),
     }
 )
 """Kind → built-in name → ``module:Name``."""

@@ -18,6 +18,10 @@ class WorkspaceError(RuntimeError):
     """The sandbox itself failed (not a command in it): an infrastructure failure, never a reward of 0."""
 
 
+class WorkspaceUnusable(WorkspaceError):
+    """What runs or lies in the sandbox made it unusable: during an episode, the agent's own doing, which ends it."""
+
+
 class AgentError(RuntimeError):
     """The acting model's side failed, not the workspace.
 
@@ -25,11 +29,13 @@ class AgentError(RuntimeError):
         infrastructure: True when the model never got to answer (endpoint down, rate limit, broken
             reply): recorded as an infrastructure failure. False when the model itself ran into a wall,
             such as its context length: recorded as the agent's own failure.
+        kind: what it was, in the terms of `ise_gym.models.blame.Kind`; "" where nobody said.
     """
 
-    def __init__(self, message: str, *, infrastructure: bool = True) -> None:
+    def __init__(self, message: str, *, infrastructure: bool = True, kind: str = "") -> None:
         super().__init__(message)
         self.infrastructure = infrastructure
+        self.kind = kind
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -40,12 +40,15 @@ class Message(TypedDict):
 
     ``content`` is always a string (possibly empty). ``tool_calls`` and ``reasoning_content`` occur on
     assistant messages; ``tool_call_id``, ``name``, ``success`` and ``exit_code`` on tool messages.
+    ``completion`` is what a model's server said of the message that an agent hands to the env (see
+    `ise_gym.models.answer.Answer.completion`): it goes into the record's steps, never into the conversation.
     """
 
     role: Role
     content: str
     tool_calls: NotRequired[list[ToolCall]]
     reasoning_content: NotRequired[str]
+    completion: NotRequired[dict[str, Any]]
     tool_call_id: NotRequired[str]
     name: NotRequired[str]
     success: NotRequired[bool]
@@ -123,6 +126,134 @@ def tool_calls_of(message: Message) -> list[ToolCall]:
     []
     """
     return list(message.get("tool_calls") or ())
+
+
+def assistant_of(value: Any) -> Message:
+    """Take for an assistant message what people hold in their hands after a model spoke.
+
+    That is a message of this module; what the OpenAI SDK hands out (``response.choices[0].message``, or its
+    ``model_dump()``, whose ``content`` is null beside calls); what the Anthropic SDK hands out (a list of text,
+    thinking and tool_use blocks); what `transformers`' ``parse_response`` gives (arguments as an object, ``thinking``).
+
+    Raises:
+        ValueError: it is none of these; says what is wrong.
+
+    >>> call = {"id": "c", "type": "function", "function": {"name": "exec", "arguments": None}}
+    >>> assistant_of({"role": "assistant", "content": None, "refusal": None, "tool_calls": [call]})["tool_calls"]
+    [{'id': 'c', 'type': 'function', 'function': {'name': 'exec', 'arguments': '{}'}}]
+    """
+    if not isinstance(value, Mapping) and callable(dump := getattr(value, "model_dump", None)):
+        value = dump()
+    if not isinstance(value, Mapping):
+        raise ValueError(f"a message is a dict, got {type(value).__name__}")
+    if value.get("role") != "assistant":
+        raise ValueError(f"its role is {value.get('role')!r}")
+    text, thoughts, calls = _parts_of(value.get("content"))
+    for key in ("reasoning_content", "reasoning", "thinking"):
+        if value.get(key) is not None:
+            thoughts = [*thoughts, plain_text(value[key], key)]
+            break
+    given = value.get("tool_calls")
+    if given is not None and not isinstance(given, list | tuple):
+        raise ValueError(f"'tool_calls' must be a list, got {type(given).__name__}")
+    calls += [_call_of(call, index) for index, call in enumerate(given or ())]
+    if not text and isinstance(value.get("refusal"), str):
+        text = value["refusal"]
+    message = assistant(text, calls, "\n".join(thoughts) if thoughts else None)
+    if isinstance(completion := value.get("completion"), dict):
+        message["completion"] = completion
+    return message
+
+
+def plain_text(value: Any, name: str) -> str:
+    """Return a text that may come as a string, as null, or in parts.
+
+    Raises:
+        ValueError: it holds something that is not text; ``name`` is what it is called then.
+
+    >>> plain_text([{"type": "text", "text": "a"}, "b"], "content")
+    'ab'
+    """
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case list() | tuple():
+            return "".join(plain_text(part, name) for part in value)
+        case {"type": "text" | "output_text" | "reasoning.text", "text": str(text)}:
+            return text
+        case {"text": str(text), **rest} if "type" not in rest:
+            return text
+    raise ValueError(f"'{name}' must be a string, got {type(value).__name__}")
+
+
+def arguments_text(value: Any) -> str:
+    """Return the arguments of a call as JSON text; none at all (null, or empty text) are those of a call without any.
+
+    >>> arguments_text(""), arguments_text({"path": "a"}), arguments_text('"{}"'), arguments_text('{"cut')
+    ('{}', '{"path": "a"}', '{}', '{"cut')
+    """
+    if value is None:
+        return "{}"
+    if not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if value.strip() in ("", "null"):
+        return "{}"
+    if value.lstrip().startswith('"'):  # encoded twice, as some servers do: the meaning is plain
+        inner = _decoded(value)
+        if isinstance(inner, str) and isinstance(_decoded(inner), dict):
+            return inner
+    return value
+
+
+def is_object(arguments: str) -> bool:
+    """Tell whether a call's arguments are the text of one JSON object that can be written as UTF-8."""
+    value = _decoded(arguments)
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict)
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _parts_of(content: Any) -> tuple[str, list[str], list[ToolCall]]:
+    """Return (words, thoughts, calls) of a message's content."""
+    if not isinstance(content, list | tuple):
+        return plain_text(content, "content"), [], []
+    words: list[str] = []
+    thoughts: list[str] = []
+    calls: list[ToolCall] = []
+    for part in content:
+        match part:
+            case {"type": "thinking", "thinking": thought}:
+                thoughts.append(plain_text(thought, "thinking"))
+            case {"type": "redacted_thinking"}:
+                continue
+            case {"type": "tool_use", "name": str(name), **rest}:
+                calls.append(tool_call(name, arguments_text(rest.get("input")), str(rest.get("id") or "")))
+            case _:
+                words.append(plain_text(part, "content"))
+    return "".join(words), thoughts, calls
+
+
+def _call_of(call: Any, index: int) -> ToolCall:
+    function = call.get("function", call) if isinstance(call, Mapping) else None
+    if not isinstance(function, Mapping) or ("function" not in call and "name" not in call):
+        raise ValueError(f"'tool_calls[{index}]' needs a 'function' object")
+    if not isinstance(function.get("name"), str):
+        raise ValueError(f"'tool_calls[{index}].function.name' must be a string")
+    arguments = function.get("arguments")
+    if not isinstance(arguments, str | Mapping | None):
+        raise ValueError(f"'tool_calls[{index}].function.arguments' must be a string or an object")
+    return tool_call(function["name"], arguments_text(arguments), str(call.get("id") or ""))
 
 
 def canonical_json(value: Any) -> str:

@@ -12,7 +12,16 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from ise_gym.messages import Message, ToolCall, ToolSchema, assistant, tool_call, tool_result, user
+from ise_gym.messages import (
+    Message,
+    ToolCall,
+    ToolSchema,
+    assistant,
+    assistant_of,
+    tool_call,
+    tool_result,
+    user,
+)
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _ROLES = {"system", "user", "assistant", "tool"}
@@ -21,33 +30,30 @@ _ROLES = {"system", "user", "assistant", "tool"}
 def message_problem(message: Any) -> str:
     """Say what keeps a value from being a message, or return an empty string.
 
+    An assistant's may have any shape that `ise_gym.messages.assistant_of` takes.
+
     >>> message_problem({"role": "user", "content": "hi"})
     ''
     >>> message_problem({"role": "user"})
     "'content' must be a string, got NoneType"
     """
+    if callable(getattr(message, "model_dump", None)):
+        message = message.model_dump()
     if not isinstance(message, dict):
         return f"a message is a dict, got {type(message).__name__}"
     if message.get("role") not in _ROLES:
         return f"'role' must be one of {sorted(_ROLES)}, got {message.get('role')!r}"
-    if not isinstance(message.get("content"), str):
-        return f"'content' must be a string, got {type(message.get('content')).__name__}"
-    reasoning = message.get("reasoning_content")
-    if reasoning is not None and not isinstance(reasoning, str):
-        return f"'reasoning_content' must be a string, got {type(reasoning).__name__}"
-    calls = message.get("tool_calls")
-    if calls is None:
-        return ""
-    if not isinstance(calls, (list, tuple)):
-        return f"'tool_calls' must be a list, got {type(calls).__name__}"
-    for index, call in enumerate(calls):
-        function = call.get("function") if isinstance(call, dict) else None
-        if not isinstance(function, dict):
-            return f"'tool_calls[{index}]' needs a 'function' object"
-        for key in ("name", "arguments"):
-            if not isinstance(function.get(key), str):
-                return f"'tool_calls[{index}].function.{key}' must be a string"
+    if message["role"] != "assistant":
+        return "" if isinstance(message.get("content"), str) else _not_text(message.get("content"))
+    try:
+        assistant_of(message)
+    except ValueError as error:
+        return str(error)
     return ""
+
+
+def _not_text(content: Any) -> str:
+    return f"'content' must be a string, got {type(content).__name__}"
 
 
 class AssistantMessageSpace(gym.Space[Message]):
@@ -70,7 +76,11 @@ class AssistantMessageSpace(gym.Space[Message]):
 
     def contains(self, x: Any) -> bool:
         """Tell whether ``x`` is a well-formed assistant message."""
-        return not message_problem(x) and x["role"] == "assistant"
+        try:
+            assistant_of(x)
+        except ValueError:
+            return False
+        return True
 
     def sample(self, mask: Any | None = None, probability: Any | None = None) -> Message:
         """Draw a random well-formed assistant message."""

@@ -101,7 +101,7 @@ def test_rollout_resumes_and_refuses_another_run(ise: Run, played: Path) -> None
         "1",
     )
     code, out, err = ise(*same)
-    assert code == 0 and "3 of 3 episodes were in the store already" in err and "passed" in out
+    assert code == 0 and "3 of 3 episodes were already in the store" in err and "passed" in out
     assert "stays so" not in err
     code, _, err = ise(*same, "--compress")
     assert code == 0 and err.count("is uncompressed and stays so") == 1
@@ -167,11 +167,11 @@ def test_tasks_are_listed_and_checked(ise: Run, tmp_path: Path) -> None:
         (["rollout", "--intents", "i", "--out", "x", "--agent", "exprt"], "Did you mean 'expert'?"),
         (["rollout", "--intents", "i", "--out", "x", "--user", "scriptd"], "Did you mean 'scripted'?"),
         (["rollout", "--intents", "i", "--out", "x", "--engine", "loca"], "Did you mean 'local'?"),
-        (["rollout", "--intents", "i", "--out", "x", "--user", "human"], "`ise play` lets a person"),
+        (["rollout", "--intents", "i", "--out", "x", "--user", "human"], "use `ise play`"),
         (["rollout", "--intents", "i", "--out", "x", "--user", "llm"], "write llm:MODEL"),
         (["intents", "diversity", "bad.jsonl", "--plot-format", "jpg"], "--plot-format jpg: svg or png."),
         (["filter", "empty.jsonl", "--out", "x", "--domain", "file-oi"], "Did you mean 'file-io'?"),
-        (["stats", "empty.jsonl"], "empty.jsonl: holds no episode"),
+        (["stats", "empty.jsonl"], "empty.jsonl: it has no episodes"),
         (["import", "empty.jsonl", "--out", "x"], "no episode of format isetrace"),
         (
             ["intents", "generate", "--count", "2", "--out", "blocked"],

@@ -2,138 +2,110 @@
 
 The record must say truthfully who failed. An endpoint that is down, overloaded or talks nonsense is an
 infrastructure failure; a conversation that outgrew the model's context is the agent's own; a wrong key or
-model name is the user's to mend.
+model name is the user's to mend. And it must say truthfully what was said: an answer that was cut, or a call that
+nobody could read, is played and marked, and never passed off as a finished turn.
 """
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
 
-from ise_gym.credentials import public_address, scrubbed, without_secrets
-from ise_gym.errors import AgentError, UserError
-from ise_gym.messages import Message, ToolCall, ToolSchema, assistant, tool_call
-from ise_gym.models.endpoint import shared_client
-from ise_gym.models.metering import Meter, prices_of, shared_pace
+from ise_gym.errors import AgentError, UserError, nearest
+from ise_gym.messages import Message, ToolSchema, assistant, tool_calls_of
+from ise_gym.models.answer import Answer
+from ise_gym.models.client import Client
+from ise_gym.models.endpoint import EndpointOptions, endpoint_options
+from ise_gym.models.metering import Meter
+from ise_gym.models.parsing import split_thinking
+from ise_gym.models.textcalls import FORMATS, CallFormat, holds_call, mark, read_words, text_messages
+from ise_gym.models.wire import clipped, wire_messages
 from ise_gym.scenario import Scenario
 
-_ALLOWED: Mapping[str, tuple[str, ...]] = {
-    "system": ("role", "content"),
-    "user": ("role", "content"),
-    "assistant": ("role", "content", "tool_calls"),
-    "tool": ("role", "content", "tool_call_id"),
+DEFAULTS = {"temperature": 0.0, "max_tokens": 4096, "timeout": 120.0, "max_retries": 5}
+
+CHOICES = {
+    "calls": ("server", "text"),
+    "call_format": FORMATS,
+    "continue_cut": ("no", "prefill", "again"),
+    "when_full": ("stop", "clip"),
 }
-_CONTEXT_WORDS = (
-    "context length",
-    "context_length",
-    "maximum context",
-    "too many tokens",
-    "prompt is too long",
-)
+"""Options of this agent that name one of several ways."""
 
+CLIPS = ((6, 400), (3, 100), (1, 20))
+"""How a full context is clipped, step by step: messages at the end that stay whole, characters of older results."""
 
-def wire_messages(messages: Sequence[Message], send_reasoning: bool = False) -> list[dict[str, Any]]:
-    """Return copies of the messages with the keys that the chat-completions API knows, and no others.
-
-    Some servers decode the arguments of earlier calls and refuse a conversation in which one is no JSON object;
-    such arguments are sent as ``{"not_json": <the raw text>}``.
-
-    Args:
-        messages: the conversation.
-        send_reasoning: also send ``reasoning_content`` back; servers that template it want that, others refuse it.
-    """
-    sent = []
-    for message in messages:
-        allowed = _ALLOWED[message["role"]]
-        if send_reasoning and message["role"] == "assistant":
-            allowed = (*allowed, "reasoning_content")
-        wire = {key: value for key, value in message.items() if key in allowed}
-        if calls := message.get("tool_calls"):
-            wire["tool_calls"] = [_wire_call(call) for call in calls]
-        sent.append(wire)
-    return sent
-
-
-def _wire_call(call: ToolCall) -> dict[str, Any]:
-    function = call["function"]
-    try:
-        well_formed = isinstance(json.loads(function["arguments"]), dict)
-    except (ValueError, RecursionError):
-        well_formed = False
-    arguments = function["arguments"] if well_formed else json.dumps({"not_json": function["arguments"]})
-    return {
-        "id": call["id"],
-        "type": "function",
-        "function": {"name": function["name"], "arguments": arguments},
-    }
+PROBE_TOOL: ToolSchema = {
+    "type": "function",
+    "function": {
+        "name": "noop",
+        "description": "Does nothing.",
+        "parameters": {"type": "object", "properties": {}},
+    },
+}
 
 
 class OpenAIAgent:
-    """A model behind the chat-completions API, without streaming.
+    """A model behind the chat-completions API.
 
     Args:
         model: its name at the endpoint.
-        base_url: the endpoint, up to ``/v1``; default: ``OPENAI_BASE_URL``, else OpenAI's own.
-        api_key: default: ``OPENAI_API_KEY``; an endpoint given by URL may do without.
-        temperature: sampling temperature; None leaves it to the server.
-        max_tokens: most tokens of one completion.
-        timeout: seconds for one request, each retry anew.
-        max_retries: retries after connection failures, timeouts, 408, 409, 429 and 5xx, with the client's
-            exponential backoff (it honours ``Retry-After``).
         send_reasoning: hand earlier reasoning back to the server.
-        extra: further fields of the request body, e.g. ``{"top_p": 0.9}``.
-        price_in, price_out, price_cached: prices of a million prompt, completion and cached prompt tokens.
-        requests_per_minute, tokens_per_minute: of this process, shared by its agents of the same model, see
-            `ise_gym.models.metering.Pace`. A server's own 429 is waited out besides.
+        calls: ``server`` leaves tool calls to the server's parser; ``text`` puts the tools into the prompt and reads
+            the calls from the words, which any model on any server can do.
+        call_format: how the prompt asks for calls with ``calls=text``, see `ise_gym.models.textcalls.CallFormat`.
+        continue_cut: one more chance for an answer that was cut for its length: ``prefill`` hands its beginning back to
+            be gone on with (vLLM, SGLang, llama.cpp), ``again`` asks anew with twice the ``max_tokens``.
+        when_full: what to do when the conversation is longer than the model's context: ``stop`` (the episode is
+            truncated, the agent's own failure), or ``clip`` old tool results and ask again, three times at most.
+        endpoint: ``base_url``, ``api_key``, ``temperature``, ``timeout``, … of
+            `ise_gym.models.endpoint.EndpointOptions`.
 
     Raises:
-        UserError: the ``openai`` package is missing, neither a key nor a URL is given, or a price or rate is wrong.
+        UserError: the ``openai`` package is missing, neither a key nor a URL is given, or an option is wrong.
     """
 
     syntax = "openai:MODEL (an OpenAI-compatible endpoint)"
 
+    options_from: ClassVar[type] = EndpointOptions
+    """Whose parameters the further options are."""
+
     def __init__(
         self,
         model: str,
-        base_url: str | None = None,
-        api_key: str | None = None,
-        temperature: float | None = 0.0,
-        max_tokens: int | None = 4096,
-        timeout: float = 120.0,
-        max_retries: int = 5,
+        *,
         send_reasoning: bool = False,
-        extra: Mapping[str, Any] | None = None,
-        price_in: float | None = None,
-        price_out: float | None = None,
-        price_cached: float | None = None,
-        requests_per_minute: float | None = None,
-        tokens_per_minute: float | None = None,
+        calls: str = "server",
+        call_format: CallFormat = "hermes",
+        continue_cut: str = "no",
+        when_full: str = "stop",
+        **endpoint: Any,
     ) -> None:
-        try:
-            import openai  # noqa: F401  (said here, where the message can name the agent)
-        except ImportError as error:
-            raise UserError(
-                "the agent 'openai:…' needs the openai package: pip install 'ise-gym[llm]'"
-            ) from error
         if not model:
             raise UserError("the agent 'openai:MODEL' needs a model name after the colon")
-        base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
-        api_key = api_key or os.environ.get("OPENAI_API_KEY") or ("none" if base_url else None)
-        if api_key is None:
-            raise UserError("no endpoint: set OPENAI_API_KEY, or give base_url (or OPENAI_BASE_URL)")
         self.name = f"openai:{model}"
+        chosen = {
+            "calls": calls,
+            "call_format": call_format,
+            "continue_cut": continue_cut,
+            "when_full": when_full,
+        }
+        for option, value in chosen.items():
+            if value not in CHOICES[option]:
+                known = ", ".join(CHOICES[option])
+                raise UserError(
+                    f"agent '{self.name}': {option}={value!r} is none of {known}.{nearest(str(value), CHOICES[option])}"
+                )
+        if not isinstance(send_reasoning, bool):
+            raise UserError(f"agent '{self.name}': send_reasoning={send_reasoning!r}: give true or false")
+        options = endpoint_options(f"agent '{self.name}'", DEFAULTS, endpoint)
         self.model = model
-        self.temperature, self.max_tokens = temperature, max_tokens
-        self.send_reasoning = send_reasoning
-        self.extra = dict(extra or {})
-        prices = prices_of(price_in, price_out, price_cached)
-        self._episode, self._total = Meter(prices), Meter(prices)
-        self._endpoint = public_address(base_url) if base_url else "api.openai.com"
-        self._api_key = api_key
-        self._pace = shared_pace(base_url or self._endpoint, model, requests_per_minute, tokens_per_minute)
-        self._client = shared_client(base_url, api_key, timeout, max_retries)
+        self.send_reasoning, self.chosen = send_reasoning, chosen
+        self._client = Client(model, options, self.name, f"the agent '{self.name}'")
+        self._episode = Meter(self._client.meter.prices)
+        self._session = ""
+        self._said: dict[str, str] = {}
 
     @property
     def usage(self) -> dict[str, Any]:
@@ -143,108 +115,168 @@ class OpenAIAgent:
     @property
     def total_usage(self) -> dict[str, Any]:
         """What all episodes spent."""
-        return self._total.usage
+        return self._client.meter.usage
 
     def reset(self, scenario: Scenario, seed: int) -> None:
         """Start counting anew; a model never sees the scenario."""
         self._episode.reset()
+        self._said.clear()
+        self._session = f"{scenario.id} {seed}"
+
+    def probe(self) -> None:
+        """Ask once for a few tokens, with a tool where the server is to read calls: what is wrong shows before a run.
+
+        Raises:
+            UserError: no answer; says why, and what to do.
+        """
+        tools = [PROBE_TOOL] if self._server_calls else None
+        choice = "none" if self.chosen["calls"] == "text" and tools else None
+        try:
+            self._client.ask(
+                [{"role": "user", "content": "Say OK."}], tools=tools, tool_choice=choice, max_tokens=16
+            )
+        except AgentError as error:
+            raise UserError(f"{error}; is it up, and is base_url right?") from error
 
     def act(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> Message:
         """Ask the endpoint for the next assistant message.
 
         Call ids are left for the env to give: servers' own are random, or repeat from turn to turn.
 
+        Returns:
+            The message; its ``completion`` holds what the server said of it.
+
         Raises:
             AgentError: the endpoint failed after all retries (infrastructure), or the conversation is longer
                 than the model's context (not infrastructure).
             UserError: the endpoint refused the key, or does not know the model.
         """
-        request: dict[str, Any] = {
-            "model": self.model,
-            "messages": wire_messages(messages, self.send_reasoning),
-        }
+        answer = self._fitting(messages, tools)
+        if self.chosen["calls"] == "text":
+            answer = self._read(answer, tools)
+        elif not tool_calls_of(answer.message) and holds_call(answer.text, tools):
+            answer = replace(answer, faults=(*answer.faults, "call in words"))
+            self._note("call in words")
+        message = answer.message
+        message["completion"] = answer.completion()
+        return message
+
+    @property
+    def _server_calls(self) -> bool:
+        return self.chosen["calls"] == "server" or self.chosen["call_format"] == "template"
+
+    def _fitting(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> Answer:
+        """Ask, and where the context is full do what the option says."""
+        steps = CLIPS if self.chosen["when_full"] == "clip" else ()
+        try:
+            return self._whole(messages, tools)
+        except AgentError as error:
+            if error.kind != "context":
+                raise
+            full = error
+        for keep, longest in steps:
+            try:
+                answer = self._whole(clipped(messages, keep, longest), tools)
+            except AgentError as error:
+                if error.kind != "context":
+                    raise
+                full = error
+            else:
+                self._note("clipped")
+                return replace(answer, faults=(*answer.faults, "clipped"))
+        raise full
+
+    def _whole(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> Answer:
+        """Ask; an answer that was cut gets its one chance, where the option gives one and it is sound."""
+        fields = self._fields(messages, tools)
+        answer = self._ask(fields)
+        if answer.ended != "cut" or self.chosen["continue_cut"] == "no":
+            return answer
+        longest = self._client.options.max_tokens
+        try:
+            if self.chosen["continue_cut"] == "again" and longest:
+                more = self._ask({**fields, "max_tokens": 2 * longest})
+                return replace(
+                    _together(answer, more), message=more.message, faults=(*more.faults, "continued")
+                )
+            if (
+                self.chosen["continue_cut"] == "prefill"
+                and answer.text.strip()
+                and not tool_calls_of(answer.message)
+            ):
+                return self._gone_on(answer, fields)
+        except AgentError:
+            return answer  # the chance is lost; what was said stays what it was, and marked as cut
+        return answer
+
+    def _gone_on(self, answer: Answer, fields: dict[str, Any]) -> Answer:
+        begun = {"role": "assistant", "content": answer.text}
+        going_on = {"continue_final_message": True, "add_generation_prompt": False}
+        more = self._ask({**fields, "messages": [*fields["messages"], begun], **going_on})
+        rest = more.text.removeprefix(answer.text)  # some servers repeat what they were given
+        thought, words = split_thinking(answer.text + rest)
+        reasoning = "\n".join(filter(None, (answer.message.get("reasoning_content"), thought.strip())))
+        message = assistant(words, tool_calls_of(more.message), reasoning or None)
+        return replace(_together(answer, more), message=message, faults=(*more.faults, "continued"))
+
+    def _ask(self, fields: dict[str, Any]) -> Answer:
+        messages = fields["messages"]
+        rest = {name: value for name, value in fields.items() if name != "messages"}
+        return self._client.ask(messages, session=self._session, meter=self._episode, **rest)
+
+    def _fields(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> dict[str, Any]:
+        if not self._server_calls:
+            form = self.chosen["call_format"]
+            return {"messages": text_messages(messages, tools, form, self._said)}  # type: ignore[arg-type]
+        fields: dict[str, Any] = {"messages": wire_messages(messages, self.send_reasoning)}
         if tools:
-            request["tools"] = list(tools)
-        if self.temperature is not None:
-            request["temperature"] = self.temperature
-        if self.max_tokens is not None:
-            request["max_tokens"] = self.max_tokens
-        self._pace.wait()
-        reply = self._ask(request)
-        self._episode.add(reply)
-        self._pace.spent(self._total.add(reply))
-        return self._as_message(reply)
+            fields["tools"] = list(tools)
+            if self.chosen["calls"] == "text":
+                fields["tool_choice"] = "none"
+        return fields
 
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Send one request; return the decoded body."""
-        import openai
+    def _read(self, answer: Answer, tools: Sequence[ToolSchema]) -> Answer:
+        """Read the calls out of the words, and remember the words: they go back as the model wrote them."""
+        if tool_calls_of(answer.message):  # the server did read one after all
+            return answer
+        read = read_words(answer.text, tools)
+        if not tool_calls_of(read):
+            return answer
+        thoughts = [answer.message.get("reasoning_content"), read.get("reasoning_content")]
+        reasoning = "\n".join(thought for thought in thoughts if thought)
+        message = assistant(read["content"], tool_calls_of(read), reasoning or None)
+        self._said[mark(message)] = answer.text
+        return replace(answer, message=message, said=answer.text)
 
-        where = f"{self.name} at {self._endpoint}"
-        try:
-            response = self._client.chat.completions.with_raw_response.create(
-                **request, extra_body=self.extra or None
-            )
-            body = response.http_response.json()
-        except openai.BadRequestError as error:
-            if any(words in str(error).lower() for words in _CONTEXT_WORDS):
-                message = f"{where}: the conversation is longer than the model's context"
-                raise AgentError(message, infrastructure=False) from error
-            raise AgentError(f"{where} refused the request: {self._line(error)}") from error
-        except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
-            raise UserError(
-                f"{where} refused: {self._line(error)}; check the model's name, base_url and the API key"
-            ) from error
-        except openai.APIError as error:
-            raise AgentError(f"{where} failed: {self._line(error)}") from error
-        except ValueError as error:
-            raise AgentError(f"{where} answered with something that is not JSON") from error
-        if not isinstance(body, dict):
-            raise AgentError(f"{where} answered with JSON that is not an object")
-        return body
-
-    def _line(self, error: Exception) -> str:
-        """Return the first line of an endpoint's error; some servers repeat the key that they refuse."""
-        return _first_line(scrubbed(str(error), self._api_key) or type(error).__name__)
-
-    def _as_message(self, reply: Mapping[str, Any]) -> Message:
-        where = f"{self.name} at {self._endpoint}"
-        try:
-            message = reply["choices"][0]["message"]
-            content = message.get("content") or message.get("refusal") or ""
-            reasoning = message.get("reasoning_content") or message.get("reasoning") or None
-            calls = [_as_call(call) for call in message.get("tool_calls") or ()]
-        except (KeyError, IndexError, TypeError, AttributeError) as error:
-            raise AgentError(f"{where} answered without a well-formed message") from error
-        if not isinstance(content, str) or not isinstance(reasoning, str | None):
-            raise AgentError(f"{where} answered with content that is not text")
-        return assistant(content, calls, reasoning)
+    def _note(self, fault: str) -> None:
+        self._episode.note(fault)
+        self._client.meter.note(fault)
 
     def describe(self) -> dict[str, Any]:
         """Return model, sampling parameters and the episode's token usage; no address and no key."""
-        return {
-            "agent": "openai",
-            "model": self.model,
-            "temperature": self.temperature,
-            "max_tokens": self.max_tokens,
-            "extra": without_secrets(self.extra),
-            "usage": dict(self.usage),
-        }
+        sampling = self._client.options.sampling()
+        defaults = {"calls": "server", "continue_cut": "no", "when_full": "stop"}
+        chosen = {name: self.chosen[name] for name, value in defaults.items() if self.chosen[name] != value}
+        if self.chosen["calls"] == "text":
+            chosen["call_format"] = self.chosen["call_format"]
+        if sampling["seed"] is None:
+            del sampling["seed"]
+        return {"agent": "openai", "model": self.model, **sampling, **chosen, "usage": dict(self.usage)}
 
     def close(self) -> None:
-        """Nothing is held: the connections are the process', see `ise_gym.models.endpoint`."""
+        """Nothing is held: the connections are the process', see `ise_gym.models.loop`."""
 
 
-def _as_call(call: Mapping[str, Any]) -> ToolCall:
-    """Take over one call; what is wrong in it is for the env to answer."""
-    function = call.get("function") or {}
-    arguments = function.get("arguments")
-    if arguments is None:
-        arguments = ""
-    if not isinstance(arguments, str | dict):
-        arguments = str(arguments)
-    return tool_call(str(function.get("name") or ""), arguments)
-
-
-def _first_line(text: str) -> str:
-    lines = text.splitlines()
-    return lines[0][:300] if lines else text
+def _together(first: Answer, second: Answer) -> Answer:
+    """Return the second answer with what both cost, and the tokens of both where both are known."""
+    usage = tuple(a + b for a, b in zip(first.usage, second.usage, strict=True))
+    both = bool(first.token_ids and second.token_ids)
+    return replace(
+        second,
+        usage=(usage[0], usage[1], usage[2]),
+        prompt_token_ids=first.prompt_token_ids,
+        token_ids=(*first.token_ids, *second.token_ids) if both else (),
+        logprobs=(*first.logprobs, *second.logprobs) if both else (),
+        seconds=first.seconds + second.seconds,
+        tries=first.tries + second.tries,
+    )

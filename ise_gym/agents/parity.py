@@ -79,7 +79,7 @@ def _card(folder: Path) -> dict[str, Any]:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(
-            f"{folder} holds no {CARD}: parity can only be checked of a model of `ise train sft`"
+            f"{folder} holds no {CARD}: parity can only be checked for models made by `ise train sft`"
         ) from None
     except ValueError as error:
         raise UserError(f"{folder / CARD} is not valid JSON: {error}") from error

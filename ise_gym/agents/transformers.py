@@ -21,6 +21,7 @@ from ise_gym.errors import UserError
 from ise_gym.messages import Message, ToolSchema, assistant, sha256_of
 from ise_gym.models.generation import BatchGenerator
 from ise_gym.models.parsing import parse_completion
+from ise_gym.models.textcalls import read_words
 from ise_gym.scenario import Scenario
 
 CONTEXT_OVERFLOW = "I can't go on: this conversation is longer than my context."
@@ -69,6 +70,8 @@ class TransformersAgent:
         batch_size: most conversations answered at once.
         seed: of sampling when no `reset` is called (batched play).
         threads: CPU threads for torch; 0 leaves its default.
+        calls: ``tags`` reads calls in the Hermes form, as trained models here write them; ``text`` in every form that
+            `ise_gym.models.textcalls.read_words` knows, for models with habits of their own.
 
     Raises:
         UserError: not a model, no chat template, or the packages are missing.
@@ -87,10 +90,13 @@ class TransformersAgent:
     batch_size: int = 64
     seed: int = 0
     threads: int = 0
+    calls: str = "tags"
     name: str = field(init=False)
     syntax: ClassVar[str] = "transformers:DIR (a local model)"
 
     def __post_init__(self) -> None:
+        if self.calls not in ("tags", "text"):
+            raise UserError(f"calls={self.calls!r} is none of tags, text")
         self._torch = _import_torch()
         self._source = resolve_model(self.path, self.adapter)
         self.name = self._source.name
@@ -135,14 +141,23 @@ class TransformersAgent:
     ) -> list[Message]:
         """Answer many conversations, in order; batches are made of prompts of like length."""
         prompts = [self._prompt_ids(messages, tools) for messages, tools in conversations]
-        answers: list[Message] = [assistant(CONTEXT_OVERFLOW)] * len(prompts)
+        answers = [assistant(CONTEXT_OVERFLOW) for _ in prompts]
+        for answer in answers:  # nobody's words: never taught
+            answer["completion"] = {"finish": "context_length", "ended": "cut"}
         fitting = [i for i, ids in enumerate(prompts) if len(ids) < self._context]
         self._counters.overflows += len(prompts) - len(fitting)
         fitting.sort(key=lambda i: len(prompts[i]))
         for start in range(0, len(fitting), self.batch_size):
             chosen = fitting[start : start + self.batch_size]
-            for index, text in zip(chosen, self._generate([prompts[i] for i in chosen]), strict=True):
-                answers[index] = parse_completion(text)
+            made = self._generate([prompts[i] for i in chosen])
+            for index, (text, ids, ended) in zip(chosen, made, strict=True):
+                answers[index] = self._message(text, conversations[index][1])
+                answers[index]["completion"] = {
+                    "finish": "stop" if ended else "length",
+                    "ended": "stop" if ended else "cut",
+                    "usage": {"prompt": len(prompts[index]), "completion": len(ids)},
+                    "token_ids": ids,
+                }
         return answers
 
     def describe(self) -> dict[str, Any]:
@@ -179,8 +194,11 @@ class TransformersAgent:
         )
         return list(encoded["input_ids"])
 
-    def _generate(self, prompts: list[list[int]]) -> list[str]:
-        """Answer one batch as text, without the token that ended it."""
+    def _message(self, text: str, tools: Sequence[ToolSchema]) -> Message:
+        return read_words(text, tools) if self.calls == "text" else parse_completion(text)
+
+    def _generate(self, prompts: list[list[int]]) -> list[tuple[str, list[int], bool]]:
+        """Answer one batch: each as text without the token that ended it, as ids, and whether it ended by itself."""
         if self.temperature > 0:
             self._torch.manual_seed((self._generator_seed * 1_000_003 + self._calls) % 2**63)
         self._calls += 1
@@ -188,7 +206,8 @@ class TransformersAgent:
         for ids in self._generator.generate(prompts):
             ended = self._generator.ended(ids)
             self._counters.cut_answers += not ended
-            texts.append(self._tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=False))
+            text = self._tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=False)
+            texts.append((text, list(ids), ended))
         return texts
 
 
@@ -276,7 +295,7 @@ def _base_of_adapter(folder: Path) -> str:
             return str(candidate)
     if not base or base.startswith((".", "/")):
         raise UserError(
-            f"the base model of the adapter {folder} is not at {base or '(not recorded)'}. "
+            f"the base model of the adapter {folder} was not found at {base or '(not recorded)'}. "
             "Give the base as the model and this folder as the adapter."
         )
     return base
@@ -300,7 +319,7 @@ def _load(torch: Any, source: ModelSource, device: str, dtype: str) -> tuple[Any
     elif dtype != "auto":
         kind = getattr(torch, dtype, None)
         if not isinstance(kind, torch.dtype):
-            raise UserError(f"{dtype!r} is no torch dtype; use auto, float32, bfloat16 or float16")
+            raise UserError(f"{dtype!r} is not a torch dtype; use auto, float32, bfloat16 or float16")
     with_tokenizer = source.base
     if source.adapter and (Path(source.adapter) / "tokenizer_config.json").is_file():
         with_tokenizer = source.adapter

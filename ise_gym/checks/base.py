@@ -1,35 +1,42 @@
-"""What all checks share: how they are made, and how they read the box without being flooded."""
+"""What all checks share: how they are made, and how they read the box without being flooded.
+
+A check has two halves. `BaseCheck.look` asks the box for bytes and runs in the harness; what those bytes *say* is read
+in a process with limits (`judged`), since an agent wrote them. Whatever goes wrong in either half is a failed check
+with its reason, never an error of the harness: only `WorkspaceError`, the sandbox's own, passes through.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import posixpath
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-from ise_gym.errors import nearest
+from ise_gym.checks.judging import POOL
+from ise_gym.checks.verdicts import PASSED, Unreadable, failed, shown
+from ise_gym.errors import WorkspaceError, nearest
 from ise_gym.scenario import CheckResult
 from ise_gym.workspace.base import SeedFile, Workspace
 
+__all__ = [
+    "MAX_BYTES",
+    "PASSED",
+    "BaseCheck",
+    "Unreadable",
+    "decode",
+    "failed",
+    "judged",
+    "mentions",
+    "normal_path",
+    "plain",
+    "read_bytes",
+    "read_text",
+    "shown",
+]
+
 MAX_BYTES = 8 * 1024 * 1024
 """The most that a check reads of one file; larger files fail with that reason."""
-
-PASSED = CheckResult(True)
-
-
-class Unreadable(Exception):
-    """A file can't be read as the check needs it; the message becomes the check's reason."""
-
-
-def failed(reason: str) -> CheckResult:
-    """Return a failure; long reasons are cut, so that a hostile file can't fill the log."""
-    return CheckResult(False, reason if len(reason) <= 400 else reason[:397] + "…")
-
-
-def shown(value: Any) -> str:
-    """Return a short printed form of a found value."""
-    text = repr(value)
-    return text if len(text) <= 120 else text[:117] + "…"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +46,10 @@ class BaseCheck:
     path: str
     shorthand: ClassVar[bool] = False
     """Whether a lone path may stand for the mapping."""
+    dear: ClassVar[bool] = False
+    """Whether it starts a process in the box; where one failed check is enough, others are asked first."""
+    live: ClassVar[bool] = False
+    """Whether the check talks to processes of the agent's, which are stopped while checks run (see `GoalBoard`)."""
 
     def __post_init__(self) -> None:
         normal_path(self.path)
@@ -65,16 +76,48 @@ class BaseCheck:
         cls.require_keys(spec, "check")
         return cls(spec) if isinstance(spec, str) else cls(**spec)
 
+    def to_spec(self) -> dict[str, Any]:
+        """Return the mapping that `from_spec` makes this check of: the keys that are not as they are by default."""
+        return {
+            field.name: value
+            for field in dataclasses.fields(self)
+            if (value := getattr(self, field.name)) is not field.default and value != field.default
+        }
+
+    def is_about(self, path: str) -> bool:
+        """Return whether the check is about a file: whether it should notice when that file is damaged."""
+        return posixpath.normpath(self.path) == path
+
     def run(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
         """Look at the workspace; ``start`` maps paths to the files that the episode began with."""
         try:
             return self.look(workspace, start)
         except Unreadable as problem:
             return failed(str(problem))
+        except WorkspaceError:
+            raise
+        except (
+            Exception
+        ) as problem:  # provoked by what the agent left there: it fails the check, not the harness
+            return failed(f"what was found can't be checked ({type(problem).__name__}: {problem})")
 
     def look(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
         """Do the work of `run`; may raise `Unreadable`."""
         raise NotImplementedError
+
+    def judge(self, material: Any) -> CheckResult:
+        """Say whether what `look` found is right, in a process with limits (`judged`); may raise `Unreadable`."""
+        raise NotImplementedError
+
+
+def judged(check: BaseCheck, material: Any) -> CheckResult:
+    """Run ``check.judge(material)`` where hostile content can neither take the harness's memory nor its time."""
+    return POOL.judge(check, material)
+
+
+def mentions(text: str, path: str) -> bool:
+    """Return whether a text names a path, and not a longer one."""
+    return re.search(rf"(?<![\w.-]){re.escape(path)}(?![\w-]|\.\w)", text) is not None
 
 
 def normal_path(path: Any) -> str:

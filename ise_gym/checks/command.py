@@ -2,22 +2,46 @@
 
 The process is fresh, its environment is the box's clean one, and a program named without a slash is looked
 up in the system's own folders, which the agent can't write. So neither PATH, aliases nor start-up files
-that the agent left behind decide what runs.
+that the agent left behind decide what runs. The agent's own processes are stopped meanwhile (`GoalBoard`), what the
+command leaves running is killed, ``python3 -c`` finds no module in the working folder, and git reads the repository
+without what its settings, attributes and replacement refs could run or show instead. Expected values never enter the
+box; arguments do, for the time that the command runs.
 """
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from ise_gym.checks.base import PASSED, BaseCheck, Unreadable, decode, failed, normal_path, shown
+from ise_gym.checks.base import (
+    PASSED,
+    BaseCheck,
+    Unreadable,
+    decode,
+    failed,
+    judged,
+    mentions,
+    normal_path,
+    shown,
+)
 from ise_gym.checks.compare import TOLERANCE, difference
 from ise_gym.checks.content import ABSENT, parse_json, strings, text_problem
 from ise_gym.scenario import CheckResult
 from ise_gym.workspace.base import SeedFile, Workspace
 
 SYSTEM_FOLDERS = ("/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin")
+
+
+def _git_settings(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that give git settings which win over every file's (git 2.31)."""
+    found = {"GIT_CONFIG_COUNT": str(len(settings))}
+    for number, (key, value) in enumerate(settings.items()):
+        found |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return found
+
+
 ENVIRONMENT = {
     "PATH": ":".join(SYSTEM_FOLDERS),
     "HOME": "/nonexistent",
@@ -29,13 +53,42 @@ ENVIRONMENT = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_PAGER": "cat",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_GRAFT_FILE": "/dev/null",
+    "GIT_SHALLOW_FILE": "",
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ALLOW_PROTOCOL": "file",
+    **_git_settings(
+        {
+            "core.fsmonitor": "false",
+            "core.sshCommand": "false",
+            "core.pager": "cat",
+            "core.untrackedCache": "false",
+            "log.showSignature": "false",
+            "gpg.program": "false",
+            "color.ui": "false",
+            "format.pretty": "medium",
+            "log.mailmap": "false",
+            "status.showUntrackedFiles": "normal",
+            "core.excludesFile": "/dev/null",
+        }
+    ),
 }
-"""Nothing of the agent's home is read, and looking leaves no trace in the workspace."""
+"""Nothing of the agent's home is read, no setting of a repository runs a program or changes what git prints, and
+looking leaves no trace in the workspace."""
+
+_SAFE_PATH = "import sys; sys.path[:] = [p for p in sys.path if p not in ('', '.')]\n"
+"""Before a program given by ``python3 -c``: it must not import ``json`` from the working folder. (``-P`` does the same
+from Python 3.11 on; the box has whatever the host has.)"""
 
 
 @dataclass(frozen=True)
 class CommandCheck(BaseCheck):
-    """Passes when a fresh process ends with the given exit code and its output (stdout) meets every given key."""
+    """Passes when a fresh process ends with the given exit code and its output (stdout) meets every given key.
+
+    ``live: true`` lets the agent's processes run meanwhile, for a command that talks to a server of the agent's.
+    """
 
     path: str = "."
     argv: Any = ()
@@ -48,6 +101,8 @@ class CommandCheck(BaseCheck):
     json: Any = ABSENT
     approx: Any = TOLERANCE
     timeout: float = 30.0
+    dear: ClassVar[bool] = True
+    live: bool = False  # type: ignore[misc]  # a key of the task file here
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -64,11 +119,21 @@ class CommandCheck(BaseCheck):
         if "argv" not in spec:
             raise ValueError(f"{where}: the key 'argv' is missing")
 
+    def is_about(self, path: str) -> bool:
+        """Return whether the command names the file, whole, by its last part, or from where it runs."""
+        said = "\n".join([*map(str, self.argv), self.stdin])
+        forms = {path, posixpath.basename(path)}
+        if self.path not in ("", "."):
+            forms.add(posixpath.relpath(path, self.path))
+        return any(mentions(said, form) for form in forms)
+
     def look(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
         """See `BaseCheck.run`."""
         argv = [str(item) for item in self.argv]
         shown_command = shown(" ".join(argv))
         argv[0] = _program(workspace, argv[0])
+        argv = _without_working_folder(argv)
+        self._refuse_marks(workspace, argv)
         result = workspace.exec(
             argv,
             stdin=self.stdin.encode(),
@@ -76,6 +141,7 @@ class CommandCheck(BaseCheck):
             env=ENVIRONMENT,
             timeout=self.timeout,
             merge=False,
+            sweep=True,
         )
         if result.timed_out:
             return failed(f"{shown_command} did not end within {self.timeout:g} s")
@@ -89,7 +155,26 @@ class CommandCheck(BaseCheck):
         wants_output = self.equals is not ABSENT or self.json is not ABSENT
         if result.dropped_bytes and (wants_output or self.contains or self.excludes or self.matches):
             return failed(f"{shown_command} printed too much to be compared")
-        text = decode(result.output, f"the output of {shown_command}")
+        return judged(self, result.output)
+
+    def _refuse_marks(self, workspace: Workspace, argv: list[str]) -> None:
+        """Raise `Unreadable` when git was told not to look at files whose state it is asked for."""
+        words = {"status", "diff", "diff-files", "ls-files"} & set(argv[1:5])
+        if argv[0].rpartition("/")[2] != "git" or not words:
+            return
+        asked = [argv[0], *argv[1 : argv.index(words.pop())], "ls-files", "-v"]
+        folder = f"/workspace/{normal_path(self.path)}"
+        listed = workspace.exec(
+            asked, cwd=folder, env=ENVIRONMENT, timeout=self.timeout, merge=False, sweep=True
+        )
+        lines = listed.output.decode("utf-8", "replace").splitlines() if listed.ok else []
+        if marked := next((line for line in lines if line[:1].islower() or line[:1] == "S"), ""):
+            raise Unreadable(f"the index has git take {marked[2:]} for unchanged")
+
+    def judge(self, material: bytes) -> CheckResult:
+        """Judge the command's output."""
+        shown_command = shown(" ".join(str(item) for item in self.argv))
+        text = decode(material, f"the output of {shown_command}")
         if problem := text_problem(text, self.equals, self.contains, self.excludes, self.matches):
             return failed(f"the output of {shown_command} {problem}")
         if self.json is not ABSENT:
@@ -97,6 +182,18 @@ class CommandCheck(BaseCheck):
             if problem := difference(found, self.json, self.approx):
                 return failed(f"the output of {shown_command} {problem}")
         return PASSED
+
+
+def _without_working_folder(argv: list[str]) -> list[str]:
+    """Keep ``python3 … -c program`` from importing modules of the folder that it runs in."""
+    names = [word.rpartition("/")[2] for word in argv]
+    start = names.index("python3") if "python3" in names else len(names)
+    for at, word in enumerate(argv[start + 1 : -1], start + 1):
+        if word == "-c":
+            return [*argv[: at + 1], _SAFE_PATH + argv[at + 1], *argv[at + 2 :]]
+        if not word.startswith("-"):
+            break  # a script, which finds its own folder's modules: all of that is the agent's program
+    return argv
 
 
 def _program(workspace: Workspace, name: str) -> str:

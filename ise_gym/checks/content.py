@@ -19,9 +19,9 @@ from ise_gym.checks.base import (
     Unreadable,
     decode,
     failed,
+    judged,
     plain,
     read_bytes,
-    read_text,
     shown,
 )
 from ise_gym.checks.compare import TOLERANCE, difference, is_number, parsed_at, row_difference
@@ -32,6 +32,9 @@ from ise_gym.workspace.base import SeedFile, Workspace
 class _Key(Enum):
     ABSENT = "not given"
 
+
+MAX_DEPTH = 100
+"""How deep a document may be nested."""
 
 ABSENT: Any = _Key.ABSENT
 """Marks a key that was not given (None is a value that can be asked for); an enum survives pickling."""
@@ -113,7 +116,11 @@ class TextCheck(BaseCheck):
 
     def look(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
         """See `BaseCheck.run`."""
-        text = decode(read_bytes(workspace, self.path), self.path)
+        return judged(self, read_bytes(workspace, self.path))
+
+    def judge(self, material: bytes) -> CheckResult:
+        """Judge the file's bytes."""
+        text = decode(material, self.path)
         if problem := text_problem(text, self.equals, self.contains, self.excludes, self.matches):
             return failed(f"{self.path} {problem}")
         rows = [line for line in rows_of(text) if line]
@@ -173,7 +180,11 @@ class JsonCheck(BaseCheck):
 
     def look(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
         """See `BaseCheck.run`."""
-        there, value = parsed_at(self.parse(read_text(workspace, self.path)), str(self.at))
+        return judged(self, read_bytes(workspace, self.path))
+
+    def judge(self, material: bytes) -> CheckResult:
+        """Judge the file's bytes."""
+        there, value = parsed_at(self.parse(plain(decode(material, self.path))), str(self.at))
         if not there:
             return failed(f"{self.path} has nothing at {self.at}")
         problem = difference(value, self.equals, self.approx, self.any_order, str(self.at))
@@ -203,12 +214,25 @@ class YamlCheck(JsonCheck):
     """
 
     def parse(self, text: str) -> Any:
-        """Parse one YAML document with the safe loader; aliases are refused (they can explode)."""
+        """Parse one YAML document with the safe loader.
+
+        Aliases are refused (they can explode), and so is deep nesting (the scanner's time is its square).
+        """
+        depth = 0
         try:
-            if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-                raise Unreadable(f"{self.path} uses YAML aliases, which are not read")
+            for event in yaml.parse(text, Loader=yaml.SafeLoader):
+                if isinstance(event, yaml.AliasEvent):
+                    raise Unreadable(f"{self.path} uses YAML aliases, which are not read")
+                depth += isinstance(event, yaml.CollectionStartEvent)
+                depth -= isinstance(event, yaml.CollectionEndEvent)
+                if depth > MAX_DEPTH:
+                    raise Unreadable(f"{self.path} is nested more than {MAX_DEPTH} levels deep")
             return _dates_as_text(yaml.safe_load(text))
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
+        except (Unreadable, MemoryError):
+            raise
+        except (
+            Exception
+        ) as error:  # PyYAML's constructors raise KeyError, IndexError, AttributeError, … as well
             raise Unreadable(f"{self.path} is not valid YAML ({error})") from None
 
 
@@ -245,7 +269,11 @@ class CsvCheck(BaseCheck):
 
     def look(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
         """See `BaseCheck.run`."""
-        header, found = self._table(read_text(workspace, self.path))
+        return judged(self, read_bytes(workspace, self.path))
+
+    def judge(self, material: bytes) -> CheckResult:
+        """Judge the file's bytes."""
+        header, found = self._table(plain(decode(material, self.path)))
         expected = [
             row if isinstance(row, Mapping) else dict(zip(self.columns, row, strict=True))
             for row in self.rows

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 import io
+import itertools
+import posixpath
 import tarfile
 import zipfile
 import zlib
@@ -17,6 +19,7 @@ from ise_gym.checks.base import (
     BaseCheck,
     Unreadable,
     failed,
+    judged,
     normal_path,
     read_bytes,
     shown,
@@ -66,6 +69,10 @@ class UnchangedCheck(BaseCheck):
         if self.was:
             normal_path(self.was)
 
+    def is_about(self, path: str) -> bool:
+        """Return whether the file is the one that had to stay, or lies below it."""
+        return bool(self.was) and (path == self.path or path.startswith(self.path.rstrip("/") + "/"))
+
     def look(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
         """See `BaseCheck.run`."""
         path = normal_path(self.path)
@@ -113,6 +120,12 @@ class TreeCheck(BaseCheck):
         _texts(self.equals, "tree.equals")
         _texts([self.ignore] if isinstance(self.ignore, str) else self.ignore, "tree.ignore")
 
+    def is_about(self, path: str) -> bool:
+        """Return whether the file is one of the tree's."""
+        return (
+            path.startswith(self.path.rstrip("/") + "/") and posixpath.relpath(path, self.path) in self.equals
+        )
+
     def look(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
         """See `BaseCheck.run`."""
         patterns = [self.ignore] if isinstance(self.ignore, str) else list(self.ignore)
@@ -135,7 +148,11 @@ class ArchiveCheck(BaseCheck):
 
     def look(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
         """See `BaseCheck.run`."""
-        found = sorted(member_names(read_bytes(workspace, self.path), self.path))
+        return judged(self, read_bytes(workspace, self.path))
+
+    def judge(self, material: bytes) -> CheckResult:
+        """Judge the archive's bytes."""
+        found = sorted(member_names(material, self.path))
         return _same_names(self.path, found, sorted(self.equals))
 
 
@@ -148,25 +165,36 @@ def member_names(data: bytes, what: str) -> list[str]:
     try:
         if data[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                if archive.testzip() if _small(archive) else None:
+                _refuse_bombs(archive, what)
+                if archive.testzip():
                     raise Unreadable(f"{what} is a damaged zip archive")
                 names = [info.filename for info in archive.infolist() if not info.is_dir()]
         else:
             if data[:2] == b"\x1f\x8b":
                 data = _gunzip(data, what)
             with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
-                names = [member.name for member in tar if not member.isdir()]
+                members = list(itertools.islice(tar, MAX_ENTRIES + 1))
+            if len(members) > MAX_ENTRIES:
+                raise Unreadable(f"{what} holds more than {MAX_ENTRIES} members")
+            names = [member.name for member in members if not member.isdir()]
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError,
             RuntimeError, OSError) as error:  # fmt: skip
         raise Unreadable(f"{what} is no readable tar, tar.gz or zip archive ({error})") from None
     return [name.removeprefix("./") for name in names]
 
 
-def _small(archive: zipfile.ZipFile) -> bool:
-    total = sum(info.file_size for info in archive.infolist())
-    if total > MAX_UNPACKED:
-        raise Unreadable(f"{archive.filename or 'the archive'} unpacks to more than {MAX_UNPACKED} bytes")
-    return True
+def _refuse_bombs(archive: zipfile.ZipFile, what: str) -> None:
+    """Raise `Unreadable` for what unpacks to too much; bzip2 and LZMA members do so whatever size they claim."""
+    members = archive.infolist()
+    if len(members) > MAX_ENTRIES:
+        raise Unreadable(f"{what} holds more than {MAX_ENTRIES} members")
+    if sum(info.file_size for info in members) > MAX_UNPACKED:
+        raise Unreadable(f"{what} unpacks to more than {MAX_UNPACKED} bytes")
+    for info in members:
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise Unreadable(
+                f"{what} has a member compressed by another method than deflate, which is not read"
+            )
 
 
 def _gunzip(data: bytes, what: str) -> bytes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ise_gym.checks.base import PASSED, BaseCheck, Unreadable, decode, failed, shown
+from ise_gym.checks.command import ENVIRONMENT
 from ise_gym.checks.content import ABSENT, strings, text_problem, trimmed
 from ise_gym.scenario import CheckResult
 from ise_gym.services.git import repository
@@ -81,7 +82,6 @@ class RemoteCheck(BaseCheck):
     def _git(self, workspace: Workspace, *arguments: str) -> str | None:
         """Run git on the bare repository, with none of the agent's settings; None when it fails."""
         folder = repository(self.host, self.repo)
-        environment = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_OPTIONAL_LOCKS": "0"}
         argv = ["/usr/bin/git", "--git-dir", folder, *arguments]
-        result = workspace.exec(argv, env=environment, timeout=30.0, merge=False)
+        result = workspace.exec(argv, env=ENVIRONMENT, timeout=30.0, merge=False, sweep=True)
         return decode(result.output, f"the output of git {arguments[0]}") if result.ok else None

@@ -1,7 +1,8 @@
 """Checks on in-box services: what was mailed, posted and scheduled, as the service itself keeps it.
 
 They read the service's state on the harness side, so nothing that a command in the box writes can look like a sent
-message. All texts ignore trailing whitespace, as `TextCheck` does.
+message; what a message says is read in a process with limits (`judged`). All texts ignore trailing whitespace, as
+`TextCheck` does.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from email.message import EmailMessage
 from email.utils import getaddresses
 from typing import Any
 
-from ise_gym.checks.base import PASSED, BaseCheck, Unreadable, failed, read_bytes, shown
+from ise_gym.checks.base import PASSED, BaseCheck, Unreadable, failed, judged, read_bytes, shown
 from ise_gym.checks.content import ABSENT, strings, text_problem
 from ise_gym.scenario import CheckResult
 from ise_gym.services.calendars import CalendarSite
 from ise_gym.services.chat import ChatSite
 from ise_gym.services.host import ServiceHost, services_of
+from ise_gym.services.mail import parsed
 from ise_gym.workspace.base import SeedFile, Workspace
 
 
@@ -52,18 +54,34 @@ class MailCheck(BaseCheck):
         if self.attachments is not ABSENT and not isinstance(self.attachments, Mapping):
             raise ValueError("mail: `attachments` maps file names to the workspace file each must equal")
 
+    def is_about(self, path: str) -> bool:
+        """Return whether the file is one that had to be attached."""
+        return isinstance(self.attachments, Mapping) and path in self.attachments.values()
+
     def look(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
         """See `BaseCheck.run`."""
         server = _host(workspace).mail
         if server is None:
             raise Unreadable("no mail server runs for this workspace")
+        files: dict[str, bytes | str] = {}
+        for path in set({} if self.attachments is ABSENT else self.attachments.values()):
+            try:
+                files[path] = read_bytes(workspace, path)
+            except Unreadable as problem:  # said only if all before it is right
+                files[path] = str(problem)
+        return judged(self, (list(server.state["sent"]), files))
+
+    def judge(self, material: tuple[list[dict[str, Any]], dict[str, bytes | str]]) -> CheckResult:
+        """Judge the messages, as `MailServer` keeps them, and the files that attachments must equal."""
+        kept, files = material
         wanted = " ".join(self.subject.split())
-        sent = [item for item in server.sent() if " ".join(str(item[2].get("Subject", "")).split()) == wanted]
+        sent = [(item["to"], parsed(item["data"])) for item in kept]
+        sent = [item for item in sent if _subject(item[1]) == wanted]
         if len(sent) != 1:
             return failed(
                 f"{len(sent)} messages with the subject {shown(self.subject)} were sent instead of one"
             )
-        _, envelope, message = sent[0]
+        envelope, message = sent[0]
         expected = sorted(address.lower() for address in strings(self.to, "to"))
         if sorted(envelope) != expected:
             return failed(f"the message went to {shown(sorted(envelope))} instead of {shown(expected)}")
@@ -76,10 +94,10 @@ class MailCheck(BaseCheck):
         if problem := text_problem(text, self.equals, self.contains, self.excludes, self.matches):
             return failed(f"the message's text {problem}")
         if self.attachments is not ABSENT:
-            return self._attachments(workspace, message)
+            return self._attachments(files, message)
         return PASSED
 
-    def _attachments(self, workspace: Workspace, message: EmailMessage) -> CheckResult:
+    def _attachments(self, files: Mapping[str, bytes | str], message: EmailMessage) -> CheckResult:
         found = {part.get_filename() or "(unnamed)": part for part in message.iter_attachments()}
         if sorted(found) != sorted(self.attachments):
             return failed(
@@ -87,12 +105,20 @@ class MailCheck(BaseCheck):
             )
         for name, path in self.attachments.items():
             content = found[name].get_payload(decode=True) or b""
-            same = bytes(content).replace(b"\r\n", b"\n") == read_bytes(workspace, path).replace(
-                b"\r\n", b"\n"
-            )
-            if not same:
+            expected = files[path]
+            if isinstance(expected, str):
+                raise Unreadable(expected)
+            if bytes(content).replace(b"\r\n", b"\n") != expected.replace(b"\r\n", b"\n"):
                 return failed(f"the attachment {name} is not the file {path}")
         return PASSED
+
+
+def _subject(message: EmailMessage) -> str:
+    """Return the subject with single spaces; "" for one that can't be read, which must not hide the other messages."""
+    try:
+        return " ".join(str(message.get("Subject", "")).split())
+    except Exception:  # the parser of headers raises whatever its code runs into
+        return ""
 
 
 def _body(message: EmailMessage) -> str:
@@ -135,6 +161,11 @@ class ChatCheck(BaseCheck):
         channel = site.channel(self.channel)
         if channel is None:
             return failed(f"there is no channel {self.channel}")
+        return judged(self, channel)
+
+    def judge(self, material: dict[str, Any]) -> CheckResult:
+        """Judge the channel as `ChatSite` keeps it."""
+        channel = material
         if self.topic is not ABSENT and channel["topic"].strip() != str(self.topic).strip():
             return failed(f"the topic of {self.channel} is {shown(channel['topic'])}")
         if self.members is not ABSENT and sorted(channel["members"]) != sorted(

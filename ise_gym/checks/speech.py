@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ise_gym.checks.base import PASSED, BaseCheck, Unreadable, failed, read_bytes
+from ise_gym.checks.base import PASSED, BaseCheck, Unreadable, failed, judged, read_bytes
 from ise_gym.checks.content import strings
 from ise_gym.scenario import CheckResult
 from ise_gym.tools.voice import RATE, samples
@@ -28,9 +28,12 @@ class SpeechCheck(BaseCheck):
 
     def look(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
         """See `BaseCheck.run`."""
-        data = read_bytes(workspace, self.path)
+        return judged(self, read_bytes(workspace, self.path))
+
+    def judge(self, material: bytes) -> CheckResult:
+        """Judge the file's bytes."""
         try:
-            with wave.open(io.BytesIO(data)) as file:
+            with wave.open(io.BytesIO(material)) as file:
                 form = (file.getnchannels(), file.getsampwidth(), file.getframerate())
                 found = file.readframes(file.getnframes())
         except (wave.Error, EOFError) as error:

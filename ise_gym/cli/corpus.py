@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ise_gym.errors import UserError, nearest
-
-EXPORTS = ("isetrace", "openai", "trl", "atif")
-IMPORTS = ("isetrace", "atif")
+from ise_gym.registry import Registered
 
 
 def register(app: typer.Typer) -> None:
@@ -28,12 +26,12 @@ def stats(
     store: Annotated[Path, typer.Argument(help="Trajectory store, or a JSONL file of trajectories.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Show the shape of the trajectories beside ISETrace's, outcomes, tools, recoveries and the role guard."""
+    """Show statistics of a store: its shape next to ISETrace's, outcomes, tools, recoveries and the role guard."""
     from ise_gym.trajectory.stats import store_stats
 
     summary = store_stats(store)
     if not summary["episodes"] and not summary["infrastructure_errors"]:
-        raise UserError(f"{store}: holds no episode; there is nothing to count.")
+        raise UserError(f"{store}: it has no episodes, so there is nothing to count.")
     if as_json:
         from ise_gym.cli.printing import print_json
 
@@ -44,6 +42,10 @@ def stats(
 
     console = Screen()
     console.print(tables.shape_table(summary))
+    if summary["variety"]:
+        from ise_gym.trajectory.variety import variety_table
+
+        console.print(variety_table(summary["variety"]))
     console.print(tables.outcome_table(summary))
     console.print(tables.tool_table(summary))
     for kind in ("complexity", "domains", "tasks"):
@@ -63,9 +65,9 @@ def stats(
 def show(
     store: Annotated[Path, typer.Argument(help="Trajectory store, or a JSONL file of trajectories.")],
     episode: Annotated[
-        str, typer.Argument(help="Episode id (its beginning is enough), or its number from 1.")
+        str, typer.Argument(help="Episode id (a unique prefix is enough), or its number, counted from 1.")
     ] = "1",
-    full: Annotated[bool, typer.Option("--full", help="Don't shorten long tool output.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Print tool output in full.")] = False,
 ) -> None:
     """Print one episode's conversation: every turn, call and result."""
     from ise_gym.foreign.screen import Screen
@@ -76,30 +78,52 @@ def show(
 
 def filter_episodes(
     store: Annotated[Path, typer.Argument(help="Trajectory store, or a JSONL file of trajectories.")],
-    out: Annotated[Path, typer.Option(help="Folder of the store to make.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new store.")],
     outcome: Annotated[
         list[str] | None,
-        typer.Option(help="Outcomes to keep (give it several times).", show_default="passed"),
+        typer.Option(help="Outcome to keep. Repeatable.", show_default="passed"),
     ] = None,
     min_score: Annotated[
-        float, typer.Option(min=0, max=1, help="Least fraction of sub-goals that hold.")
+        float, typer.Option(min=0, max=1, help="Minimum fraction of sub-goals that hold.")
     ] = 0.0,
-    guard_clean: Annotated[bool, typer.Option("--guard-clean", help="No user turn drifted.")] = False,
+    guard_clean: Annotated[
+        bool, typer.Option("--guard-clean", help="Only episodes in which no user turn drifted.")
+    ] = False,
+    whole: Annotated[
+        bool,
+        typer.Option(
+            "--whole", help="Only episodes without an answer that was cut, broken or can't be read back."
+        ),
+    ] = False,
     no_secrets: Annotated[
-        bool, typer.Option("--no-secrets", help="Nothing in it looks like a credential.")
+        bool,
+        typer.Option("--no-secrets", help="Only episodes without anything that looks like a credential."),
     ] = False,
     no_personal: Annotated[
-        bool, typer.Option("--no-personal", help="Nothing in it looks like personal data.")
+        bool,
+        typer.Option("--no-personal", help="Only episodes without anything that looks like personal data."),
     ] = False,
-    recovery: Annotated[bool, typer.Option("--recovery", help="A failed call was recovered.")] = False,
-    min_user_turns: Annotated[int, typer.Option(min=0, help="0: no bound.")] = 0,
-    max_user_turns: Annotated[int, typer.Option(min=0, help="0: no bound.")] = 0,
-    max_messages: Annotated[int, typer.Option(min=0, help="0: no bound.")] = 0,
-    max_tool_calls: Annotated[int, typer.Option(min=0, help="0: no bound.")] = 0,
-    domain: Annotated[list[str] | None, typer.Option(help="All its domains are among these.")] = None,
-    unique: Annotated[bool, typer.Option("--unique", help="Keep the first of equal conversations.")] = False,
+    recovery: Annotated[
+        bool, typer.Option("--recovery", help="Only episodes in which a failed call was recovered.")
+    ] = False,
+    min_user_turns: Annotated[
+        int, typer.Option(min=0, help="Minimum number of user turns; 0: no limit.")
+    ] = 0,
+    max_user_turns: Annotated[
+        int, typer.Option(min=0, help="Maximum number of user turns; 0: no limit.")
+    ] = 0,
+    max_messages: Annotated[int, typer.Option(min=0, help="Maximum number of messages; 0: no limit.")] = 0,
+    max_tool_calls: Annotated[
+        int, typer.Option(min=0, help="Maximum number of tool calls; 0: no limit.")
+    ] = 0,
+    domain: Annotated[
+        list[str] | None, typer.Option(help="Only episodes all of whose domains are among these. Repeatable.")
+    ] = None,
+    unique: Annotated[
+        bool, typer.Option("--unique", help="Keep only the first of identical conversations.")
+    ] = False,
 ) -> None:
-    """Copy the episodes that keep every rule into a new store, and count what fell to which rule."""
+    """Copy the episodes that satisfy every rule into a new store, and count those that each rule dropped."""
     from typing import get_args
 
     from ise_gym.foreign.screen import Screen
@@ -114,6 +138,7 @@ def filter_episodes(
         outcomes=outcomes,
         min_score=min_score,
         guard_clean=guard_clean,
+        whole=whole,
         no_secrets=no_secrets,
         no_personal=no_personal,
         recovery=recovery,
@@ -133,7 +158,9 @@ def filter_episodes(
 
 def export(
     store: Annotated[Path, typer.Argument(help="Trajectory store, or a JSONL file of trajectories.")],
-    format: Annotated[str, typer.Option("--format", "-f", help="isetrace, openai, trl or atif.")],
+    format: Annotated[
+        str, typer.Option("--format", "-f", help="isetrace, openai, trl, atif, a plug-in, or module:Name.")
+    ],
     out: Annotated[
         Path | None,
         typer.Option(
@@ -144,18 +171,18 @@ def export(
     push_to_hub: Annotated[
         str, typer.Option(help="Publish trl rows as this dataset of the Hugging Face hub: owner/name.")
     ] = "",
-    public: Annotated[bool, typer.Option("--public", help="Make a new dataset public.")] = False,
-    license: Annotated[str, typer.Option(help="License on the dataset's card, e.g. mit.")] = "",
+    public: Annotated[bool, typer.Option("--public", help="Make the dataset public if it is new.")] = False,
+    license: Annotated[str, typer.Option(help="License for the dataset card, e.g. mit.")] = "",
     allow_findings: Annotated[
         bool,
         typer.Option(
             "--allow-findings",
-            help="Publish although something looks like a credential or personal data.",
+            help="Publish even if something looks like a credential or personal data.",
         ),
     ] = False,
 ) -> None:
     """Write trajectories in another format, or publish them on the Hugging Face hub with a generated card."""
-    _known(format, EXPORTS, "export format")
+    _known(format, Registered("exporter"), "export format")
     if bool(out) == bool(push_to_hub):
         raise UserError("ise export: give either --out FILE or --push-to-hub OWNER/NAME.")
     if push_to_hub:
@@ -198,13 +225,13 @@ def import_files(
             help="Files to read: JSON, JSONL, plain or .gz/.zst; or a folder of them (.json for atif, else .jsonl)."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder of the trajectory store to make.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new trajectory store.")],
     source: Annotated[
-        str, typer.Option("--from", help="Format of the files: isetrace or atif.")
+        str, typer.Option("--from", help="Format of the files: isetrace, atif, a plug-in, or module:Name.")
     ] = "isetrace",
 ) -> None:
-    """Read foreign records into a trajectory store; what was repaired or left out is counted and said."""
-    _known(source, IMPORTS, "import format")
+    """Import records of another format into a trajectory store, and report what was repaired or left out."""
+    _known(source, Registered("importer"), "import format")
     from ise_gym.foreign.screen import Screen
     from ise_gym.trajectory.exchange import importer
 
@@ -223,9 +250,9 @@ def report(
     stores: Annotated[list[Path], typer.Argument(help="Trajectory stores.")],
     out: Annotated[Path, typer.Option(help="HTML file to write.")],
     title: Annotated[str, typer.Option(help="Heading of the report.")] = "Trajectories",
-    episodes: Annotated[int, typer.Option(min=0, help="Most episodes in the browser part.")] = 300,
+    episodes: Annotated[int, typer.Option(min=0, help="Maximum number of episodes in the browser.")] = 300,
     training: Annotated[
-        Path | None, typer.Option(help="Output folder of `ise train sft`: shows its loss.")
+        Path | None, typer.Option(help="Output folder of `ise train sft`, whose loss curve is shown.")
     ] = None,
     comparison: Annotated[
         Path | None, typer.Option(help="File written by `ise eval compare --for-report`.")
@@ -263,6 +290,6 @@ def _known_domains(store: Path, names: Sequence[str]) -> None:
         _known(name, tuple(sorted(known)), "domain")
 
 
-def _known(name: str, known: tuple[str, ...], kind: str) -> None:
+def _known(name: str, known: Collection[str], kind: str) -> None:
     if name not in known:
         raise UserError(f"unknown {kind} '{name}'; known: {', '.join(known)}.{nearest(name, known)}")

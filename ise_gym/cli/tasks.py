@@ -14,8 +14,8 @@ Folders = Annotated[
     list[Path] | None,
     typer.Option(
         "--folder",
-        help="Tasks of this folder (DOMAIN/TASK.yaml below it) instead of the catalog's; may be given several "
-        "times, and 'catalog' stands for the catalog's own.",
+        help="Tasks of this folder (DOMAIN/TASK.yaml below it) instead of the catalog's; repeatable, "
+        "and 'catalog' names the catalog's own.",
         show_default=False,
     ),
 ]
@@ -55,15 +55,15 @@ def new(
     name: Annotated[str, typer.Argument(help="Its name: lower-case words joined by hyphens.")],
     folder: Annotated[
         Path | None,
-        typer.Option(help="Folder of tasks to put it into.", show_default="the catalog's own"),
+        typer.Option(help="Folder of tasks to write it to.", show_default="the catalog's own"),
     ] = None,
 ) -> None:
-    """Write a task file to start from: small, complete, and already proved by `ise tasks check`."""
+    """Write a task file to start from: small, complete, and passing `ise tasks check`."""
     from ise_gym.tasks.scaffold import new_task
 
     path = new_task(domain, name, folder)
     typer.echo(str(path))
-    typer.echo(f"Change it step by step, and prove it each time: ise tasks check {path} --seeds 3", err=True)
+    typer.echo(f"Change it step by step, checking each time: ise tasks check {path} --seeds 3", err=True)
 
 
 @app.command()
@@ -79,15 +79,15 @@ def check(
             "--workers",
             "-w",
             min=1,
-            help="Worker processes; two a core when not given, since programs and servers in the box are waited for.",
+            help="Worker processes; default: two per core, since they mostly wait for programs in the sandbox.",
         ),
     ] = None,
     thorough: Annotated[
         int,
         typer.Option(
             min=0,
-            help="On so many of the seeds idleness, missing key steps and wrong answers are tried as well; on the "
-            "rest only whether the expert passes.",
+            help="Seeds on which doing nothing, leaving out key steps and wrong answers are tried as well; on the "
+            "others only the expert is run.",
         ),
     ] = 3,
     folder: Folders = None,
@@ -100,9 +100,9 @@ def check(
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from ise_gym.atomic import replacing
     from ise_gym.foreign.screen import Screen
     from ise_gym.proving.catalog import Row, check_tasks
+    from ise_gym.storage.atomic import replacing
 
     console = Screen(stderr=True)
     columns = (TextColumn("[bold]tasks"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))

@@ -18,8 +18,9 @@ from ise_gym.episode.handover import parting, user_view
 from ise_gym.episode.reward import Rewarding
 from ise_gym.episode.spoken import failures
 from ise_gym.episode.state import EpisodeSnapshot, EpisodeState
-from ise_gym.episode.steps import Step, Timings, timed
+from ise_gym.episode.steps import Step, Timings, received, timed
 from ise_gym.episode.turns import Turns
+from ise_gym.errors import WorkspaceUnusable
 from ise_gym.messages import Message, ToolSchema, system, user
 from ise_gym.scenario import Scenario
 from ise_gym.services import start_services
@@ -74,6 +75,8 @@ class Episode:
         self._floor = Floor(toolbox)
         self._turns = Turns(self.state, self._floor, workspace)
         self._false_claims = 0  # in the present step
+        self.workspace_lost = False
+        """Whether what runs in the box keeps it from answering; it must be thrown away."""
         self._clock = time.monotonic() - self.state.elapsed_s
 
     # -- playing ---------------------------------------------------------------------------------
@@ -107,7 +110,8 @@ class Episode:
 
         Raises:
             RuntimeError: the episode is over.
-            WorkspaceError: the sandbox failed.
+            WorkspaceError: the sandbox failed. (One that what the agent runs keeps from answering ends the episode as
+                failed instead.)
             AgentError: the user's endpoint failed.
         """
         if self.over:
@@ -115,16 +119,19 @@ class Episode:
         begun = time.monotonic()
         before, broken, self._false_claims = self.score, self.toolbox.broken_calls, 0
         inside, position = self._floor.speaking, len(self.conversation)
-        if self._turns.speak(message):
-            self._hand_over()
-        self._spend()
-        self._settle()
+        try:
+            if self._turns.speak(message):
+                self._hand_over()
+            self._spend()
+            self._settle()
+        except WorkspaceUnusable as problem:
+            self._lose_workspace(str(problem))
         counted = {
             "false_claim": self._false_claims,
             "broken_call": self.toolbox.broken_calls - broken,
         }
         reward = self._rewarding.of(self.score - before, self.outcome, counted)
-        self._note_step(inside, position, reward)
+        self._note_step(message, inside, position, reward)
         self.timings.step_s.append(time.monotonic() - begun)
         self.timings.total_s = time.monotonic() - self._clock
         return Transition(
@@ -303,9 +310,18 @@ class Episode:
 
     def _verify(self) -> None:
         with timed(self.timings, "checks_s"):
+            self.workspace.freeze()  # nothing of the agent's runs while it is judged
             self.state.tree = self.workspace.manifest()
             self.state.digest = self.state.tree.digest()
             self._board.verify(self.workspace, self.state.tree, self.over)
+            self.workspace.thaw()
+
+    def _lose_workspace(self, reason: str) -> None:
+        """End the episode as failed: what the agent started or left in the box keeps it from answering."""
+        self.workspace_lost = True
+        self.state.outcome, self.state.reason = "failed", f"the workspace became unusable: {reason}"
+        self._turns.give_up(self.state.reason)
+        self._board.fail_all(self.state.reason)
 
     def _spend(self) -> None:
         if self.over:
@@ -333,15 +349,18 @@ class Episode:
         else:
             self.state.outcome = "passed" if self.score == 1.0 else "failed"
 
-    def _note_step(self, inside: SubSession | None, position: int, reward: float) -> None:
+    def _note_step(self, said: Message, inside: SubSession | None, position: int, reward: float) -> None:
         """Record the step beside its message, at ``position`` of the session in which it was said."""
         digest, score = self.state.digest, self.score
+        completion, arrival = received(said, position, inside.key if inside else "")
+        if arrival is not None:
+            self.timings.received.append(arrival)
+        error = failures((inside or self.state).messages[position:])
+        step = Step(message=position, reward=reward, digest=digest, error=error, completion=completion)
         if inside is None:
-            error = failures(self.messages[position:])
-            self.steps.append(Step(message=position, reward=reward, digest=digest, score=score, error=error))
+            self.steps.append(step.model_copy(update={"score": score}))
             return
-        error = failures(inside.messages[position:])
-        inside.steps.append(Step(message=position, reward=reward, digest=digest, error=error))
+        inside.steps.append(step)
         if self._floor.speaking is None:  # the main step that waited can now tell how it ended
             last = self.steps[-1]
             error = failures(self.messages[last.message :])

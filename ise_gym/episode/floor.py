@@ -17,6 +17,7 @@ from ise_gym.tools.base import ToolOutcome
 from ise_gym.tools.delegation.instructed import follow
 from ise_gym.tools.delegation.subsessions import MAIN, SessionBook, SubSession
 from ise_gym.tools.dispatch import Toolbox, answered
+from ise_gym.tools.output import os_failure
 
 NOT_RUN = "not run: the episode ended before it"
 """What answers a call that waited for a sub-session which the end of the episode cut off."""
@@ -74,8 +75,12 @@ class Floor:
         answer = self._toolbox.call(calls[0])
         if not isinstance(answer, SubSession):
             return answer
+        try:
+            self._give(answer)
+        except OSError as error:  # more files than a snapshot holds
+            name = calls[0]["function"]["name"]
+            return answered(calls[0], os_failure(name, "the workspace", error))
         answer.opened_by.append(calls[0]["id"])
-        self._give(answer)
         self._book.waiting = list(calls)
         return None
 

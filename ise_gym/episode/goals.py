@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ise_gym.scenario import Request, Scenario, SubGoal
+from ise_gym.errors import WorkspaceError
+from ise_gym.scenario import Check, CheckResult, Request, Scenario, SubGoal
 from ise_gym.workspace.base import Manifest, SeedFile, Workspace
 
 
@@ -79,7 +80,8 @@ class GoalBoard:
         """Run the checks of every request made so far, but for frozen ones and those whose folder is unchanged.
 
         Args:
-            workspace: where the checks look.
+            workspace: where the checks look; its processes are stopped (`Workspace.freeze`), and run on only for a
+                check that talks to them (``live``) and for final sub-goals, which belong to somebody else's grader.
             tree: its present manifest.
             over: the episode has ended, so final sub-goals are judged too.
         """
@@ -96,6 +98,14 @@ class GoalBoard:
                 key = goal_key(request, goal)
                 if key in self.verdicts and (over or not goal.final):
                     self.verdicts[key], self.reasons[key] = self._run(goal, workspace)
+
+    def fail_all(self, reason: str) -> None:
+        """Let no sub-goal hold that would be looked at now: the workspace can't be looked at any more."""
+        for request in self.scenario.requests[: self.goals.reached]:
+            for goal in request.subgoals:
+                key = goal_key(request, goal)
+                if request.name not in self.goals.frozen and key in self.verdicts:
+                    self.verdicts[key], self.reasons[key] = False, reason
 
     def open_goals(self, request_name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the names of (holding, failing) sub-goals among requests up to and including this one."""
@@ -125,10 +135,26 @@ class GoalBoard:
 
     def _run(self, goal: SubGoal, workspace: Workspace) -> tuple[bool, str]:
         for check in goal.checks:
-            result = check.run(workspace, self._start)
+            if goal.final or getattr(check, "live", False):
+                workspace.thaw()
+                result = check.run(workspace, self._start)
+                workspace.freeze()
+            else:
+                result = self._look(check, workspace)
             if not result.passed:
                 return False, result.reason
         return True, ""
+
+    def _look(self, check: Check, workspace: Workspace) -> CheckResult:
+        """Run a check; what an agent can leave in a workspace fails it, whatever the check makes of that."""
+        try:
+            return check.run(workspace, self._start)
+        except WorkspaceError:
+            raise
+        except Exception as problem:
+            return CheckResult(
+                False, f"what was found can't be checked ({type(problem).__name__}: {problem})"[:400]
+            )
 
 
 def goal_key(request: Request, goal: SubGoal) -> str:

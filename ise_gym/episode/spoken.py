@@ -43,3 +43,12 @@ def since_last_spoken(messages: Sequence[Message], inherited: int = 0) -> list[M
 def failures(messages: Sequence[Message]) -> str:
     """Name the tools whose calls failed, as a step's ``error`` does."""
     return "; ".join(m["name"] for m in messages if m.get("success") is False)
+
+
+def unanswered(messages: Sequence[Message]) -> list[ToolCall]:
+    """Return the calls of the last assistant message that no tool message answers."""
+    for at in range(len(messages) - 1, -1, -1):
+        if messages[at]["role"] == "assistant":
+            answers = {message.get("tool_call_id") for message in messages[at + 1 :]}
+            return [call for call in tool_calls_of(messages[at]) if call["id"] not in answers]
+    return []

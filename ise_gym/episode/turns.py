@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ise_gym.episode.floor import NOT_RUN, Floor
-from ise_gym.episode.spoken import since_last_spoken, spoken
+from ise_gym.episode.spoken import since_last_spoken, spoken, unanswered
 from ise_gym.episode.state import EpisodeState
 from ise_gym.episode.steps import timed
 from ise_gym.messages import Message, ToolCall, tool_calls_of
@@ -57,6 +57,17 @@ class Turns:
             _, *rest = self._answer_waiting(self._floor.cut_off())
             for call in rest:
                 self.add(answered(call, failure(NOT_RUN, "cut")))
+
+    def give_up(self, reason: str) -> None:
+        """Answer all that waits for the workspace, which answers no more."""
+        if (inside := self._floor.speaking) is not None:
+            inside.messages += [
+                answered(call, failure(reason, "workspace")) for call in unanswered(inside.messages)
+            ]
+            inside.before = None  # there is nothing to go back to
+            self.cut_off()
+        for call in unanswered(self._state.messages):
+            self.add(answered(call, failure(reason, "workspace")))
 
     def heard(self) -> list[Message]:
         """Return what was said, where the floor is, since the agent last spoke there."""

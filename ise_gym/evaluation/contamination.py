@@ -39,7 +39,7 @@ class Overlap:
             raise UserError(
                 f"contaminated: {len(self.shared)} task instances of suite {suite} occur in {len(episodes)} training "
                 f"episodes (for example {', '.join(episodes[:3])}). Train on other data, or pass "
-                "--allow-contaminated to run it and have it recorded."
+                "--allow-contaminated to run anyway (the run card records it)."
             )
 
 

@@ -41,7 +41,7 @@ def singles(tasks: list[TaskSpec], tier: str, count: int) -> list[Wanted]:
     """
     chosen = [task for task in tasks if task.model.tier == tier]
     if count and not chosen:
-        raise UserError(f"the catalog has no {tier} tasks there.")
+        raise UserError(f"the catalog has no {tier} tasks in the selection.")
     shares = {task.name: len(range(place, count, len(chosen))) for place, task in enumerate(chosen)}
     return [
         Wanted(
@@ -61,7 +61,9 @@ def chained(tasks: list[TaskSpec], count: int, length: int) -> list[Wanted]:
         UserError: too few tasks.
     """
     if count and len(tasks) < length:
-        raise UserError(f"a chain of {length} needs as many tasks; there are {len(tasks)}.")
+        raise UserError(
+            f"a chain of {length} tasks needs at least {length} to choose from; there are {len(tasks)}."
+        )
     order: list[str] = []
     rng = random.Random(0)
     parts = []

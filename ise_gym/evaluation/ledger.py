@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from ise_gym.appendlog import AppendLog, Locked, raw_lines
 from ise_gym.credentials import without_secrets
 from ise_gym.errors import UserError
+from ise_gym.storage.appendlog import AppendLog, Locked, raw_lines
 
 SCHEMA_VERSION = 1
 
@@ -112,7 +112,7 @@ class Ledger:
             self._log = AppendLog(self.path, side_file=lambda offset: self.path.with_suffix(".torn"))
         except Locked:
             raise UserError(
-                f"{self.path}: another eval is writing there. Wait for it, or give another --out."
+                f"{self.path}: another run is writing to it. Wait for it to end, or give another --out."
             ) from None
         except OSError as error:
             raise UserError(f"{self.path}: can't be written ({error.strerror}).") from error

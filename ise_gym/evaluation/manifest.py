@@ -141,7 +141,7 @@ def instance_fingerprints(scenario: Scenario) -> list[str]:
     found = scenario.metadata.get("fingerprints")
     values = list(found.values()) if isinstance(found, Mapping) else list(found or ())
     if not values:
-        raise UserError(f"scenario {scenario.id} carries no fingerprints of its task instances.")
+        raise UserError(f"scenario {scenario.id} has no fingerprints of its task instances.")
     return sorted(str(value) for value in values)
 
 
@@ -266,5 +266,5 @@ def check_unique(ids: Iterable[str]) -> None:
     seen: set[str] = set()
     for one in ids:
         if one in seen:
-            raise UserError(f"the suite holds {one} twice.")
+            raise UserError(f"the suite contains {one} twice.")
         seen.add(one)

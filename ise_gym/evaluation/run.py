@@ -111,7 +111,7 @@ def open_run(path: str | Path, card: RunCard) -> Path:
     folder = Path(path)
     file = folder / CARD
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder}: is a file; a run is a folder. Give another --out.")
+        raise UserError(f"{folder}: it is a file, but a run is a folder. Give another --out.")
     if file.exists():
         found = read_card(folder)
         differing = [
@@ -126,7 +126,7 @@ def open_run(path: str | Path, card: RunCard) -> Path:
             )
         return folder
     if folder.is_dir() and any(not p.name.startswith(".") for p in folder.iterdir()):
-        raise UserError(f"{folder}: holds other files and no {CARD}. Give an empty or a new folder.")
+        raise UserError(f"{folder}: it is not empty and has no {CARD}. Give an empty or new folder.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         draft = folder / f".{CARD}.{os.getpid()}"

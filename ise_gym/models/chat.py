@@ -7,17 +7,18 @@ one, and read the answer tolerantly. An endpoint that fails is an infrastructure
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from ise_gym.credentials import public_address, scrubbed, without_secrets
 from ise_gym.errors import AgentError, UserError
-from ise_gym.messages import Message
-from ise_gym.models.endpoint import shared_client
-from ise_gym.models.metering import Meter, prices_of, shared_pace
+from ise_gym.models.answer import Answer
+from ise_gym.models.client import Client
+from ise_gym.models.endpoint import endpoint_options
+from ise_gym.models.metering import Meter
+
+DEFAULTS = {"temperature": 0.7, "max_tokens": 512, "timeout": 60.0, "max_retries": 4}
 
 _THINKING = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL)
 _FENCE = "```"
@@ -30,127 +31,72 @@ class JsonChat:
 
     Args:
         model: its name at the endpoint.
-        base_url: default: ``OPENAI_BASE_URL``, else OpenAI's own. ``api_key``: default ``OPENAI_API_KEY``.
-        temperature: None leaves it to the server. ``max_tokens`` of one answer.
-        seed: sent along, for servers that sample reproducibly.
-        timeout: seconds of one request; ``max_retries``: after connection failures, timeouts, 408, 409, 429 and 5xx.
-        extra: further fields of the request body.
-        price_in, price_out, price_cached: prices of a million prompt, completion and cached prompt tokens.
-        requests_per_minute, tokens_per_minute: of this process, see `ise_gym.models.metering.Pace`.
+        who: what messages call it.
+        endpoint: options of `ise_gym.models.endpoint.EndpointOptions`.
 
     Attributes:
         meter: what the answers spent.
 
     Raises:
-        UserError: the ``openai`` package is missing, or neither a key nor a URL is given.
+        UserError: the ``openai`` package is missing, neither a key nor a URL is given, or an option is wrong.
     """
 
-    def __init__(
-        self,
-        model: str,
-        base_url: str | None = None,
-        api_key: str | None = None,
-        temperature: float | None = 0.7,
-        max_tokens: int | None = 512,
-        seed: int | None = None,
-        timeout: float = 60.0,
-        max_retries: int = 4,
-        extra: Mapping[str, Any] | None = None,
-        price_in: float | None = None,
-        price_out: float | None = None,
-        price_cached: float | None = None,
-        requests_per_minute: float | None = None,
-        tokens_per_minute: float | None = None,
-    ) -> None:
-        try:
-            import openai  # noqa: F401  (said here, where the message can name the user)
-        except ImportError as error:
-            raise UserError(
-                "the user 'llm:…' needs the openai package: pip install 'ise-gym[llm]'"
-            ) from error
+    def __init__(self, model: str, who: str = "user", **endpoint: Any) -> None:
         if not model:
-            raise UserError("the user 'llm:MODEL' needs a model name after the colon")
-        base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
-        api_key = api_key or os.environ.get("OPENAI_API_KEY") or ("none" if base_url else None)
-        if api_key is None:
-            raise UserError(
-                "no endpoint for the user: set OPENAI_API_KEY, or give base_url (or OPENAI_BASE_URL)"
-            )
-        self.model, self.temperature, self.max_tokens, self.seed = model, temperature, max_tokens, seed
-        self.extra = dict(extra or {})
-        self.calls = 0
-        self.meter = Meter(prices_of(price_in, price_out, price_cached))
-        self._pace = shared_pace(base_url or "", model, requests_per_minute, tokens_per_minute)
-        self._api_key = api_key
-        self._where = (
-            f"the user's model {model} at {public_address(base_url) if base_url else 'api.openai.com'}"
-        )
+            raise UserError(f"the {who} 'llm:MODEL' needs a model name after the colon")
+        self.model = model
+        options = endpoint_options(f"{who} 'llm:{model}'", DEFAULTS, endpoint)
+        self._client = Client(model, options, f"the {who}'s model {model}", f"the {who} 'llm:…'")
         self._schema_known = True
-        self._client = shared_client(base_url, api_key, timeout, max_retries)
 
-    def ask(self, messages: Sequence[Message], schema: Mapping[str, Any], seed: int | None = None) -> str:
+    @property
+    def meter(self) -> Meter:
+        """What the answers spent."""
+        return self._client.meter
+
+    def ask(
+        self, messages: Sequence[Mapping[str, Any]], schema: Mapping[str, Any], seed: int | None = None
+    ) -> str:
         """Return the text of the answer.
 
         Raises:
             AgentError: the endpoint failed after all retries, or answered without a message (infrastructure).
             UserError: it refused the key, or does not know the model.
         """
-        import openai
+        return self.answer(messages, schema, seed).text
 
-        request: dict[str, Any] = {"model": self.model, "messages": [dict(m) for m in messages]}
-        for name in ("temperature", "max_tokens"):
-            if getattr(self, name) is not None:
-                request[name] = getattr(self, name)
-        if (chosen := self.seed if seed is None else seed) is not None:
-            request["seed"] = chosen
+    def answer(
+        self, messages: Sequence[Mapping[str, Any]], schema: Mapping[str, Any], seed: int | None = None
+    ) -> Answer:
+        """Return the whole answer; raises as `ask`."""
+        fields: dict[str, Any] = {}
+        if seed is not None:  # each answer its own, so that a second draft is another one
+            fields["seed"] = seed
+        form = {"name": "answer", "schema": dict(schema), "strict": True}
         if self._schema_known:
-            request["response_format"] = {
-                "type": "json_schema",
-                "json_schema": {"name": "answer", "schema": dict(schema), "strict": True},
-            }
-        self.calls += 1
-        self._pace.wait()
-        try:
-            response = self._client.chat.completions.with_raw_response.create(
-                **request, extra_body=self.extra or None
-            )
-            body = response.http_response.json()
-        except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-            if "response_format" not in request:
-                raise AgentError(f"{self._where} refused the request: {self._line(error)}") from error
-            self._schema_known = False  # this server has no JSON schema: never ask it for one again
-            return self.ask(messages, schema, seed)
-        except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
-            raise UserError(
-                f"{self._where} refused: {self._line(error)}; check the model's name, base_url and the API key"
-            ) from error
-        except openai.APIError as error:
-            raise AgentError(f"{self._where} failed: {self._line(error)}") from error
-        except ValueError as error:
-            raise AgentError(f"{self._where} answered with something that is not JSON") from error
-        if isinstance(body, dict):
-            self._pace.spent(self.meter.add(body))
-        try:
-            content = body["choices"][0]["message"].get("content")
-        except (KeyError, IndexError, TypeError, AttributeError) as error:
-            raise AgentError(f"{self._where} answered without a well-formed message") from error
-        if content is not None and not isinstance(content, str):
-            raise AgentError(f"{self._where} answered with content that is not text")
-        return content or ""
+            try:
+                asked = {"type": "json_schema", "json_schema": form}
+                return self._client.ask(messages, response_format=asked, **fields)
+            except AgentError as error:
+                if error.kind not in ("field", "refused"):
+                    raise
+                self._schema_known = False  # this server has no JSON schema: never ask it for one again
+        return self._client.ask(messages, **fields)
 
-    def _line(self, error: Exception) -> str:
-        lines = scrubbed(str(error), self._api_key).splitlines()
-        return lines[0][:300] if lines else type(error).__name__
+    def probe(self) -> None:
+        """Ask once for a few tokens.
+
+        Raises:
+            UserError: no answer; says why, and what to do.
+        """
+        try:
+            self._client.ask([{"role": "user", "content": "Say OK."}], max_tokens=16)
+        except AgentError as error:
+            raise UserError(f"{error}; is it up, and is base_url right?") from error
 
     def sampling(self) -> dict[str, Any]:
         """Return model and sampling parameters; no address and no key."""
-        return {
-            "model": self.model,
-            "temperature": self.temperature,
-            "max_tokens": self.max_tokens,
-            "seed": self.seed,
-            "extra": without_secrets(self.extra),
-        }
+        return {"model": self.model, **self._client.options.sampling()}
 
 
 def read_object(text: str) -> dict[str, Any] | None:

@@ -10,9 +10,12 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ise_gym.errors import UserError
+
+if TYPE_CHECKING:
+    from ise_gym.models.answer import Answer
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,10 @@ class Meter:
 
     Attributes:
         usage: calls, prompt_tokens, completion_tokens, cached_tokens (part of prompt_tokens), total_tokens, cut
-            (completions that hit the limit of their length), and ``cost`` when prices are known.
+            (completions that hit the limit of their length), and ``cost`` when prices are known. Besides, where there
+            were any: ``filtered`` (by the provider), ``broken`` (the server gave up on them), and answers with a fault,
+            by its name in the plural: ``arguments``, ``surrogates``, ``calls_in_words``, ``continued``,
+            ``clipped``.
     """
 
     def __init__(self, prices: Prices | None = None) -> None:
@@ -65,32 +71,66 @@ class Meter:
         names = ("calls", "prompt_tokens", "completion_tokens", "cached_tokens", "total_tokens", "cut")
         self.usage = {**dict.fromkeys(names, 0), **({"cost": 0.0} if self.prices else {})}
 
-    def add(self, reply: Mapping[str, Any]) -> int:
-        """Count one decoded chat completion; return its tokens."""
-        prompt, completion, cached = tokens_of(reply)
+    def add(self, answer: Answer) -> int:
+        """Count one answer; return its tokens."""
+        prompt, completion, cached = answer.usage
         with self._lock:
             usage = self.usage
             usage["calls"] += 1
-            usage["cut"] += _finish_reason(reply) == "length"
+            usage["cut"] += answer.ended == "cut"
             usage["prompt_tokens"] += prompt
             usage["completion_tokens"] += completion
             usage["cached_tokens"] += cached
             usage["total_tokens"] += prompt + completion
+            for name in (*answer.faults, *([answer.ended] if answer.ended in ("filtered", "broken") else ())):
+                self._count(name)
             if self.prices:
                 # rounded, so that a sum of prices stays the same number on every machine and in every order
                 usage["cost"] = round(usage["cost"] + self.prices.cost(prompt, completion, cached), 9)
         return prompt + completion
 
+    def note(self, fault: str) -> None:
+        """Count a fault of an answer that was found after it was added."""
+        with self._lock:
+            self._count(fault)
 
-def tokens_of(reply: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Return (prompt, completion, cached) tokens of a chat completion; 0 where the server does not say."""
-    reported = reply.get("usage")
-    if not isinstance(reported, Mapping):
-        return 0, 0, 0
-    details = reported.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, Mapping) else 0
-    prompt = int(reported.get("prompt_tokens") or 0)
-    return prompt, int(reported.get("completion_tokens") or 0), min(int(cached or 0), prompt)
+    def _count(self, fault: str) -> None:
+        key = _PLURAL.get(fault, fault)
+        self.usage[key] = self.usage.get(key, 0) + 1
+
+
+_PLURAL = {"surrogate": "surrogates", "call in words": "calls_in_words"}
+
+
+def counts_of(record: Mapping[str, Any]) -> dict[str, int]:
+    """Return the whole numbers of what an agent or a user says of its usage; {} for one that has no model."""
+    usage = record.get("usage")
+    if not isinstance(usage, Mapping):
+        return {}
+    return {str(name): count for name, count in usage.items() if isinstance(count, int)}
+
+
+def advice_on(usage: Mapping[str, Any]) -> list[str]:
+    """Say what is wrong with how a model is asked, where its answers show it; what a run prints once.
+
+    >>> advice_on({"calls": 4, "cut": 3})
+    ['3 of 4 answers were cut at their longest length: raise max_tokens, or give continue_cut']
+    """
+    calls = int(usage.get("calls") or 0)
+    said = []
+    if (cut := int(usage.get("cut") or 0)) * 2 > calls:
+        said.append(
+            f"{cut} of {calls} answers were cut at their longest length: "
+            "raise max_tokens, or give continue_cut"
+        )
+    if words := int(usage.get("calls_in_words") or 0):
+        said.append(
+            f"{words} of {calls} answers hold a tool call in their words, which the server did not read: "
+            "give the agent the option calls=text, or start the server with its tool parser"
+        )
+    if broken := int(usage.get("arguments") or 0):
+        said.append(f"{broken} of {calls} answers hold a call whose arguments are no JSON: it is not taught")
+    return said
 
 
 def spent_by(record: Mapping[str, Any]) -> tuple[int, float]:
@@ -99,12 +139,6 @@ def spent_by(record: Mapping[str, Any]) -> tuple[int, float]:
     if not isinstance(usage, Mapping):
         return 0, 0.0
     return int(usage.get("total_tokens") or 0), float(usage.get("cost") or 0.0)
-
-
-def _finish_reason(reply: Mapping[str, Any]) -> Any:
-    choices = reply.get("choices")
-    first = choices[0] if isinstance(choices, list) and choices else None
-    return first.get("finish_reason") if isinstance(first, Mapping) else None
 
 
 class Pace:

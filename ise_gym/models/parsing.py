@@ -42,15 +42,16 @@ def parse_completion(text: str) -> Message:
     """Turn a model's raw completion into an assistant message.
 
     Reasoning is what stands in a think block at the start; the opening tag may be missing, since chat
-    templates put it into the prompt, and a missing closing tag makes all of the text reasoning. Text outside
-    the blocks becomes ``content``, stripped. Call ids are left empty for the env to fill in.
+    templates put it into the prompt. Without a closing tag all of the text is reasoning, up to the first whole
+    tool-call block: a model that forgot the tag did mean its call. Text outside the blocks becomes ``content``,
+    stripped. Call ids are left empty for the env to fill in.
 
     >>> parse_completion('Listing.<tool_call>{"name": "exec", "arguments": {"command": "ls"}}</tool_call>')
     ... # doctest: +NORMALIZE_WHITESPACE
     {'role': 'assistant', 'content': 'Listing.', 'tool_calls': [{'id': '', 'type': 'function',
      'function': {'name': 'exec', 'arguments': '{"command": "ls"}'}}]}
     """
-    reasoning, rest = _split_reasoning(text)
+    reasoning, rest = split_thinking(text)
     pieces: list[str] = []
     calls: list[ToolCall] = []
     position = 0
@@ -81,7 +82,7 @@ def render_completion(message: Message) -> str:
             parts.append(f"{CALL_OPEN}\n{body}\n{CALL_CLOSE}")
     rest = "\n".join(parts)
     reasoning = message.get("reasoning_content") or ""
-    if reasoning or _split_reasoning(rest) != ("", rest):
+    if reasoning or split_thinking(rest) != ("", rest):
         return f"{THINK_OPEN}\n{reasoning}\n{THINK_CLOSE}\n\n{rest}"
     return rest
 
@@ -99,15 +100,31 @@ def explain_invalid(block: str) -> str:
     return "it was sent as an invalid call"
 
 
-def _split_reasoning(text: str) -> tuple[str, str]:
+def split_thinking(text: str) -> tuple[str, str]:
+    """Return (thought, words) of a text that may begin with a think block, as `parse_completion` reads it.
+
+    >>> split_thinking("<think>hm</think>Done."), split_thinking("Done.")
+    (('hm', 'Done.'), ('', 'Done.'))
+    """
     stripped = text.lstrip()
     if stripped.startswith(THINK_OPEN):
-        reasoning, _, rest = stripped[len(THINK_OPEN) :].partition(THINK_CLOSE)
-        return reasoning, rest
+        thought, closed, rest = stripped[len(THINK_OPEN) :].partition(THINK_CLOSE)
+        if not closed and (start := thought.find(CALL_OPEN)) >= 0 and CALL_CLOSE in thought[start:]:
+            return thought[:start], thought[start:]
+        return thought, rest
     before, closed, rest = text.partition(THINK_CLOSE)
     if closed and THINK_OPEN not in before and CALL_OPEN not in before:
         return before, rest
     return "", text
+
+
+def without_surrogates(text: str) -> str:
+    """Replace halves of surrogate pairs, which are no characters and can't be sent or stored as UTF-8.
+
+    >>> without_surrogates("a\\ud83d!")
+    'a\ufffd!'
+    """
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _parse_block(text: str, start: int) -> tuple[int, ToolCall]:

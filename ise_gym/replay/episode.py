@@ -24,6 +24,7 @@ from ise_gym.messages import Message, canonical_json, tool_calls_of
 from ise_gym.replay.normalise import SLACK_S, Window, masked
 from ise_gym.scenario import Scenario
 from ise_gym.services import start_services
+from ise_gym.tools import get_tools
 from ise_gym.tools.delegation.subsessions import SubSession
 from ise_gym.tools.dispatch import Toolbox
 from ise_gym.trajectory.record import Trajectory
@@ -129,7 +130,7 @@ def catalog_scenario(trajectory: Trajectory) -> Scenario:
     """
     options, number = trajectory.metadata.get("options"), trajectory.scenario_id.rpartition("-")[2]
     if not isinstance(options, Mapping) or not number.isdigit():
-        raise UserError("its scenario is not from the catalog, so there is nothing to rebuild it from")
+        raise UserError("its scenario is not from the catalog, so it can't be rebuilt")
     try:
         scenario = _source(canonical_json(dict(options))).scenario(int(number))
     except TypeError as error:
@@ -176,8 +177,9 @@ def replay(
     begun = time.monotonic()
     try:
         scenario = rebuild(trajectory)
-        names = [tool["function"]["name"] for tool in trajectory.tools]
-        toolbox = Toolbox(names, workspace)
+        written = {tool.name: name for name in scenario.tools for tool in get_tools([name]).values()}
+        called = [tool["function"]["name"] for tool in trajectory.tools]
+        toolbox = Toolbox([written.get(name, name) for name in called], workspace)
     except UserError as error:
         return Replayed(trajectory.episode_id, REFUSED, reason=str(error))
     workspace.reset()

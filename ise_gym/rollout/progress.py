@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from types import TracebackType
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from ise_gym.foreign.screen import Screen
+from ise_gym.models.metering import advice_on
 from ise_gym.rollout.engine import Status
 
 LOG_EVERY_S = 15.0
@@ -27,6 +29,8 @@ class RolloutProgress:
         self._title = title
         self._task: TaskID | None = None
         self._logged = time.monotonic()
+        self._answers: Mapping[str, int] = {}
+        self._stopped = ""
         self._bar = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=24),
@@ -46,9 +50,17 @@ class RolloutProgress:
     ) -> None:
         if self._live:
             self._bar.stop()
+        notes = list(advice_on(self._answers))
+        if self._stopped:
+            notes.append(
+                f"{self._stopped}; the same command, with a higher limit or again, plays what is missing"
+            )
+        for note in notes:
+            self._console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
 
     def __call__(self, status: Status) -> None:
         """Show a status."""
+        self._answers, self._stopped = status.answers, status.stopped
         done = status.already + status.played
         if self._live:
             if self._task is None:

@@ -61,7 +61,7 @@ def build(
         split=scenario.split,
         outcome=outcome,
         reason=reason,
-        score=episode.score if episode else 0.0,
+        score=episode.score if episode and episode.subgoals else None,
         subgoals=dict(episode.subgoals) if episode else {},
         counts=dict(episode.counts) if episode else {},
         messages=messages,

@@ -64,12 +64,12 @@ class MailServer:
 
     def sent(self) -> list[tuple[str, list[str], EmailMessage]]:
         """Return what was accepted so far: envelope sender, envelope recipients, message (to read, not to change)."""
-        return [(item["from"], item["to"], _parsed(item["data"])) for item in self.state["sent"]]
+        return [(item["from"], item["to"], parsed(item["data"])) for item in self.state["sent"]]
 
 
 @lru_cache(maxsize=128)
-def _parsed(packed: str) -> EmailMessage:
-    """Parse once what every check of an episode asks for again."""
+def parsed(packed: str) -> EmailMessage:
+    """Parse a kept message (base64), once for all checks of an episode."""
     found = email.message_from_bytes(base64.b64decode(packed), policy=email.policy.default)
     assert isinstance(found, EmailMessage)
     return found

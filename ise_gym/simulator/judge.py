@@ -6,10 +6,11 @@ It sees what the detectors see, and answers in JSON. It costs a request a turn, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from ise_gym.messages import system, user
 from ise_gym.models.chat import JsonChat, read_object
+from ise_gym.models.endpoint import EndpointOptions
 from ise_gym.simulator.base import UserTurn, UserView
 from ise_gym.simulator.knowledge import UserKnowledge
 from ise_gym.simulator.principles import PRINCIPLES
@@ -25,14 +26,17 @@ _TURNS_SHOWN = 8
 
 
 class LLMJudge:
-    """Judges user turns with a model; ``options`` are those of `ise_gym.models.chat.JsonChat`.
+    """Judges user turns with a model; ``options`` are `ise_gym.models.endpoint.EndpointOptions`.
 
     Raises:
         UserError: the ``openai`` package is missing, or there is no endpoint.
     """
 
+    options_from: ClassVar[type] = EndpointOptions
+    """Whose parameters the options are."""
+
     def __init__(self, model: str, **options: Any) -> None:
-        self._chat = JsonChat(model, **{"temperature": 0.0, **options})
+        self._chat = JsonChat(model, who="judge", **{"temperature": 0.0, **options})
 
     def __call__(self, turn: UserTurn, view: UserView | None, known: UserKnowledge) -> str:
         """Return why the turn is adrift; "" when it is in role, or when the verdict cannot be read.

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from ise_gym.messages import sha256_of
 from ise_gym.models.chat import JsonChat, read_object, without_thinking
+from ise_gym.models.endpoint import EndpointOptions
 from ise_gym.scenario import Scenario
 from ise_gym.simulator.base import UserTurn, UserView
 from ise_gym.simulator.knowledge import UserKnowledge, knowledge_of
@@ -27,7 +28,7 @@ class LLMUser:
     """Plays the user with a model.
 
     Args:
-        model: name at the endpoint; ``options`` are those of `ise_gym.models.chat.JsonChat` (``base_url``,
+        model: name at the endpoint; ``options`` are `ise_gym.models.endpoint.EndpointOptions` (``base_url``,
             ``temperature``, …).
 
     Raises:
@@ -36,7 +37,7 @@ class LLMUser:
 
     syntax = "llm:MODEL (an OpenAI-compatible endpoint)"
 
-    options_from: ClassVar[type] = JsonChat
+    options_from: ClassVar[type] = EndpointOptions
     """Whose parameters the options are."""
 
     def __init__(self, model: str, **options: Any) -> None:
@@ -46,6 +47,14 @@ class LLMUser:
         self._known: UserKnowledge | None = None
         self._seed = 0
         self._asked = 0
+
+    def probe(self) -> None:
+        """Ask the endpoint once for a few tokens.
+
+        Raises:
+            UserError: no answer; says why, and what to do.
+        """
+        self._chat.probe()
 
     def reset(self, scenario: Scenario, seed: int) -> UserTurn:
         """Write the opening message, with the first wish.

@@ -22,7 +22,7 @@ from ise_gym.models.parsing import (
 from ise_gym.tools import get_tools
 from ise_gym.tools.base import Tool, ToolContext, ToolOutcome
 from ise_gym.tools.delegation.subsessions import SessionBook, SubSession, book_of
-from ise_gym.tools.output import failure
+from ise_gym.tools.output import failure, os_failure
 from ise_gym.tools.processes.process import registry
 from ise_gym.tools.schema import argument_problems, without_blanks
 from ise_gym.tools.session_status import count_call
@@ -143,7 +143,12 @@ class Toolbox:
         if problems := argument_problems(parameters, values):
             text = f"{name}: bad arguments: {'; '.join(problems)}"
             return self._broken(f"{text.rstrip('.')}. {_right_call(tool)}", "bad_arguments")
-        return tool.run(self._context, values)
+        try:
+            return tool.run(self._context, values)
+        except (
+            OSError
+        ) as error:  # of the box: no room for another process, or more files than a snapshot holds
+            return os_failure(name, "the workspace", error)
 
     def _broken(self, content: str, error: str) -> ToolOutcome:
         self.broken_calls += 1

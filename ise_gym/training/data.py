@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,7 @@ class DataReport:
         episodes: records met in the store (broken ones included).
         used: episodes that gave at least one row.
         rows, tokens, learned_tokens: sizes of the dataset; learned tokens are those in the loss.
+        eval_episodes, eval_rows: held out to measure the loss on; not counted in the line above.
         sub_sessions: conversations that agents delegated to themselves and that gave rows of their own.
         split_episodes: names of over-long episodes that became several windows.
         left_out: reason → what, for whole episodes and for single over-long turns.
@@ -46,6 +47,8 @@ class DataReport:
     rows: int = 0
     tokens: int = 0
     learned_tokens: int = 0
+    eval_episodes: int = 0
+    eval_rows: int = 0
     sub_sessions: int = 0
     longest: int = 0
     split_episodes: list[str] = field(default_factory=list)
@@ -63,6 +66,8 @@ class DataReport:
             "rows": self.rows,
             "tokens": self.tokens,
             "learned_tokens": self.learned_tokens,
+            "eval_episodes": self.eval_episodes,
+            "eval_rows": self.eval_rows,
             "sub_sessions": self.sub_sessions,
             "longest_row": self.longest,
             "split_episodes": len(self.split_episodes),
@@ -82,6 +87,10 @@ class DataReport:
             f"{self.used} of {self.episodes} episodes → {self.rows} rows, {self.tokens} tokens, "
             f"{self.learned_tokens} of them in the loss; longest row {self.longest}"
         ]
+        if self.eval_rows:
+            text.append(
+                f"held out to measure the loss on: {self.eval_episodes} episodes, {self.eval_rows} rows"
+            )
         if self.sub_sessions:
             text.append(f"sub-sessions with rows of their own: {self.sub_sessions}")
         if self.split_episodes:
@@ -92,22 +101,42 @@ class DataReport:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Rows and the account of how they came about."""
+    """Rows and the account of how they came about; ``held_out`` are those of episodes kept back for the loss."""
 
     rows: list[Row]
     report: DataReport
+    held_out: list[Row] = field(default_factory=list)
 
     def dataset(self) -> Any:
         """Return a `datasets.Dataset` with the columns ``input_ids``, ``labels`` and ``length``."""
-        from datasets import Dataset
+        return dataset_of(self.rows)
 
+    def eval_dataset(self) -> Any:
+        """Return the same of the held-out rows, or None where there are none."""
+        return dataset_of(self.held_out) if self.held_out else None
+
+    def named(self) -> Iterator[tuple[str, list[int]]]:
+        """Yield (name, token ids) of every row that is trained on."""
+        return ((row.name, row.input_ids) for row in self.rows)
+
+
+def dataset_of(rows: Sequence[Row], *, names: bool = False) -> Any:
+    """Return rows as a `datasets.Dataset`; ``names`` adds a column with theirs."""
+    from datasets import Dataset, Features, List, Value
+
+    columns = {
+        "input_ids": [row.input_ids for row in rows],
+        "labels": [row.labels for row in rows],
+        "length": [len(row.input_ids) for row in rows],
+    }
+    # 4 bytes a token: no vocabulary comes near two thousand million.
+    kinds = {"input_ids": List(Value("int32")), "labels": List(Value("int32")), "length": Value("int32")}
+    if names:
         return Dataset.from_dict(
-            {
-                "input_ids": [row.input_ids for row in self.rows],
-                "labels": [row.labels for row in self.rows],
-                "length": [len(row.input_ids) for row in self.rows],
-            }
+            {**columns, "name": [row.name for row in rows]},
+            features=Features({**kinds, "name": Value("string")}),
         )
+    return Dataset.from_dict(columns, features=Features(kinds))
 
 
 def build_dataset(config: DataConfig, tokenizer: Any, thinking: Thinking = "keep") -> TrainingData:
@@ -123,11 +152,13 @@ def build_dataset(config: DataConfig, tokenizer: Any, thinking: Thinking = "keep
         thinking=thinking,
         mask_failed_calls=config.mask_failed_calls,
         single_user_turn=config.single_user_turn,
+        loss=config.loss,
     )
     rows: list[Row] = []
+    held_out: list[Row] = []
     digest = hashlib.sha256(template_hash(tokenizer.chat_template).encode())
     for name, episode in _episodes(config, report):
-        made = rows_of(tokenizer, name, episode.messages, episode.tools, options)
+        made = rows_of(tokenizer, name, episode.messages, episode.tools, options, steps=episode.steps)
         for reason, detail in made.dropped:
             report.left_out[reason].append(f"{name} ({detail})")
         delegated: list[Row] = []
@@ -136,6 +167,10 @@ def build_dataset(config: DataConfig, tokenizer: Any, thinking: Thinking = "keep
                 report.left_out[f"sub-session {reason}"].append(f"{title} ({detail})")
             report.sub_sessions += bool(found.rows)
             delegated += found.rows
+        if _is_held_out(config, name):
+            held_out += (*made.rows, *delegated)
+            report.eval_episodes += bool(made.rows or delegated)
+            continue
         if made.rows or delegated:
             report.used += 1
             report.tool_hashes[sha256_of(episode.tools)] += 1
@@ -148,13 +183,14 @@ def build_dataset(config: DataConfig, tokenizer: Any, thinking: Thinking = "keep
             digest.update(canonical_json([row.input_ids, row.labels]).encode())
             rows.append(row)
     report.rows = len(rows)
+    report.eval_rows = len(held_out)
     report.tokens = sum(len(row.input_ids) for row in rows)
     report.learned_tokens = sum(row.learned for row in rows)
     report.longest = max((len(row.input_ids) for row in rows), default=0)
     report.data_hash = digest.hexdigest()
     if not rows:
         raise UserError(f"nothing to train on in {', '.join(config.stores)}: {'; '.join(report.lines())}")
-    return TrainingData(rows, report)
+    return TrainingData(rows, report, held_out)
 
 
 def _episodes(config: DataConfig, report: DataReport) -> Iterator[tuple[str, Trajectory]]:
@@ -190,7 +226,15 @@ def _delegated(
         if part.session.get("status") == "cut":
             yield title, RowSet(dropped=(("cut", "the episode ended before it answered"),))
         elif not options.single_user_turn or early.intersection(part.session.get("opened_by", ())):
-            rows = rows_of(tokenizer, title, part.messages, part.tools, options, inherited=part.inherited)
+            rows = rows_of(
+                tokenizer,
+                title,
+                part.messages,
+                part.tools,
+                options,
+                inherited=part.inherited,
+                steps=part.steps,
+            )
             yield title, rows
 
 
@@ -221,6 +265,11 @@ def _unwanted(config: DataConfig, episode: Trajectory) -> str:
     if int(sha256_of(episode.episode_id)[:8], 16) / 2**32 >= config.fraction:
         return "outside the fraction"
     return ""
+
+
+def _is_held_out(config: DataConfig, name: str) -> bool:
+    """Draw by a hash that has nothing to do with the one of ``fraction``; whole episodes, so that no turn leaks."""
+    return int(sha256_of(["held out", name])[:8], 16) / 2**32 < config.eval_fraction
 
 
 def _guard_clean(episode: Trajectory) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ise_gym.agents.transformers import ModelSource, resolve_model
 from ise_gym.errors import UserError
 from ise_gym.resources import data_dir
-from ise_gym.training.config import BUILTIN_TINY, LoraSettings, ModelConfig, RunConfig
+from ise_gym.training.config import BUILTIN_TINY, DataConfig, LoraSettings, ModelConfig, RunConfig
 from ise_gym.training.template import CONTROL_TOKENS
 
 TINY_BASE = data_dir("training") / "tiny_base" / "model"
@@ -46,12 +47,49 @@ def load_tokenizer(base: str) -> Any:
             "Use a Qwen3 model"
         )
     if not tokenizer.is_fast:
-        raise UserError(f"the tokenizer of {base} gives no offsets; a tokenizer.json is needed")
+        raise UserError(f"the tokenizer of {base} gives no character offsets; it needs a tokenizer.json")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = "<|endoftext|>"
     # Qwen3 base models end at <|endoftext|>; what the template teaches as the end is <|im_end|>.
     tokenizer.eos_token = "<|im_end|>"
     return tokenizer
+
+
+def positions_of(base: str) -> int | None:
+    """Return how many tokens a base model can tell apart by their place, YaRN included; None where it doesn't say.
+
+    Raises:
+        UserError: no readable configuration there.
+    """
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(base)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot load {base}: {' '.join(str(error).split())[:300]}") from error
+    positions = getattr(config, "max_position_embeddings", None)
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    original, factor = rope.get("original_max_position_embeddings"), rope.get("factor")
+    if positions and original and factor:
+        return max(int(positions), int(original * factor))
+    return int(positions) if positions else None
+
+
+def held_to_positions(data: DataConfig, base: str) -> DataConfig:
+    """Hold ``data.max_length`` to the positions of the base; where the recipe gives none, the smaller one is taken.
+
+    Raises:
+        UserError: the recipe asks for longer rows than the model has positions for.
+    """
+    positions = positions_of(base)
+    if positions is None or data.max_length <= positions:
+        return data
+    if "max_length" in data.model_fields_set:
+        raise UserError(
+            f"data.max_length {data.max_length} is more than the {positions} positions of {Path(base).name}: what lies "
+            f"beyond them can't be learned. Set data.max_length={positions} or less"
+        )
+    return data.model_copy(update={"max_length": positions})
 
 
 def load_base(config: RunConfig, base: str, model: Any = None) -> tuple[Any, Any]:
@@ -75,7 +113,7 @@ def load_start(model: ModelConfig, lora: LoraSettings | None) -> tuple[ModelSour
     source = resolve_model(str(TINY_BASE) if model.path == BUILTIN_TINY else model.path)
     if source.adapter is not None and lora is not None:
         raise UserError(
-            f"{model.path} is an adapter, and a new one would stand on weights that exist nowhere. Merge it first "
+            f"{model.path} is an adapter, and a new adapter needs real weights below it. Merge it first "
             f"(ise train merge {model.path} OUT) and start from OUT, or train all weights with lora=null"
         )
     weights = _weights(model, source.base)
@@ -88,6 +126,7 @@ def load_start(model: ModelConfig, lora: LoraSettings | None) -> tuple[ModelSour
 
 def _weights(settings: ModelConfig, base: str) -> Any:
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     options: dict[str, Any] = {
@@ -98,7 +137,7 @@ def _weights(settings: ModelConfig, base: str) -> Any:
         options["quantization_config"] = _four_bit(torch)
     try:
         model = AutoModelForCausalLM.from_pretrained(base, **options)
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise UserError(f"cannot load {base}: {' '.join(str(error).split())[:300]}") from error
     model.config.use_cache = False
     return model
@@ -113,6 +152,7 @@ def _lora(settings: LoraSettings) -> Any:
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         target_modules=targets,
+        use_rslora=settings.rslora,
         bias="none",
         task_type="CAUSAL_LM",
     )

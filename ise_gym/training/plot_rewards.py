@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ise_gym.atomic import replacing
 from ise_gym.errors import UserError
+from ise_gym.storage.atomic import replacing
 from ise_gym.training.runcard import read_card
 
 

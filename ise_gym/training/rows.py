@@ -13,12 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ise_gym.training.config import Loss
 from ise_gym.training.template import Thinking, encode
+from ise_gym.trajectory.record import Step
+from ise_gym.trajectory.untaught import untaught
 
 IGNORED = -100
 """The label of tokens outside the loss."""
 
-Reason = Literal["broken", "empty", "over-long", "nothing to learn", "cut"]
+Reason = Literal["broken", "empty", "over-long", "nothing to learn", "cut", "an answer that is not taught"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class RowOptions:
     thinking: Thinking = "keep"
     mask_failed_calls: bool = False
     single_user_turn: bool = False
+    loss: Loss = "all"
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,7 @@ def rows_of(
     options: RowOptions,
     *,
     inherited: int = 0,
+    steps: Sequence[Step] = (),
 ) -> RowSet:
     """Tokenise one conversation with the tokenizer's own template; see the module's docstring for long ones.
 
@@ -111,6 +116,8 @@ def rows_of(
         messages: the conversation; ``tools``: the schemas that its agent was offered.
         options: how it becomes rows.
         inherited: messages at the start that were copied from another conversation: context, never in the loss.
+        steps: of the conversation: an answer that its server cut, filtered or broke is context, never in the loss,
+            as is every one that can't be read back (see `ise_gym.trajectory.untaught`).
     """
     problem = problem_of(messages)
     if problem:
@@ -123,13 +130,24 @@ def rows_of(
         return RowSet(dropped=(("empty", "no assistant message in the turns that are kept"),))
     failed = _failed_calls(messages) if options.mask_failed_calls else frozenset()
     foreign = sum(message["role"] == "assistant" for message in messages[:inherited])
-    build = _Builder(tokenizer, tools, head, turns, options.thinking, failed, foreign)
+    unfit = untaught(messages, steps)
+    spoken = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
+    chosen = _chosen(messages, spoken, turns, options.loss)
+    numbers = frozenset(
+        number for number, index in enumerate(spoken) if index in unfit or number not in chosen
+    )
+    build = _Builder(tokenizer, tools, head, turns, options.thinking, failed, foreign, numbers)
     last_only = options.thinking == "last-turn" and any(
         message.get("reasoning_content") for turn in turns[:-1] for message in turn
     )
     windows = [(0, last) for last in range(len(turns))] if last_only else [(0, len(turns) - 1)]
     rows: list[Row] = []
-    dropped: list[tuple[Reason, str]] = []
+    dropped: list[tuple[Reason, str]] = [
+        ("an answer that is not taught", f"message {index}: {why}")
+        for index, why in unfit.items()
+        if index >= inherited
+    ]
+    marked = len(dropped)
     for first, last in windows:
         labelled = {last} if last_only else set(range(first, last + 1))
         row = build(name, first, last, labelled)
@@ -141,7 +159,7 @@ def rows_of(
             split, lost = _split(build, name, last, labelled, options.max_length)
             rows += split
             dropped += lost
-    if not any(row.learned for row in rows) and not dropped:
+    if not any(row.learned for row in rows) and len(dropped) == marked:
         dropped.append(("nothing to learn", "no token is in the loss"))
     return RowSet(tuple(row for row in rows if row.learned), tuple(dropped))
 
@@ -181,6 +199,8 @@ class _Builder:
     failed: frozenset[str]
     foreign: int = 0
     """Assistant messages at the start that are another conversation's."""
+    unfit: frozenset[int] = frozenset()
+    """Numbers of assistant messages that are not taught."""
 
     def __call__(self, name: str, first: int, last: int, learned: set[int]) -> Row:
         """Turns ``first`` to ``last`` (both included) as one row; only turns in ``learned`` carry loss."""
@@ -197,10 +217,46 @@ class _Builder:
         spoken = zip(speakers, encoded.spans, strict=True)
         for number, ((turn, message), (start, end)) in enumerate(spoken, start=before):
             calls = {str(call.get("id", "")) for call in message.get("tool_calls") or ()}
-            if turn in learned and number >= self.foreign and not calls & self.failed:
+            if (
+                turn in learned
+                and number >= self.foreign
+                and number not in self.unfit
+                and not calls & self.failed
+            ):
                 labels[start:end] = encoded.input_ids[start:end]
         suffix = "" if (first, last) == (0, len(self.turns) - 1) else f"#turns{first}-{last}"
         return Row(name + suffix, encoded.input_ids, labels)
+
+
+def _chosen(
+    messages: Sequence[Mapping[str, Any]],
+    spoken: Sequence[int],
+    turns: Sequence[Sequence[Mapping[str, Any]]],
+    loss: Loss,
+) -> frozenset[int]:
+    """Return the numbers of the assistant messages that the choice of loss lets be learned.
+
+    Args:
+        messages: the whole conversation; ``spoken``: where its assistant messages are.
+        turns: the user turns that are kept, from the first on.
+        loss: of the recipe.
+    """
+    if loss == "all":
+        return frozenset(range(len(spoken)))
+    if loss == "last":
+        before = sum(message["role"] == "assistant" for turn in turns[:-1] for message in turn)
+        return frozenset(range(before, len(spoken)))
+    chosen = set()
+    failed = False
+    numbers = {index: number for number, index in enumerate(spoken)}
+    for index, message in enumerate(messages):
+        if message["role"] == "user":
+            failed = False
+        elif message["role"] == "tool" and message.get("success") is False:
+            failed = True
+        elif message["role"] == "assistant" and failed:
+            chosen.add(numbers[index])
+    return frozenset(chosen)
 
 
 def _failed_calls(messages: Sequence[Mapping[str, Any]]) -> frozenset[str]:

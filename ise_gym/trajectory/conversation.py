@@ -39,7 +39,9 @@ def find_episode(store: str | Path, which: str) -> Trajectory:
             found.append(trajectory)
         if len(found) > 1:
             ids = ", ".join(t.episode_id for t in found)
-            raise UserError(f"{store}: several episodes begin with '{which}': {ids}, … Give more of the id.")
+            raise UserError(
+                f"{store}: several episode ids begin with '{which}': {ids}, … Give more of the id."
+            )
     if not found:
         raise UserError(f"{store}: no episode '{which}'. `ise show DIR 1` shows the first one.")
     return found[0]
@@ -136,7 +138,7 @@ def _verdict(trajectory: Trajectory) -> Panel:
     for name, held in trajectory.subgoals.items():
         text.append("✔ " if held else "✘ ", style="green" if held else "red")
         text.append(name + "\n")
-    text.append(f"score {trajectory.score:.3f}")
+    text.append("nothing was verified" if trajectory.score is None else f"score {trajectory.score:.3f}")
     if trajectory.reason:
         text.append(f" · {trajectory.reason}")
     return Panel(text, title=trajectory.outcome, title_align="left")

@@ -13,6 +13,7 @@ from ise_gym.trajectory.record import Trajectory
 from ise_gym.trajectory.secrets import scan_personal, scan_trajectory
 from ise_gym.trajectory.stats import recoveries
 from ise_gym.trajectory.store import TrajectoryStore, read_trajectories
+from ise_gym.trajectory.untaught import untaught
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Rules:
         guard_clean: no user turn drifted and none fell back to the script.
         no_secrets, no_personal: `ise_gym.trajectory.secrets` finds no credential, no personal data.
         recovery: holds at least one failed call that was recovered.
+        whole: no answer was cut, filtered, broken or unreadable, see `ise_gym.trajectory.untaught`.
         min_user_turns, max_user_turns, max_messages, max_tool_calls: bounds; 0 is none.
         domains: all of its domains are among these; empty allows any.
         unique: its conversation (system message and call ids aside) was not kept before.
@@ -36,6 +38,7 @@ class Rules:
     no_secrets: bool = False
     no_personal: bool = False
     recovery: bool = False
+    whole: bool = False
     min_user_turns: int = 0
     max_user_turns: int = 0
     max_messages: int = 0
@@ -52,12 +55,12 @@ class Rules:
         for name, most in (("user-turns", self.max_user_turns), ("messages", self.max_messages)):
             if most and self.min_user_turns > most:
                 raise UserError(
-                    f"--min-user-turns {self.min_user_turns} and --max-{name} {most} leave nothing to keep; "
-                    "raise the one or lower the other."
+                    f"--min-user-turns {self.min_user_turns} and --max-{name} {most} together "
+                    "leave nothing to keep; change one of them."
                 )
         if self.recovery and self.max_tool_calls == 1:
             raise UserError(
-                "--recovery and --max-tool-calls 1 leave nothing to keep; a recovery takes two calls."
+                "--recovery and --max-tool-calls 1 leave nothing to keep: a recovery takes two calls."
             )
 
 
@@ -82,7 +85,7 @@ def filter_store(source: str | Path, out: str | Path, rules: Rules) -> Filtered:
         UserError: a bad source, or a folder that holds something else.
     """
     if Path(source).resolve() == Path(out).resolve():
-        raise UserError(f"{out}: is the source; give another folder.")
+        raise UserError(f"{out}: this is the source; give another folder.")
     counts, seen = Filtered(), set[str]()
     with TrajectoryStore(out, run={"filtered": str(Path(source).name), "rules": asdict(rules)}) as store:
         there = store.ids()
@@ -108,7 +111,7 @@ def broken_rules(trajectory: Trajectory, rules: Rules, seen: set[str] | None = N
     guard = trajectory.user.get("guard") or {}
     if trajectory.outcome not in rules.outcomes:
         yield f"outcome {trajectory.outcome}"
-    if trajectory.score < rules.min_score:
+    if (trajectory.score or 0.0) < rules.min_score:
         yield "score too low"
     if rules.guard_clean and (guard.get("drifted") or guard.get("fallbacks")):
         yield "role drift"
@@ -116,6 +119,8 @@ def broken_rules(trajectory: Trajectory, rules: Rules, seen: set[str] | None = N
         yield "secrets"
     if rules.no_personal and scan_personal(trajectory):
         yield "personal data"
+    if rules.whole and untaught(trajectory.messages, trajectory.steps):
+        yield "answers that are not taught"
     if rules.recovery and not recoveries(trajectory).recovered:
         yield "no recovery"
     if users < rules.min_user_turns:

@@ -34,7 +34,15 @@ def from_0(record: Record) -> Record:
     return {**new, "schema_version": 1}
 
 
-MIGRATIONS: Mapping[int, Callable[[Record], Record]] = {0: from_0}
+def from_1(record: Record) -> Record:
+    """A score of 0 stood where nothing was verified; all else that version 2 has is absent where it is not known."""
+    new = {**record, "schema_version": 2}
+    if record.get("outcome") == "unverified":
+        new["score"] = None
+    return new
+
+
+MIGRATIONS: Mapping[int, Callable[[Record], Record]] = {0: from_0, 1: from_1}
 """Version → what turns a record of it into one of the next."""
 
 READABLE: tuple[int, ...] = (*sorted(MIGRATIONS), SCHEMA_VERSION)

@@ -9,27 +9,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    field_validator,
-    model_serializer,
-)
+from pydantic import ConfigDict, Field, field_validator
 
 from ise_gym.credentials import without_secrets
-from ise_gym.episode.steps import Step, Timings
+from ise_gym.episode.steps import Completion, FileChanges, Received, Sparse, Step, Timings
 from ise_gym.messages import sha256_of
-from ise_gym.spaces import message_problem
+from ise_gym.trajectory.wellformed import message_fault, session_fault
 
 __all__ = [
     "SCHEMA_VERSION",
+    "Completion",
+    "FileChanges",
+    "Finding",
+    "GuardEvent",
     "Outcome",
+    "Received",
     "Step",
     "Timings",
     "Trajectory",
@@ -38,15 +34,45 @@ __all__ = [
     "to_line",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
-Outcome = Literal["passed", "failed", "truncated", "infrastructure_error", "unverified"]
+Outcome = Literal[
+    "passed", "failed", "truncated", "infrastructure_error", "unverified", "judged_passed", "judged_failed"
+]
 """passed: the user left satisfied and every sub-goal holds. failed: the user left and one does not.
 truncated: a budget ran out. infrastructure_error: the sandbox or a model endpoint broke, not the agent.
-unverified: without any sub-goal that could be checked: imported, or played from a file of intents without checks."""
+unverified: without any sub-goal that could be checked: imported, or played from a file of intents without checks.
+judged_passed, judged_failed: unverified, and a model judged it afterwards (`ise_gym.evaluation.judging`)."""
 
 
-class Trajectory(BaseModel):
+class Finding(Sparse):
+    """Why a sub-goal does not hold at the end: for people, outside of what an agent sees.
+
+    ``expected`` is what its check looks for, ``found`` what stood there, and ``message`` the index of the assistant
+    message after which it was last verified.
+    """
+
+    subgoal: str
+    expected: str = ""
+    found: str = ""
+    message: int | None = None
+
+    _sparse = ("expected", "found", "message")
+
+
+class GuardEvent(Sparse):
+    """One draft that the role guard refused: for the user message at ``message``, by which detector, and its words."""
+
+    message: int
+    detector: str
+    action: str = ""
+    words: str = ""
+    said: str = ""
+
+    _sparse = ("action", "words", "said")
+
+
+class Trajectory(Sparse):
     """One episode.
 
     Attributes:
@@ -56,12 +82,19 @@ class Trajectory(BaseModel):
         tools: the schemas the agent was offered.
         subgoals: sub-goal name → holds at the end (superseded ones keep the verdict they had).
         score: fraction of sub-goals that hold, in [0, 1]; the sum of all rewards, those inside ``sessions`` included,
-            unless the env was given another ``reward`` or ``penalties`` (``env`` then says which).
+            unless the env was given another ``reward`` or ``penalties`` (``env`` then says which). None where nothing
+            was verified.
+        findings: why sub-goals do not hold (absent where all do).
         sessions: what the agent delegated to itself, in order (absent where nothing was): key, label, task, context,
             sandbox, cleanup, status, ``opened_by`` (ids of the calls in ``messages`` that it answered), ``inherited``
             (how many of its messages are a copy of the main conversation), ``messages`` and ``steps``.
         user: simulator name and parameters, plus ``guard`` counts: turns, hits by detector, resamples,
             fallbacks.
+        guard_events: the drafts that the guard refused, at their turns (absent where there are none).
+        scenario: the drawn scenario itself, so that the record replays under any later catalog (absent in records
+            that were made before it was kept, or elsewhere).
+        judged: what a model found afterwards where nothing was verified (absent where none was asked): its name and
+            sampling, ``score``, ``agreed``, and ``points`` with verdicts and quoted grounds of both readings.
         hashes: SHA-256 of ``system_prompt``, ``tools`` and, where the agent has one, ``chat_template``.
         env: package version, backend, limits.
     """
@@ -81,8 +114,9 @@ class Trajectory(BaseModel):
     split: str = ""
     outcome: Outcome
     reason: str = ""
-    score: float
+    score: float | None
     subgoals: dict[str, bool] = Field(default_factory=dict)
+    findings: list[Finding] = Field(default_factory=list)
     counts: dict[str, int] = Field(default_factory=dict)
     messages: list[dict[str, Any]]
     tools: list[dict[str, Any]]
@@ -92,6 +126,9 @@ class Trajectory(BaseModel):
     user: dict[str, Any] = Field(default_factory=dict)
     hashes: dict[str, str] = Field(default_factory=dict)
     env: dict[str, Any] = Field(default_factory=dict)
+    guard_events: list[GuardEvent] = Field(default_factory=list)
+    scenario: dict[str, Any] = Field(default_factory=dict)
+    judged: dict[str, Any] = Field(default_factory=dict)
     metadata: dict[str, Any] = Field(default_factory=dict)
     timings: Timings = Field(default_factory=Timings)
 
@@ -102,12 +139,14 @@ class Trajectory(BaseModel):
         cleaned: dict[str, Any] = without_secrets(described)
         return cleaned
 
+    _sparse = ("brief", "findings", "sessions", "guard_events", "scenario", "judged")
+
     @field_validator("messages")
     @classmethod
     def _are_messages(cls, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Refuse what no reader of records could use, and say which message it is."""
         for number, message in enumerate(messages):
-            if problem := _problem(message):
+            if problem := message_fault(message):
                 raise ValueError(f"message {number}: {problem}")
         return messages
 
@@ -119,53 +158,12 @@ class Trajectory(BaseModel):
             if not isinstance(messages, list) or not all(isinstance(m, dict) for m in messages):
                 raise ValueError(f"session {number}: 'messages' must be a list of messages")
             if problem := next(
-                (f"message {n}: {p}" for n, m in enumerate(messages) if (p := _problem(m))), ""
+                (f"message {n}: {p}" for n, m in enumerate(messages) if (p := message_fault(m))), ""
             ):
                 raise ValueError(f"session {number}, {problem}")
-            if problem := _session_problem(session):
+            if problem := session_fault(session):
                 raise ValueError(f"session {number}: {problem}")
         return sessions
-
-    @model_serializer(mode="wrap")
-    def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave younger fields out where they are empty, so that a record is the same with and without the field."""
-        data: dict[str, Any] = handler(self)
-        for name in ("brief", "sessions"):
-            if not getattr(self, name):
-                data.pop(name, None)
-        return data
-
-
-def _problem(message: Mapping[str, Any]) -> str:
-    """Say what keeps a recorded message from being one; "" when nothing does."""
-    if problem := message_problem(message):
-        return problem
-    for number, call in enumerate(message.get("tool_calls") or ()):
-        if not isinstance(call.get("id"), str):
-            return f"'tool_calls[{number}].id' must be a string"
-    for key in ("name", "tool_call_id"):
-        if not isinstance(message.get(key, ""), str):
-            return f"'{key}' must be a string"
-    return ""
-
-
-def _session_problem(session: Mapping[str, Any]) -> str:
-    if not isinstance(session.get("key"), str):
-        return "'key' must be a string"
-    inherited, steps, opened = (session.get(key, other) for key, other in _SESSION_PARTS.items())
-    if not isinstance(inherited, int) or not 0 <= inherited <= len(session["messages"]):
-        return "'inherited' must be a number of its messages"
-    if not isinstance(opened, list | tuple) or not all(isinstance(call, str) for call in opened):
-        return "'opened_by' must be a list of ids of calls"
-    try:
-        for step in steps:
-            Step.model_validate(step)
-    except (ValidationError, TypeError):
-        return "'steps' must be a list of steps"
-    return ""
-
-
-_SESSION_PARTS: Mapping[str, Any] = {"inherited": 0, "steps": (), "opened_by": ()}
 
 
 def episode_id(scenario_id: str, seed: int, agent: str) -> str:

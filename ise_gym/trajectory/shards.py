@@ -1,7 +1,7 @@
 """The shards of a trajectory store: append-only files of lines, any number of which make one folder.
 
 A shard has one writer at a time, so any number of processes can append to one folder: each claims a shard of its
-own. How lines are written, locked and repaired: `ise_gym.appendlog`; torn ends go to the store's ``torn/``.
+own. How lines are written, locked and repaired: `ise_gym.storage.appendlog`; torn ends go to the store's ``torn/``.
 
 With compression each line is a zstd frame of its own, so a shard stays append-only and streamable
 (``zstdcat`` reads it).
@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from ise_gym.appendlog import LONGEST_LINE, AppendLog, Locked, TornTail, last_whole_line, raw_lines
 from ise_gym.errors import UserError
+from ise_gym.storage.appendlog import LONGEST_LINE, AppendLog, Locked, TornTail, last_whole_line, raw_lines
 
 Compression = Literal["none", "zstd"]
 SUFFIX: dict[Compression, str] = {"none": ".jsonl", "zstd": ".jsonl.zst"}
@@ -38,8 +38,8 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     A last line without a newline is yielded too, as it is; `complete_lines` leaves it out.
 
     Raises:
-        UserError: the file can't be read, a line is longer than any record (`ise_gym.appendlog.LONGEST_LINE`), or a
-            zstd frame other than a cut-off last one is broken.
+        UserError: the file can't be read, a line is longer than any record
+            (`ise_gym.storage.appendlog.LONGEST_LINE`), or a zstd frame other than a cut-off last one is broken.
     """
     for number, line in enumerate(_raw_lines(path), start=1):
         yield number, line.removesuffix(b"\n")

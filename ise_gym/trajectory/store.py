@@ -23,11 +23,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ise_gym.appendlog import TornTail
-from ise_gym.atomic import file_above
 from ise_gym.errors import UserError
 from ise_gym.messages import canonical_json
 from ise_gym.models.parsing import finite_float, refuse_constant
+from ise_gym.storage.appendlog import TornTail
+from ise_gym.storage.atomic import file_above
 from ise_gym.trajectory.migrate import READABLE, upgraded
 from ise_gym.trajectory.record import SCHEMA_VERSION, Trajectory, to_line
 from ise_gym.trajectory.shards import (
@@ -214,9 +214,9 @@ def _open_manifest(path: Path, run: Mapping[str, Any] | None, compression: Compr
         "run": json.loads(canonical_json(dict(run or {}))),
     }
     if path.exists() and not path.is_dir():
-        raise UserError(f"{path}: is a file; a trajectory store is a folder. Give another --out.")
+        raise UserError(f"{path}: it is a file, but a trajectory store is a folder. Give another --out.")
     if path.is_dir() and not (path / MANIFEST).exists() and any(_foreign(path)):
-        raise UserError(f"{path}: holds other files and no {MANIFEST}. Give an empty or a new folder.")
+        raise UserError(f"{path}: it is not empty and has no {MANIFEST}. Give an empty or new folder.")
     try:
         path.mkdir(parents=True, exist_ok=True)
         _create_once(path / MANIFEST, wanted)

@@ -21,8 +21,8 @@ ROWS_SHOWN = 25
 def shape_table(summary: Mapping[str, Any]) -> Table:
     """Return the shape of a corpus beside ISETrace's figures (`ise_gym.trajectory.stats.Stats.summary`)."""
     table = Table(title="Shape of the trajectories", title_justify="left")
-    for column in ("a trajectory", "mean", "median", "p90", "max", "ISETrace mean"):
-        table.add_column(column, justify="left" if column == "a trajectory" else "right")
+    for column in ("per trajectory", "mean", "median", "p90", "max", "ISETrace mean"):
+        table.add_column(column, justify="left" if column == "per trajectory" else "right")
     for name, label in LABELS.items():
         d = summary["shape"][name]
         table.add_row(
@@ -63,10 +63,18 @@ def outcome_table(summary: Mapping[str, Any]) -> Table:
         "",
         f"{percent(rate['rate'])} [{percent(rate['low'])}, {percent(rate['high'])}]",
     )
+    if judged := summary["judged"]:
+        table.add_row(
+            "judged by a model to have passed",
+            f"{judged['passed']:,} of {judged['total']:,}",
+            f"{percent(judged['rate'])} [{percent(judged['low'])}, {percent(judged['high'])}]",
+        )
     goals, recovery = summary["subgoals"], summary["failure_recovery"]
     table.add_row("sub-goals that hold", f"{goals['held']:,}", f"of {goals['total']:,}")
     failed = recovery.get("failed_calls", 0)
-    table.add_row("failed calls recovered", f"{recovery.get('recovered_calls', 0):,}", f"of {failed:,}")
+    table.add_row(
+        "failed calls that were recovered", f"{recovery.get('recovered_calls', 0):,}", f"of {failed:,}"
+    )
     if (inside := summary["delegated"])["sessions"]:
         table.add_row("sub-sessions", f"{inside['sessions']:,}", f"in {inside['episodes']:,} episodes")
     for kind, count in summary["infrastructure_errors"].items():

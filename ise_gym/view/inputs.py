@@ -122,7 +122,7 @@ def read_comparison(path: Path) -> Comparison:
     found = as_comparison(_read_json(path, "a comparison"))
     if found is None:
         raise UserError(
-            f"{path}: holds no comparison; write one with 'ise eval compare A B --for-report FILE'"
+            f"{path}: there is no comparison in it; write one with 'ise eval compare A B --for-report FILE'"
         )
     return found
 

@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from ise_gym.atomic import replacing
+from ise_gym.storage.atomic import replacing
 from ise_gym.trajectory.stats import ISETRACE
 from ise_gym.trajectory.tables import LABELS, figure, percent
 from ise_gym.view import charts
@@ -25,6 +25,8 @@ OUTCOMES: Mapping[str, str] = {
     "failed": "bad",
     "truncated": "warn",
     "unverified": "muted",
+    "judged_passed": "warn",
+    "judged_failed": "muted",
     "infrastructure_error": "muted",
 }
 """Outcome → its colour class."""

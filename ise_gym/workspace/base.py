@@ -80,11 +80,13 @@ class Workspace(Protocol):
         env: Mapping[str, str] | None = None,
         timeout: float | None = None,
         merge: bool = True,
+        sweep: bool = False,
     ) -> ExecResult:
         """Run a fresh process (no shell state) in its own process group and wait for it.
 
         ``env`` is added to the box's clean environment. stdin is closed after the given bytes. When the
-        main process ends, output still held open by its children is not waited for. 127 = not found.
+        main process ends, output still held open by its children is not waited for, unless ``sweep`` is set: then
+        whatever it left running is killed. 127 = not found.
         """
         ...
 
@@ -108,6 +110,14 @@ class Workspace(Protocol):
 
     def kill(self, process_id: str, signal: int = 9) -> None:
         """Signal the background process's whole group. Unknown id: KeyError."""
+        ...
+
+    def freeze(self) -> None:
+        """Stop every process in the box, so that nothing changes while it is looked at; fresh `exec` still works."""
+        ...
+
+    def thaw(self) -> None:
+        """Continue what `freeze` stopped; nothing when nothing is."""
         ...
 
     def processes(self) -> dict[str, str]:

@@ -3,13 +3,14 @@ import pickle
 import sys
 
 import pytest
-from openai_server import hang_up, raw, reply, serve, slow, status
 
 from ise_gym.agents import make_agent
-from ise_gym.agents.openai import OpenAIAgent, wire_messages
+from ise_gym.agents.openai import OpenAIAgent
 from ise_gym.errors import AgentError, UserError
 from ise_gym.messages import assistant, system, tool_call, tool_result, user
+from ise_gym.models.wire import wire_messages
 from ise_gym.tools import tool_schemas
+from openai_server import hang_up, raw, reply, serve, slow, status
 
 CONVERSATION = [
     system("You work."),
@@ -26,6 +27,11 @@ def _no_outer_settings(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
+def said(message):
+    """The message without what the server said of it."""
+    return {key: value for key, value in message.items() if key != "completion"}
+
+
 def agent_at(server, **options) -> OpenAIAgent:
     return OpenAIAgent("tiny", base_url=server.url, **{"timeout": 5.0, "max_retries": 1, **options})
 
@@ -33,7 +39,7 @@ def agent_at(server, **options) -> OpenAIAgent:
 def test_text_answer_and_what_is_sent():
     with serve(reply("There is one file.")) as server:
         agent = agent_at(server, temperature=0.5, max_tokens=77, extra={"top_p": 0.9}, api_key="secret")
-        assert agent.act(CONVERSATION, TOOLS) == assistant("There is one file.")
+        assert said(agent.act(CONVERSATION, TOOLS)) == assistant("There is one file.")
     ((path, headers, body),) = server.requests
     assert path == "/v1/chat/completions"
     assert headers["authorization"] == "Bearer secret"
@@ -62,11 +68,20 @@ def test_reasoning_goes_back_only_when_asked():
     assert wire_messages(CONVERSATION, send_reasoning=True)[2]["reasoning_content"] == "I should look."
 
 
-def test_broken_arguments_are_wrapped_so_that_servers_take_them():
-    broken = assistant("", [tool_call("exec", '{"command": ', "call_1")])
-    (sent,) = wire_messages([broken])
-    assert sent["tool_calls"][0]["function"]["arguments"] == '{"not_json": "{\\"command\\": "}'
-    assert broken["tool_calls"][0]["function"]["arguments"] == '{"command": '
+def test_a_call_that_no_server_takes_back_is_shown_to_the_model_as_the_words_it_wrote():
+    good, bad = tool_call("read", {"path": "a"}, "call_2"), tool_call("exec", '{"command": ', "call_1")
+    talk = [
+        assistant("Now.", [bad, good]),
+        tool_result("call_1", "exec", "exec: the arguments are not a JSON object", success=False),
+        tool_result("call_2", "read", "text", success=True),
+        assistant("Again."),
+    ]
+    said, read, told, again = wire_messages(talk)
+    assert said["tool_calls"] == [good]
+    assert said["content"] == 'Now.\n<tool_call>\n{"name": "exec", "arguments": {"command": }\n</tool_call>'
+    assert read == {"role": "tool", "tool_call_id": "call_2", "content": "text"}
+    assert told == {"role": "user", "content": "exec: exec: the arguments are not a JSON object"}
+    assert again["content"] == "Again." and "not_json" not in str(wire_messages(talk))
 
 
 def test_no_tools_and_no_sampling_parameters():
@@ -79,7 +94,7 @@ def test_tool_calls_and_reasoning_come_back_with_empty_ids():
     answer = reply(None, [("exec", '{"command": "ls"}'), ("read", '{"path": ')], reasoning_content="Hm.")
     with serve(answer, reply("x", reasoning="Other key.")) as server:
         agent = agent_at(server)
-        assert agent.act(CONVERSATION, TOOLS) == assistant(
+        assert said(agent.act(CONVERSATION, TOOLS)) == assistant(
             "", [tool_call("exec", {"command": "ls"}), tool_call("read", '{"path": ')], "Hm."
         )
         assert agent.act(CONVERSATION, TOOLS)["reasoning_content"] == "Other key."
@@ -168,14 +183,15 @@ def test_a_call_without_parts_is_passed_on_for_the_env_to_answer():
     body = '{"choices": [{"message": {"content": null, "tool_calls": [{"id": "1", "type": "function"}]}}]}'
     with serve(raw(body)) as server:
         message = agent_at(server).act(CONVERSATION, TOOLS)
-    assert message["tool_calls"] == [tool_call("", "")]
+    assert message["tool_calls"] == [tool_call("", "{}")]
+    assert message["completion"]["faults"] == ["arguments"]
 
 
 def test_arguments_as_an_object_are_dumped():
     body = '{"choices": [{"message": {"tool_calls": [{"function": {"name": "exec", "arguments": {"command": "ä"}}}]}}]}'
     with serve(raw(body)) as server:
         message = agent_at(server).act(CONVERSATION, TOOLS)
-    assert message == assistant("", [tool_call("exec", {"command": "ä"})])
+    assert said(message) == assistant("", [tool_call("exec", {"command": "ä"})])
 
 
 def test_too_long_a_conversation_is_the_agents_own_failure():
@@ -202,7 +218,7 @@ def test_endpoint_and_key_from_the_environment(monkeypatch):
     with serve(reply("hello")) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         agent = make_agent("openai:org/model:tag", max_retries=0)
-        assert agent.act([user("hi")], []) == assistant("hello")
+        assert said(agent.act([user("hi")], [])) == assistant("hello")
         agent.close()
     assert server.bodies[0]["model"] == "org/model:tag"
 
@@ -247,6 +263,8 @@ def test_an_episode_through_the_real_env(env, scenario):
     ids = [call["id"] for m in episode.messages for call in m.get("tool_calls", ())]
     assert ids == ["call_1", "call_2", "call_3"]
     last = server.bodies[-1]["messages"]
-    assert [m["role"] for m in last] == [m["role"] for m in episode.messages[: len(last)]]
+    roles = [m["role"] for m in episode.messages[: len(last)]]
+    roles[5] = "user"  # what answered the call whose arguments were cut: words for words
+    assert [m["role"] for m in last] == roles
     assert all(set(m) <= {"role", "content", "tool_calls", "tool_call_id"} for m in last)
     assert agent.usage["calls"] == 5

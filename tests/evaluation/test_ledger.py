@@ -74,7 +74,7 @@ def test_the_last_attempt_counts_and_all_stay(tmp_path: Path) -> None:
 
 
 def test_two_writers_are_refused(tmp_path: Path) -> None:
-    with Ledger(tmp_path / "t.jsonl"), pytest.raises(UserError, match="another eval is writing"):
+    with Ledger(tmp_path / "t.jsonl"), pytest.raises(UserError, match="another run is writing"):
         Ledger(tmp_path / "t.jsonl")
 
 
@@ -121,7 +121,7 @@ def test_a_run_folder_is_resumed_only_by_the_same_run(tmp_path: Path) -> None:
 def test_folders_that_are_no_runs(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "x.txt").write_text("x")
-    with pytest.raises(UserError, match="holds other files"):
+    with pytest.raises(UserError, match="it is not empty and has no"):
         open_run(tmp_path / "other", card(["a"]))
     with pytest.raises(UserError, match="is a file"):
         open_run(tmp_path / "other" / "x.txt", card(["a"]))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from oddities import NAMES, changed, places, without
 
-from ise_gym.appendlog import raw_lines
+from ise_gym.storage.appendlog import raw_lines
 from ise_gym.errors import UserError
 from ise_gym.foreign import screen
 from ise_gym.foreign.screen import Screen
@@ -231,7 +231,7 @@ def test_a_pipe_is_no_shard(tmp_path: Path) -> None:
 def test_a_line_without_end_is_refused_before_it_fills_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ise_gym.appendlog.LONGEST_LINE", 10_000)
+    monkeypatch.setattr("ise_gym.storage.appendlog.LONGEST_LINE", 10_000)
     file = tmp_path / "t.jsonl"
     file.write_bytes(to_line(sample()) + b"x" * 20_000)
     with pytest.raises(UserError, match="line 2: longer than"):

@@ -8,13 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from agents.openai_server import Answer, hang_up, raw, reply, serve, slow, status
 from ise_gym.cli import app
 from ise_gym.errors import UserError
 from ise_gym.intents.lines import IntentFileSource
@@ -24,6 +24,7 @@ from ise_gym.intents.llm.prompt import Wording, kept_words, read_answer, wording
 from ise_gym.intents.llm.realiser import LLMRealiser, Realised
 from ise_gym.intents.pool.generate import generate
 from ise_gym.intents.source import IntentSource
+from openai_server import Answer, hang_up, raw, reply, serve, slow, status
 
 pytest.importorskip("openai")
 
@@ -50,9 +51,20 @@ def losing(body: dict[str, Any]) -> Answer:
     return reply(json.dumps({"messages": ["Tidy up, please."] * count, "intent": "Tidy up, please."}))
 
 
+_OPEN: list[AnswerCache] = []
+
+
+@pytest.fixture(autouse=True)
+def _caches_are_closed() -> Iterator[None]:
+    yield
+    while _OPEN:
+        _OPEN.pop().close()
+
+
 def realiser(url: str, folder: Path, **options: Any) -> LLMRealiser:
-    endpoint = Endpoint("m", url, timeout=1.0, retries=options.pop("retries", 1))
-    return LLMRealiser(endpoint, AnswerCache(folder / "a.jsonl"), **options)
+    endpoint = Endpoint("m", url, timeout=1.0, max_retries=options.pop("retries", 1))
+    _OPEN.append(AnswerCache(folder / "a.jsonl"))
+    return LLMRealiser(endpoint, _OPEN[-1], **options)
 
 
 def test_answers_are_read_tolerantly() -> None:
@@ -157,8 +169,8 @@ def test_servers_without_schemas_and_refused_keys(source: IntentSource, tmp_path
     with serve(status(400, "response_format is not supported"), good) as server:
         asked = realiser(server.url, tmp_path)
         assert asked.realise(source.intent(2)).rejected == ()
-        assert "response_format" not in server.bodies[1] and not asked.endpoint.structured
-    with serve(status(401, "bad key")) as server, pytest.raises(UserError, match="check model"):
+        assert "response_format" not in server.bodies[1]
+    with serve(status(401, "bad key")) as server, pytest.raises(UserError, match="check the API key"):
         list(realiser(server.url, tmp_path).realise_all([source.intent(3)]))
 
 

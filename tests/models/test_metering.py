@@ -4,22 +4,25 @@ import threading
 import time
 
 import pytest
-from openai_server import raw, reply, serve
 
 from ise_gym.agents.openai import OpenAIAgent
 from ise_gym.errors import UserError
 from ise_gym.messages import user
-from ise_gym.models.metering import Meter, Pace, Prices, prices_of, shared_pace, tokens_of
+from ise_gym.models.answer import Answer, answer_of, tokens_of
+from ise_gym.models.metering import Meter, Pace, Prices, prices_of, shared_pace
 from ise_gym.simulator.llm import LLMUser
 from made_scenarios import make_scenario
+from openai_server import raw, reply, serve
 
 
-def completion(prompt: int, completion: int, cached: int | None = None, finish: str = "stop") -> dict:
+def completion(prompt: int, completion: int, cached: int | None = None, finish: str = "stop") -> Answer:
     details = {} if cached is None else {"prompt_tokens_details": {"cached_tokens": cached}}
-    return {
-        "choices": [{"finish_reason": finish}],
-        "usage": {"prompt_tokens": prompt, "completion_tokens": completion, **details},
-    }
+    return answer_of(
+        {
+            "choices": [{"finish_reason": finish, "message": {"content": "x"}}],
+            "usage": {"prompt_tokens": prompt, "completion_tokens": completion, **details},
+        }
+    )
 
 
 def test_cost_counts_cached_tokens_at_their_own_price() -> None:
@@ -49,7 +52,7 @@ def test_cost_counts_cached_tokens_at_their_own_price() -> None:
 )
 def test_a_server_that_counts_nothing_costs_nothing(body: dict) -> None:
     assert tokens_of(body) == (0, 0, 0)
-    assert Meter(Prices(1, 1)).add(body) == 0
+    assert Meter(Prices(1, 1)).add(answer_of({"choices": [{"message": {"content": "x"}}], **body})) == 0
 
 
 def test_requests_are_spaced_over_all_threads() -> None:

@@ -38,7 +38,7 @@ def test_a_person_is_the_agent() -> None:
     child.expect("user> ")
     child.expect("agent> ")
     child.sendline("/quit")
-    child.expect("stopped before the end")
+    child.expect("stopped before the episode ended")
     child.expect(pexpect.EOF)
 
 

@@ -69,7 +69,7 @@ def test_a_command_that_no_shell_takes_is_told(all_tools: Caller) -> None:
     told = all_tools("exec", command=f"echo '{'a' * MOST_BYTES}'")
     assert not told["success"] and "write a script and run that" in told["content"]
     told = all_tools("exec", command="true", env={"A": "x" * 300_000})
-    assert not told["success"] and "env holds more than a command can be given" in told["content"]
+    assert not told["success"] and "more than a command can be given: put them into a file" in told["content"]
     told = all_tools("web_fetch", url="http://a.example/" + "x" * 200_000)
     assert not told["success"] and "at most 8000 characters" in told["content"]
 

@@ -22,6 +22,7 @@ from ise_gym.env import ISEEnv
 from ise_gym.errors import UserError
 from ise_gym.intents.source import IntentSource
 from ise_gym.messages import assistant, sha256_of, system, tool_call, tool_result, user
+from ise_gym.models.parsing import parse_completion
 from ise_gym.rollout.play import play_episode
 from ise_gym.scenario import DEFAULT_TOOLS
 from ise_gym.tools import tool_schemas
@@ -31,6 +32,7 @@ from ise_gym.training.template import project_template
 from ise_gym.trajectory.exchange.export import to_isetrace
 from ise_gym.trajectory.exchange.importer import from_isetrace
 from ise_gym.trajectory.record import Trajectory
+from ise_gym.trajectory.untaught import untaught
 
 TOOLS = tool_schemas(DEFAULT_TOOLS)
 WHOLE = RowOptions(max_length=10**6)
@@ -168,9 +170,18 @@ def talks(count: int = 200) -> Iterator[tuple[str, Talk]]:
 
 
 def check(tokenizer: Any, name: str, talk: Talk) -> int:
-    """Hold a conversation's row to its serving prompts; returns the number of answers in the loss."""
+    """Hold a conversation's row to its serving prompts; returns the number of answers in the loss.
+
+    What is in the loss is read back as what was said; what can't be is left out, and counted.
+    """
     made = rows_of(tokenizer, name, talk.messages, talk.tools, WHOLE, inherited=talk.inherited)
-    assert not made.dropped, (name, made.dropped)
+    left_out = {at: why for at, why in untaught(talk.messages).items() if at >= talk.inherited}
+    spoken = {at for at, m in enumerate(talk.messages) if m["role"] == "assistant" and at >= talk.inherited}
+    counted = [("an answer that is not taught", f"message {at}: {why}") for at, why in left_out.items()]
+    if spoken == set(left_out):
+        assert list(made.dropped) == [*counted, ("nothing to learn", "no token is in the loss")], name
+        return 0
+    assert list(made.dropped) == counted, (name, made.dropped)
     [row] = made.rows
     learned = [label != IGNORED for label in row.labels]
     answers = 0
@@ -183,11 +194,35 @@ def check(tokenizer: Any, name: str, talk: Talk) -> int:
         start = len(served)
         assert row.input_ids[:start] == served, name
         end = row.input_ids.index(tokenizer.convert_tokens_to_ids("<|im_end|>"), start) + 1
+        if at in left_out:
+            continue
         assert row.labels[start:end] == row.input_ids[start:end], name
+        assert_read_back(tokenizer.decode(row.input_ids[start : end - 1]), message)
         learned[start:end] = [False] * (end - start)
         answers += 1
     assert not any(learned), name
     return answers
+
+
+def assert_read_back(text: str, message: dict[str, Any]) -> None:
+    """The parser that plays such a model reads what was recorded; control tokens in it are broken up, as the template does."""
+
+    def plain_text(value: str) -> str:
+        for token in ("im_start", "im_end", "endoftext"):
+            value = value.replace(f"<|{token}|>", f"<| {token} |>")
+        return value
+
+    read = parse_completion(text)
+    assert read["content"] == plain_text(message["content"]).strip()
+    assert (read.get("reasoning_content") or "") == plain_text(message.get("reasoning_content") or "").strip()
+    said = [
+        (call["function"]["name"], json.loads(plain_text(call["function"]["arguments"])))
+        for call in message.get("tool_calls") or ()
+    ]
+    assert said == [
+        (call["function"]["name"], json.loads(call["function"]["arguments"]))
+        for call in read.get("tool_calls") or ()
+    ]
 
 
 def test_two_hundred_trajectories_of_every_shape(tokenizer: Any) -> None:
@@ -208,6 +243,7 @@ def test_the_same_through_isetrace_records(tokenizer: Any) -> None:
 def test_records_of_the_released_form_are_trained_as_they_are_served(tokenizer: Any) -> None:
     """Without our metadata, with nulls for empty words and arguments as objects: as ISETrace was published."""
     repairs: Counter[str] = Counter()
+    answers = 0
     for name, talk in talks():
         record = json.loads(json.dumps(to_isetrace(episode(name, talk.messages, tools=talk.tools))))
         del record["metadata"]["ise_gym"]
@@ -217,8 +253,8 @@ def test_records_of_the_released_form_are_trained_as_they_are_served(tokenizer: 
                 with contextlib.suppress(ValueError):  # a call that was broken when recorded stays text
                     call["function"]["arguments"] = json.loads(call["function"]["arguments"])
         back = from_isetrace(record, repairs)
-        assert check(tokenizer, name, Talk(back.messages, back.tools)) > 0
-    assert repairs
+        answers += check(tokenizer, name, Talk(back.messages, back.tools))
+    assert repairs and answers > 400
 
 
 def _ids(tokenizer: Any, trajectory: Trajectory) -> Sequence[Any]:

@@ -57,7 +57,10 @@ def test_the_prefix_cache_changes_nothing(tiny_model_dir: Path) -> None:
         end = next((i for i, t in enumerate(output) if t in agent._stop_ids), len(output))
         from ise_gym.models.parsing import parse_completion
 
+        completion = answer.pop("completion")
         assert answer == parse_completion(agent._tokenizer.decode(output[:end]))
+        assert completion["token_ids"] == output[: end + 1]
+        assert completion["ended"] == ("stop" if end < len(output) else "cut")
 
 
 def test_sampling_is_seeded(tiny_model_dir: Path) -> None:
@@ -78,6 +81,7 @@ def test_too_long_a_conversation_is_said_and_counted_and_the_rest_goes_on(tiny_m
     answers = agent.act_batch([(long, []), (short, [])])
     assert answers[0]["content"] == CONTEXT_OVERFLOW
     assert answers[1]["content"] != CONTEXT_OVERFLOW
+    assert answers[0]["completion"]["ended"] == "cut", "nobody said it, so nobody learns it"
     assert agent.counts()["context_overflows"] == 1
 
 
@@ -85,7 +89,7 @@ def test_describe_has_hashes_and_no_paths(tiny_model_dir: Path) -> None:
     agent = make_agent(f"transformers:{tiny_model_dir}", max_new_tokens=3)
     about = agent.describe()
     assert about["name"] == agent.name == "tiny"
-    assert about["chat_template_sha256"] == sha256_of(project_template())
+    assert about["chat_template_sha256"] == sha256_of(project_template(tool_prompt="short"))
     assert len(about["weights_sha256"]) == 64
     assert str(tiny_model_dir.parent) not in json.dumps(about)
     before = agent.describe()

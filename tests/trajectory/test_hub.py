@@ -60,7 +60,7 @@ def test_parquet_gives_back_equal_rows(tmp_path: Path) -> None:
 
     (stored,) = pq.read_table(tmp_path / "odd.parquet")["messages"][0].as_py()
     assert json.loads(stored) == odd[0]
-    with pytest.raises(UserError, match="only --format trl has Parquet columns"):
+    with pytest.raises(UserError, match="only --format trl can be written as Parquet"):
         export_file(tmp_path / "s", "openai", tmp_path / "x.parquet")
 
 
@@ -90,7 +90,7 @@ def test_the_card_says_what_is_published(store: Path, tmp_path: Path) -> None:
     assert len(rows_in(tmp_path / "out" / "data" / "train.parquet")) == 4
     passed = hub.prepare(store, tmp_path / "out2", "me/rows", passed_only=True)
     assert passed.rows == {"train": 4}
-    with pytest.raises(UserError, match="no episode to publish"):
+    with pytest.raises(UserError, match="it has no episodes to publish"):
         hub.prepare(fill(tmp_path / "empty", []), tmp_path / "out3", "me/rows")
 
 

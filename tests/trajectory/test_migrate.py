@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from trajectory_samples import trajectory
 
+from ise_gym.episode.steps import received
 from ise_gym.errors import UserError
 from ise_gym.trajectory.migrate import MIGRATIONS, READABLE, upgraded
 from ise_gym.trajectory.record import SCHEMA_VERSION, Step
@@ -85,7 +86,41 @@ def test_an_old_store_can_be_written_on(old: Path) -> None:
 
 
 def test_a_newer_store_is_refused(old: Path) -> None:
-    text = (old / MANIFEST).read_text().replace('"schema_version": 0', '"schema_version": 2')
+    text = (old / MANIFEST).read_text().replace('"schema_version": 0', '"schema_version": 99')
     (old / MANIFEST).write_text(text)
-    with pytest.raises(UserError, match=r"schema version 2; this release of ise_gym reads versions 0 to 1"):
+    with pytest.raises(UserError, match=r"schema version 99; this release of ise_gym reads versions 0 to 2"):
         list(read_trajectories(old))
+
+
+def test_what_a_model_s_server_said_is_kept_beside_the_message_and_nothing_is_added_where_none_spoke() -> (
+    None
+):
+    said = {
+        "finish": "length",
+        "ended": "cut",
+        "usage": {"prompt": 9},
+        "id": "x-1",
+        "seconds": 0.5,
+        "tries": 2,
+    }
+    completion, arrival = received({"role": "assistant", "content": "", "completion": said}, 4, "main:a")
+    assert completion is not None and arrival is not None
+    assert completion.model_dump() == {"finish": "length", "ended": "cut", "usage": {"prompt": 9}}
+    assert arrival.model_dump() == {
+        "message": 4,
+        "session": "main:a",
+        "id": "x-1",
+        "seconds": 0.5,
+        "tries": 2,
+    }
+    assert received({"role": "assistant", "content": "Hi."}, 4) == (None, None)
+    plain = trajectory(1).model_dump()
+    assert {"findings", "guard_events", "scenario"}.isdisjoint(plain) and "received" not in plain["timings"]
+    assert all(set(step) == {"message", "reward", "digest", "score", "error"} for step in plain["steps"])
+
+
+def test_a_score_of_version_1_is_null_where_nothing_was_verified() -> None:
+    before = {**trajectory(1).model_dump(), "schema_version": 1, "score": 0.0}
+    assert upgraded({**before, "outcome": "unverified"})["score"] is None
+    assert upgraded({**before, "outcome": "failed"})["score"] == 0.0
+    assert upgraded({**before, "outcome": "failed"})["schema_version"] == 2

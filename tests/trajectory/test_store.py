@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trajectory_samples import trajectory
 
-from ise_gym.atomic import replacing
 from ise_gym.errors import UserError
+from ise_gym.storage.atomic import replacing
 from ise_gym.trajectory import shards
 from ise_gym.trajectory.record import Trajectory, content_hash, episode_id, to_line
 from ise_gym.trajectory.store import MANIFEST, TrajectoryStore, parse_line, read_trajectories
@@ -136,7 +136,7 @@ def test_wrong_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a trajectory store: it has no manifest"):
         list(read_trajectories(tmp_path))
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(UserError, match="holds other files"):
+    with pytest.raises(UserError, match="it is not empty and has no"):
         TrajectoryStore(tmp_path)
     with pytest.raises(UserError, match="is a file"):
         TrajectoryStore(tmp_path / "thesis.tex")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,11 +26,12 @@ from ise_gym.workspace import (
 )
 from ise_gym.workspace.backends import bubblewrap
 from ise_gym.workspace.backends import choice as backends
+from ise_gym.workspace.backends import docker as docker_backend
 from ise_gym.workspace.backends.dummy import DummyWorkspace
 from ise_gym.workspace.box.sweep import Family
 from ise_gym.workspace.box.trees import stable_index
 from ise_gym.workspace.box.wire import Capped, dumps, loads
-from ise_gym.workspace.isolation import cgroups, seccomp
+from ise_gym.workspace.isolation import cgroups, seccomp, uids
 
 # -- choosing a backend -------------------------------------------------------------------------------------
 
@@ -323,3 +325,51 @@ def test_a_setpriv_that_knows_none_of_the_options_is_not_used(
     assert bubblewrap._setpriv.__wrapped__() is None
     strange.write_text('#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done; shift; exec "$@"\n')
     assert bubblewrap._setpriv.__wrapped__() == str(strange)
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ("bwrap: Unknown option --disable-userns", "0.8 or newer"),
+        ("bwrap: --disable-userns is not supported in setuid mode", "chmod u-s"),
+        ("bwrap: Unexpected capabilities but not setuid, old file caps config?", "setcap -r"),
+        ("bwrap: loopback: Failed RTM_NEWADDR: Operation not permitted", "AppArmor"),
+        ("bwrap: setting up uid map: Permission denied", "AppArmor"),
+        ("bwrap: No permissions to create new namespace", "unprivileged_userns_clone=1"),
+        ("bwrap: Creating new namespace failed: Operation not permitted", "unprivileged_userns_clone=1"),
+    ],
+)
+def test_what_bwrap_says_is_answered_with_what_helps_whoever_chose_it(
+    monkeypatch: pytest.MonkeyPatch, said: str, advice: str
+) -> None:
+    def refuses(*_: object, **__: object) -> Workspace:
+        raise WorkspaceError(f"bubblewrap could not start a sandbox: {said}")
+
+    monkeypatch.setattr(backends, "BACKENDS", {"bubblewrap": refuses})
+    with pytest.raises(UserError, match=said.split()[1]) as caught:
+        open_workspace("bubblewrap")
+    assert advice in str(caught.value)
+    assert advice in backends.self_check("bubblewrap").message
+
+
+def test_root_of_one_mapped_id_gives_boxes_no_host_user_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uids.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(uids.Path, "read_text", lambda self: "         0       1000          1\n")
+    assert not uids.own_host_users()
+    monkeypatch.setattr(uids.Path, "read_text", lambda self: "0 0 4294967295\n")
+    assert uids.own_host_users()
+
+
+def test_gc_without_the_docker_sdk_says_so_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "docker", None)
+    with pytest.raises(UserError, match=r"ise-gym\[docker\]"):
+        docker_backend.collect_garbage()
+
+
+def test_without_cgroups_what_is_not_counted_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bubblewrap, "_cgroup_support", lambda: cgroups.Support(0, {}))
+    found = bubblewrap.BubblewrapWorkspace.capabilities(
+        SimpleNamespace(limits=Limits(), template=None, _template_word=dict)
+    )
+    assert found.enforced["shared_memory"] is False and found.enforced["inotify"] is False
+    assert any("memfd" in note and "inotify" in note for note in found.notes)

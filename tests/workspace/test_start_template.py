@@ -17,13 +17,13 @@ import gymnasium as gym
 import pytest
 
 import ise_gym  # noqa: F401 - registers the env
-from conftest import DOCKER, LIMITS, Pool
 from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.messages import assistant, tool_call
 from ise_gym.workspace import ExecResult, Limits, SeedFile, Workspace, open_workspace
 from ise_gym.workspace.backends.local import LocalWorkspace
 from ise_gym.workspace.isolation import stage
 from ise_gym.workspace.snapshots.template import Template, read_template, template_tree
+from sandboxes import DOCKER, LIMITS, Pool
 
 FILES = {"README.md": b"# Start\n", "src/app.py": b"print('app')\n", "src/deep/er/data.bin": bytes(9000)}
 SEEDS = [SeedFile(path, data) for path, data in FILES.items()]

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from ise_gym.atomic import replacing
 from ise_gym.cli.printing import print_json, wide_console
 from ise_gym.errors import UserError
+from ise_gym.storage.atomic import replacing
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")]

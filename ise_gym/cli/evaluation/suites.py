@@ -18,19 +18,19 @@ app = typer.Typer(help="Freeze suites of held-out tasks and check them.", no_arg
 @app.command()
 def freeze(
     name: Annotated[str, typer.Argument(help="Name of the suite.")],
-    easy: Annotated[int, typer.Option(min=0, help="How many easy tasks.")] = 0,
-    medium: Annotated[int, typer.Option(min=0, help="How many medium tasks.")] = 0,
-    hard: Annotated[int, typer.Option(min=0, help="How many hard tasks.")] = 0,
+    easy: Annotated[int, typer.Option(min=0, help="Number of easy tasks.")] = 0,
+    medium: Annotated[int, typer.Option(min=0, help="Number of medium tasks.")] = 0,
+    hard: Annotated[int, typer.Option(min=0, help="Number of hard tasks.")] = 0,
     chains: Annotated[
-        int, typer.Option(min=0, help="How many scenarios of several tasks, one after the other.")
+        int, typer.Option(min=0, help="Number of chains (scenarios of several tasks in a row).")
     ] = 0,
-    chain_length: Annotated[int, typer.Option(min=2, max=6, help="Tasks in a chain.")] = 3,
+    chain_length: Annotated[int, typer.Option(min=2, max=6, help="Tasks per chain.")] = 3,
     domains: Annotated[list[str] | None, typer.Option(help="Only these domains. Repeatable.")] = None,
     tasks: Annotated[
         list[str] | None, typer.Option(help="Only these tasks, e.g. file-io/write-note. Repeatable.")
     ] = None,
-    first_seed: Annotated[int, typer.Option(min=0, help="Where drawing begins.")] = 0,
-    description: Annotated[str, typer.Option(help="One line on what it is for.")] = "",
+    first_seed: Annotated[int, typer.Option(min=0, help="First seed to draw from.")] = 0,
+    description: Annotated[str, typer.Option(help="One line saying what the suite is for.")] = "",
     out: Annotated[
         Path | None, typer.Option(help="File to write.", show_default="among the shipped suites")
     ] = None,
@@ -67,7 +67,7 @@ def check(
         list[Path] | None, typer.Option(help="Training store to look for the suite's tasks in. Repeatable.")
     ] = None,
 ) -> None:
-    """Draw every scenario of a suite again and compare; look for its tasks in training data."""
+    """Redraw every scenario of a suite and compare; look for its tasks in training data."""
     from ise_gym.evaluation.contamination import check_stores
     from ise_gym.evaluation.manifest import SuiteSource, load_suite
 

@@ -188,6 +188,6 @@ def make_claw_agent(spec: str, options: Mapping[str, Any]) -> Agent:
         return SCRIPTED[spec]()
     if spec.partition(":")[0] in _OURS:
         raise UserError(
-            f"agent '{spec}' plays our own scenarios only; here give {', '.join(SCRIPTED)} or a model."
+            f"agent '{spec}' only plays this project's own scenarios; give {', '.join(SCRIPTED)} or a model."
         )
     return make_agent(spec, **options)

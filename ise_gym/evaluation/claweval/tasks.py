@@ -168,8 +168,8 @@ def open_checkout(path: str | Path) -> Checkout:
     if missing:
         raise UserError(
             f"{path} is not a checkout of Claw-Eval: {' and '.join(missing)} missing. Clone "
-            "github.com/claw-eval/claw-eval and give its folder. (The PyPI package named claw-eval is "
-            "another project and not used.)"
+            "github.com/claw-eval/claw-eval and give its folder. (The PyPI package named claw-eval is a "
+            "different project.)"
         )
     commit = _git(root, "rev-parse", "HEAD")
     # Deleted files are no edits: large fixtures are often left out of a checkout.
@@ -201,11 +201,11 @@ def load_tasks(root: Path) -> list[ClawTask]:
     """
     folders = sorted(p.parent for p in (root / "tasks").glob("*/task.yaml"))
     if not folders:
-        raise UserError(f"{root / 'tasks'}: holds no task folders.")
+        raise UserError(f"{root / 'tasks'}: there are no task folders.")
     tasks = [ClawTask(folder, _read(folder / "task.yaml")) for folder in folders]
     for folder in folders:
         if not (folder / "grader.py").is_file():
-            raise UserError(f"{folder}: has a task.yaml but no grader.py; a task of Claw-Eval has both.")
+            raise UserError(f"{folder}: it has a task.yaml but no grader.py; a Claw-Eval task has both.")
     return tasks
 
 

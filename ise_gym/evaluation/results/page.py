@@ -14,12 +14,12 @@ from typing import Any
 
 import jinja2
 
-from ise_gym.atomic import replacing
 from ise_gym.evaluation.ledger import Trial, read_trials
 from ise_gym.evaluation.results.conversations import Conversations, Line
 from ise_gym.evaluation.results.summary import RunSummary, broken_tools, summarise
 from ise_gym.evaluation.results.tables import outcomes_text, rate_text
 from ise_gym.evaluation.run import LEDGER, Run
+from ise_gym.storage.atomic import replacing
 
 TEXT_LIMIT = 6000
 """Characters of one line that are shown; what is left out is counted."""

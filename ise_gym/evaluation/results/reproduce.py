@@ -148,7 +148,7 @@ def _check(run: Run, first: Run) -> None:
     for name in ("protocol", "suite_sha256"):
         if getattr(run.card, name) != getattr(first.card, name):
             raise UserError(
-                f"{run.path} and {first.path} can't stand in one table: their {name} differs. Run one of them again."
+                f"{run.path} and {first.path} can't be in one table: their {name} differs. Run one of them again."
             )
 
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ise_gym.atomic import replacing
 from ise_gym.errors import UserError
+from ise_gym.storage.atomic import replacing
 
 if TYPE_CHECKING:
     import numpy as np

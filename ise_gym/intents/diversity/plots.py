@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ise_gym.atomic import replacing
 from ise_gym.errors import UserError
+from ise_gym.storage.atomic import replacing
 
 if TYPE_CHECKING:
     from ise_gym.intents.diversity.embedding import Matrix

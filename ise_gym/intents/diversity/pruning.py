@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ise_gym.atomic import replacing
 from ise_gym.intents.diversity.embedding import EmbeddingCache
 from ise_gym.intents.diversity.near import near_duplicates
 from ise_gym.intents.diversity.pool import read_pool
 from ise_gym.intents.diversity.report import measured
+from ise_gym.storage.atomic import replacing
 
 _EXAMPLES, _EXCERPT = 5, 160
 

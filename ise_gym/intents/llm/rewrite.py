@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ise_gym.atomic import replacing
 from ise_gym.intents.intent import Intent
 from ise_gym.intents.lines import IntentFileSource, IntentLine
 from ise_gym.intents.llm.realiser import LLMRealiser
 from ise_gym.messages import canonical_json, sha256_of
+from ise_gym.storage.atomic import replacing
 
 
 def rewrite(

@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ise_gym.atomic import replacing
 from ise_gym.errors import UserError
 from ise_gym.intents.lines import IntentLine, line_of
 from ise_gym.intents.pool.dedup import Deduplicator, signature
 from ise_gym.intents.source import IntentSource
 from ise_gym.messages import canonical_json
 from ise_gym.personas.lint import voice_problems
+from ise_gym.storage.atomic import replacing
 
 FILE, MANIFEST = "intents.jsonl", "manifest.json"
 POOL_STRIDE = 1_000_000_000

@@ -59,10 +59,6 @@ def run(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
             return _on_terminal(context, launched, workdir, env, timeout)
         result = context.workspace.exec(["bash", "-c", launched], cwd=workdir, env=env, timeout=timeout)
     except OSError as error:
-        if error.errno == errno.E2BIG:
-            return failure(
-                "exec: env holds more than a command can be given: put it into a file", "too_large"
-            )
         return os_failure("exec", arguments.get("workdir") or ".", error)
     text = output_text(result.output, result.dropped_bytes)
     if result.timed_out:

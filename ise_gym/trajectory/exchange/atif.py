@@ -17,7 +17,16 @@ from pydantic import ValidationError
 from ise_gym.errors import UserError
 from ise_gym.messages import sha256_of
 from ise_gym.trajectory.conversations import Conversation, conversations, session_name
-from ise_gym.trajectory.exchange.foreign import Unusable, dict_of, list_of, schemas_of, session_id, text_of
+from ise_gym.trajectory.exchange.foreign import (
+    Unusable,
+    dict_of,
+    list_of,
+    schemas_of,
+    session_id,
+    set_apart,
+    text_of,
+)
+from ise_gym.trajectory.migrate import upgraded
 from ise_gym.trajectory.record import Trajectory, episode_id
 
 VERSION = "ATIF-v1.8"
@@ -39,7 +48,7 @@ def to_atif(trajectory: Trajectory) -> dict[str, Any]:
         UserError: it has no messages, which ATIF can't express.
     """
     if not trajectory.messages:
-        raise UserError(f"{trajectory.episode_id}: has no messages; ATIF knows no empty trajectory.")
+        raise UserError(f"{trajectory.episode_id}: it has no messages, and ATIF has no empty trajectories.")
     agent, counts = trajectory.agent, trajectory.counts
     parts = conversations(trajectory)
     steps = list(_steps(trajectory, next(parts)))
@@ -119,18 +128,17 @@ def from_atif(record: Any, repairs: Counter[str], where: str = "record") -> Traj
         repairs.update({"sub-agent's trajectory left out": len(inside)} if inside else {})
         return _foreign(record, agent, tools, messages)
     try:
-        return Trajectory.model_validate(
-            {
-                **own,
-                "episode_id": record.get("trajectory_id"),
-                "messages": messages,
-                "tools": tools,
-                "steps": rewards,
-                # files of an earlier version kept them whole beside the other fields
-                "sessions": [_sub_session(part, repairs) for part in inside] or own.get("sessions", []),
-                "agent": dict_of(agent.get("extra")),
-            }
-        )
+        whole = {
+            **own,
+            "episode_id": record.get("trajectory_id"),
+            "messages": messages,
+            "tools": tools,
+            "steps": rewards,
+            # files of an earlier version kept them whole beside the other fields
+            "sessions": [_sub_session(part, repairs) for part in inside] or own.get("sessions", []),
+            "agent": dict_of(agent.get("extra")),
+        }
+        return Trajectory.model_validate(upgraded(whole))
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(f"{where}: extra.ise_gym: {first['loc']}: {first['msg']}") from error
@@ -252,6 +260,8 @@ def _messages(step: Mapping[str, Any], repairs: Counter[str], own: bool) -> Iter
             message["reasoning_content"] = text_of(step["reasoning_content"], repairs)
         if calls or (own and "tool_calls" in step):
             message["tool_calls"] = [_own_call(call) for call in calls]
+        if role == "assistant" and not own:
+            set_apart(message, repairs)
         yield {**message, **dict_of(extra.get("message"))}
     names = {str(call.get("tool_call_id", "")): str(call.get("function_name", "")) for call in calls}
     for one in list_of(dict_of(step.get("observation")).get("results"), "results", repairs):
@@ -313,7 +323,7 @@ def _foreign(
         intent=first,
         outcome="unverified",
         reason="recorded elsewhere, without checks",
-        score=0.0,
+        score=None,
         counts={
             "user_turns": sum(m["role"] == "user" for m in messages),
             "messages": sum(m["role"] != "system" for m in messages),

@@ -8,6 +8,8 @@ from collections import Counter
 from typing import Any
 
 from ise_gym.foreign.text import printable
+from ise_gym.messages import arguments_text, is_object
+from ise_gym.models.parsing import split_thinking
 
 _NAMESPACE = uuid.UUID("6e1f0f9c-51bd-5a53-9d0c-2b6a3a3f7c11")
 """Of the session ids made from episode ids; an arbitrary constant."""
@@ -82,6 +84,29 @@ def schemas_of(value: Any, repairs: Counter[str]) -> list[dict[str, Any]]:
         else:
             repairs["tool definition of an unknown form left out"] += 1
     return tools
+
+
+def arguments_of(value: Any, repairs: Counter[str]) -> str:
+    """Return a call's arguments as JSON text; none at all are those of a call without any."""
+    if not isinstance(value, str):
+        repairs["arguments that are not a JSON string"] += 1
+        return json.dumps({} if value is None else value, ensure_ascii=False)
+    text = arguments_text(value)
+    if text != value:
+        repairs["empty arguments"] += 1
+    if not is_object(text):
+        repairs["arguments that are no JSON object (kept, never taught)"] += 1
+    return text
+
+
+def set_apart(message: dict[str, Any], repairs: Counter[str]) -> None:
+    """Set thinking apart that stands inside of an assistant message's words."""
+    thought, words = split_thinking(message["content"])
+    if words != message["content"]:
+        repairs["thinking inside of the words"] += 1
+        thoughts = [str(message.get("reasoning_content") or ""), thought.strip()]
+        message["content"] = words.strip()
+        message["reasoning_content"] = "\n".join(filter(None, thoughts))
 
 
 def dict_of(value: Any) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def prepare(
     stats, actors, counts = Stats(), Actors(), Exported()
     splits = sorted({_split(t) for t in read_trajectories(store) if _kept(t, passed_only)}, key=_train_first)
     if not splits:
-        raise UserError(f"{store}: holds no episode to publish{' that passed' if passed_only else ''}.")
+        raise UserError(f"{store}: it has no episodes{' that passed' if passed_only else ''} to publish.")
 
     def of(split: str) -> Iterator[Trajectory]:
         mine = (t for t in read_trajectories(store) if _split(t) == split)
@@ -117,7 +117,7 @@ def push_to_hub(
             found = ", ".join(f"{kind}: {count}" for kind, count in made.findings.most_common())
             raise UserError(
                 f"Nothing was published: the episodes hold what looks like credentials or personal data ({found}). "
-                "`ise filter --no-secrets` leaves credentials out; --allow-findings publishes all the same."
+                "`ise filter --no-secrets` leaves credentials out; --allow-findings publishes anyway."
             )
         return made, _upload(HfApi(), name, made.folder, public)
 

@@ -8,7 +8,6 @@ Older dialects of the chat format (``developer``, ``function_call``, ``function`
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -21,12 +20,15 @@ from ise_gym.messages import sha256_of
 from ise_gym.trajectory.exchange.foreign import (
     InItsEpisode,
     Unusable,
+    arguments_of,
     decoded,
     dict_of,
     list_of,
     schemas_of,
+    set_apart,
     text_of,
 )
+from ise_gym.trajectory.migrate import upgraded
 from ise_gym.trajectory.record import Trajectory, episode_id
 
 _EXIT = re.compile(r"\(?Command exited with code (-?\d{1,10})\)?\s*$")
@@ -80,7 +82,7 @@ def from_isetrace(record: Any, repairs: Counter[str], where: str = "record") -> 
         complexity=str(metadata.get("complexity") or ""),
         outcome="unverified",
         reason="recorded elsewhere, without checks",
-        score=0.0,
+        score=None,
         counts={
             "user_turns": sum(m["role"] == "user" for m in messages),
             "messages": len(messages),
@@ -109,15 +111,14 @@ def _own(record: dict[str, Any], metadata: dict[str, Any], own: dict[str, Any], 
             dict_of(own.get("system_messages")).items(), key=lambda item: int(item[0])
         ):
             messages.insert(int(position), message)
-        return Trajectory.model_validate(
-            {
-                **rest,
-                "messages": messages,
-                "tools": record.get("tools") or [],
-                "intent": record.get("intent") or "",
-                "persona": metadata.get("persona") or {},
-            }
-        )
+        whole = {
+            **rest,
+            "messages": messages,
+            "tools": record.get("tools") or [],
+            "intent": record.get("intent") or "",
+            "persona": metadata.get("persona") or {},
+        }
+        return Trajectory.model_validate(upgraded(whole))
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(f"{where}: metadata.ise_gym: {first['loc']}: {first['msg']}") from error
@@ -138,6 +139,7 @@ def _messages(raw: Sequence[Any], repairs: Counter[str]) -> list[dict[str, Any]]
         if role == "assistant":
             if message.get("reasoning_content"):
                 clean["reasoning_content"] = text_of(message["reasoning_content"], repairs)
+            set_apart(clean, repairs)
             asked = list_of(message.get("tool_calls"), "tool calls", repairs)
             made = [_call(c, len(messages), n, repairs) for n, c in enumerate(asked)]
             if calls := [call for call in made if call is not None]:
@@ -185,10 +187,7 @@ def _call(raw: Any, position: int, number: int, repairs: Counter[str]) -> dict[s
     if not isinstance(function, dict) or not isinstance(function.get("name"), str) or not function["name"]:
         repairs["tool call without a function dropped"] += 1
         return None
-    arguments = function.get("arguments")
-    if not isinstance(arguments, str):
-        repairs["arguments that are not a JSON string"] += 1
-        arguments = json.dumps({} if arguments is None else arguments, ensure_ascii=False)
+    arguments = arguments_of(function.get("arguments"), repairs)
     call_id = raw.get("id")
     if not call_id:
         repairs["tool call without an id"] += 1

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ise_gym.atomic import replacing
 from ise_gym.errors import UserError
+from ise_gym.storage.atomic import replacing
 
 COLUMNS = ("messages", "tools")
 GROUP_ROWS = 128

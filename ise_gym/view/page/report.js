@@ -32,7 +32,7 @@
     button.type = "button";
     button.dataset.n = n;
     add(button,
-      add(el("div", "who"), el("span", "", line.who || line.id), el("span", "badge " + line.outcome, line.outcome === "passed" ? "passed" : line.outcome.replace("_", " ") + " " + line.score.toFixed(2))),
+      add(el("div", "who"), el("span", "", line.who || line.id), el("span", "badge " + line.outcome, line.outcome === "passed" ? "passed" : line.outcome.replace("_", " ") + (line.score === null ? "" : " " + line.score.toFixed(2)))),
       el("div", "what", line.intent),
       el("div", "meta", [line.store, line.complexity, line.turns + " turns", line.calls + " calls", line.failed ? line.failed + " failed" : "", line.drift ? "drift " + line.drift : ""].filter(Boolean).join(" · ")));
     button.addEventListener("click", () => open(n, true));
@@ -121,7 +121,7 @@
     const box = el("div");
     const guard = data.user.guard || {};
     add(box,
-      add(el("div", "ep-head"), el("h3", "", line.who || line.id), line.drift ? el("span", "badge warn", "role drift × " + line.drift) : null, line.sessions ? el("span", "badge", "sub-sessions " + line.sessions) : null, el("span", "badge", "score " + line.score.toFixed(3)), el("span", "badge " + line.outcome, line.outcome.replace("_", " "))),
+      add(el("div", "ep-head"), el("h3", "", line.who || line.id), line.drift ? el("span", "badge warn", "role drift × " + line.drift) : null, line.sessions ? el("span", "badge", "sub-sessions " + line.sessions) : null, line.score === null ? null : el("span", "badge", "score " + line.score.toFixed(3)), el("span", "badge " + line.outcome, line.outcome.replace("_", " "))),
       el("div", "ep-sub", [p.industry, p.experience_level, p.communication_style].filter(Boolean).join(" · ")),
       el("div", "ep-sub", [line.id, line.complexity, line.domains.join(", "), line.tasks.join(", ")].filter(Boolean).join(" · ")));
     if (data.intent) box.append(el("div", "intent", data.intent));

@@ -118,7 +118,7 @@ class BubblewrapBox(Box):
     """
 
     def __init__(self, limits: Limits, room_mb: int = 0, template: Template | None = None) -> None:
-        self.uid = uids.acquire() if os.geteuid() == 0 else None
+        self.uid = uids.acquire() if uids.own_host_users() else None
         self._process: subprocess.Popen[bytes] | None = None
         self._group: cgroups.Cgroup | None = None
         self._pidfd = -1
@@ -275,6 +275,12 @@ class BubblewrapBox(Box):
                 orphans.kill(child)
             self._process.kill()
 
+    def overwhelmed(self) -> str:
+        """Say that the kernel had to end processes for want of memory, if it had."""
+        if self._group is not None and self._group.out_of_memory():
+            return "its commands took all of the sandbox's memory, so that the kernel ended it"
+        return ""
+
     def dispose(self) -> None:
         """Bury bwrap, then give back its uid, cgroup and descriptors."""
         if self._disposed:
@@ -324,15 +330,16 @@ class BubblewrapWorkspace(BoxWorkspace):
         if not group.version:
             notes.append(
                 "No cgroup can be made here: memory is limited per process only, so that a box as a whole may use "
-                f"{self.limits.processes} times its limit, plus its scratch space."
+                f"{self.limits.processes} times its limit, plus its scratch space. Files in memory (memfd), System V "
+                "shared memory and the kernel's own objects, such as inotify watches, are not counted at all."
             )
         if not seccomp.supported():
             notes.append(f"There is no system-call filter for {platform.machine()}.")
-        if self.template is not None and not self._supply.copied_because and os.geteuid() != 0:
+        if self.template is not None and not self._supply.copied_because and not uids.own_host_users():
             notes.append(
                 "Folders of the template can be renamed by copying only (mv does so; rename(2) answers EXDEV)."
             )
-        if os.geteuid() != 0:
+        if not uids.own_host_users():
             notes.append("Boxes run as the user who started the harness, mapped into a user namespace.")
         scratch = {path: size >> 20 for path, size in scratch_sizes(self.limits).items()}
         return Capabilities(
@@ -341,13 +348,16 @@ class BubblewrapWorkspace(BoxWorkspace):
                 "memory": group.word or "rlimit per process (RLIMIT_DATA)",
                 "processes": f"{group.word} and rlimit per user" if group.version else "rlimit per user",
                 "disk": "tmpfs sizes (MB): " + ", ".join(f"{path} {mb}" for path, mb in scratch.items()),
-                "inodes": "counted as memory by the cgroup" if group.version else False,
+                **dict.fromkeys(
+                    ("inodes", "shared_memory", "inotify"),
+                    "counted as memory by the cgroup" if group.version else False,
+                ),
                 "open_files": "rlimit per process",
                 "cpu": False,
                 "network": "no interface but the box's own loopback",
                 "host_files": "system folders only, read-only",
                 "host_processes": "own pid namespace",
-                "separate_host_user": os.geteuid() == 0,
+                "separate_host_user": uids.own_host_users(),
                 "syscall_filter": "seccomp" if seccomp.supported() else False,
                 "dies_with_harness": True,
                 **self._template_word(),

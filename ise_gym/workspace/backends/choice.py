@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from ise_gym.errors import UserError, WorkspaceError, nearest
@@ -25,11 +25,13 @@ class SelfCheck:
         ok: a workspace was started, used and ended.
         message: what works, or what is missing and what to do about it; one line.
         capabilities: what it enforces here; None unless ok.
+        isolates: whether it keeps what an agent does apart from this machine at all, where it works.
     """
 
     ok: bool
     message: str
     capabilities: Capabilities | None = None
+    isolates: bool = True
 
 
 Backend = Callable[..., Workspace]
@@ -75,7 +77,12 @@ def open_workspace(
     start = BACKENDS[backend]
     if said := getattr(start, "warns", ""):
         warnings.warn(said, stacklevel=2)
-    return start(limits or Limits(), template=None if template is None else read_template(template))
+    try:
+        return start(limits or Limits(), template=None if template is None else read_template(template))
+    except WorkspaceError as error:
+        if advice := hint(str(error)):
+            raise UserError(f"{error}{advice}") from error
+        raise
 
 
 @cache
@@ -89,24 +96,28 @@ def _first_working() -> str:
     raise UserError("no workspace backend works on this machine. " + " | ".join(reasons))
 
 
-def isolates(backend: str) -> bool:
-    """Return whether a backend keeps what an agent does apart from this machine at all."""
-    return bool(getattr(BACKENDS[backend], "isolates", True))
-
-
 def self_check(backend: str) -> SelfCheck:
     """Start a workspace, run a command, touch a file, and end it.
 
-    Never raises for a backend that does not work here; an unknown name is a `UserError`.
+    Never raises for a backend that does not work here, nor for a plug-in that can't be loaded; an unknown name is a
+    `UserError`.
     """
     if backend not in BACKENDS:
         raise UserError(f"unknown workspace backend '{backend}'.{nearest(backend, BACKENDS)}")
     try:
-        workspace = BACKENDS[backend](Limits(), template=None)
+        start = BACKENDS[backend]
+    except UserError as error:
+        return SelfCheck(False, str(error))
+    return replace(_probed(start), isolates=bool(getattr(start, "isolates", True)))
+
+
+def _probed(start: Backend) -> SelfCheck:
+    try:
+        workspace = start(Limits(), template=None)
     except UserError as error:
         return SelfCheck(False, str(error))
     except (WorkspaceError, OSError, ImportError) as error:
-        return SelfCheck(False, f"{error}{_hint(str(error))}")
+        return SelfCheck(False, f"{error}{hint(str(error))}")
     try:
         workspace.write("probe.txt", b"probe")
         result = workspace.exec(["cat", "probe.txt"], timeout=10.0)
@@ -119,15 +130,46 @@ def self_check(backend: str) -> SelfCheck:
         workspace.close()
 
 
-def _hint(text: str) -> str:
-    """What usually helps for an error of the kernel's."""
-    if any(
-        word in text for word in ("setting up uid map", "No permissions to create", "Operation not permitted")
-    ):
-        return (
-            " (unprivileged user namespaces seem to be off: allow them with sysctl "
-            "kernel.unprivileged_userns_clone=1 or "
-            "kernel.apparmor_restrict_unprivileged_userns=0; inside a container, run it with "
-            "--security-opt seccomp=unconfined --security-opt systempaths=unconfined)"
-        )
-    return ""
+_ADVICE = (
+    (
+        ("Unknown option", "unrecognized option"),
+        "this bubblewrap is too old: version 0.8 or newer is needed (bwrap --version); take it from a newer release of "
+        "your distribution, or use backend='docker'",
+    ),
+    (
+        ("setuid", "Unexpected capabilities but not setuid"),
+        "this bubblewrap is installed setuid or with capabilities, which rules out the options that are needed: remove "
+        "them with chmod u-s $(command -v bwrap) and setcap -r $(command -v bwrap), and allow unprivileged user "
+        "namespaces with sysctl kernel.unprivileged_userns_clone=1",
+    ),
+    (
+        ("RTM_NEWADDR", "loopback:", "setting up uid map: Permission denied"),
+        "AppArmor seems to keep bubblewrap from using its user namespace: give it a profile that allows 'userns', or "
+        "sysctl kernel.apparmor_restrict_unprivileged_userns=0",
+    ),
+    (
+        (
+            "setting up uid map",
+            "No permissions to create",
+            "Operation not permitted",
+            "Creating new namespace failed",
+        ),
+        "unprivileged user namespaces seem to be off: allow them with sysctl kernel.unprivileged_userns_clone=1 or "
+        "kernel.apparmor_restrict_unprivileged_userns=0; inside a container, run it with --security-opt "
+        "seccomp=unconfined --security-opt systempaths=unconfined",
+    ),
+)
+"""Words of bwrap's error → what usually helps; the first that fits."""
+
+
+def hint(text: str) -> str:
+    """Return what usually helps for an error of bubblewrap's, in parentheses; "" when nothing is known.
+
+    >>> "too old" in hint("bwrap: Unknown option --disable-userns")
+    True
+    >>> hint("no such thing")
+    ''
+    """
+    if "bubblewrap" not in text and "bwrap" not in text:
+        return ""
+    return next((f" ({advice})" for words, advice in _ADVICE if any(word in text for word in words)), "")

@@ -87,9 +87,9 @@ def ensure_image(client: Any, image: str = IMAGE) -> str:
 
 def collect_garbage(client: Any | None = None) -> list[str]:
     """Remove containers whose harness on this host is gone; return their names. `ise gc` calls it."""
+    client = client or connect()  # first, since it says what to install
     from docker.errors import NotFound
 
-    client = client or connect()
     removed = []
     for row in client.api.containers(all=True, filters={"label": LABEL}):
         labels = row.get("Labels") or {}

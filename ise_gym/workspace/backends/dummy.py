@@ -99,6 +99,7 @@ class DummyWorkspace:
         env: Mapping[str, str] | None = None,
         timeout: float | None = None,
         merge: bool = True,
+        sweep: bool = False,
     ) -> ExecResult:
         """Run a builtin or a given function; ``bash -c`` takes one simple command."""
         self._path(cwd)
@@ -170,6 +171,12 @@ class DummyWorkspace:
     def kill(self, process_id: str, signal: int = 9) -> None:
         """Do nothing: every process has ended."""
         self._processes[process_id]
+
+    def freeze(self) -> None:
+        """Do nothing: no process outlives its call."""
+
+    def thaw(self) -> None:
+        """Do nothing."""
 
     def processes(self) -> dict[str, str]:
         """Return id → command."""

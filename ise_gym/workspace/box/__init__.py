@@ -20,7 +20,7 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-_MODULES = ("wire", "sweep", "pipes", "launch", "processes", "files", "trees", "ports", "main")
+_MODULES = ("wire", "sweep", "pipes", "launch", "processes", "files", "trees", "ports", "stops", "main")
 
 
 @cache

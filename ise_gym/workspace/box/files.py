@@ -5,7 +5,7 @@ the descriptor that was opened and not on the name.
 """
 
 # pathlib would double the start-up time of a box.
-# ruff: noqa: PTH103, PTH108, PTH112, PTH115, PTH116, PTH120, PTH208
+# ruff: noqa: PTH103, PTH108, PTH112, PTH116, PTH120
 from __future__ import annotations
 
 import errno
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Answer = tuple[Any, ...] | None
 
 BODY_LIMIT = 64 << 20
+MOST_LISTED = 100_000
 
 
 class Files(Processes):
@@ -98,8 +99,8 @@ class Files(Processes):
         return ({},)
 
     @staticmethod
-    def describe(path: str, info: os.stat_result) -> tuple[str, int, int, str]:
-        """Return (kind, size, mode, link target)."""
+    def describe(path: str, info: os.stat_result, folder: int | None = None) -> tuple[str, int, int, str]:
+        """Return (kind, size, mode, link target) of a path, relative to an open folder."""
         mode = info.st_mode
         kind, target = "other", ""
         if stat.S_ISREG(mode):
@@ -107,14 +108,19 @@ class Files(Processes):
         elif stat.S_ISDIR(mode):
             kind = "dir"
         elif stat.S_ISLNK(mode):
-            kind, target = "symlink", os.readlink(path)
+            kind, target = "symlink", os.readlink(path, dir_fd=folder)
         return kind, info.st_size if kind == "file" else 0, stat.S_IMODE(mode), target
 
     def op_list(self, header: dict[str, Any], body: bytes) -> Answer:
         """Describe the entries of a folder."""
         path = self.in_box(header["path"])
-        found = []
-        for name in sorted(os.listdir(path)):
+        found, names = [], []
+        with os.scandir(path) as listing:
+            for item in listing:
+                names.append(item.name)
+                if len(names) > MOST_LISTED:
+                    raise OSError(errno.EFBIG, "too many entries")
+        for name in sorted(names):
             full = path + "/" + name
             try:
                 found.append((name, *self.describe(full, os.lstat(full))))

@@ -4,6 +4,7 @@
 # ruff: noqa: PTH112
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import errno
 import os
 import select
@@ -15,7 +16,7 @@ from ise_gym.workspace.box.wire import live_pids
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
-    from typing import Any
+    from typing import Any, NoReturn
 
     Answer = tuple[Any, ...] | None
 
@@ -48,39 +49,82 @@ class Launch(Pipes):
         cwd: str,
         extra_env: Mapping[str, str] | None,
         actions: list[tuple[Any, ...]],
+        alone: bool,
     ) -> int:
-        """posix_spawn in a new session with default signals; cwd by chdir, since this is single-threaded."""
+        """Start a program in a new session with default signals; cwd by chdir, since this is single-threaded.
+
+        posix_spawn is the fast way, but it suspends this process until the child has become the program, which another
+        command can delay for ever by stopping it: where others run, a fork takes its place.
+        """
         env = dict(self.env)
         env.update(extra_env or {})
         os.chdir(self.in_box(cwd))
+        self.expendable(True)
         try:
-            pid = os.posix_spawn(
-                find_program(argv[0], env.get("PATH", "")),
-                list(argv),
-                env,
-                file_actions=actions,
-                setsid=True,
-                setsigmask=(),
-                setsigdef=self.default_signals,
-            )
+            program = find_program(argv[0], env.get("PATH", ""))
+            if alone:
+                return os.posix_spawn(
+                    program,
+                    list(argv),
+                    env,
+                    file_actions=actions,
+                    setsid=True,
+                    setsigmask=(),
+                    setsigdef=self.default_signals,
+                )
+            pid = os.fork()
+            if pid == 0:
+                self.become(program, argv, env, actions)
         finally:
+            self.expendable(False)
             os.chdir("/")
-        self.expendable(pid)
         return pid
 
-    @staticmethod
-    def expendable(pid: int) -> None:
-        """When memory runs out the kernel shall take the command, not this process."""
+    def alone(self, live: frozenset[int]) -> bool:
+        """Whether no command runs that could stop a child of this process."""
+        return self.stopped is not None or self.me != 1 or live == {self.me}
+
+    def become(
+        self, program: str, argv: Sequence[str], env: Mapping[str, str], actions: list[tuple[Any, ...]]
+    ) -> NoReturn:
+        """In the child: take its descriptors and signals and turn into the program, or say why not and end."""
+        code = 126
         try:
-            fd = os.open(f"/proc/{pid}/oom_score_adj", os.O_WRONLY)
-        except OSError:
-            return  # already ended, or non-dumpable: only a preference is lost
-        try:
-            os.write(fd, b"500")
-        except OSError:
-            return
+            os.setsid()
+            for kind, *values in actions:
+                if kind == os.POSIX_SPAWN_DUP2:
+                    os.dup2(values[0], values[1])
+                else:
+                    opened = os.open(values[1], values[2], values[3])
+                    os.dup2(opened, values[0])
+            _signal.set_wakeup_fd(-1)
+            for number in self.default_signals:
+                _signal.signal(number, _signal.SIG_DFL)
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+            os.execve(program, list(argv), dict(env))
+        except (OSError, ValueError) as error:
+            answer = self.not_started(error, argv[0])
+            code = answer[0]["code"]
+            os.write(1, answer[1])
         finally:
-            os.close(fd)
+            os._exit(code)
+
+    def expendable(self, now: bool) -> None:
+        """When memory runs out the kernel shall take commands, which inherit this at the fork, not this process."""
+        if self.oom >= 0:
+            try:
+                os.pwrite(self.oom, b"%d" % (min(1000, self.oom_own + 500) if now else self.oom_own), 0)
+            except OSError:
+                return  # only a preference is lost
+
+    @staticmethod
+    def not_started(error: Exception, name: str) -> tuple[dict[str, Any], bytes]:
+        """What a shell would say and return for a command that can't be started."""
+        number = getattr(error, "errno", None) or errno.EINVAL
+        text = f"{name}: {os.strerror(number)}\n"
+        code = 127 if number in (errno.ENOENT, errno.ENOTDIR) else 126
+        out = text.encode("utf-8", "backslashreplace")
+        return {"code": code, "timed_out": False, "dropped": 0, "out": len(out), "seconds": 0.0}, out
 
     def start(
         self, key: Hashable, header: Mapping[str, Any], stdin: bytes, merge: bool, keep_stdin: bool
@@ -124,7 +168,7 @@ class Launch(Pipes):
                     (os.POSIX_SPAWN_DUP2, out_w, 1),
                     (os.POSIX_SPAWN_DUP2, err_w, 2),
                 ]
-            pid = self.launch(header["argv"], header["cwd"], header.get("env"), actions)
+            pid = self.launch(header["argv"], header["cwd"], header.get("env"), actions, self.alone(before))
         except BaseException:
             for fd in opened:
                 os.close(fd)
@@ -171,7 +215,7 @@ class Launch(Pipes):
         ]
         before = live_pids()
         try:
-            pid = self.launch(header["argv"], header["cwd"], header.get("env"), actions)
+            pid = self.launch(header["argv"], header["cwd"], header.get("env"), actions, self.alone(before))
             job = Job(pid, before, self.output_cap)
             self.jobs[header["key"]] = job
             self.by_pid[pid] = job

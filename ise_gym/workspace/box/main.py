@@ -11,7 +11,7 @@ import select
 import sys
 import time
 
-from ise_gym.workspace.box.ports import Ports
+from ise_gym.workspace.box.stops import Stops
 from ise_gym.workspace.box.sweep import Family, kill_family
 from ise_gym.workspace.box.wire import Wire
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _SET_DUMPABLE, _SET_SUBREAPER, _SET_NO_NEW_PRIVS = 4, 36, 38
 
 
-class Init(Ports):
+class Init(Stops):
     """The event loop: requests from the host, output of jobs, deaths of children."""
 
     def configure(self, config: dict[str, Any]) -> None:
@@ -103,8 +103,11 @@ def main() -> None:
     for name in _signal.valid_signals():
         if name < 32 and name not in (_signal.SIGKILL, _signal.SIGSTOP, _signal.SIGCHLD):
             _signal.signal(name, _signal.SIG_IGN)
+    # Opened before `harden`: afterwards this process's files under /proc belong to somebody else.
+    oom = os.open("/proc/self/oom_score_adj", os.O_RDWR)
     harden()
     init = Init(Wire(_socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, number)))
+    init.oom, init.oom_own = oom, int(os.pread(oom, 16, 0))
     try:
         configured = False
         while not configured:

@@ -37,6 +37,7 @@ class Job:
         self.deadline: float | None = None
         self.started = time.monotonic()
         self.timed_out = False
+        self.sweep = False
         self.status: int | None = None
         self.reply_to: tuple[int, Hashable] | None = None
         self.waiters: list[tuple[int, float]] = []
@@ -54,6 +55,8 @@ class Pipes:
         self.strays: list[int] = []
         self.me = os.getpid()
         self.null = os.open("/dev/null", os.O_RDWR)
+        self.oom, self.oom_own = -1, 0
+        self.stopped: set[int] | None = None
         self.default_signals = [s for s in _signal.valid_signals() if s not in (KILL, STOP)]
         self.wake, wake_w = os.pipe()
         for fd in (self.wake, wake_w):

@@ -67,7 +67,13 @@ class Processes(Launch):
         if len(self.strays) > STRAY_PIPES:
             self.drop_output(self.strays[0])
         self.drop_stdin(job)
+        if job.sweep and not job.timed_out:
+            self.sweep(job.pid, job.before)
+            self.stop_again()
         self.answer(job)
+
+    def stop_again(self) -> None:
+        """Stop what a swept command may have continued; see `Stops`."""
 
     def answer(self, job: Job) -> None:
         """Reply to the request that started the job, and to pollers."""
@@ -124,19 +130,11 @@ class Processes(Launch):
             job = self.start(key, header, body, header["merge"], False)
         except (OSError, ValueError) as error:
             return self.not_started(error, header["argv"][0])
+        job.sweep = bool(header.get("sweep"))
         job.reply_to = (header["id"], key)
         timeout = header.get("timeout_s")
         job.deadline = job.started + (self.timeout if timeout is None else timeout)
         return None
-
-    @staticmethod
-    def not_started(error: Exception, name: str) -> Answer:
-        """What a shell would say and return for a command that can't be started."""
-        number = getattr(error, "errno", None) or errno.EINVAL
-        text = f"{name}: {os.strerror(number)}\n"
-        code = 127 if number in (errno.ENOENT, errno.ENOTDIR) else 126
-        out = text.encode("utf-8", "backslashreplace")
-        return {"code": code, "timed_out": False, "dropped": 0, "out": len(out), "seconds": 0.0}, out
 
     def op_spawn(self, header: dict[str, Any], body: bytes) -> Answer:
         """Start a background command."""

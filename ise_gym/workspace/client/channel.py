@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ise_gym.errors import WorkspaceError
+from ise_gym.errors import WorkspaceError, WorkspaceUnusable
 
 HEADER_LIMIT = 64 << 20
 BODY_LIMIT = 72 << 20
@@ -62,7 +62,9 @@ class Channel:
 
         Raises:
             OSError: the file error that the init met, with its errno.
-            WorkspaceError: the box is dead, silent for ``timeout`` seconds, or spoke nonsense.
+            WorkspaceUnusable: the box was silent for ``timeout`` seconds, or its init failed at the request: it does
+                nothing but serve, so what runs or lies in the box keeps it from that.
+            WorkspaceError: the box is dead, or spoke nonsense.
         """
         number = self._send({"op": op, **header}, body)
         reply = self._receive(number, time.monotonic() + timeout, op)
@@ -70,7 +72,7 @@ class Channel:
             code = int(reply.header["errno"])
             raise OSError(code, os.strerror(code), header.get("path"))
         if "bug" in reply.header:
-            raise WorkspaceError(f"the in-box agent failed at '{op}': {str(reply.header['bug'])[:500]}")
+            raise WorkspaceUnusable(f"the init failed at '{op}': {str(reply.header['bug'])[:500]}")
         return reply
 
     def _send(self, header: dict[str, Any], body: bytes) -> int:
@@ -106,7 +108,7 @@ class Channel:
                         break
                 try:
                     if not self._read_frame(deadline):
-                        raise WorkspaceError(f"the sandbox did not answer '{op}' in time")
+                        raise WorkspaceUnusable(f"the sandbox did not answer '{op}' in time")
                 finally:
                     with self._turn:
                         self._reading = False
@@ -117,7 +119,7 @@ class Channel:
             with self._turn:
                 self._abandoned.add(number)
             raise
-        raise WorkspaceError(f"the sandbox did not answer '{op}' in time")
+        raise WorkspaceUnusable(f"the sandbox did not answer '{op}' in time")
 
     def _read_frame(self, deadline: float) -> bool:
         """Read until one frame is filed under its id; False when the time is up."""

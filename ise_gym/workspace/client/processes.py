@@ -30,6 +30,7 @@ class Processes(Link):
         env: Mapping[str, str] | None = None,
         timeout: float | None = None,
         merge: bool = True,
+        sweep: bool = False,
     ) -> ExecResult:
         """Run a fresh process and wait for it; see `Workspace.exec`."""
         if not argv:
@@ -43,6 +44,7 @@ class Processes(Link):
             cwd=cwd,
             env=dict(env or {}),
             merge=merge,
+            sweep=sweep,
             **({} if timeout is None else {"timeout_s": timeout}),
         )
         head = reply.header

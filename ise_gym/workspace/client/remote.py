@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any, Self
 
-from ise_gym.errors import WorkspaceError
+from ise_gym.errors import WorkspaceError, WorkspaceUnusable
 from ise_gym.workspace.base import Hosted
 from ise_gym.workspace.client.channel import Reply
 from ise_gym.workspace.client.files import Files
@@ -73,6 +73,7 @@ class BoxWorkspace(Processes, Files):
         self._owner = os.getpid()
         self._box: Box | None = None
         self._fresh = True
+        self._frozen = False
         self._filled = True
         self._budget = 4 * self.limits.disk_mb << 20
         copied = ""
@@ -132,7 +133,25 @@ class BoxWorkspace(Processes, Files):
         if box is None:
             raise WorkspaceError("the workspace is closed")
         self._fresh = False
-        return box.channel.request(op, body, timeout=timeout, **header)
+        try:
+            return box.channel.request(op, body, timeout=timeout, **header)
+        except WorkspaceUnusable:
+            raise
+        except WorkspaceError as error:
+            if reason := box.overwhelmed():
+                raise WorkspaceUnusable(reason) from error
+            raise
+
+    def freeze(self) -> None:
+        """Stop every process in the box; see `Workspace.freeze`."""
+        self.request("stop")
+        self._frozen = True
+
+    def thaw(self) -> None:
+        """Continue what `freeze` stopped."""
+        if self._frozen:
+            self._frozen = False
+            self.request("continue")
 
     # -- the box's own network ---------------------------------------------------------------------
 
@@ -154,7 +173,8 @@ class BoxWorkspace(Processes, Files):
 
     @property
     def _trees(self) -> TreeClient:
-        return TreeClient(self.request, self._budget)
+        entries = 0 if self.template is None else self.template.entries
+        return TreeClient(self.request, self._budget, entries)
 
     def _tree(self, root: str) -> snapshots.Tree:
         return self._trees.tree(root)
@@ -173,8 +193,14 @@ class BoxWorkspace(Processes, Files):
 
     def snapshot(self) -> Snapshot:
         """Save the trees under `WORKDIR` and `HOME`; OSError when they hold more than can be kept."""
-        trees = [self._tree(WORKDIR), self._tree(HOME)]
-        saved = snapshots.save(trees, self._trees.fetch)
+        frozen = self._frozen
+        self.freeze()  # nothing changes between the look at a file and its reading
+        try:
+            trees = [self._tree(WORKDIR), self._tree(HOME)]
+            saved = snapshots.save(trees, self._trees.fetch)
+        finally:
+            if not frozen and self.alive:
+                self.thaw()
         return saved if self.services is None else dataclasses.replace(saved, services=self.services.save())
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -229,7 +255,7 @@ class BoxWorkspace(Processes, Files):
                 self._end_shells()
                 self._commands = {}
                 self._box = self._supply.take(filled).result()
-                self._fresh, self._filled = True, filled
+                self._fresh, self._filled, self._frozen = True, filled, False
                 if old is not None:
                     launcher.submit(old.dispose)
             if keep_spare:

@@ -108,15 +108,16 @@ class PtyShell:
         outcome = self._pump(kept, marker, frame, deadline)
         timed_out = outcome == "timeout"
         code: int | None = None
+        if outcome == "done":
+            code = self._read_status(nonce, deadline)
+            timed_out = (
+                code is None and not self._status_closed()
+            )  # the command printed the marker and runs on
         if timed_out:
             outcome = self._interrupt(kept, marker)
-            if outcome == "done":
-                self._read_status(nonce)
-            else:
+            if outcome != "done" or self._read_status(nonce, time.monotonic() + _GRACE_S) is None:
                 self._drop()
-        elif outcome == "done":
-            code = self._read_status(nonce)
-        else:
+        elif code is None:
             code, timed_out = self._shell_ended(kept, deadline)
         output, dropped = kept.take()
         return ExecResult(
@@ -194,10 +195,25 @@ class PtyShell:
         except BrokenPipeError:
             return memoryview(b"")  # the shell has ended: `_pump` learns it from the status pipe
 
-    def _read_status(self, nonce: str) -> int | None:
-        """Read the status line of this nonce; older ones belong to commands that were given up."""
+    def _status_closed(self) -> bool:
+        """Whether the shell can report no status any more."""
+        poll = select.poll()
+        poll.register(self._status, select.POLLHUP)
+        return bool(poll.poll(0))
+
+    def _read_status(self, nonce: str, deadline: float) -> int | None:
+        """Read the status line of this nonce; older ones belong to commands that were given up.
+
+        None when the shell has ended, or when the deadline comes first: a command that knows its nonce can print the
+        marker, but the shell reports a status only when it is done.
+        """
         text = b""
+        poll = select.poll()
+        poll.register(self._status, select.POLLIN)
         while True:
+            left = deadline - time.monotonic()
+            if left <= 0 or not poll.poll(int(left * 1000) + 1):
+                return None
             piece = os.read(self._status, 4096)
             if not piece:
                 return None

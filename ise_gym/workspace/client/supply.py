@@ -33,6 +33,10 @@ class Box(ABC):
     def dispose(self) -> None:
         """Wait for the end after `kill` and give back what the box held. Idempotent."""
 
+    def overwhelmed(self) -> str:
+        """Say how the commands inside ended the box, as by taking all of its memory; "" where that is not known."""
+        return ""
+
 
 class TemplateRefused(WorkspaceError):
     """A template can't be mounted under a box here: the message says which step failed."""
@@ -107,7 +111,9 @@ class BoxSupply:
                 return
             try:
                 tree, contents = template_tree(template)
-                TreeClient(box.channel.request, self._budget).plant([tree], contents, "template")
+                TreeClient(box.channel.request, self._budget, template.entries).plant(
+                    [tree], contents, "template"
+                )
             except BaseException as error:
                 box.kill()
                 box.dispose()

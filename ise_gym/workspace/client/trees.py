@@ -24,16 +24,21 @@ class TreeClient:
     Args:
         call: sends a request to the box's init.
         budget: bytes to hash for a tree; what is over it, as only sparse files can be, is not looked into.
+        template: number of files and folders that the box may start from.
     """
 
-    def __init__(self, call: Call, budget: int) -> None:
+    def __init__(self, call: Call, budget: int, template: int = 0) -> None:
         self._call = call
         self._budget = budget
+        self._template = template
 
-    def tree(self, root: str) -> snapshots.Tree:
-        """Describe all under a folder."""
-        reply = self._call("tree", root=root, budget=self._budget, timeout=_TIMEOUT_S)
-        return snapshots.Tree.parse(root, reply.header["top"], json.loads(reply.body))
+    def tree(self, root: str, known: int = 0) -> snapshots.Tree:
+        """Describe all under a folder; ``known`` entries at least, where more than usual must be there."""
+        reply = self._call(
+            "tree", root=root, budget=self._budget, template=max(known, self._template), timeout=_TIMEOUT_S
+        )
+        complete = not reply.header.get("full")
+        return snapshots.Tree.parse(root, reply.header["top"], json.loads(reply.body), complete)
 
     def fetch(self, paths: Sequence[str], size: int) -> Sequence[bytes]:
         """Read several files, or one of any size."""
@@ -66,5 +71,5 @@ class TreeClient:
             self._call("plant", body, entries=entries, timeout=_TIMEOUT_S)
         self._call("stamp", folders=snapshots.folders(trees))
         for tree in trees:
-            if self.tree(tree.root).manifest() != tree.manifest():
+            if self.tree(tree.root, len(tree.entries)).manifest() != tree.manifest():
                 raise WorkspaceError(f"the restored tree {tree.root} differs from the {whose}")

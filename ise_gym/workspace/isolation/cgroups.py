@@ -30,6 +30,18 @@ class Cgroup:
         for folder in self.folders:
             (folder / "cgroup.procs").write_text(str(pid))
 
+    def out_of_memory(self) -> bool:
+        """Whether the kernel has killed a process of the group for want of memory."""
+        for folder in self.folders:
+            for name in ("memory.events", "memory.oom_control"):
+                try:
+                    lines = (folder / name).read_text().splitlines()
+                except OSError:
+                    continue  # the other version's, or another controller's folder
+                if any(line.split()[0] == "oom_kill" and line.split()[1] != "0" for line in lines if line):
+                    return True
+        return False
+
     def remove(self) -> None:
         """Delete the emptied folders; the kernel may need a moment after the last death."""
         for folder in self.folders:

@@ -33,6 +33,8 @@ def uid_range(uid_map: str = "") -> tuple[int, int]:
     (1879048192, 60000)
     >>> uid_range("0 100000 65536")
     (60536, 4096)
+    >>> uid_range("0 1000 1")[1]
+    0
     """
     text = uid_map or Path("/proc/self/uid_map").read_text()
     top = 0
@@ -43,6 +45,14 @@ def uid_range(uid_map: str = "") -> tuple[int, int]:
         top = max(top, inside + length)
     count = min(4096, max(0, top - 1001))
     return max(1000, top - count - 904), count
+
+
+def own_host_users() -> bool:
+    """Whether boxes can have host users of their own: as root, where more than one is mapped.
+
+    In a rootless container with one mapped id, root is nobody but the host's user who started it.
+    """
+    return os.geteuid() == 0 and uid_range()[1] > 0
 
 
 def _lock_file() -> int:

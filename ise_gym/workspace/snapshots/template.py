@@ -12,13 +12,13 @@ import mmap
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
 from ise_gym.errors import UserError
-from ise_gym.workspace.box.trees import stable_index
+from ise_gym.workspace.box.trees import LARGEST_INDEX, stable_index
 from ise_gym.workspace.snapshots.trees import Entry, Tree
 from ise_gym.workspace.values import WORKDIR
 
@@ -34,12 +34,14 @@ class Template:
         owner: (uid, gid) of its files.
         size_bytes: what its files fill, in whole pages.
         copy_because: why it can't be mounted under a box; "" when it can.
+        entries: how many files, folders and links are in it.
     """
 
     path: str
     owner: tuple[int, int]
     size_bytes: int
     copy_because: str = ""
+    entries: int = field(default=0, compare=False)
 
     @property
     def megabytes(self) -> int:
@@ -83,10 +85,11 @@ def read_template(path: str | os.PathLike[str]) -> Template:
     owners: set[tuple[int, int]] = set()
     seen: set[tuple[int, int]] = set()
     reasons: list[str] = []
-    size = 0
+    size = entries = 0
     top = Path(folder).stat()
     for _, info in _walk(folder):
         owners.add((info.st_uid, info.st_gid))
+        entries += 1
         if info.st_dev != top.st_dev:
             reasons.append("it spans several file systems")
         if stat.S_ISREG(info.st_mode):
@@ -102,7 +105,7 @@ def read_template(path: str | os.PathLike[str]) -> Template:
         reasons.append("its files have several owners or groups")
     elif os.geteuid() != 0 and owner != (os.geteuid(), os.getegid()):
         reasons.append("its files belong to another user or group")
-    return Template(folder, owner, size, reasons[0] if reasons else "")
+    return Template(folder, owner, size, reasons[0] if reasons else "", entries)
 
 
 def _left_out(mode: int) -> bool:
@@ -150,7 +153,7 @@ def template_tree(template: Template, *, tolerant: bool = False) -> tuple[Tree, 
             try:
                 with _Content(full) as data:
                     value = sha256(data).hexdigest()
-                    if Path(path).name == "index" and bytes(data[:4]) == b"DIRC":
+                    if Path(path).name == "index" and size <= LARGEST_INDEX and bytes(data[:4]) == b"DIRC":
                         plain = stable_index(bytes(data))
                         stable = sha256(plain).hexdigest() if plain else ""
             except OSError as error:

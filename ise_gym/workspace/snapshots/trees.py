@@ -7,6 +7,7 @@ refused.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import json
@@ -18,17 +19,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from ise_gym.errors import WorkspaceError
+from ise_gym.workspace.box.trees import UNHASHED, UNLISTED
 from ise_gym.workspace.values import Manifest, Snapshot
 
 _MAGIC = b"ISEW1\n"
 _BATCH = 8 << 20
 _BATCH_FILES = 5_000
-_FIFO = "fifo"
+_LONGEST_PATH = 4000
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file, folder, link or fifo: ``value`` is the SHA-256, the link target or ``fifo``.
+    """One file, folder, link, fifo or socket: ``value`` is the SHA-256, the link target, ``fifo`` or empty.
 
     ``stable`` is the hash that counts for digests where the content holds clocks (git's index), else empty.
     """
@@ -51,16 +53,20 @@ class Tree:
     mode: int
     mtime_ns: int
     entries: tuple[Entry, ...]
+    complete: bool = True
+    """False when there was more than is described."""
 
     @classmethod
-    def parse(cls, root: str, top: Sequence[int], rows: Sequence[Sequence[Any]]) -> Tree:
+    def parse(
+        cls, root: str, top: Sequence[int], rows: Sequence[Sequence[Any]], complete: bool = True
+    ) -> Tree:
         """Read an init's answer; WorkspaceError when it is not one."""
         try:
             entries = tuple(
                 Entry(str(p), str(k), int(m), int(s), str(v), int(t), int(i), str(c))
                 for p, k, m, s, v, t, i, c in rows
             )
-            return cls(root, int(top[0]), int(top[1]), entries)
+            return cls(root, int(top[0]), int(top[1]), entries, complete)
         except (ValueError, TypeError, IndexError) as error:
             raise WorkspaceError("the sandbox sent a malformed file tree") from error
 
@@ -70,22 +76,31 @@ class Tree:
 
 
 def save(trees: Sequence[Tree], fetch: Callable[[Sequence[str], int], Sequence[bytes]]) -> Snapshot:
-    """Build a snapshot; ``fetch(paths, total size)`` returns the contents of absolute in-box paths."""
+    """Build a snapshot; ``fetch(paths, total size)`` returns the contents of absolute in-box paths.
+
+    Raises:
+        OSError: the trees hold more than a snapshot can, or changed while it was taken.
+    """
     wanted: dict[str, tuple[str, int]] = {}
     for tree in trees:
+        if not tree.complete:
+            raise OSError(errno.EFBIG, "the workspace holds more than a snapshot can", tree.root)
         for entry in tree.entries:
+            left_out = entry.value in (UNHASHED, UNLISTED) and entry.kind in ("file", "dir")
+            if left_out or len(entry.path.encode("utf-8", "surrogatepass")) > _LONGEST_PATH:
+                raise OSError(
+                    errno.EFBIG,
+                    "the workspace holds more than a snapshot can",
+                    f"{tree.root}/{entry.path[:200]}",
+                )
             if entry.kind == "file":
-                if entry.value == "unhashed":
-                    raise OSError(
-                        27, "the workspace is too large for a snapshot", f"{tree.root}/{entry.path}"
-                    )
                 wanted.setdefault(entry.value, (f"{tree.root}/{entry.path}", entry.size))
     blobs: dict[str, bytes] = {}
     for group in _batches(list(wanted.items()), lambda item: item[1][1]):
         contents = fetch([path for _, (path, _) in group], sum(size for _, (_, size) in group))
         for (name, (path, _)), data in zip(group, contents, strict=True):
             if hashlib.sha256(data).hexdigest() != name:
-                raise WorkspaceError(f"{path} changed while the snapshot was taken")
+                raise OSError(errno.EBUSY, "changed while the snapshot was taken", path)
             blobs[name] = data
     index = {
         "trees": [[t.root, t.mode, t.mtime_ns, [list(vars(e).values()) for e in t.entries]] for t in trees],
@@ -169,8 +184,7 @@ def plant(
                 rows.append([full, "link", 0, 0, first[e.inode], 0])
                 continue
             if e.kind != "file":
-                if e.kind != "other" or e.value == _FIFO:
-                    rows.append([full, e.kind, e.mode, 0, e.value, e.mtime_ns])
+                rows.append([full, e.kind, e.mode, 0, e.value, e.mtime_ns])
                 continue
             if e.inode:
                 first[e.inode] = full

@@ -147,7 +147,7 @@ def test_a_dead_judge_is_a_judge_error_and_is_asked_once_a_try(tmp_path: Path) -
         )  # the benchmark's own judge would have asked thirty times, for minutes
     trial = next(iter(load_run(tmp_path / "run").trials.values()))
     assert (trial.outcome, trial.attempt, trial.score) == ("judge_error", 2, None)
-    assert trial.reason == "judge: m: status: 500"
+    assert trial.reason == "judge: m: status: 500 without a word"
     assert not summary.complete and summary.rate.trials == 0
     verdict = json.dumps({"score": 0.9, "reasoning": "polite"})
     with ModelServer(lambda n: verdict) as server:

@@ -1,7 +1,6 @@
-"""One request to an OpenAI-compatible chat endpoint, and what can go wrong with it by name.
+"""The project's client as the benchmark's judge and user ask: one try a call, and what went wrong by name.
 
-The harness needs no more than this of a client library: it does its own retries, and loading a library takes a worker
-longer than grading a task.
+Their own retries stand around it, since they hold one of a limited number of slots only while they ask.
 """
 
 from __future__ import annotations
@@ -9,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import httpx
+from ise_gym.errors import AgentError, UserError
+from ise_gym.models.blame import Kind
+from ise_gym.models.client import Client, Trouble
+from ise_gym.models.endpoint import endpoint_options
 
-from ise_gym.credentials import scrubbed
-
-FINAL = frozenset({400, 401, 403, 404, 422})
-"""Statuses that the same request would meet again."""
+_KINDS: Mapping[Kind, str] = {"timeout": "timeout", "connection": "connection", "answer": "answer"}
 
 
 class EndpointError(Exception):
@@ -38,13 +37,19 @@ class ChatEndpoint:
         base_url: such as ``https://host/v1``.
         api_key: sent as a bearer token; "" for none.
         timeout_s: of one request.
+
+    Raises:
+        UserError: the URL is none.
     """
 
     def __init__(self, base_url: str, api_key: str, timeout_s: float) -> None:
-        self._url = base_url.rstrip("/") + "/chat/completions"
-        self._key = api_key
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._client = httpx.Client(timeout=timeout_s, headers=headers)
+        given = {
+            "base_url": base_url,
+            "api_key": api_key or "none",
+            "timeout": float(timeout_s),
+            "max_retries": 0,
+        }
+        self._client = Client("", endpoint_options("the judge", {}, given), "the judge's model")
 
     def ask(self, request: Mapping[str, Any]) -> tuple[str, tuple[int, int]]:
         """Send a request; return the answer's text and its token counts, in and out.
@@ -54,36 +59,23 @@ class ChatEndpoint:
         """
         body = {**request, **request.get("extra_body", {})}
         body.pop("extra_body", None)
+        messages = body.pop("messages", [])
         try:
-            reply = self._client.post(self._url, json=body)
-        except httpx.TimeoutException as error:
-            raise EndpointError("timeout", type(error).__name__) from error
-        except httpx.HTTPError as error:
-            raise EndpointError("connection", self._public(str(error)) or type(error).__name__) from error
-        if reply.status_code >= 400:
-            raise EndpointError(
-                "status",
-                f"{reply.status_code} {self._public(reply.text)[:200]}".strip(),
-                final=reply.status_code in FINAL,
-                retry_after=_seconds(reply.headers.get("retry-after", "")),
-            )
-        try:
-            value = reply.json()
-            text = value["choices"][0]["message"].get("content") or ""
-            usage = value.get("usage") or {}
-            return str(text), (int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0)))
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise EndpointError(
-                "answer", f"not a chat completion: {self._public(reply.text)[:200]}"
-            ) from error
-
-    def _public(self, text: str) -> str:
-        """Return an endpoint's words without the key, which some servers repeat when they refuse it."""
-        return scrubbed(text, self._key)
+            answer = self._client.ask(messages, **body)
+        except (AgentError, UserError) as error:
+            raise _as_error(error) from error
+        return answer.text, answer.usage[:2]
 
 
-def _seconds(text: str) -> float:
-    try:
-        return min(60.0, max(0.0, float(text)))
-    except ValueError:  # a date, or nothing
-        return 0.0
+def _as_error(error: Exception) -> EndpointError:
+    trouble = error.__cause__
+    if not isinstance(trouble, Trouble):
+        return EndpointError("status", str(error), final=True)
+    fault = trouble.fault
+    status = f"{fault.status} " if fault.status else ""
+    return EndpointError(
+        _KINDS.get(fault.kind, "status"),
+        f"{status}{fault.words}",
+        final=not fault.passing,
+        retry_after=trouble.wait,
+    )

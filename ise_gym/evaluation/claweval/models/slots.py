@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ise_gym.locks import try_lock
+from ise_gym.storage.locks import try_lock
 
 _PAUSE_S = 0.02
 

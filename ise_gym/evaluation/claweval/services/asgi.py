@@ -57,7 +57,7 @@ class Router:
 
     def _require_free(self, port: int) -> None:
         if port in self._apps or port in self._forwarded:
-            raise ValueError(f"two services of one task have the port {port}")
+            raise ValueError(f"two services of one task use port {port}")
 
     def app(self, port: int) -> App | None:
         """The app on a port, if there is one."""

@@ -14,11 +14,11 @@ import pytest
 
 import ise_gym  # noqa: F401
 from ise_gym.env import ISEEnv
+from ise_gym.env.settings import EnvOptions, EnvSettings
 from ise_gym.errors import UserError
 from ise_gym.intents.source import IntentSource
 from ise_gym.messages import Message, assistant, tool_call
 from ise_gym.scenario import DEFAULT_TOOLS
-from ise_gym.settings import EnvOptions, EnvSettings
 from ise_gym.simulator import make_user
 from ise_gym.tools.dispatch import Toolbox
 from ise_gym.workspace import Limits, Workspace, open_workspace

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ise_gym.errors import UserError
-from ise_gym.locks import try_lock
+from ise_gym.storage.locks import try_lock
 
 _CHUNK = 1 << 20
 LONGEST_LINE = 256 << 20
@@ -171,7 +171,7 @@ def _set_tail_aside(
             os.fsync(copy.fileno())
     except OSError as error:
         raise UserError(
-            f"{side}: the torn end of {path.name} can't be set aside ({error.strerror}). Mend that, run again."
+            f"{side}: the torn end of {path.name} can't be set aside ({error.strerror}). Fix that and run again."
         ) from error
     os.ftruncate(fd, good)
     os.fsync(fd)

@@ -11,14 +11,14 @@ import gymnasium as gym
 from gymnasium.error import InvalidAction
 
 import ise_gym
+from ise_gym.env.settings import EnvOptions, EnvSettings, Source
 from ise_gym.episode.episode import Episode, Transition
 from ise_gym.episode.state import EpisodeSnapshot
 from ise_gym.errors import AgentError, UserError, WorkspaceError
 from ise_gym.foreign.text import printable
-from ise_gym.messages import Message, ToolSchema
+from ise_gym.messages import Message, ToolSchema, assistant_of
 from ise_gym.scenario import Scenario, ScenarioSource
-from ise_gym.settings import EnvOptions, EnvSettings, Source
-from ise_gym.spaces import AssistantMessageSpace, MessageSequenceSpace, message_problem
+from ise_gym.spaces import AssistantMessageSpace, MessageSequenceSpace
 from ise_gym.vector import end_with_parent, made_by_a_vector
 from ise_gym.workspace.backends.dummy import DummyWorkspace
 from ise_gym.workspace.base import Workspace
@@ -47,10 +47,11 @@ class ISEEnv(gym.Env[Observation, Message]):
         source: where scenarios come from: a source, ``"catalog"`` (the default), ``"file:PATH"``, ``"module:Name"``,
             or a mapping such as ``{"name": "catalog", "split": "train"}``.
         workspace: one that is open already, for this env alone; it is reset like any other, and closed by its owner.
-        options: see `ise_gym.settings.EnvSettings`, which says what each means:
+        options: see `ise_gym.env.settings.EnvSettings`, which says what each means:
 
             - ``backend``: workspace backend by name, or a function ``backend(limits, template=template)``;
             - ``user``, ``user_options``, ``guard``: the simulator (name or function), its options, the role guard;
+            - ``judge``, ``judge_options``: the guard's second opinion, by name or itself;
             - ``tools``: names of the tools that are offered, whatever the scenario; None offers the scenario's;
             - ``toolbox``: a function of (scenario, workspace) that makes the tools;
             - ``limits``: `Limits`, or a mapping of some; ``template``: a folder that workspaces start from;
@@ -177,7 +178,7 @@ class ISEEnv(gym.Env[Observation, Message]):
         return _fresh(messages), self.episode.info()
 
     def step(self, action: Message) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Play one assistant message.
+        """Play one assistant message, in any shape that `ise_gym.messages.assistant_of` takes.
 
         Returns:
             The messages added since, the reward (by default the change in the fraction of verified sub-goals),
@@ -188,11 +189,10 @@ class ISEEnv(gym.Env[Observation, Message]):
             WorkspaceError, AgentError: the sandbox or the user's endpoint broke, and ``on_broken`` is "raise"; the
                 episode's outcome is then ``infrastructure_error``. (Else the episode is truncated.)
         """
-        problem = message_problem(action)
-        if problem or action["role"] != "assistant":
-            raise InvalidAction(
-                f"an action is an assistant message: {problem or 'its role is ' + action['role']}"
-            )
+        try:
+            action = assistant_of(action)
+        except ValueError as problem:
+            raise InvalidAction(f"an action is an assistant message: {problem}") from None
         episode = self.episode
         if self._given_up and episode.over:  # it never began
             return (), 0.0, False, True, episode.info()
@@ -205,6 +205,8 @@ class ISEEnv(gym.Env[Observation, Message]):
             if self.settings.on_broken == "raise":
                 raise
             result = Transition(episode.heard(), 0.0, truncated=True)
+        if episode.workspace_lost:
+            self._discard_workspace()
         self._render_human([action, *result.messages])
         return _fresh(result.messages), result.reward, result.terminated, result.truncated, episode.info()
 

@@ -13,8 +13,8 @@ import pytest
 import ise_gym  # noqa: F401
 from ise_gym.agents import make_agent
 from ise_gym.agents.aio import AsyncAgent, Awaited, Called
-from ise_gym.aio import AsyncEnv
 from ise_gym.env import ISEEnv
+from ise_gym.env.aio import AsyncEnv
 from ise_gym.errors import AgentError
 from ise_gym.messages import Message, ToolSchema, assistant
 from ise_gym.rollout.play import play_episode

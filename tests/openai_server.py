@@ -23,6 +23,11 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
     drop: bool = False
+    drip: float = 0.0
+    """Seconds before each byte of the body (with ``drip_head`` of the headers, too)."""
+    drip_head: bool = False
+    cut_after: int | None = None
+    """Bytes of the body after which the connection is closed."""
 
 
 Item = Answer | Callable[[dict[str, Any]], Answer]
@@ -51,6 +56,41 @@ def reply(
 
 def raw(text: str, content_type: str = "application/json") -> Answer:
     return Answer(200, text.encode(), {"Content-Type": content_type})
+
+
+def failing(code: int, body: Any) -> Answer:
+    """A status with a body of any JSON shape, or with plain text."""
+    text = body if isinstance(body, str) else json.dumps(body)
+    return Answer(
+        code, text.encode(), {"Content-Type": "text/plain" if isinstance(body, str) else "application/json"}
+    )
+
+
+def choice(message: Any, **fields: Any) -> Answer:
+    """A completion with this message, and more fields of the choice; fields that begin with ``body_`` go beside it."""
+    outer = {name[5:]: value for name, value in fields.items() if name.startswith("body_")}
+    inner = {name: value for name, value in fields.items() if not name.startswith("body_")}
+    return raw(
+        json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "stop", **inner}], **outer})
+    )
+
+
+def streamed(*chunks: Any, done: bool = True) -> Answer:
+    """Server-sent events; each chunk is a dict, or the delta of the first choice as (delta, finish reason)."""
+    events = [
+        chunk
+        if isinstance(chunk, dict)
+        else {
+            "id": "s-1",
+            "model": "streamed",
+            "choices": [{"index": 0, "delta": chunk[0], "finish_reason": chunk[1]}],
+        }
+        for chunk in chunks
+    ]
+    text = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + (
+        "data: [DONE]\n\n" if done else ""
+    )
+    return Answer(200, text.encode(), {"Content-Type": "text/event-stream"})
 
 
 def status(code: int, message: str = "no", **headers: str) -> Answer:
@@ -105,14 +145,28 @@ def serve(*script: Item) -> Iterator[OpenAIServer]:
                 self.close_connection = True
                 return
             try:
+                if answer.drip_head:
+                    self._drip(b"HTTP/1.1 200 OK\r\n" + b"X-Padding: x\r\n" * 10_000, answer.drip)
                 self.send_response(answer.status)
                 for key, value in answer.headers.items():
                     self.send_header(key, value)
                 self.send_header("Content-Length", str(len(answer.body)))
                 self.end_headers()
-                self.wfile.write(answer.body)
+                if answer.drip:
+                    self._drip(answer.body, answer.drip)
+                elif answer.cut_after is not None:
+                    self.wfile.write(answer.body[: answer.cut_after])
+                    self.close_connection = True
+                else:
+                    self.wfile.write(answer.body)
             except (BrokenPipeError, ConnectionResetError):
                 self.close_connection = True  # the client gave up waiting, as a timeout test wants
+
+        def _drip(self, data: bytes, pause: float) -> None:
+            for position in range(len(data)):
+                self.wfile.write(data[position : position + 1])
+                self.wfile.flush()
+                time.sleep(pause)
 
         def log_message(self, *args: object) -> None:
             pass

@@ -133,7 +133,7 @@ def test_same_seed_same_episode():
     [
         "text",
         {"role": "user", "content": "x"},
-        {"role": "assistant"},
+        {"role": "assistant", "content": 3},
         {"role": "assistant", "content": "", "tool_calls": [{}]},
     ],
 )

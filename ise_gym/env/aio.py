@@ -5,7 +5,7 @@ calls come one after the other, in the order in which they were made.
 
 Example:
     >>> import asyncio, gymnasium as gym, ise_gym
-    >>> from ise_gym.aio import AsyncEnv
+    >>> from ise_gym.env.aio import AsyncEnv
     >>> from ise_gym.messages import assistant
     >>> async def play(seed):
     ...     async with AsyncEnv(gym.make("ISE-OS-v0")) as env:

@@ -1,0 +1,132 @@
+"""No technique of tampering makes a failed check pass, `step` raise, or an episode count for nothing."""
+
+from __future__ import annotations
+
+# Fixtures are imported by name, since the folders of tests are no packages.
+# ruff: noqa: F811
+import gymnasium as gym
+import pytest
+from jails import daemon, hostile_env, jail, pool  # noqa: F401
+from techniques import DONE, TECHNIQUES, Technique, attempt
+
+from ise_gym.checks import build_check
+from ise_gym.checks.base import normal_path
+from ise_gym.checks.command import ENVIRONMENT, _without_working_folder
+from ise_gym.episode.goals import GoalBoard
+from ise_gym.scenario import Request, SubGoal
+from ise_gym.workspace import Workspace
+from made_scenarios import make_scenario
+
+
+@pytest.mark.parametrize("technique", TECHNIQUES.values(), ids=lambda technique: technique.name)
+def test_no_technique_succeeds(hostile_env: gym.Env, technique: Technique) -> None:
+    assert attempt(hostile_env, technique) == ""
+
+
+def verified(box: Workspace, kind: str, spec: dict[str, object]) -> str:
+    """Verify one sub-goal as an episode does; returns why it does not hold."""
+    goal = SubGoal("it", (build_check(kind, spec),))
+    board = GoalBoard(make_scenario(requests=(Request(name="r/r", text="x", subgoals=(goal,)),)))
+    board.reach("r/r")
+    box.freeze()
+    board.verify(box, box.manifest())
+    box.thaw()
+    return board.reasons["r/r: it"]
+
+
+SERVER = (
+    "import http.server as h; h.HTTPServer(('127.0.0.1', 8090), h.SimpleHTTPRequestHandler).serve_forever()"
+)
+FETCH = [
+    "python3",
+    "-c",
+    "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8090/status.txt').read().decode())",
+]
+
+
+def test_a_server_of_the_agents_answers_only_a_check_that_says_it_is_live(jail: Workspace) -> None:
+    jail.write("status.txt", DONE)
+    jail.spawn(f'exec python3 -c "{SERVER}"')
+    wait = "import socket, time\nfor _ in range(100):\n try: socket.create_connection(('127.0.0.1', 8090)); break\n except OSError: time.sleep(0.05)"
+    jail.exec(["python3", "-c", wait])
+    spec = {"argv": FETCH, "contains": "status: done", "timeout": 2}
+    assert "did not end within 2 s" in verified(jail, "command", spec)
+    assert verified(jail, "command", {**spec, "live": True}) == ""
+
+
+def test_commands_go_on_after_they_were_judged_and_what_was_stopped_stays_so(jail: Workspace) -> None:
+    running = jail.spawn("for n in 1 2 3 4 5 6; do echo $n; sleep 0.1; done")
+    resting = jail.spawn("kill -STOP $$; echo woken")
+    jail.poll(resting, 0.3)
+    assert verified(jail, "exists", {"path": "no"}) == "no does not exist"
+    assert jail.poll(running, 5).exit_code == 0
+    assert jail.poll(resting, 0.3).running
+
+
+def test_what_a_checks_command_leaves_running_is_killed_before_the_next(jail: Workspace) -> None:
+    leave = "(setsid sh -c 'while :; do echo status: done > status.txt; done' &) ; kill -CONT -1; exit 0"
+    assert verified(jail, "command", {"argv": ["bash", "-c", leave]}) == ""
+    jail.write("status.txt", b"status: open\n")
+    count = jail.exec(["bash", "-c", "grep -l 'status: done' /proc/[0-9]*/cmdline | grep -vc self"]).output
+    assert jail.read("status.txt") == b"status: open\n", count
+
+
+def test_the_agents_processes_stand_still_while_a_check_runs(jail: Workspace) -> None:
+    jail.spawn("while :; do date +%N > clock.txt; done")
+    jail.exec(["sleep", "0.2"])
+    twice = 'a=$(cat clock.txt); sleep 0.3; [ "$a" = "$(cat clock.txt)" ] && echo still'
+    assert verified(jail, "command", {"argv": ["bash", "-c", twice], "equals": "still"}) == ""
+    assert "instead of 'still'" in verified(
+        jail, "command", {"argv": ["bash", "-c", twice], "equals": "still", "exit_code": 1, "live": True}
+    )
+
+
+def test_python_programs_of_checks_import_nothing_from_the_working_folder(jail: Workspace) -> None:
+    for name in ("json", "wave", "csv", "unittest", "sys", "os", "re", "encodings"):
+        jail.write(f"{name}.py", b"raise SystemExit('shadowed')\n")
+        jail.write(f"{name}/__init__.py", b"raise SystemExit('shadowed')\n")
+    program = "import json, wave, csv, unittest, sys, os, re; print(json.dumps(1), '' in sys.path)"
+    for argv in (
+        ["python3", "-c", program],
+        ["python3", "-B", "-c", program],
+        ["timeout", "9", "python3", "-c", program],
+    ):
+        assert verified(jail, "command", {"argv": argv, "equals": "1 False"}) == ""
+
+
+def test_a_program_is_prefixed_only_where_python_reads_it_as_one() -> None:
+    assert _without_working_folder(["/usr/bin/python3", "a.py", "-c", "x"]) == [
+        "/usr/bin/python3",
+        "a.py",
+        "-c",
+        "x",
+    ]
+    assert _without_working_folder(["/usr/bin/grep", "-c", "x"]) == ["/usr/bin/grep", "-c", "x"]
+    found = _without_working_folder(["/usr/bin/python3", "-B", "-c", "x", "y"])
+    assert found[:3] == ["/usr/bin/python3", "-B", "-c"] and found[3].endswith("\nx") and found[4] == "y"
+
+
+def test_expected_values_are_nowhere_in_the_box_while_a_command_is_judged(jail: Workspace) -> None:
+    jail.write(
+        "look.sh",
+        b"cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -c secret-.alue",
+    )
+    reason = verified(
+        jail, "command", {"argv": ["bash", "look.sh"], "equals": "secret-value", "exit_code": 1}
+    )
+    assert "reads '0' instead of 'secret-value'" in reason
+
+
+def test_the_environment_of_a_check_is_fixed(jail: Workspace) -> None:
+    jail.exec(
+        [
+            "bash",
+            "-c",
+            "echo 'export EVIL=1' | tee $HOME/.bashrc $HOME/.profile $HOME/.bash_profile > /dev/null",
+        ]
+    )
+    assert (
+        verified(jail, "command", {"argv": ["env"], "excludes": ["EVIL", "PYTHONPATH", "BASH_ENV", "LD_"]})
+        == ""
+    )
+    assert ENVIRONMENT["HOME"] == "/nonexistent" and normal_path("a/./b") == "a/b"
