@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from oddities import NAMES, changed, places, without
+from made.oddities import NAMES, changed, places, without
 from test_records import sample
 
 from ise_gym.errors import UserError

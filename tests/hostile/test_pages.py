@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shapes import SHAPES, filled
+from made.shapes import SHAPES, filled
 
 from ise_gym.tools.web.bodies import decoded, is_text, unpacked
 from ise_gym.tools.web.fetching import is_local

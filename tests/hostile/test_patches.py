@@ -8,7 +8,7 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shapes import SHAPES, filled
+from made.shapes import SHAPES, filled
 
 from ise_gym.tools.files.edit import EditError, Replacement, apply_edits
 from ise_gym.tools.files.encoded import encoding_problem

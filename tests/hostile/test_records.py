@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from oddities import NAMES, changed, places, without
+from made.oddities import NAMES, changed, places, without
 
-from ise_gym.storage.appendlog import raw_lines
 from ise_gym.errors import UserError
 from ise_gym.foreign import screen
 from ise_gym.foreign.screen import Screen
 from ise_gym.foreign.text import excerpt, printable, printable_json
 from ise_gym.messages import assistant, tool_call, tool_result
+from ise_gym.storage.appendlog import raw_lines
 from ise_gym.trajectory import tables
 from ise_gym.trajectory.conversation import print_conversation
 from ise_gym.trajectory.exchange.atif import to_atif

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import pytest
-from shapes import SHAPES, filled
+from made.shapes import SHAPES, filled
 
 from ise_gym.services import calendars, chat, mail
 from ise_gym.services.calendars import CalendarSite, from_ics, to_ics

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pattern_attacks import ALLOWED_S, Used, patterns, slowest
-from shapes import SHAPES, filled
-from stepping import fresh, step_seconds
+from made.pattern_attacks import ALLOWED_S, Used, patterns, slowest
+from made.shapes import SHAPES, filled
+from made.stepping import fresh, step_seconds
 
 from ise_gym.intents.increments import increments
 from ise_gym.messages import Message, assistant, tool_call
