@@ -50,6 +50,17 @@ KINDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "invented_state": "ise_gym.simulator.detectors.invented:invented_state",
             "premature_end": "ise_gym.simulator.detectors.progress:premature_end",
             "empty_turn": "ise_gym.simulator.detectors.form:empty_turn",
+            "echoes_agent": "ise_gym.simulator.detectors.echo:echoes_agent",
+            "refuses_as_assistant": "ise_gym.simulator.detectors.work:refuses_as_assistant",
+            "reports_work": "ise_gym.simulator.detectors.work:reports_work",
+            "claims_acts": "ise_gym.simulator.detectors.work:claims_acts",
+            "wish_unsaid": "ise_gym.simulator.detectors.wishes:wish_unsaid",
+            "cut_short": "ise_gym.simulator.detectors.wishes:cut_short",
+            "asks_what_it_knows": "ise_gym.simulator.detectors.wishes:asks_what_it_knows",
+            "recites_notes": "ise_gym.simulator.detectors.notes:recites_notes",
+            "makes_no_sense": "ise_gym.simulator.detectors.sense:makes_no_sense",
+            "sounds_adrift": "ise_gym.simulator.detectors.trained:sounds_adrift",
+            "talks_to_itself": "ise_gym.simulator.detectors.notes:talks_to_itself",
         },
         "tool": {
             "exec": "ise_gym.tools.processes.shell:EXEC",
@@ -101,7 +112,16 @@ KINDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             unsafe_local="local:LocalWorkspace",
             dummy="dummy:DummyWorkspace",
         ),
-        "service": {},
+        "service": _under(
+            "ise_gym.services.spec",
+            web="WEB",
+            mail="MAIL",
+            chat="CHAT",
+            calendar="CALENDAR",
+            cron="CRON",
+            git="GIT",
+            packages="PACKAGES",
+        ),
         "source": {
             "catalog": "ise_gym.intents.source:IntentSource",
             "file": "ise_gym.intents.foreign:open_intent_file",
@@ -113,7 +133,7 @@ KINDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             trl="trl_rows_of",
             atif="atif_records",
         ),
-        "importer": {},
+        "importer": _under("ise_gym.trajectory.exchange.importer", isetrace="ISETRACE", atif="ATIF"),
     }
 )
 """Kind → built-in name → ``module:Name``."""

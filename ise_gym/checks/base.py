@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import posixpath
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
@@ -26,6 +27,7 @@ __all__ = [
     "decode",
     "failed",
     "judged",
+    "mentions",
     "normal_path",
     "plain",
     "read_bytes",
@@ -44,6 +46,8 @@ class BaseCheck:
     path: str
     shorthand: ClassVar[bool] = False
     """Whether a lone path may stand for the mapping."""
+    dear: ClassVar[bool] = False
+    """Whether it starts a process in the box; where one failed check is enough, others are asked first."""
     live: ClassVar[bool] = False
     """Whether the check talks to processes of the agent's, which are stopped while checks run (see `GoalBoard`)."""
 
@@ -72,6 +76,18 @@ class BaseCheck:
         cls.require_keys(spec, "check")
         return cls(spec) if isinstance(spec, str) else cls(**spec)
 
+    def to_spec(self) -> dict[str, Any]:
+        """Return the mapping that `from_spec` makes this check of: the keys that are not as they are by default."""
+        return {
+            field.name: value
+            for field in dataclasses.fields(self)
+            if (value := getattr(self, field.name)) is not field.default and value != field.default
+        }
+
+    def is_about(self, path: str) -> bool:
+        """Return whether the check is about a file: whether it should notice when that file is damaged."""
+        return posixpath.normpath(self.path) == path
+
     def run(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
         """Look at the workspace; ``start`` maps paths to the files that the episode began with."""
         try:
@@ -97,6 +113,11 @@ class BaseCheck:
 def judged(check: BaseCheck, material: Any) -> CheckResult:
     """Run ``check.judge(material)`` where hostile content can neither take the harness's memory nor its time."""
     return POOL.judge(check, material)
+
+
+def mentions(text: str, path: str) -> bool:
+    """Return whether a text names a path, and not a longer one."""
+    return re.search(rf"(?<![\w.-]){re.escape(path)}(?![\w-]|\.\w)", text) is not None
 
 
 def normal_path(path: Any) -> str:

@@ -10,11 +10,22 @@ box; arguments do, for the time that the command runs.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from ise_gym.checks.base import PASSED, BaseCheck, Unreadable, decode, failed, judged, normal_path, shown
+from ise_gym.checks.base import (
+    PASSED,
+    BaseCheck,
+    Unreadable,
+    decode,
+    failed,
+    judged,
+    mentions,
+    normal_path,
+    shown,
+)
 from ise_gym.checks.compare import TOLERANCE, difference
 from ise_gym.checks.content import ABSENT, parse_json, strings, text_problem
 from ise_gym.scenario import CheckResult
@@ -90,6 +101,7 @@ class CommandCheck(BaseCheck):
     json: Any = ABSENT
     approx: Any = TOLERANCE
     timeout: float = 30.0
+    dear: ClassVar[bool] = True
     live: bool = False  # type: ignore[misc]  # a key of the task file here
 
     def __post_init__(self) -> None:
@@ -106,6 +118,14 @@ class CommandCheck(BaseCheck):
         super().require_keys(spec, where)
         if "argv" not in spec:
             raise ValueError(f"{where}: the key 'argv' is missing")
+
+    def is_about(self, path: str) -> bool:
+        """Return whether the command names the file, whole, by its last part, or from where it runs."""
+        said = "\n".join([*map(str, self.argv), self.stdin])
+        forms = {path, posixpath.basename(path)}
+        if self.path not in ("", "."):
+            forms.add(posixpath.relpath(path, self.path))
+        return any(mentions(said, form) for form in forms)
 
     def look(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
         """See `BaseCheck.run`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import io
 import itertools
+import posixpath
 import tarfile
 import zipfile
 import zlib
@@ -68,6 +69,10 @@ class UnchangedCheck(BaseCheck):
         if self.was:
             normal_path(self.was)
 
+    def is_about(self, path: str) -> bool:
+        """Return whether the file is the one that had to stay, or lies below it."""
+        return bool(self.was) and (path == self.path or path.startswith(self.path.rstrip("/") + "/"))
+
     def look(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
         """See `BaseCheck.run`."""
         path = normal_path(self.path)
@@ -114,6 +119,12 @@ class TreeCheck(BaseCheck):
         super().__post_init__()
         _texts(self.equals, "tree.equals")
         _texts([self.ignore] if isinstance(self.ignore, str) else self.ignore, "tree.ignore")
+
+    def is_about(self, path: str) -> bool:
+        """Return whether the file is one of the tree's."""
+        return (
+            path.startswith(self.path.rstrip("/") + "/") and posixpath.relpath(path, self.path) in self.equals
+        )
 
     def look(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
         """See `BaseCheck.run`."""

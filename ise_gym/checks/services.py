@@ -54,6 +54,10 @@ class MailCheck(BaseCheck):
         if self.attachments is not ABSENT and not isinstance(self.attachments, Mapping):
             raise ValueError("mail: `attachments` maps file names to the workspace file each must equal")
 
+    def is_about(self, path: str) -> bool:
+        """Return whether the file is one that had to be attached."""
+        return isinstance(self.attachments, Mapping) and path in self.attachments.values()
+
     def look(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
         """See `BaseCheck.run`."""
         server = _host(workspace).mail

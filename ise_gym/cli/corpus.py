@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ise_gym.errors import UserError, nearest
-
-EXPORTS = ("isetrace", "openai", "trl", "atif")
-IMPORTS = ("isetrace", "atif")
+from ise_gym.registry import Registered
 
 
 def register(app: typer.Typer) -> None:
@@ -59,9 +57,11 @@ def stats(
 
         console.print(usage_table(summary["usage"]))
     if summary["drift"]:
-        from ise_gym.trajectory.drift import drift_table
+        from ise_gym.trajectory.drift import drift_table, spoken_by
 
         console.print(drift_table(summary["drift"]))
+        for line in spoken_by(summary["drift"]):
+            console.print(line)
 
 
 def show(
@@ -90,6 +90,12 @@ def filter_episodes(
     ] = 0.0,
     guard_clean: Annotated[
         bool, typer.Option("--guard-clean", help="Only episodes in which no user turn drifted.")
+    ] = False,
+    whole: Annotated[
+        bool,
+        typer.Option(
+            "--whole", help="Only episodes without an answer that was cut, broken or can't be read back."
+        ),
     ] = False,
     no_secrets: Annotated[
         bool,
@@ -134,6 +140,7 @@ def filter_episodes(
         outcomes=outcomes,
         min_score=min_score,
         guard_clean=guard_clean,
+        whole=whole,
         no_secrets=no_secrets,
         no_personal=no_personal,
         recovery=recovery,
@@ -153,7 +160,9 @@ def filter_episodes(
 
 def export(
     store: Annotated[Path, typer.Argument(help="Trajectory store, or a JSONL file of trajectories.")],
-    format: Annotated[str, typer.Option("--format", "-f", help="isetrace, openai, trl or atif.")],
+    format: Annotated[
+        str, typer.Option("--format", "-f", help="isetrace, openai, trl, atif, a plug-in, or module:Name.")
+    ],
     out: Annotated[
         Path | None,
         typer.Option(
@@ -175,7 +184,7 @@ def export(
     ] = False,
 ) -> None:
     """Write trajectories in another format, or publish them on the Hugging Face hub with a generated card."""
-    _known(format, EXPORTS, "export format")
+    _known(format, Registered("exporter"), "export format")
     if bool(out) == bool(push_to_hub):
         raise UserError("ise export: give either --out FILE or --push-to-hub OWNER/NAME.")
     if push_to_hub:
@@ -220,11 +229,11 @@ def import_files(
     ],
     out: Annotated[Path, typer.Option(help="Folder of the new trajectory store.")],
     source: Annotated[
-        str, typer.Option("--from", help="Format of the files: isetrace or atif.")
+        str, typer.Option("--from", help="Format of the files: isetrace, atif, a plug-in, or module:Name.")
     ] = "isetrace",
 ) -> None:
     """Import records of another format into a trajectory store, and report what was repaired or left out."""
-    _known(source, IMPORTS, "import format")
+    _known(source, Registered("importer"), "import format")
     from ise_gym.foreign.screen import Screen
     from ise_gym.trajectory.exchange import importer
 
@@ -283,6 +292,6 @@ def _known_domains(store: Path, names: Sequence[str]) -> None:
         _known(name, tuple(sorted(known)), "domain")
 
 
-def _known(name: str, known: tuple[str, ...], kind: str) -> None:
+def _known(name: str, known: Collection[str], kind: str) -> None:
     if name not in known:
         raise UserError(f"unknown {kind} '{name}'; known: {', '.join(known)}.{nearest(name, known)}")

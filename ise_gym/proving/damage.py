@@ -13,9 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from ise_gym.checks.command import CommandCheck
-from ise_gym.checks.files import TreeCheck, UnchangedCheck
-from ise_gym.checks.services import MailCheck
+from ise_gym.checks.base import BaseCheck, mentions
 from ise_gym.proving.mutants import asks_for_order, content_mutants, is_program
 from ise_gym.proving.service_mutants import damaged_services
 from ise_gym.scenario import Check, Request
@@ -93,7 +91,9 @@ class Damage:
         self.diff = diff_manifests(before, self.after)
         self.checks = [check for goal in request.subgoals for check in goal.checks]
         # One check that fails is enough, so the cheap ones are asked first: a command starts a process each time.
-        self.in_order = sorted((*self.checks, *standing), key=lambda check: isinstance(check, CommandCheck))
+        self.in_order = sorted(
+            (*self.checks, *standing), key=lambda check: bool(getattr(check, "dear", False))
+        )
         self.wordings = [text for texts in request.wordings.values() for text in texts]
         self.repositories = _repositories(self.after)
         touched = (*self.diff.created, *self.diff.changed, *self.diff.deleted)
@@ -123,7 +123,7 @@ class Damage:
         """Return the files that were made or changed and that checks or all wordings name: place → path."""
         found = []
         for path in (*self.diff.created, *self.diff.changed):
-            named = any(names(check, path) for check in self.checks)
+            named = any(is_about(check, path) for check in self.checks)
             asked = all(path in text for text in self.wordings)
             same = path in self.before.entries and self.before.entries[path][3] == self.after.entries[path][3]
             if path in final.contents and not same and not _NEVER.search(path) and (named or asked):
@@ -180,7 +180,7 @@ class Damage:
         places = [path]
         while "/" in posixpath.dirname(places[-1]):
             places.append(posixpath.dirname(places[-1]))
-        return all(any(_stands_in(place, text) for place in places) for text in self.wordings)
+        return all(any(mentions(text, place) for place in places) for text in self.wordings)
 
     def _kept_files(self) -> None:
         """Bring back each file that was deleted or moved away."""
@@ -240,26 +240,9 @@ class Damage:
             self.survivors.append(f"{self.request.name}: every check holds although {what}")
 
 
-def names(check: Check, path: str) -> bool:
-    """Return whether a check is about a file: by its path, in its command, or as a file of its tree."""
-    own = str(getattr(check, "path", ""))
-    if isinstance(check, CommandCheck):
-        said = "\n".join([*map(str, check.argv), check.stdin])
-        forms = {path, posixpath.basename(path)}
-        if own not in ("", "."):
-            forms.add(posixpath.relpath(path, own))
-        return any(_stands_in(form, said) for form in forms)
-    if isinstance(check, MailCheck):
-        return isinstance(check.attachments, Mapping) and path in check.attachments.values()
-    if isinstance(check, UnchangedCheck):
-        return bool(check.was) and (path == own or path.startswith(own.rstrip("/") + "/"))
-    if isinstance(check, TreeCheck):
-        return path.startswith(own.rstrip("/") + "/") and posixpath.relpath(path, own) in check.equals
-    return posixpath.normpath(own) == path
-
-
-def _stands_in(form: str, text: str) -> bool:
-    return re.search(rf"(?<![\w.-]){re.escape(form)}(?![\w-]|\.\w)", text) is not None
+def is_about(check: Check, path: str) -> bool:
+    """Return what a check says of itself; one that is no `BaseCheck` is asked nothing."""
+    return isinstance(check, BaseCheck) and check.is_about(path)
 
 
 def _neighbour(path: str) -> str:

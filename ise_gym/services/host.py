@@ -17,15 +17,12 @@ from typing import Any
 from ise_gym.errors import UserError
 from ise_gym.resources import read_text
 from ise_gym.services import git
-from ise_gym.services.calendars import CalendarSite
-from ise_gym.services.chat import ChatSite
 from ise_gym.services.http import front_for
 from ise_gym.services.mail import MailServer, converse
-from ise_gym.services.packages import PackageSite, pip_environment
+from ise_gym.services.packages import pip_environment
 from ise_gym.services.scheduler import Scheduler
 from ise_gym.services.site import Request, Response, Site
-from ise_gym.services.spec import ServiceSpec, make_spec
-from ise_gym.services.web import WebSite
+from ise_gym.services.spec import KINDS, ServiceSpec, make_spec
 from ise_gym.workspace.base import Hosting, Workspace
 from ise_gym.workspace.hosting import resume_with
 
@@ -36,12 +33,6 @@ COMMANDS = "/home/user/.local/bin"
 
 _MOST_CONNECTIONS = 32
 _PATIENCE_S = 30.0
-_SITES: Mapping[str, Callable[[Mapping[str, Any], dict[str, Any] | None], Site]] = {
-    "web": WebSite,
-    "chat": ChatSite,
-    "calendar": CalendarSite,
-    "packages": PackageSite,
-}
 
 
 class ServiceHost:
@@ -60,10 +51,10 @@ class ServiceHost:
         known = dict(state or {})
         self.sites: dict[str, Site] = {}
         for spec in self.specs:
-            if spec.kind in _SITES:
+            if KINDS[spec.kind].site:
                 if spec.host in self.sites:
                     raise UserError(f"two services of the scenario have the host name {spec.host}")
-                self.sites[spec.host] = _SITES[spec.kind](spec.data, known.get(spec.host))
+                self.sites[spec.host] = KINDS[spec.kind].open(spec.data, known.get(spec.host))
         mail = [spec.data for spec in self.specs if spec.kind == "mail"]
         self.mail = MailServer(mail, known.get("mail:")) if mail else None
         self.scheduler = Scheduler(

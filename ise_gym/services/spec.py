@@ -6,13 +6,15 @@ JSON of each kind may hold.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ise_gym.errors import nearest
+from ise_gym.registry import Registered
 from ise_gym.services.git import GitModel
 from ise_gym.services.jobs import CronModel
 from ise_gym.services.models import FaultModel, Host, Moment, Slug
@@ -126,16 +128,36 @@ class CalendarModel(_Model):
     faults: list[FaultModel] = Field(default_factory=list)
 
 
-KINDS: dict[str, type[BaseModel]] = {
-    "web": WebModel,
-    "mail": MailModel,
-    "chat": ChatModel,
-    "calendar": CalendarModel,
-    "cron": CronModel,
-    "git": GitModel,
-    "packages": PackagesModel,
-}
-"""The kinds of service and what each one's data look like."""
+@dataclass(frozen=True)
+class ServiceKind:
+    """A kind of service.
+
+    Attributes:
+        model: what its data look like.
+        site: for one that answers HTTP under a host name of its own: what makes its `ise_gym.services.site.Site` from
+            the data and the state to go on from (None at first), or where that is (``module:Name``).
+    """
+
+    model: type[BaseModel]
+    site: Callable[..., Any] | str = ""
+
+    def open(self, data: Mapping[str, Any], state: Any) -> Any:
+        """Make the site."""
+        made = self.site
+        if isinstance(made, str):
+            module, _, name = made.partition(":")
+            made = getattr(import_module(module), name)
+        return made(data, state)
+
+
+WEB = ServiceKind(WebModel, "ise_gym.services.web:WebSite")
+CHAT = ServiceKind(ChatModel, "ise_gym.services.chat:ChatSite")
+CALENDAR = ServiceKind(CalendarModel, "ise_gym.services.calendars:CalendarSite")
+PACKAGES = ServiceKind(PackagesModel, "ise_gym.services.packages:PackageSite")
+MAIL, CRON, GIT = ServiceKind(MailModel), ServiceKind(CronModel), ServiceKind(GitModel)
+
+KINDS: Registered[ServiceKind] = Registered("service")
+"""The kinds of service; see `ise_gym.registry`."""
 
 
 @dataclass(frozen=True)
@@ -160,11 +182,15 @@ def make_spec(kind: str, data: Any) -> ServiceSpec:
     if kind not in KINDS:
         raise ValueError(f"no service is named '{kind}'.{nearest(kind, KINDS)}")
     try:
-        KINDS[kind].model_validate(data)
+        KINDS[kind].model.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise ValueError(f"{kind} service: {where}: {first['msg'].removeprefix('Value error, ')}") from None
+    if KINDS[kind].site and not data.get("host"):
+        raise ValueError(
+            f"{kind} service: it answers HTTP, so its data need the key 'host', a name to answer to"
+        )
     return ServiceSpec(kind, data)
 
 
@@ -174,4 +200,4 @@ def known_keys(kind: str) -> set[str]:
     >>> sorted(known_keys("mail"))
     ['domain', 'greylisted', 'refused']
     """
-    return {field.alias or name for name, field in KINDS[kind].model_fields.items()}
+    return {field.alias or name for name, field in KINDS[kind].model.model_fields.items()}

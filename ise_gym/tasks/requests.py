@@ -16,6 +16,7 @@ from ise_gym.checks import BaseCheck, build_check
 from ise_gym.scenario import Check, PlanStep, Register, Request, SubGoal
 from ise_gym.tasks.expressions import ExpressionError, Render, Scope, TextRender, compile_text, compile_value
 from ise_gym.tasks.model import MistakeBlock, RequestModel, StepModel
+from ise_gym.tools import TOOLS
 
 Mistakes = Literal["drawn", "all", "none"]
 
@@ -28,8 +29,11 @@ CARRIED = tuple(
 )
 """What a request has from the task file as it stands there, with its expressions rendered."""
 
-_TEXT_ARGUMENTS = {"command", "path", "content", "oldText", "newText", "input", "data", "text"}
-"""Tool arguments that are text even when they are a lone expression that gives a number."""
+
+def _is_text(tool: str, argument: str) -> bool:
+    """Return whether a tool takes an argument as text, even where it is a lone expression that gives a number."""
+    properties = TOOLS[tool].schema["function"]["parameters"].get("properties", {}) if tool else {}
+    return bool(properties.get(argument, {}).get("type") == "string")
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ def _frozen(value: Any) -> Any:
 def _compile_step(model: StepModel, where: str) -> _Step:
     arguments = {
         name: compile_text(value, f"{where}.{name}")
-        if isinstance(value, str) and name in _TEXT_ARGUMENTS
+        if isinstance(value, str) and _is_text(model.tool, name)
         else compile_value(value, f"{where}.{name}")
         for name, value in model.arguments.items()
     }
@@ -174,4 +178,5 @@ def _rendered(
 def _render_step(step: _Step, scope: Scope, rng: random.Random, mistake: bool) -> PlanStep:
     model = step.model
     arguments = {name: render(scope) for name, render in step.arguments.items()}
-    return PlanStep(model.tool, arguments, rng.choice(step.say)(scope), model.key, model.fails, mistake)
+    tool = TOOLS[model.tool].name if model.tool else ""  # module:Name is called by the tool's own name
+    return PlanStep(tool, arguments, rng.choice(step.say)(scope), model.key, model.fails, mistake)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+# Fixtures are imported by name, since the folders of tests are no packages.
+# ruff: noqa: F811
 import gymnasium as gym
 import pytest
+from jails import daemon, hostile_env, jail, pool  # noqa: F401
 from techniques import DONE, TECHNIQUES, Technique, attempt
 
 from ise_gym.checks import build_check

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+# Fixtures are imported by name, since the folders of tests are no packages.
+# ruff: noqa: F811
 import gymnasium as gym
 import pytest
 from harmless import named
+from jails import daemon, hostile_env, jail, pool  # noqa: F401
 
 from ise_gym.messages import assistant, tool_call
 from ise_gym.workspace import Workspace

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from agents.openai_server import Answer, hang_up, raw, reply, serve, slow, status
 from ise_gym.cli import app
 from ise_gym.errors import UserError
 from ise_gym.intents.lines import IntentFileSource
@@ -25,6 +24,7 @@ from ise_gym.intents.llm.prompt import Wording, kept_words, read_answer, wording
 from ise_gym.intents.llm.realiser import LLMRealiser, Realised
 from ise_gym.intents.pool.generate import generate
 from ise_gym.intents.source import IntentSource
+from openai_server import Answer, hang_up, raw, reply, serve, slow, status
 
 pytest.importorskip("openai")
 

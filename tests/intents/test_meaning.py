@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from agents.openai_server import Answer, reply, serve
+
 from ise_gym.checks import build_check
 from ise_gym.intents.intent import Intent
 from ise_gym.intents.llm.cache import AnswerCache

@@ -12,7 +12,7 @@ import json
 import math
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ise_gym.errors import UserError
+from ise_gym.registry import Registered
 from ise_gym.storage.appendlog import LONGEST_LINE
 from ise_gym.trajectory.exchange.atif import from_atif
 from ise_gym.trajectory.exchange.foreign import InItsEpisode, Unusable
@@ -30,6 +31,26 @@ from ise_gym.trajectory.store import TrajectoryStore
 
 _MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, OverflowError)
 """What reading a record that a stranger wrote may raise, whichever of its fields is odd."""
+
+
+@dataclass(frozen=True)
+class Importer:
+    """How a format is read.
+
+    Attributes:
+        read: makes the episode of one record; takes the record, the counts of repairs, and where it stands. May raise
+            `Unusable`, or any of the errors that odd fields cause: the record is then refused and counted.
+        files: which files of a folder hold records: ``*.jsonl`` has one a line, ``*.json`` is one.
+    """
+
+    read: Callable[[Any, Counter[str], str], Trajectory]
+    files: str = "*.jsonl"
+
+
+ISETRACE = Importer(from_isetrace)
+ATIF = Importer(from_atif, "*.json")
+IMPORTERS: Registered[Importer] = Registered("importer")
+"""Formats that are read, by name; see `ise_gym.registry`."""
 
 
 @dataclass
@@ -63,7 +84,7 @@ def import_files(files: Sequence[str | Path], out: str | Path, format: str) -> I
     Args:
         files: JSONL, one JSON object, or a JSON list; plain, ``.gz`` or ``.zst``. A folder stands for its
             ``*.json`` (``atif``) or ``*.jsonl`` files (other formats), in the order of their names.
-        format: a key of `READERS`.
+        format: a key of `IMPORTERS`.
         out: store folder; importing the same files again adds nothing.
 
     Returns:
@@ -96,11 +117,11 @@ def _files_at(path: Path, format: str) -> list[Path]:
     """Return the files that a folder stands for; a file stands for itself."""
     if not path.is_dir():
         return [path]
-    pattern = "*.json" if format == "atif" else "*.jsonl"
+    pattern = IMPORTERS[format].files
     if not (found := sorted(p for p in path.glob(pattern) if p.is_file())):
         raise UserError(
             f"{path}: the folder has no {pattern} files, which is where {format} records are; "
-            f"name the files, or another format with --from: {', '.join(READERS)}."
+            f"name the files, or another format with --from: {', '.join(IMPORTERS)}."
         )
     return found
 
@@ -113,7 +134,7 @@ def _episodes(
         for where, text in _records(path):
             repairs: Counter[str] = Counter()  # of a record that is taken
             try:
-                trajectory = READERS[format](_value(text, repairs), repairs, where)
+                trajectory = IMPORTERS[format].read(_value(text, repairs), repairs, where)
                 line = to_line(trajectory)
             except InItsEpisode:
                 continue
@@ -142,7 +163,7 @@ def _nothing_read(files: Sequence[str | Path], format: str, counts: Imported) ->
     )
     return (
         f"{files[0]}{more}: no episode of format {format}{f' ({why})' if why else ''}. "
-        f"Give --from the format of the file: {', '.join(READERS)}."
+        f"Give --from the format of the file: {', '.join(IMPORTERS)}."
     )
 
 
@@ -222,10 +243,3 @@ def _digest(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror}).") from error
-
-
-READERS: Mapping[str, Callable[[Any, Counter[str], str], Trajectory]] = {
-    "isetrace": from_isetrace,
-    "atif": from_atif,
-}
-"""Format → how one record of it is read; takes the record, the counts of repairs, and where it stands."""

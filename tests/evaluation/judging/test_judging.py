@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 
 sys.path[:0] = [str(Path(__file__).parents[2] / "agents"), str(Path(__file__).parents[2] / "trajectory")]
 
-from openai_server import OpenAIServer, reply, serve  # noqa: E402
 from trajectory_samples import trajectory  # noqa: E402
 
 from ise_gym.cli import app  # noqa: E402
@@ -25,6 +24,7 @@ from ise_gym.intents.llm.cache import AnswerCache  # noqa: E402
 from ise_gym.trajectory.record import FileChanges, Trajectory  # noqa: E402
 from ise_gym.trajectory.stats import store_stats  # noqa: E402
 from ise_gym.trajectory.store import TrajectoryStore, read_trajectories  # noqa: E402
+from openai_server import OpenAIServer, reply, serve  # noqa: E402
 
 RUBRIC = ["The lines were counted.", "The file was read."]
 

@@ -1,4 +1,4 @@
-"""Hostile tests run on the backends that isolate, see `sandboxes`."""
+"""The fixtures of hostile tests that need a box: the backends that isolate, see `sandboxes`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import gymnasium as gym
 import pytest
 
 from ise_gym.workspace import Limits
-from sandboxes import ISOLATED, bubble, daemon, jail, pool, pytest_terminal_summary
+from sandboxes import ISOLATED, bubble, daemon, jail, pool
 
-__all__ = ["bubble", "daemon", "jail", "pool", "pytest_terminal_summary"]
+__all__ = ["bubble", "daemon", "hostile_env", "jail", "pool"]
 LIMITS = Limits(memory_mb=256, disk_mb=64, processes=64, command_timeout_s=10.0)
 
 
