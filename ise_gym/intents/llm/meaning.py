@@ -24,7 +24,8 @@ from ise_gym.tasks.complete import complete
 _CANCELS = re.compile(
     r"\b(?:forget|ignor\w+|disregard|never ?mind|no need (?:to|for)|don'?t bother|do not bother|cancel|scrap|abandon"
     r"|refuse|(?:don'?t|do not|please don'?t|never|won'?t|will not|needn'?t|should not|shouldn'?t) "
-    r"(?:actually |really |even )?(?:do|touch|write|sort|make|create|count|fix|repair|move|copy|read|open|run|change|send|find|look|use|need|want)"
+    r"(?:actually |really |even )?(?:do|touch|write|sort|make|create|count|fix|repair|move|copy|read|open|run|change"
+    r"|send|find|look|use|need|want)"
     r"|instead of doing|rather than doing|nothing (?:to|needs) (?:do|be done)|not (?:needed|necessary|required))\b",
     re.IGNORECASE,
 )
