@@ -61,13 +61,20 @@ def test_a_run_that_stops_getting_better_stops_and_saves_its_best(settings: dict
 
 
 def test_packed_rows_are_learned_like_rows_alone(settings: dict[str, Any]) -> None:
-    train = {**settings["train"], "max_steps": 2, "packing": True, "batch_size": 1, "group_by_length": False}
+    train = {
+        **settings["train"],
+        "max_steps": 2,
+        "packing": True,
+        "packing_length": 8192,
+        "batch_size": 1,
+        "group_by_length": False,
+    }
     packed = parse_config({**settings, "train": train, "lora": {"rank": 4, "alpha": 8, "rslora": True}})
     card = sft.run(packed, quiet=True).card
     assert card.finished_run and len(card.losses) == 2
     alone = {**settings, "output": settings["output"] + "-alone"}
     alone["train"] = {**settings["train"], "max_steps": 1, "batch_size": 8}
-    # all eight rows fit one sequence of 4,096 tokens, so that its loss is the loss of the batch of all eight
+    # all eight rows fit one sequence of 8,192 tokens, so that its loss is the loss of the batch of all eight
     assert card.losses[0][1] == pytest.approx(
         sft.run(parse_config(alone), quiet=True).card.losses[0][1], abs=1e-3
     )
