@@ -3,7 +3,7 @@ VENV ?= .venv
 RUNS ?= runs/demo
 PYTEST_ARGS ?=
 
-.PHONY: demo test lint clean
+.PHONY: demo test nightly lint clean
 
 demo:            ## the whole way once: intents, episodes, SFT, pass@1, report (about ten minutes on 2 cores)
 	@./setup.sh $(VENV) train,llm
@@ -13,6 +13,11 @@ test:            ## lint, types and every test
 	@./setup.sh $(VENV) train,llm,docker,claweval,embed,dev chromium
 	@$(MAKE) --no-print-directory lint
 	@PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+nightly:         ## a real small model in every seat, through a real server (fetches and builds both; hours on 2 cores)
+	@./setup.sh $(VENV) train,llm,dev
+	@PATH="$(abspath $(VENV))/bin:$$PATH" ISE_REAL_MODELS=1 $(VENV)/bin/python -m pytest -m models $(PYTEST_ARGS)
+	@PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/python benchmarks/real_models.py
 
 lint:
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check -q . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports

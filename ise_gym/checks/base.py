@@ -76,6 +76,14 @@ class BaseCheck:
         cls.require_keys(spec, "check")
         return cls(spec) if isinstance(spec, str) else cls(**spec)
 
+    def to_spec(self) -> dict[str, Any]:
+        """Return the mapping that `from_spec` makes this check of: the keys that are not as they are by default."""
+        return {
+            field.name: value
+            for field in dataclasses.fields(self)
+            if (value := getattr(self, field.name)) is not field.default and value != field.default
+        }
+
     def is_about(self, path: str) -> bool:
         """Return whether the check is about a file: whether it should notice when that file is damaged."""
         return posixpath.normpath(self.path) == path

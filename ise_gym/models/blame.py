@@ -46,7 +46,7 @@ MENDABLE: Mapping[Kind, str] = {
     "key": "check the API key (api_key, or OPENAI_API_KEY)",
     "model": "check the model's name",
     "url": "check base_url: it usually ends in /v1, and the server must speak OpenAI's chat completions",
-    "tools": "start the server with its tool parser, or give the agent the option calls=text",
+    "tools": "start the server with its tool parser, or give the agent the options calls=text call_format=hermes",
 }
 """Kinds that the user can mend, and how; asking again would meet the same."""
 

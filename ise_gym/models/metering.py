@@ -102,6 +102,14 @@ class Meter:
 _PLURAL = {"surrogate": "surrogates", "call in words": "calls_in_words"}
 
 
+def counts_of(record: Mapping[str, Any]) -> dict[str, int]:
+    """Return the whole numbers of what an agent or a user says of its usage; {} for one that has no model."""
+    usage = record.get("usage")
+    if not isinstance(usage, Mapping):
+        return {}
+    return {str(name): count for name, count in usage.items() if isinstance(count, int)}
+
+
 def advice_on(usage: Mapping[str, Any]) -> list[str]:
     """Say what is wrong with how a model is asked, where its answers show it; what a run prints once.
 

@@ -37,11 +37,14 @@ server's own chat template writes the tools into the prompt."""
 
 FORMATS: tuple[CallFormat, ...] = get_args(CallFormat)
 
-_INTRO = "# Tools\n\nThe JSON schemas of the functions you may call:\n<tools>\n{schemas}\n</tools>\n\n"
+_INTRO = (
+    "# Tools\n\nYou can call functions to do what the user asks: call one whenever something has to be looked up "
+    "or done. These are their JSON schemas, within <tools></tools> tags:\n<tools>\n{schemas}\n</tools>\n\n"
+)
 _HOW: Mapping[str, str] = {
     "hermes": (
-        "To call a function, write its name and its arguments as one JSON object:\n"
-        '<tool_call>\n{"name": "...", "arguments": {...}}\n</tool_call>'
+        "To call a function, answer with a JSON object of its name and its arguments, within <tool_call></tool_call> "
+        'tags:\n<tool_call>\n{"name": <function name>, "arguments": <arguments as a JSON object>}\n</tool_call>'
     ),
     "json": (
         "To call a function, write its name and its arguments as one JSON object in a code fence, "

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from ise_gym.agents.base import Agent, BatchAgent
 from ise_gym.errors import UserError, WorkspaceError
-from ise_gym.models.metering import spent_by
+from ise_gym.models.metering import counts_of, spent_by
 from ise_gym.rollout.play import BatchPlayer, about, play_episode
 from ise_gym.rollout.record import build
 from ise_gym.rollout.spec import AnyAgent, Item, Result, RolloutSpec
@@ -165,8 +165,12 @@ def result_of(item: Item, trajectory: Trajectory) -> Result:
         user_turns=trajectory.counts.get("user_turns", 0),
         tool_calls=trajectory.counts.get("tool_calls", 0),
         guard_hits=int(guard.get("drifted", 0)),
+        guarded_turns=int(guard.get("turns", 0)),
+        fallbacks=int(guard.get("fallbacks", 0)),
+        false_claims=int(guard.get("false_claims", 0)),
         tokens=sum(tokens for tokens, _ in spent),
         cost=sum(cost for _, cost in spent),
+        answers=counts_of(trajectory.agent),
         seconds=trajectory.timings.total_s,
     )
 

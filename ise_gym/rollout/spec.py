@@ -90,6 +90,40 @@ def agent_factory(agent: str | Callable[[], AnyAgent], **options: Any) -> Callab
     return functools.partial(_agent_of, agent, options) if isinstance(agent, str) else agent
 
 
+def probed(make_agent: Callable[[], AnyAgent], make_env: Callable[[], Any] | None = None) -> None:
+    """Ask the endpoints of agent and user once, where they have one: what is wrong shows before anything is played.
+
+    Only seats that are named are made for it, and none that loads a model.
+
+    Raises:
+        UserError: an endpoint gives no answer; says whose, why, and what to do.
+    """
+    if isinstance(make_agent, functools.partial) and make_agent.func is _agent_of:
+        probe_seat("agent", *make_agent.args)
+    if not isinstance(make_env, functools.partial) or make_env.func is not _env_of:
+        return
+    user = make_env.args[0].get("user", "")
+    if isinstance(user, functools.partial) and user.func is _user_of:
+        probe_seat("user", *user.args)
+    elif isinstance(user, str) and user:
+        probe_seat("user", user, {})
+
+
+def probe_seat(kind: str, spec: str, options: Mapping[str, Any]) -> None:
+    """Ask the endpoint of one named agent or user, where it has one; raises as `probed`."""
+    from ise_gym.registry import load, split
+
+    seat = load(kind, split(kind, spec)[0])
+    if getattr(seat, "heavy", False) or not hasattr(seat, "probe"):
+        return
+    made: Any = (_agent_of if kind == "agent" else _user_of)(spec, dict(options))
+    try:
+        made.probe()
+    finally:
+        if hasattr(made, "close"):
+            made.close()
+
+
 def user_factory(user: str, options: Mapping[str, Any]) -> str | Callable[[], UserSimulator]:
     """Return what an env's ``user`` argument takes: the name, or a picklable function when there are options."""
     return functools.partial(_user_of, user, dict(options)) if options else user

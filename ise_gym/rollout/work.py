@@ -8,7 +8,7 @@ out, trying again, replacing dead workers and giving up are the engine's and the
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -40,9 +40,14 @@ class Attempt(Generic[I]):
     user_turns: int = 0
     tool_calls: int = 0
     guard_hits: int = 0
+    guarded_turns: int = 0
+    fallbacks: int = 0
+    false_claims: int = 0
     tokens: int = 0
     cost: float = 0.0
     seconds: float = 0.0
+    answers: Mapping[str, int] = field(default_factory=dict)
+    """What a model's answers were like, see `ise_gym.models.metering.Meter.usage`; empty where no model spoke."""
 
     @property
     def failed(self) -> bool:

@@ -13,6 +13,7 @@ from ise_gym.trajectory.record import Trajectory
 from ise_gym.trajectory.secrets import scan_personal, scan_trajectory
 from ise_gym.trajectory.stats import recoveries
 from ise_gym.trajectory.store import TrajectoryStore, read_trajectories
+from ise_gym.trajectory.untaught import untaught
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Rules:
         guard_clean: no user turn drifted and none fell back to the script.
         no_secrets, no_personal: `ise_gym.trajectory.secrets` finds no credential, no personal data.
         recovery: holds at least one failed call that was recovered.
+        whole: no answer was cut, filtered, broken or unreadable, see `ise_gym.trajectory.untaught`.
         min_user_turns, max_user_turns, max_messages, max_tool_calls: bounds; 0 is none.
         domains: all of its domains are among these; empty allows any.
         unique: its conversation (system message and call ids aside) was not kept before.
@@ -36,6 +38,7 @@ class Rules:
     no_secrets: bool = False
     no_personal: bool = False
     recovery: bool = False
+    whole: bool = False
     min_user_turns: int = 0
     max_user_turns: int = 0
     max_messages: int = 0
@@ -116,6 +119,8 @@ def broken_rules(trajectory: Trajectory, rules: Rules, seen: set[str] | None = N
         yield "secrets"
     if rules.no_personal and scan_personal(trajectory):
         yield "personal data"
+    if rules.whole and untaught(trajectory.messages, trajectory.steps):
+        yield "answers that are not taught"
     if rules.recovery and not recoveries(trajectory).recovered:
         yield "no recovery"
     if users < rules.min_user_turns:

@@ -35,10 +35,13 @@ __all__ = [
 
 SCHEMA_VERSION = 2
 
-Outcome = Literal["passed", "failed", "truncated", "infrastructure_error", "unverified"]
+Outcome = Literal[
+    "passed", "failed", "truncated", "infrastructure_error", "unverified", "judged_passed", "judged_failed"
+]
 """passed: the user left satisfied and every sub-goal holds. failed: the user left and one does not.
 truncated: a budget ran out. infrastructure_error: the sandbox or a model endpoint broke, not the agent.
-unverified: without any sub-goal that could be checked: imported, or played from a file of intents without checks."""
+unverified: without any sub-goal that could be checked: imported, or played from a file of intents without checks.
+judged_passed, judged_failed: unverified, and a model judged it afterwards (`ise_gym.evaluation.judging`)."""
 
 
 class Finding(Sparse):
@@ -89,6 +92,8 @@ class Trajectory(Sparse):
         guard_events: the drafts that the guard refused, at their turns (absent where there are none).
         scenario: the drawn scenario itself, so that the record replays under any later catalog (absent in records
             that were made before it was kept, or elsewhere).
+        judged: what a model found afterwards where nothing was verified (absent where none was asked): its name and
+            sampling, ``score``, ``agreed``, and ``points`` with verdicts and quoted grounds of both readings.
         hashes: SHA-256 of ``system_prompt``, ``tools`` and, where the agent has one, ``chat_template``.
         env: package version, backend, limits.
     """
@@ -120,6 +125,7 @@ class Trajectory(Sparse):
     env: dict[str, Any] = Field(default_factory=dict)
     guard_events: list[GuardEvent] = Field(default_factory=list)
     scenario: dict[str, Any] = Field(default_factory=dict)
+    judged: dict[str, Any] = Field(default_factory=dict)
     metadata: dict[str, Any] = Field(default_factory=dict)
     timings: Timings = Field(default_factory=Timings)
 
@@ -130,7 +136,7 @@ class Trajectory(Sparse):
         cleaned: dict[str, Any] = without_secrets(described)
         return cleaned
 
-    _sparse = ("brief", "findings", "sessions", "guard_events", "scenario")
+    _sparse = ("brief", "findings", "sessions", "guard_events", "scenario", "judged")
 
 
 def episode_id(scenario_id: str, seed: int, agent: str) -> str:

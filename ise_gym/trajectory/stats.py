@@ -19,6 +19,7 @@ from ise_gym.trajectory.drift import DriftStats
 from ise_gym.trajectory.record import Trajectory, content_hash
 from ise_gym.trajectory.store import read_trajectories
 from ise_gym.trajectory.usage import UsageStats
+from ise_gym.trajectory.variety import VarietyStats
 
 ISETRACE: Mapping[str, float] = {
     "episodes": 23_132,
@@ -31,6 +32,9 @@ ISETRACE: Mapping[str, float] = {
     "max_messages": 565,
 }
 """The released corpus' figures. Source: arXiv 2606.11520 (means a trajectory)."""
+
+UNVERIFIED = ("unverified", "judged_passed", "judged_failed")
+"""Outcomes that no check decided: the pass rate is over all others."""
 
 SHAPE = ("user_turns", "messages", "tool_calls", "distinct_tools")
 DELEGATED = ("episodes", "sessions", "cut", "messages", "tool_calls", "failed_calls")
@@ -146,7 +150,8 @@ class Distribution:
 class Stats:
     """Streaming statistics: `add` each trajectory, then read `summary`.
 
-    Memory grows with the number of different tools, tasks and values, not with the number of episodes.
+    Memory grows with the number of different tools, tasks, values and sentences (eight bytes each), not with that of
+    episodes.
     """
 
     def __init__(self) -> None:
@@ -168,6 +173,7 @@ class Stats:
         self._broken: Counter[str] = Counter()
         self._seconds: Counter[str] = Counter()
         self._usage = UsageStats()
+        self._variety = VarietyStats()
         self._score = 0.0
         self._scored = 0
         self._digest = 0
@@ -192,6 +198,7 @@ class Stats:
         self._group("tasks", trajectory.tasks, trajectory.outcome)
         self._group("complexity", [trajectory.complexity or "unknown"], trajectory.outcome)
         self._drift.add(trajectory)
+        self._variety.add(trajectory)
         self._guard.update(_numbers(trajectory.user.get("guard")))
         for part in ("total_s", "agent_s", "tools_s", "user_s", "checks_s", "reset_s"):
             self._seconds[part] += getattr(trajectory.timings, part)
@@ -242,8 +249,8 @@ class Stats:
     def summary(self) -> dict[str, Any]:
         """Return all figures as JSON."""
         n, passed = self.episodes, self._outcomes["passed"]
-        judged = n - self._outcomes["unverified"]
-        low, high = wilson(passed, judged)
+        verified = n - sum(self._outcomes[name] for name in UNVERIFIED)
+        low, high = wilson(passed, verified)
         turns = self._shape["user_turns"].counts
         recovery = {name: int(count) for name, count in self._recovery.items()}
         return {
@@ -252,11 +259,12 @@ class Stats:
             "infrastructure_errors": dict(sorted(self._broken.items())),
             "pass_rate": {
                 "passed": passed,
-                "total": judged,
-                "rate": passed / judged if judged else None,
+                "total": verified,
+                "rate": passed / verified if verified else None,
                 "low": low,
                 "high": high,
             },
+            "judged": _judged(self._outcomes),
             "mean_score": self._score / self._scored if self._scored else None,
             "subgoals": {"total": self._subgoals.total(), "held": self._subgoals[True]},
             "shape": {name: d.summary() for name, d in self._shape.items()},
@@ -284,6 +292,7 @@ class Stats:
             "guard": dict(sorted(self._guard.items())),
             "drift": self._drift.summary(),
             "usage": self._usage.summary(),
+            "variety": self._variety.summary(),
             "seconds_an_episode": {part: total / n for part, total in self._seconds.items()} if n else {},
             "content_sha256": f"{self._digest:064x}",
         }
@@ -327,6 +336,15 @@ def calls_in(messages: Sequence[Mapping[str, Any]]) -> list[tuple[str, bool]]:
         for m in messages
         for call in m.get("tool_calls") or ()
     ]
+
+
+def _judged(outcomes: Counter[str]) -> dict[str, Any]:
+    """What models judged, apart from what checks verified; {} where nothing was judged."""
+    passed, total = outcomes["judged_passed"], outcomes["judged_passed"] + outcomes["judged_failed"]
+    if not total:
+        return {}
+    low, high = wilson(passed, total)
+    return {"passed": passed, "total": total, "rate": passed / total, "low": low, "high": high}
 
 
 def _numbers(value: Any) -> dict[str, int]:

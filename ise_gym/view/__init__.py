@@ -5,6 +5,7 @@ and programs wrote, so they reach the page as text only.
 """
 
 from ise_gym.view.inputs import Comparison, PassRate, read_comparison, read_run_card
+from ise_gym.view.selection import write_selection
 from ise_gym.view.write import write_report
 
-__all__ = ["Comparison", "PassRate", "read_comparison", "read_run_card", "write_report"]
+__all__ = ["Comparison", "PassRate", "read_comparison", "read_run_card", "write_report", "write_selection"]

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from agents.openai_server import Answer, hang_up, raw, reply, serve, slow, status
 from ise_gym.cli import app
 from ise_gym.errors import UserError
 from ise_gym.intents.lines import IntentFileSource
@@ -25,6 +24,7 @@ from ise_gym.intents.llm.prompt import Wording, kept_words, read_answer, wording
 from ise_gym.intents.llm.realiser import LLMRealiser, Realised
 from ise_gym.intents.pool.generate import generate
 from ise_gym.intents.source import IntentSource
+from openai_server import Answer, hang_up, raw, reply, serve, slow, status
 
 pytest.importorskip("openai")
 
@@ -197,7 +197,7 @@ def test_the_command_words_a_file_and_its_scenarios_use_the_words(tmp_path: Path
         result = CliRunner().invoke(
             app,
             ["intents", "realise", str(tmp_path), "--out", str(out), "--model", "m", "--base-url", server.url,
-             "--price-in", "100"],
+             "--price-in", "100", "--no-second-reading"],
         )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "5 in the model's words" in result.output and "cost 0.01" in result.output.replace("0.005", "0.01")

@@ -15,6 +15,7 @@ from ise_gym.training.config import DataConfig
 from ise_gym.training.data import build_dataset
 from ise_gym.training.rows import IGNORED, RowOptions, rows_of
 from ise_gym.training.template import encode, project_template
+from ise_gym.trajectory.record import Completion, Step
 
 
 def said(tokenizer: Any, labels: list[int]) -> str:
@@ -314,3 +315,33 @@ def test_an_overlong_fork_learns_only_its_own_words(tiny_tokenizer: Any) -> None
     first = RowOptions(max_length=9999, single_user_turn=True)
     [row] = rows_of(tiny_tokenizer, "fork", messages, (), first, inherited=len(messages) - 2).rows
     assert said(tiny_tokenizer, row.labels) == "six requests<|im_end|>"
+
+
+@pytest.mark.parametrize(
+    ("completion", "why"),
+    [
+        (Completion(finish="length", ended="cut"), "cut for its length"),
+        (Completion(finish="SAFETY", ended="filtered"), "filtered by the provider"),
+        (Completion(finish="abort", ended="broken"), "given up by the server"),
+        (Completion(finish="stop", ended="stop", faults=["surrogate"]), "half a surrogate pair"),
+        (
+            Completion(finish="stop", ended="stop", faults=["call in words"]),
+            "a call in its words that nobody read",
+        ),
+        (Completion(finish="stop", ended="stop", faults=["continued"]), ""),
+        (None, ""),
+    ],
+)
+def test_what_its_server_marked_is_read_and_never_taught(
+    tiny_tokenizer: Any, completion: Completion | None, why: str
+) -> None:
+    messages = [user("go"), assistant("I have written the gree"), user("and?"), assistant("Done now.")]
+    steps = [Step(message=1, reward=0.0, completion=completion), Step(message=3, reward=1.0)]
+    made = rows_of(tiny_tokenizer, "a", messages, (), RowOptions(max_length=9999), steps=steps)
+    [row] = made.rows
+    learned = tiny_tokenizer.decode(
+        [t for t, label in zip(row.input_ids, row.labels, strict=True) if label != -100]
+    )
+    assert "gree" in tiny_tokenizer.decode(row.input_ids) and "Done now." in learned
+    assert ("gree" in learned) == (not why)
+    assert [detail for _, detail in made.dropped] == ([f"message 1: {why}"] if why else [])

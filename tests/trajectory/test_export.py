@@ -12,6 +12,7 @@ from trajectory_samples import SCHEMA, delegating, trajectory
 from ise_gym.errors import UserError
 from ise_gym.trajectory.exchange.export import export_file, to_isetrace, to_openai, to_trl, trl_rows
 from ise_gym.trajectory.exchange.importer import from_isetrace, import_isetrace
+from ise_gym.trajectory.record import Completion, Step
 from ise_gym.trajectory.store import TrajectoryStore, read_trajectories
 
 ISETRACE_KEYS = """
@@ -234,3 +235,18 @@ def test_files_without_an_episode_are_named_and_leave_no_store(
         import_isetrace([tmp_path / "none"], tmp_path / "s")
     with pytest.raises(UserError, match=r"nothing\.jsonl: can't be read"):
         import_isetrace([tmp_path / "nothing.jsonl"], tmp_path / "s2")
+
+
+def test_an_answer_that_was_cut_is_taught_by_no_export() -> None:
+    whole = trajectory(1)
+    answers = [n for n, m in enumerate(whole.messages) if m["role"] == "assistant"]
+    last = answers[-1]
+    steps = [Step(message=last, reward=0.0, completion=Completion(finish="length", ended="cut"))]
+    cut = whole.model_copy(update={"steps": steps})
+    weights = [m.get("weight") for m in to_openai(cut)["messages"]]
+    assert [n for n, weight in enumerate(weights) if weight == 0] == [last]
+    rows = list(trl_rows([cut]))
+    assert all(m != whole.messages[last] for row in rows for m in row["messages"])
+    assert all(row["messages"][-1]["role"] == "assistant" for row in rows)
+    first = whole.model_copy(update={"steps": [steps[0].model_copy(update={"message": answers[0]})]})
+    assert list(trl_rows([first])) == []

@@ -90,9 +90,14 @@ class Deduplicator:
         }
 
     def _near(self, id_: str, text: str, values: Any) -> str | None:
-        """Return the id of a kept intent that is nearly this one; else index this one."""
+        return self.twin(id_, signature(text) if values is None else values)
+
+    def twin(self, id_: str, values: Any) -> str | None:
+        """Return the id of a kept text whose signature is nearly this one; else remember this one."""
+        import numpy as np
+
         lean = _datasketch().LeanMinHash
-        own = lean(seed=1, hashvalues=signature(text) if values is None else values, scheme="affine32")
+        own = lean(seed=1, hashvalues=np.asarray(values, np.uint32), scheme="affine32")
         for candidate in sorted(self._index.query(own)):
             if own.jaccard(self._signatures[candidate]) >= self.threshold:
                 return str(candidate)

@@ -30,6 +30,7 @@ from ise_gym.trajectory.exchange.parquet import write_parquet
 from ise_gym.trajectory.record import Trajectory
 from ise_gym.trajectory.secrets import scan_personal, scan_trajectory
 from ise_gym.trajectory.store import read_trajectories
+from ise_gym.trajectory.untaught import untaught
 
 OPENAI_KEYS: Mapping[str, tuple[str, ...]] = {
     "system": ("role", "content"),
@@ -73,18 +74,48 @@ def to_isetrace(trajectory: Trajectory) -> dict[str, Any]:
 
 
 def to_openai(trajectory: Trajectory) -> dict[str, Any]:
-    """Return ``{"messages", "tools"}`` with only the keys that the chat-completions API knows."""
+    """Return ``{"messages", "tools"}`` with only the keys that the chat-completions API knows.
+
+    An answer that nobody should learn from (see `ise_gym.trajectory.untaught`) has besides ``weight: 0``, which keeps
+    it out of the loss where such files are for fine-tuning.
+    """
     return _row(trajectory, OPENAI_KEYS)
 
 
 def to_trl(trajectory: Trajectory) -> dict[str, Any]:
-    """Return one row for TRL: as `to_openai`, with tool names and reasoning kept."""
-    return _row(trajectory, dict.fromkeys(OPENAI_KEYS, TRL_KEYS))
+    """Return one row for TRL: as `to_openai`, with tool names and reasoning kept.
+
+    TRL teaches every answer of a row, so a row ends before the first one that nobody should learn from.
+    """
+    return _trl_row(trajectory)
 
 
 def _row(of: Trajectory | Conversation, keep: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    messages = [{key: value for key, value in m.items() if key in keep[m["role"]]} for m in of.messages]
+    unfit = _untaught(of)
+    messages = [
+        {key: value for key, value in m.items() if key in keep[m["role"]]}
+        | ({"weight": 0} if n in unfit else {})
+        for n, m in enumerate(of.messages)
+    ]
     return {"messages": messages, "tools": of.tools}
+
+
+def _trl_row(of: Trajectory | Conversation) -> dict[str, Any]:
+    end = min(_untaught(of), default=len(of.messages))
+    kept = [{key: m[key] for key in m if key in TRL_KEYS} for m in of.messages[:end]]
+    while end < len(of.messages) and kept and kept[-1]["role"] != "assistant":
+        kept.pop()  # what nobody answers any more
+    return {"messages": kept, "tools": of.tools}
+
+
+def _untaught(of: Trajectory | Conversation) -> set[int]:
+    inherited = of.inherited if isinstance(of, Conversation) else 0
+    return {index for index in untaught(of.messages, of.steps) if index >= inherited}
+
+
+def _teaches(of: Trajectory | Conversation, row: Mapping[str, Sequence[Any]]) -> bool:
+    inherited = of.inherited if isinstance(of, Conversation) else 0
+    return any(message["role"] == "assistant" for message in row["messages"][inherited:])
 
 
 def isetrace_records(trajectory: Trajectory) -> Iterator[dict[str, Any]]:
@@ -125,11 +156,14 @@ def trl_rows_of(trajectory: Trajectory) -> Iterator[dict[str, Any]]:
     """Yield the TRL rows of an episode: its own, then one a sub-session that answered.
 
     One that was cut off has no answer to learn from. A session that began with a copy of the conversation repeats it.
+    A row without any answer to learn from is left out.
     """
-    yield to_trl(trajectory)
-    for part in delegated(trajectory):
-        if part.session.get("status") != "cut":
-            yield _row(part, dict.fromkeys(OPENAI_KEYS, TRL_KEYS))
+    all_of: list[Trajectory | Conversation] = [trajectory]
+    all_of += [part for part in delegated(trajectory) if part.session.get("status") != "cut"]
+    for of in all_of:
+        row = _trl_row(of)
+        if _teaches(of, row):
+            yield row
 
 
 def atif_records(trajectory: Trajectory) -> tuple[dict[str, Any]]:
