@@ -57,9 +57,11 @@ def stats(
 
         console.print(usage_table(summary["usage"]))
     if summary["drift"]:
-        from ise_gym.trajectory.drift import drift_table
+        from ise_gym.trajectory.drift import drift_table, spoken_by
 
         console.print(drift_table(summary["drift"]))
+        for line in spoken_by(summary["drift"]):
+            console.print(line)
 
 
 def show(

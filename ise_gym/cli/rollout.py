@@ -272,6 +272,7 @@ class First:
 
 def _conclude(console: Screen, out: Path, status: Status) -> None:
     from ise_gym.foreign.screen import Screen
+    from ise_gym.trajectory.drift import drift_table, spoken_by
     from ise_gym.trajectory.stats import store_stats
     from ise_gym.trajectory.tables import outcome_table, shape_table
 
@@ -292,3 +293,9 @@ def _conclude(console: Screen, out: Path, status: Status) -> None:
     tables = Screen(quiet=console.quiet)
     tables.print(outcome_table(summary))
     tables.print(shape_table(summary))
+    if drift := summary["drift"]:
+        if drift["refused"]["count"] or drift["false_claims"]:
+            tables.print(drift_table(drift))
+            tables.print(f"False claims of the agent, against the evidence: {drift['false_claims']:,}.")
+        for line in spoken_by(drift):
+            tables.print(line)

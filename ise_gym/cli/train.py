@@ -121,6 +121,36 @@ def success(
             file.write((json.dumps([one.seed for one in chosen]) + "\n").encode())
 
 
+@app.command()
+def parity(
+    model: Annotated[
+        Path, typer.Argument(help="Output folder of `ise train sft` or `grpo`, or a merged one.")
+    ],
+    store: Annotated[
+        Path, typer.Argument(help="Store of episodes that it played, or will be compared with.")
+    ],
+) -> None:
+    """Compare what recorded episodes offered with what a model was trained on; ends with code 1 where they differ."""
+    from collections import Counter
+
+    from ise_gym.agents.parity import check_offered
+    from ise_gym.trajectory.store import read_trajectories
+
+    found: Counter[str] = Counter()
+    episodes = 0
+    for episode in read_trajectories(store):
+        episodes += 1
+        template = episode.hashes.get("chat_template", "")
+        found.update(check_offered(model, episode.messages, episode.tools, template))
+    if not episodes:
+        raise UserError(f"{store} holds no episodes: there is nothing to compare")
+    for problem, count in found.most_common():
+        typer.echo(f"{count} of {episodes} episodes: {problem}")
+    if found:
+        raise typer.Exit(1)
+    typer.echo(f"{episodes} episodes: template, tools and system prompt are those of training")
+
+
 @app.command("plot-rewards")
 def plot_rewards(
     runs: Annotated[list[Path], typer.Argument(help="Output folders of `ise train grpo`.")],

@@ -36,6 +36,8 @@ class Status:
     Attributes:
         total: items asked for; ``already``: of them, done when it began.
         outcomes: outcome → items of this run. ``failures``: kind of infrastructure failure → items.
+        guard_hits: user turns whose first draft the guard refused, of ``guarded_turns``; ``fallbacks``: turns that the
+            script spoke in the model's place. ``false_claims``: of the agent, against the evidence.
         tokens, cost: of agent and user, of attempts that were tried again too.
         retries: attempts that were tried again. ``crashes``: worker processes that died.
         torn: half-written records that were set aside at the start.
@@ -51,6 +53,9 @@ class Status:
     user_turns: int = 0
     tool_calls: int = 0
     guard_hits: int = 0
+    guarded_turns: int = 0
+    fallbacks: int = 0
+    false_claims: int = 0
     tokens: int = 0
     cost: float = 0.0
     retries: int = 0
@@ -89,6 +94,9 @@ class Status:
         self.user_turns += attempt.user_turns
         self.tool_calls += attempt.tool_calls
         self.guard_hits += attempt.guard_hits
+        self.guarded_turns += attempt.guarded_turns
+        self.fallbacks += attempt.fallbacks
+        self.false_claims += attempt.false_claims
         for name, count in attempt.answers.items():
             self.answers[name] = self.answers.get(name, 0) + count
         if attempt.failed:

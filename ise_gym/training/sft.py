@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from ise_gym.agents.parity import trained_on
 from ise_gym.errors import UserError
 from ise_gym.training import ranks
 from ise_gym.training.allocator import keep_freed_memory
@@ -284,6 +285,9 @@ def _open(
 ) -> _Start:
     """Decide how to begin with what is in the output folder, and write the card of the run."""
     card = start_card(config, report, base, template_sha256)
+    if (known := trained_on(base)) is not None and not quiet:
+        for difference in known.trained_again(template_sha256, report.tools):
+            print(f"note on {Path(base).name}: {difference}")
     checkpoints = output / CHECKPOINTS
     checkpoint = None
     if config.resume and (output / CARD).exists():

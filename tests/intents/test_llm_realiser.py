@@ -197,7 +197,7 @@ def test_the_command_words_a_file_and_its_scenarios_use_the_words(tmp_path: Path
         result = CliRunner().invoke(
             app,
             ["intents", "realise", str(tmp_path), "--out", str(out), "--model", "m", "--base-url", server.url,
-             "--price-in", "100"],
+             "--price-in", "100", "--no-second-reading"],
         )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "5 in the model's words" in result.output and "cost 0.01" in result.output.replace("0.005", "0.01")
