@@ -57,7 +57,7 @@ def choose(facts: Sequence[Facts], rules: Selection) -> Chosen:
         if not rules.on(rule) or not kept:
             continue
         before = kept
-        why: Why = {}
+        why: dict[str, str] = {}
         kept = apply(before, rules, why)
         left = {entry.id for entry in kept}
         for entry in before:
