@@ -9,8 +9,8 @@ from ise_gym.messages import tool_call, tool_result
 from ise_gym.simulator.base import Evidence
 from ise_gym.simulator.detectors import DETECTORS
 from ise_gym.simulator.evidence import DIGEST_LENGTH, FILES_SHOWN, LINE_LENGTH, command_of, gather, render
+from ise_gym.simulator.measuring.recall import Measured
 from ise_gym.simulator.principles import PRINCIPLES, principle_of, scorecard
-from ise_gym.simulator.recall import Measured
 from ise_gym.statistics import wilson
 from ise_gym.trajectory.drift import DriftStats
 from ise_gym.trajectory.record import Trajectory

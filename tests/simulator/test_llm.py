@@ -16,11 +16,11 @@ from ise_gym.models.chat import read_object
 from ise_gym.scenario import CheckResult, PlanStep, SubGoal
 from ise_gym.simulator import make_user
 from ise_gym.simulator.base import Evidence, UserTurn, UserView
+from ise_gym.simulator.briefing.prompt import moves_open, prompt_messages, thoughts
 from ise_gym.simulator.detectors import detect
 from ise_gym.simulator.judge import LLMJudge
 from ise_gym.simulator.knowledge import knowledge_of
 from ise_gym.simulator.llm import read_answer
-from ise_gym.simulator.prompt import moves_open, prompt_messages, thoughts
 from made_scenarios import make_scenario, write
 
 VIEW = UserView(
