@@ -27,13 +27,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from user_turns import scenarios  # noqa: E402
+from user_turns import scenarios
 
-from ise_gym.scenario import Scenario  # noqa: E402
-from ise_gym.simulator.knowledge import knowledge_of  # noqa: E402
-from ise_gym.simulator.measuring.driftset import read_set  # noqa: E402
-from ise_gym.simulator.measuring.measure import evaluate  # noqa: E402
-from ise_gym.simulator.measuring.recall import MEASURED  # noqa: E402
+from ise_gym.scenario import Scenario
+from ise_gym.simulator.knowledge import knowledge_of
+from ise_gym.simulator.measuring.driftset import read_set
+from ise_gym.simulator.measuring.measure import evaluate
+from ise_gym.simulator.measuring.recall import MEASURED
 
 TRANSLATED = Path(__file__).with_name("user_turns_zh.jsonl")
 UNTUNED_MODEL = "qwen2.5-coder-1.5b"

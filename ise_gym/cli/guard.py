@@ -79,9 +79,7 @@ def audit_store(
 
     Each answer is kept at once; the same command goes on where the last one stopped.
     """
-    from ise_gym.cli.audit import audit
-
-    audit(
+    _audit(
         store, sample, seed, answers or store / ("audit-refused.jsonl" if refused else "audit.jsonl"), refused
     )
 
@@ -115,9 +113,9 @@ def _groups(turns: Sequence[LabelledTurn], split: str) -> list[tuple[str, Evalua
 def _show(groups: Sequence[tuple[str, Evaluation]], mistakes: bool) -> None:
     from rich.table import Table
 
-    from ise_gym.foreign.screen import Screen
+    from ise_gym.cli.printing import wide_console
 
-    console = Screen()
+    console = wide_console()
     summary = Table(title="The whole guard, with 95 % intervals", title_justify="left")
     for column in ("turns", "n", "drift found", "in role, refused", "refusals that are right"):
         summary.add_column(column, justify="left" if column == "turns" else "right")
