@@ -53,9 +53,13 @@ def test_an_idle_agent_leaves_a_plain_digest() -> None:
     assert render(Evidence()) == "- no file was created, changed or deleted"
 
 
-def test_each_detector_serves_one_principle() -> None:
-    assert len(PRINCIPLES) == 4
-    assert all(principle_of(name) for name in DETECTORS)
+def test_each_detector_serves_one_principle_and_the_trained_voice_none() -> None:
+    for name in DETECTORS:
+        assert sum(name in p.detectors for p in PRINCIPLES.values()) == (name != "sounds_adrift"), name
+    assert principle_of("judge") == principle_of("sounds_adrift") == ""
+
+
+def test_a_scorecard_gives_the_share_of_turns_that_keep_each_principle() -> None:
     assert scorecard([["offers_help"], [], ["task_dump", "offers_help"], []]) == {
         "perspective_lock": 0.5,
         "register_matching": 1.0,
