@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ise_gym.agents import make_agent
     from ise_gym.agents.aio import AsyncAgent
     from ise_gym.agents.base import Agent, BatchAgent
+    from ise_gym.checks.base import BaseCheck
     from ise_gym.env import ISEEnv
     from ise_gym.env.aio import AsyncEnv
     from ise_gym.env.settings import EnvSettings
@@ -37,12 +38,14 @@ if TYPE_CHECKING:
         ScenarioSource,
         SubGoal,
     )
+    from ise_gym.services.spec import ServiceKind
     from ise_gym.simulator import RoleGuard, make_user
     from ise_gym.simulator.base import Evidence, UserSimulator, UserTurn, UserView
     from ise_gym.tools.base import Tool, ToolContext, ToolOutcome
+    from ise_gym.trajectory.exchange.importer import Importer
     from ise_gym.trajectory.record import Trajectory
     from ise_gym.trajectory.store import TrajectoryStore, read_trajectories
-    from ise_gym.workspace import Limits, Snapshot, Workspace, open_workspace
+    from ise_gym.workspace import Limits, SeedFile, Snapshot, Workspace, open_workspace
     from ise_gym.wrappers import ChatHistory, TextAction
 
 try:
@@ -81,6 +84,7 @@ __all__ = [
     "AgentError",
     "AsyncAgent",
     "AsyncEnv",
+    "BaseCheck",
     "BatchAgent",
     "Budget",
     "ChatHistory",
@@ -89,6 +93,7 @@ __all__ = [
     "EnvSettings",
     "Evidence",
     "ISEEnv",
+    "Importer",
     "IntentFileSource",
     "IntentSource",
     "Limits",
@@ -99,6 +104,8 @@ __all__ = [
     "RoleGuard",
     "Scenario",
     "ScenarioSource",
+    "SeedFile",
+    "ServiceKind",
     "Snapshot",
     "SubGoal",
     "SuiteSource",

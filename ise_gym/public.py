@@ -10,6 +10,9 @@ from importlib import import_module
 
 PUBLIC: Mapping[str, tuple[str, ...]] = {
     "ise_gym.agents": ("make_agent",),
+    "ise_gym.checks.base": ("BaseCheck",),
+    "ise_gym.services.spec": ("ServiceKind",),
+    "ise_gym.trajectory.exchange.importer": ("Importer",),
     "ise_gym.agents.aio": ("AsyncAgent",),
     "ise_gym.agents.base": ("Agent", "BatchAgent"),
     "ise_gym.env.aio": ("AsyncEnv",),
@@ -36,7 +39,7 @@ PUBLIC: Mapping[str, tuple[str, ...]] = {
     "ise_gym.tools.base": ("Tool", "ToolContext", "ToolOutcome"),
     "ise_gym.trajectory.record": ("Trajectory",),
     "ise_gym.trajectory.store": ("TrajectoryStore", "read_trajectories"),
-    "ise_gym.workspace": ("Limits", "Snapshot", "Workspace", "open_workspace"),
+    "ise_gym.workspace": ("Limits", "SeedFile", "Snapshot", "Workspace", "open_workspace"),
     "ise_gym.wrappers": ("ChatHistory", "TextAction"),
 }
 """Module → the public names that live in it."""

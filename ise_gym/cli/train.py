@@ -9,11 +9,12 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, cast
 
 import typer
 
 from ise_gym.errors import UserError
+from ise_gym.messages import Message, ToolSchema
 from ise_gym.storage.atomic import replacing
 
 app = typer.Typer(
@@ -119,6 +120,43 @@ def success(
     if out is not None:
         with replacing(out) as file:
             file.write((json.dumps([one.seed for one in chosen]) + "\n").encode())
+
+
+@app.command()
+def parity(
+    model: Annotated[
+        Path, typer.Argument(help="Output folder of `ise train sft` or `grpo`, or a merged one.")
+    ],
+    store: Annotated[
+        Path, typer.Argument(help="Store of episodes that it played, or will be compared with.")
+    ],
+) -> None:
+    """Compare what recorded episodes offered with what a model was trained on; ends with code 1 where they differ."""
+    from collections import Counter
+
+    from ise_gym.agents.parity import check_offered
+    from ise_gym.trajectory.store import read_trajectories
+
+    found: Counter[str] = Counter()
+    episodes = 0
+    for episode in read_trajectories(store):
+        episodes += 1
+        template = episode.hashes.get("chat_template", "")
+        found.update(
+            check_offered(
+                model,
+                cast("list[Message]", episode.messages),
+                cast("list[ToolSchema]", episode.tools),
+                template,
+            )
+        )
+    if not episodes:
+        raise UserError(f"{store} holds no episodes: there is nothing to compare")
+    for problem, count in found.most_common():
+        typer.echo(f"{count} of {episodes} episodes: {problem}")
+    if found:
+        raise typer.Exit(1)
+    typer.echo(f"{episodes} episodes: template, tools and system prompt are those of training")
 
 
 @app.command("plot-rewards")

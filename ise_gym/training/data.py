@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from ise_gym.messages import canonical_json, sha256_of
 from ise_gym.training.config import DataConfig
 from ise_gym.training.rows import Row, RowOptions, RowSet, rows_of
 from ise_gym.training.template import Thinking, template_hash
-from ise_gym.trajectory.conversations import delegated
+from ise_gym.trajectory.conversations import Conversation, delegated
 from ise_gym.trajectory.record import Trajectory
 from ise_gym.trajectory.store import parse_line, raw_records
 
@@ -35,8 +35,10 @@ class DataReport:
         sub_sessions: conversations that agents delegated to themselves and that gave rows of their own.
         split_episodes: names of over-long episodes that became several windows.
         left_out: reason → what, for whole episodes and for single over-long turns.
+        with_reasoning: episodes whose answers hold reasoning that is trained (none with ``thinking: strip``).
         data_hash: SHA-256 over ids and labels of all rows, in order.
         tool_hashes: SHA-256 of every tool list met → number of episodes.
+        tools: name of every tool that was offered → SHA-256 of its schema → number of conversations.
         system_prompt_hashes: the same of system prompts.
         recorded_templates: chat-template hash of the recording agent → episodes ("" when it had none).
     """
@@ -51,12 +53,23 @@ class DataReport:
     eval_rows: int = 0
     sub_sessions: int = 0
     longest: int = 0
+    with_reasoning: int = 0
     split_episodes: list[str] = field(default_factory=list)
     left_out: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     data_hash: str = ""
     tool_hashes: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    tools: dict[str, dict[str, int]] = field(default_factory=dict)
     system_prompt_hashes: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     recorded_templates: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    def offered(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> None:
+        """Note what a conversation was offered, for the parity gate (`ise_gym.agents.parity`)."""
+        for schema in tools:
+            counts = self.tools.setdefault(schema["function"]["name"], {})
+            digest = sha256_of(schema)
+            counts[digest] = counts.get(digest, 0) + 1
+        if messages[0]["role"] == "system":
+            self.system_prompt_hashes[sha256_of(messages[0]["content"])] += 1
 
     def as_json(self, examples: int = 20) -> dict[str, Any]:
         """Return the report for the run card; long lists keep their count and the first ``examples`` names."""
@@ -70,6 +83,7 @@ class DataReport:
             "eval_rows": self.eval_rows,
             "sub_sessions": self.sub_sessions,
             "longest_row": self.longest,
+            "with_reasoning": self.with_reasoning,
             "split_episodes": len(self.split_episodes),
             "left_out": {
                 reason: {"count": len(names), "first": names[:examples]}
@@ -77,6 +91,7 @@ class DataReport:
             },
             "data_hash": self.data_hash,
             "tool_hashes": dict(self.tool_hashes),
+            "tools": self.tools,
             "system_prompt_hashes": dict(self.system_prompt_hashes),
             "recorded_templates": dict(self.recorded_templates),
         }
@@ -162,11 +177,15 @@ def build_dataset(config: DataConfig, tokenizer: Any, thinking: Thinking = "keep
         for reason, detail in made.dropped:
             report.left_out[reason].append(f"{name} ({detail})")
         delegated: list[Row] = []
-        for title, found in _delegated(tokenizer, name, episode, options) if config.sub_sessions else ():
+        for title, part, found in (
+            _delegated(tokenizer, name, episode, options) if config.sub_sessions else ()
+        ):
             for reason, detail in found.dropped:
                 report.left_out[f"sub-session {reason}"].append(f"{title} ({detail})")
             report.sub_sessions += bool(found.rows)
             delegated += found.rows
+            if found.rows:
+                report.offered(part.messages, part.tools)
         if _is_held_out(config, name):
             held_out += (*made.rows, *delegated)
             report.eval_episodes += bool(made.rows or delegated)
@@ -174,8 +193,10 @@ def build_dataset(config: DataConfig, tokenizer: Any, thinking: Thinking = "keep
         if made.rows or delegated:
             report.used += 1
             report.tool_hashes[sha256_of(episode.tools)] += 1
-            if episode.messages[0]["role"] == "system":
-                report.system_prompt_hashes[sha256_of(episode.messages[0]["content"])] += 1
+            report.with_reasoning += thinking != "strip" and any(
+                message.get("reasoning_content") for message in episode.messages
+            )
+            report.offered(episode.messages, episode.tools)
             report.recorded_templates[episode.hashes.get("chat_template", "")] += 1
         if len(made.rows) > 1 and "#turns" in made.rows[0].name:
             report.split_episodes.append(name)
@@ -218,13 +239,13 @@ def _episodes(config: DataConfig, report: DataReport) -> Iterator[tuple[str, Tra
 
 def _delegated(
     tokenizer: Any, name: str, episode: Trajectory, options: RowOptions
-) -> Iterator[tuple[str, RowSet]]:
-    """Yield the rows of each sub-session under a name of its own; one that was cut off yields only that reason."""
+) -> Iterator[tuple[str, Conversation, RowSet]]:
+    """Yield each sub-session's rows under a name of its own; one that was cut off yields only that reason."""
     early = _first_turn_calls(episode)
     for part in delegated(episode):
         title = f"{name}/{part.session['key']}"
         if part.session.get("status") == "cut":
-            yield title, RowSet(dropped=(("cut", "the episode ended before it answered"),))
+            yield title, part, RowSet(dropped=(("cut", "the episode ended before it answered"),))
         elif not options.single_user_turn or early.intersection(part.session.get("opened_by", ())):
             rows = rows_of(
                 tokenizer,
@@ -235,7 +256,7 @@ def _delegated(
                 inherited=part.inherited,
                 steps=part.steps,
             )
-            yield title, rows
+            yield title, part, rows
 
 
 def _first_turn_calls(episode: Trajectory) -> set[str]:

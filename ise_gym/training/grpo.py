@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ise_gym.agents.parity import trained_on
 from ise_gym.errors import UserError
 from ise_gym.intents.source import IntentSource
 from ise_gym.messages import sha256_of
@@ -106,8 +107,8 @@ def _run(config: GrpoConfig, output: Path, *, quiet: bool) -> RunCard:
             config.model_dump(mode="json"),
             {
                 "data_hash": sha256_of(names),
-                "tool_hashes": {
-                    schema["function"]["name"]: sha256_of(schema)
+                "tools": {
+                    schema["function"]["name"]: {sha256_of(schema): 1}
                     for schema in tool_schemas(curriculum.tools())
                 },
             },
@@ -115,6 +116,9 @@ def _run(config: GrpoConfig, output: Path, *, quiet: bool) -> RunCard:
             template_hash(tokenizer.chat_template),
             settings.seed,
         )
+        known = trained_on(base.adapter or base.base)
+        for difference in known.trained_again(card.template_hash, card.data["tools"]) if known else ():
+            print(f"note on {base.name}: {difference}")
         output.mkdir(parents=True, exist_ok=True)
         write_card(output, card)
         return card

@@ -11,11 +11,26 @@ from ise_gym.training.runcard import RunCard
 
 MODEL_CARD = "README.md"
 
-_THINKING = {
-    "keep": "Reasoning stays in the history: a server must be given `reasoning_content` back.",
-    "last-turn": "Reasoning of earlier user turns is dropped from the history.",
-    "strip": "No reasoning was learned: serve without a reasoning parser.",
-}
+
+def serve_command(card: RunCard, folder: str) -> str:
+    """Return the vLLM command that serves merged weights as they were trained.
+
+    A reasoning parser is named only where there was reasoning in the data: vLLM's begins in the reasoning state, so
+    that of a model that does not think every final answer arrives as reasoning, with empty content
+    (vllm-project/vllm issue 53284).
+
+    Args:
+        card: of a finished run.
+        folder: with the merged weights.
+    """
+    parts = [
+        f"vllm serve {folder}",
+        f"--chat-template {folder}/chat_template.jinja",
+        "--enable-auto-tool-choice --tool-call-parser hermes",
+    ]
+    if card.data.get("with_reasoning"):
+        parts.append("--reasoning-parser qwen3")
+    return " \\\n        ".join([*parts, f"--max-model-len {card.config['data']['max_length']}"])
 
 
 def model_card(card: RunCard, name: str) -> str:
@@ -67,7 +82,11 @@ def model_card(card: RunCard, name: str) -> str:
             "## Use",
             "",
             f"Serve it with `chat_template.jinja` of this folder (SHA-256 `{card.template_hash}`), the template that "
-            f"it was trained with. {_THINKING[config['thinking']]}",
+            f"it was trained with, merged (`ise train merge {name} {name}-merged`):",
+            "",
+            f"    {serve_command(card, f'{name}-merged')}",
+            "",
+            _thinking(card),
             "",
             "## Limits",
             "",
@@ -82,6 +101,14 @@ def write_model_card(output: Path, card: RunCard) -> None:
     """Write ``README.md`` into the run's folder."""
     with replacing(output / MODEL_CARD) as file:
         file.write(model_card(card, output.resolve().name).encode())
+
+
+def _thinking(card: RunCard) -> str:
+    if not card.data.get("with_reasoning"):
+        return "There was no reasoning in its data: it answers at once, and is served without a reasoning parser."
+    if card.config["thinking"] == "last-turn":
+        return "It thinks; reasoning of earlier user turns is dropped from the history by the template."
+    return "It thinks, and its reasoning stays in the history: a client must send `reasoning_content` back."
 
 
 def _loss(data: Mapping[str, Any]) -> str:

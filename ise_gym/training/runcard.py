@@ -33,7 +33,7 @@ class RunCard:
 
     Attributes:
         config: the resolved configuration.
-        data: the data report, with ``data_hash`` and ``tool_hashes``.
+        data: the data report, with ``data_hash`` and ``tools``.
         template_hash: SHA-256 of the chat template that was trained with and is saved.
         base: name and weights hash of the base model.
         metrics: steps, seconds, losses, tokens a second; empty until the run is finished.
@@ -92,7 +92,7 @@ def start_card(config: RunConfig, report: DataReport, base: str, template_sha256
 def start_card_of(
     config: dict[str, Any], data: dict[str, Any], start: ModelSource, template_sha256: str, seed: int
 ) -> RunCard:
-    """Make the card of any run that is about to start; ``data`` needs ``data_hash`` and ``tool_hashes``."""
+    """Make the card of any run that is about to start; ``data`` needs ``data_hash`` and ``tools``."""
     name = start.adapter or start.base
     return RunCard(
         config=config,

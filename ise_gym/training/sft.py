@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from ise_gym.agents.parity import trained_on
 from ise_gym.errors import UserError
 from ise_gym.training import ranks
 from ise_gym.training.allocator import keep_freed_memory
@@ -174,7 +175,7 @@ def make_arguments(config: RunConfig) -> Any:
             train_sampling_strategy="group_by_length" if settings.group_by_length else "random",
             use_liger_kernel=settings.liger,
             # Rows were cut to fit by ise_gym.training.rows; the trainer must not cut again.
-            max_length=config.data.max_length if settings.packing else None,
+            max_length=(settings.packing_length or config.data.max_length) if settings.packing else None,
             packing=settings.packing,
             eval_packing=False,
             logging_steps=settings.logging_steps,
@@ -284,6 +285,9 @@ def _open(
 ) -> _Start:
     """Decide how to begin with what is in the output folder, and write the card of the run."""
     card = start_card(config, report, base, template_sha256)
+    if (known := trained_on(base)) is not None and not quiet:
+        for difference in known.trained_again(template_sha256, report.tools):
+            print(f"note on {Path(base).name}: {difference}")
     checkpoints = output / CHECKPOINTS
     checkpoint = None
     if config.resume and (output / CARD).exists():

@@ -22,18 +22,6 @@ from ise_gym.training.template import project_template
 from ise_gym.trajectory.untaught import untaught
 
 
-@pytest.fixture
-def settings(tiny_model_dir: Path, make_store: Callable[..., Path], tmp_path: Path) -> dict[str, Any]:
-    store = make_store([episode(f"e{i}", conversation(i)) for i in range(8)])
-    return {
-        "model": {"path": str(tiny_model_dir), "dtype": "float32"},
-        "data": {"store": str(store)},
-        "output": str(tmp_path / "out"),
-        "lora": {"rank": 4, "alpha": 8},
-        "train": {"max_steps": 4, "batch_size": 2, "logging_steps": 1, "learning_rate": 0.01},
-    }
-
-
 def test_output_holds_adapter_template_and_card(settings: dict[str, Any]) -> None:
     result = sft.run(parse_config(settings), quiet=True)
     out = result.output
