@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-I = TypeVar("I", bound=Hashable)  # noqa: E741  (an item)
+I = TypeVar("I", bound=Hashable)
 A = TypeVar("A", bound="Attempt[Any]")
 I_contra = TypeVar("I_contra", bound=Hashable, contravariant=True)
 A_co = TypeVar("A_co", bound="Attempt[Any]", covariant=True)
@@ -164,7 +164,7 @@ class Pool(Protocol[I, A_co]):
     """
 
     @property
-    def about(self) -> Mapping[str, Any]: ...  # noqa: D102  (said above)
+    def about(self) -> Mapping[str, Any]: ...
 
     def room(self) -> int:
         """How many more items can be handed out now."""

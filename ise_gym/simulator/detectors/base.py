@@ -126,8 +126,8 @@ def watches(principle: str, hint: str = "") -> Callable[[_D], _D]:
     """
 
     def declare(detector: _D) -> _D:
-        setattr(detector, "principle", principle)  # noqa: B010  (a function has no such attribute to mypy)
-        setattr(detector, "hint", hint)  # noqa: B010
+        setattr(detector, "principle", principle)
+        setattr(detector, "hint", hint)
         return detector
 
     return declare
