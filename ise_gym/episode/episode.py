@@ -198,6 +198,22 @@ class Episode:
         return {key: reason for key, reason in self._board.reasons.items() if reason}
 
     @property
+    def judged_at(self) -> dict[str, int]:
+        """Sub-goal → index of the assistant message after which it was last verified."""
+        return dict(self.state.goals.judged)
+
+    @property
+    def first_attempt(self) -> bool | None:
+        """Whether it passed and no agent's turn ended with something asked for undone; None while nothing can be said.
+
+        So the user never had a reason to ask again: every request's sub-goals held at the first end of a turn after it
+        was made, and at every later one. A user who only asks to look again (nothing was undone) takes nothing away.
+        """
+        if self.outcome not in ("passed", "failed", "truncated") or not self._board.verdicts:
+            return None
+        return self.outcome == "passed" and not self.state.goals.missed
+
+    @property
     def tool_schemas(self) -> list[ToolSchema]:
         """The tools the agent is offered in the main session."""
         return list(self.toolbox.schemas)
@@ -287,6 +303,7 @@ class Episode:
     def _hand_over(self) -> None:
         """End the agent's turn: verify, show the user what really happened, and let it answer."""
         self._verify()
+        self._board.note_turn()
         with timed(self.timings, "user_s"):
             view = user_view(self.state, self._board, self.workspace)
             turn = self.simulator.respond(view)
@@ -313,7 +330,8 @@ class Episode:
             self.workspace.freeze()  # nothing of the agent's runs while it is judged
             self.state.tree = self.workspace.manifest()
             self.state.digest = self.state.tree.digest()
-            self._board.verify(self.workspace, self.state.tree, self.over)
+            spoken = [n for n, message in enumerate(self.messages) if message["role"] == "assistant"]
+            self._board.verify(self.workspace, self.state.tree, self.over, spoken[-1] if spoken else 0)
             self.workspace.thaw()
 
     def _lose_workspace(self, reason: str) -> None:

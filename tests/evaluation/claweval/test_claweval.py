@@ -87,7 +87,7 @@ def test_not_a_checkout(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="task_id: Field required"):
         load_tasks(tmp_path)
     (bad / "task.yaml").write_text("task_id: T1\n")
-    with pytest.raises(UserError, match=r"T1: has a task.yaml but no grader.py"):
+    with pytest.raises(UserError, match=r"T1: it has a task.yaml but no grader.py"):
         load_tasks(tmp_path)
     (tmp_path / "src" / "liveclaw_500").mkdir(parents=True)
     with pytest.raises(UserError, match="is a checkout of Claw-Eval-Live"):
