@@ -185,7 +185,8 @@ class RunConfig(Section):
             raise ValueError("merge=true is for adapters: with lora=null the output is whole already")
         if 0 < self.train.packing_length < self.data.max_length:
             raise ValueError(
-                f"train.packing_length {self.train.packing_length} is less than data.max_length {self.data.max_length}: "
+                f"train.packing_length {self.train.packing_length} is less than data.max_length "
+                f"{self.data.max_length}: "
                 "rows would be cut"
             )
         if self.train.early_stopping or self.train.best_checkpoint:
