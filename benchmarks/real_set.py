@@ -27,13 +27,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from user_turns import scenarios  # noqa: E402
+from user_turns import scenarios
 
-from ise_gym.scenario import Scenario  # noqa: E402
-from ise_gym.simulator.driftset import read_set  # noqa: E402
-from ise_gym.simulator.knowledge import knowledge_of  # noqa: E402
-from ise_gym.simulator.measure import evaluate  # noqa: E402
-from ise_gym.simulator.recall import MEASURED  # noqa: E402
+from ise_gym.scenario import Scenario
+from ise_gym.simulator.driftset import read_set
+from ise_gym.simulator.knowledge import knowledge_of
+from ise_gym.simulator.measure import evaluate
+from ise_gym.simulator.recall import MEASURED
 
 TRANSLATED = Path(__file__).with_name("user_turns_zh.jsonl")
 UNTUNED_MODEL = "qwen2.5-coder-1.5b"
@@ -248,7 +248,9 @@ def main() -> None:
     parser.add_argument("--sheet", type=int)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kappa", type=Path, nargs=2)
-    parser.add_argument("--measure", type=Path, help="a finished set: write the figures that estimates start from")
+    parser.add_argument(
+        "--measure", type=Path, help="a finished set: write the figures that estimates start from"
+    )
     chosen = parser.parse_args()
     if chosen.kappa:
         kappa(read_labels(chosen.kappa[0]), read_labels(chosen.kappa[1]))

@@ -22,7 +22,7 @@ from sklearn.preprocessing import normalize
 
 from ise_gym.intents.source import IntentSource
 from ise_gym.messages import Message, assistant, user
-from ise_gym.simulator.base import Evidence, UserTurn, UserView
+from ise_gym.simulator.base import Evidence, UserView
 from ise_gym.simulator.detectors import detect
 from ise_gym.simulator.detectors.base import Turn
 from ise_gym.simulator.detectors.trained import WEIGHTS, Weights, pieces_of, score_of

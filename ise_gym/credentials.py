@@ -90,7 +90,8 @@ def split_off(arguments: Sequence[str]) -> list[str]:
     for place, (before, value) in enumerate(pairwise(words)):
         flag, _, rest = before.partition("=") if before.startswith("--") else ("", "", before)
         name, _, there = rest.partition("=")
-        of_option = (flag if rest else words[place - 1] if place else "").endswith("-option")
+        option = flag or (words[place - 1] if place else "")
+        of_option = bool(rest) and option.endswith("-option")
         if not there and (of_option or is_secret((name or flag).rstrip(":"))) and not value.startswith("-"):
             found.append(value.lstrip("=:"))
     return found

@@ -38,9 +38,9 @@ def increments(text: str, most: int = MOST_TURNS) -> list[str]:
     pieces = _items(text) or _sentences(text)
     merged: list[str] = []
     for piece in pieces:
-        if merged and _DETAIL.match(piece) and not _ASKS.search(piece):
-            merged[-1] = f"{merged[-1]} {piece}"
-        elif merged and _length(merged[-1]) < _SHORT:  # a greeting or a bare remark is no turn of its own
+        if (merged and _DETAIL.match(piece) and not _ASKS.search(piece)) or (
+            merged and _length(merged[-1]) < _SHORT
+        ):
             merged[-1] = f"{merged[-1]} {piece}"
         else:
             merged.append(piece)

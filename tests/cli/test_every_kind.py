@@ -40,17 +40,24 @@ def played(store: Path) -> list[Trajectory]:
     return sorted(read_trajectories(store), key=lambda trajectory: trajectory.scenario_id)
 
 
-def assert_all_took_part(episodes: list[Trajectory]) -> None:
+def play_with_all(ise: Run, out: Path, hurry: bool, *more: object) -> None:
+    """Play the two scenarios; a user in a hurry is refused by the detector, any other by the judge."""
+    options = ["--user-option", f"hurry={str(hurry).lower()}", "--source-option", "folder=door"]
+    code, _, err = ise(
+        "rollout", *seats(), *options, "--judge-option", "word=kindly", *more, "--out", out, "-q"
+    )
+    assert code == 0, err
+    episodes = played(out)
     assert [episode.scenario_id for episode in episodes] == ["motto-0", "motto-1"]
     for episode in episodes:
         assert episode.outcome == "failed" and episode.agent["command"] == "pwd"
-        assert episode.messages[2]["content"] or episode.messages[2]["tool_calls"]
         assert [tool["function"]["name"] for tool in episode.tools] == ["exec", "read", "write", "stamp"]
-        assert "door/first.txt" in episode.intent or "door" in episode.intent
-        assert episode.user["name"] == "curt" and episode.user["hurry"] is True
-        assert episode.user["guard"]["detector:shouts"] == 1 and episode.user["guard"]["detector:judge"] == 1
+        assert any(message["content"] == "/workspace" for message in episode.messages)
+        assert episode.intent == "Mottos on the door."
+        assert episode.user["name"] == "curt" and episode.user["hurry"] is hurry
+        assert episode.user["guard"]["detector:shouts" if hurry else "detector:judge"] == 1
         assert list(episode.subgoals.values()) == [False, False]
-        assert [finding.subgoal for finding in episode.findings] and episode.findings[0].found
+        assert episode.env["limits"]["processes"] == 64, "the backend halves them"
 
 
 def test_the_package_has_one_of_every_kind_and_they_are_listed(lab: dict[str, str], ise: Run) -> None:
@@ -61,19 +68,11 @@ def test_the_package_has_one_of_every_kind_and_they_are_listed(lab: dict[str, st
     assert code == 0 and {kind: row["name"] for kind, row in mine.items()} == lab
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_they_play_in_spawned_processes(lab: dict[str, str], ise: Run, tmp_path: Path, workers: int) -> None:
-    options = [
-        "--user-option",
-        "hurry=true",
-        "--source-option",
-        "folder=door",
-        "--judge-option",
-        "word=kindly",
-    ]
-    code, _, err = ise("rollout", *seats(), *options, "-w", workers, "--out", tmp_path / "out", "-q")
-    assert code == 0, err
-    assert_all_took_part(played(tmp_path / "out"))
+@pytest.mark.parametrize(("workers", "hurry"), [(1, False), (2, True)])
+def test_they_play_in_spawned_processes(
+    lab: dict[str, str], ise: Run, tmp_path: Path, workers: int, hurry: bool
+) -> None:
+    play_with_all(ise, tmp_path / "out", hurry, "-w", workers)
     described = json.loads((tmp_path / "out" / "manifest.json").read_text())["run"]
     assert described["source"] == "mottos" and described["source_options"] == {"folder": "door"}
     assert described["judge"] == "polite" and described["judge_options"] == {"word": "kindly"}
@@ -113,19 +112,8 @@ def test_they_play_on_ray(
         "ray", reason="NOT TESTED: the Ray engine, ray is not installed (it has no wheel here?)"
     )
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    options = [
-        "--user-option",
-        "hurry=true",
-        "--source-option",
-        "folder=door",
-        "--judge-option",
-        "word=kindly",
-    ]
-    code, _, err = ise(
-        "rollout", *seats(), *options, "-w", 1, "--engine", "ray", "--out", tmp_path / "out", "-q"
-    )
-    assert code == 0, err
-    assert_all_took_part(played(tmp_path / "out"))
+    for hurry in (True, False):
+        play_with_all(ise, tmp_path / str(hurry), hurry, "-w", 1, "--engine", "ray")
 
 
 def test_a_task_file_has_their_tool_check_and_service_and_is_proved(
@@ -192,7 +180,7 @@ def test_a_new_request_field_is_two_lines_in_two_files(tmp_path: Path) -> None:
         (tmp_path / name).symlink_to(ROOT / name)
     for file, after in (
         ("tasks/model.py", "    reply: Expression | list[Expression]\n"),
-        ("scenario.py", '    folder: str = ""\n'),
+        ("scenario/model.py", '    folder: str = ""\n'),
     ):
         path = tmp_path / "ise_gym" / file
         text = path.read_text(encoding="utf-8")

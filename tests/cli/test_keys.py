@@ -163,3 +163,26 @@ def test_a_run_that_was_written_with_a_key_is_read_without_it(ise: Run, tmp_path
         "eval", "report", tmp_path / "out", "--html", tmp_path / "p.html", "--json"
     )
     assert code == 0 and CANARY not in printed + (tmp_path / "p.html").read_text()
+
+
+@pytest.mark.parametrize(
+    "split",
+    [
+        ["--agent-option", "api_key", CANARY],
+        ["--agent-option", "api_key=", CANARY],
+        ["--agent-option=api_key", CANARY],
+        ["--agent-option", "api_key", "=", CANARY],
+        ["--agent-option", "auth", f"={CANARY}"],
+        ["--user-option", "anything", CANARY],
+        ["--api-key", CANARY],
+        ["--hf-token=", CANARY],
+    ],
+)
+def test_a_key_that_a_space_took_from_its_name_is_not_repeated(
+    split: list[str], ise: Run, tmp_path: Path
+) -> None:
+    code, printed, complained = ise("rollout", "--out", tmp_path / "out", *split)
+    assert code == 2 and complained.count("\n") == 1, complained
+    assert CANARY not in printed + complained
+    code, _, complained = ise("rollout", "--out", tmp_path / "out", "--agent", "expert", "surplus")
+    assert code == 2 and "surplus" in complained, "what is no key is named"

@@ -31,8 +31,13 @@ def test_the_whole_intent_is_held_and_taken_apart():
         talk = (assistant(first.text), user("Done."))
         failing = UserView(talk, Evidence(failed=("x",)), 1, "files/greet", 1)
         assert simulator.respond(failing).request == "files/greet"
-        assert "enum" in json.dumps(server.bodies[1]) and '"leave"' not in json.dumps(server.bodies[1]["response_format"])
-        assert simulator.respond(UserView(talk, Evidence(passed=("x",)), 2, "files/greet", 1)).request == "files/count"
+        assert "enum" in json.dumps(server.bodies[1]) and '"leave"' not in json.dumps(
+            server.bodies[1]["response_format"]
+        )
+        assert (
+            simulator.respond(UserView(talk, Evidence(passed=("x",)), 2, "files/greet", 1)).request
+            == "files/count"
+        )
         assert simulator.respond(UserView(talk, Evidence(passed=("x",)), 3, "files/count", 0)).done
         assert simulator.describe()["mode"] == "open"
 

@@ -102,7 +102,11 @@ OPEN = UserKnowledge(
     [
         ("", "Put the table into plan/staffing.csv, please.", False),
         ("Put it into plan/staffing.csv, for 60 people.", "I can't find out/staffing.csv.", True),
-        ("Put it into plan/staffing.csv, for 60 people.", "Does plan/staffing.csv have all 60 people?", False),
+        (
+            "Put it into plan/staffing.csv, for 60 people.",
+            "Does plan/staffing.csv have all 60 people?",
+            False,
+        ),
         ("Put it into plan/staffing.csv, for 60 people.", "It should be for 45 people.", True),
         ("Put it into plan/staffing.csv, for 60 people.", "Actually, make it 45 people.", False),
     ],

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
-
 from agents.openai_server import Answer, reply, serve
+
 from ise_gym.agents.openai import OpenAIAgent
 from ise_gym.messages import Message, assistant, system, tool_call, user
 from ise_gym.models.parsing import render_completion

@@ -48,7 +48,9 @@ def test_turns_know_who_spoke_them_and_what_came_before():
     assert (first.key, first.speaker, first.before) == ("e1#1", "llm:m", ())
     assert (second.key, second.speaker) == ("e1#2", "script")
     assert second.before == (("user", "Sort x.csv please (1)."), ("agent", "Sorted."))
-    assert [(t.key, t.text, t.before) for t in refused_turns(episode(1))] == [("e1#2/1", "Sorted.", second.before)]
+    assert [(t.key, t.text, t.before) for t in refused_turns(episode(1))] == [
+        ("e1#2/1", "Sorted.", second.before)
+    ]
 
 
 def test_a_sample_is_even_and_the_same_for_the_same_seed():
