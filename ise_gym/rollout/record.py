@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.messages import sha256_of
 from ise_gym.scenario import Scenario
 from ise_gym.trajectory.record import Outcome, Timings, Trajectory, episode_id
@@ -77,7 +78,7 @@ def build(
     )
 
 
-def plain(value: Any) -> Any:
+def plain(value: Json) -> Any:
     """Turn mappings and sequences of any kind into the dicts and lists that JSON has."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
