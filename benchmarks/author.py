@@ -3,7 +3,7 @@
     python benchmarks/author.py --count 5000
 
 The stand-in answers as a model would be asked to (a valid draft, lengths that vary, some drafts that the gates send
-back, now and then a 500), counts tokens as four characters each and takes a few milliseconds. Printed: what the estimate of
+back, now and then a 500), counts tokens as four characters each and takes a few milliseconds. Printed: the estimate of
 a pilot of --pilot intents says, what was spent, how far apart they are, whether a seed was lost or written twice, and
 how many answers were paid for twice because a kill took them in flight.
 """

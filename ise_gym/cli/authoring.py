@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ise_gym.cli.intents import app, progress_bar
+from ise_gym.cli.intents import app as app
+from ise_gym.cli.intents import progress_bar
 from ise_gym.errors import UserError
 
 if TYPE_CHECKING:

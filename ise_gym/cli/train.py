@@ -9,11 +9,12 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, cast
 
 import typer
 
 from ise_gym.errors import UserError
+from ise_gym.messages import Message, ToolSchema
 from ise_gym.storage.atomic import replacing
 
 app = typer.Typer(
@@ -141,7 +142,14 @@ def parity(
     for episode in read_trajectories(store):
         episodes += 1
         template = episode.hashes.get("chat_template", "")
-        found.update(check_offered(model, episode.messages, episode.tools, template))
+        found.update(
+            check_offered(
+                model,
+                cast("list[Message]", episode.messages),
+                cast("list[ToolSchema]", episode.tools),
+                template,
+            )
+        )
     if not episodes:
         raise UserError(f"{store} holds no episodes: there is nothing to compare")
     for problem, count in found.most_common():

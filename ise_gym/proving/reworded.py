@@ -16,13 +16,14 @@ from ise_gym.storage.atomic import replacing
 
 
 def give_up_unplayable(
-    path: Path, on_progress: Callable[[int, int], None] | None = None
+    path: Path, on_progress: Callable[[int, int], None] | None = None, agent: str = "expert"
 ) -> tuple[int, list[str]]:
-    """Play every line that a model worded; where the expert does not pass, put the catalog's own words back.
+    """Play every line that a model worded; where the agent does not pass, put the catalog's own words back.
 
     Args:
         path: what ``ise intents realise`` wrote; rewritten whole, or not at all.
         on_progress: called with (played, all).
+        agent: who plays.
 
     Returns:
         How many were played, and the ids of those given up.
@@ -34,7 +35,7 @@ def give_up_unplayable(
     from ise_gym.rollout.play import play_episode
 
     source = IntentFileSource(path)
-    env, agent = gym.make("ISE-OS-v0"), make_agent("expert")
+    env, player = gym.make("ISE-OS-v0"), make_agent(agent)
     failed: list[str] = []
     played = 0
     try:
@@ -42,13 +43,13 @@ def give_up_unplayable(
             line, _ = source.entry(place)
             if line.utterances and line.realiser.get("origin") == "model":
                 played += 1
-                if play_episode(env, agent, source.scenario(place), place).outcome == "failed":
+                if play_episode(env, player, source.scenario(place), place).outcome != "passed":
                     failed.append(line.id)
             if on_progress is not None:
                 on_progress(place + 1, len(source))
     finally:
         env.close()
-        agent.close()
+        player.close()
     if failed:
         _put_back(path, source, set(failed))
     return played, failed

@@ -84,7 +84,7 @@ def newest_whole(checkpoints: Path) -> tuple[Path | None, list[str]]:
     Returns:
         The folder, or None where there is none; and a sentence for each one that was passed over.
     """
-    notes = []
+    notes: list[str] = []
     for _, folder in reversed(_numbered(checkpoints)):
         damage = damage_of(folder)
         if damage is None:

@@ -117,6 +117,8 @@ class TrainConfig(Section):
         batch_size: rows a device and micro-batch.
         packing: put several rows into one sequence; whether the attention implementation keeps them apart is measured
             at start.
+        packing_length: tokens of such a sequence; 0: ``data.max_length``. Positions start anew at every row, so that it
+            may be longer than the model's.
         optimiser: as transformers names them: ``adamw_torch``, ``adamw_torch_fused``, ``adamw_8bit``, ``adafactor``, …
         eval_steps: steps between losses on the held-out episodes (``data.eval_fraction``); 0: once, at the end.
         early_stopping: end after so many of these losses in a row without a lower one; 0: never.
@@ -140,6 +142,7 @@ class TrainConfig(Section):
     early_stopping: int = Field(default=0, ge=0)
     best_checkpoint: bool = False
     packing: bool = False
+    packing_length: int = Field(default=0, ge=0)
     liger: bool = False
     group_by_length: bool = True
     logging_steps: int = Field(default=10, ge=1)
@@ -180,6 +183,11 @@ class RunConfig(Section):
     def _keys_that_need_others(self) -> RunConfig:
         if self.merge and self.lora is None:
             raise ValueError("merge=true is for adapters: with lora=null the output is whole already")
+        if 0 < self.train.packing_length < self.data.max_length:
+            raise ValueError(
+                f"train.packing_length {self.train.packing_length} is less than data.max_length {self.data.max_length}: "
+                "rows would be cut"
+            )
         if self.train.early_stopping or self.train.best_checkpoint:
             if not (self.data.eval_fraction and self.train.eval_steps):
                 raise ValueError(

@@ -22,7 +22,7 @@ from ise_gym.training.config import DataConfig
 from ise_gym.training.data import DataReport, build_dataset, dataset_of
 from ise_gym.training.rows import Row
 from ise_gym.training.template import Thinking
-from ise_gym.trajectory.store import shard_paths
+from ise_gym.trajectory.shards import shard_paths
 
 _FORMAT = 1
 """Counted up when the way from episodes to rows changes."""

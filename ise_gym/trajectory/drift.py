@@ -17,7 +17,11 @@ from rich.text import Text
 
 from ise_gym.simulator.recall import drift_past_guard, measured
 from ise_gym.statistics import wilson
+from ise_gym.trajectory.figures import whole
 from ise_gym.trajectory.record import Trajectory
+
+MOST_TURNS = 10_000
+"""User turns of one episode that are counted; no episode has as many."""
 
 
 class DriftStats:
@@ -36,23 +40,25 @@ class DriftStats:
             return
         listed = trajectory.user.get("drift")
         drift = [entry for entry in listed if isinstance(entry, Mapping)] if isinstance(listed, list) else []
-        turns = int(guard.get("turns", 0))
+        turns = min(whole(guard.get("turns")), MOST_TURNS)
         counts = {
             "turns": turns,
-            "drifted": int(guard.get("drifted", 0)),
-            "fallbacks": int(guard.get("fallbacks", 0)),
-            "simulator_errors": int(guard.get("simulator_errors", 0)),
-            "false_claims": int(guard.get("false_claims", 0)),
+            "drifted": whole(guard.get("drifted")),
+            "fallbacks": whole(guard.get("fallbacks")),
+            "simulator_errors": whole(guard.get("simulator_errors")),
+            "false_claims": whole(guard.get("false_claims")),
         }
         self._counts.update(counts)
         self._by_user.setdefault(str(trajectory.user.get("name", "unknown")), Counter()).update(counts)
         for name, count in guard.items():
             if name.startswith("detector:"):
-                self._detectors[name.removeprefix("detector:")] += int(count)
+                self._detectors[name.removeprefix("detector:")] += whole(count)
         for turn in range(1, turns + 1):
             self._by_turn.setdefault(turn, Counter())["turns"] += 1
         for entry in drift:
-            place = self._by_turn.setdefault(int(entry.get("turn", 0)), Counter())
+            if not 0 < (turn := whole(entry.get("turn"))) <= turns:
+                continue  # of no turn that was counted
+            place = self._by_turn[turn]
             place["drifted"] += 1
             place["fallbacks"] += entry.get("action") == "fallback"
 

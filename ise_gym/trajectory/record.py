@@ -11,12 +11,13 @@ import json
 import re
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from ise_gym.credentials import without_secrets
 from ise_gym.episode.steps import Completion, FileChanges, Received, Sparse, Step, Timings
 from ise_gym.foreign.values import Json
 from ise_gym.messages import sha256_of
+from ise_gym.trajectory.wellformed import message_fault, session_fault
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -99,6 +100,8 @@ class Trajectory(Sparse):
         env: package version, backend, limits.
     """
 
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
     schema_version: int = SCHEMA_VERSION
     episode_id: str
     scenario_id: str
@@ -138,6 +141,30 @@ class Trajectory(Sparse):
         return cleaned
 
     _sparse = ("brief", "findings", "sessions", "guard_events", "scenario", "judged")
+
+    @field_validator("messages")
+    @classmethod
+    def _are_messages(cls, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Refuse what no reader of records could use, and say which message it is."""
+        for number, message in enumerate(messages):
+            if problem := message_fault(message):
+                raise ValueError(f"message {number}: {problem}")
+        return messages
+
+    @field_validator("sessions")
+    @classmethod
+    def _are_sessions(cls, sessions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for number, session in enumerate(sessions):
+            messages = session.get("messages")
+            if not isinstance(messages, list) or not all(isinstance(m, dict) for m in messages):
+                raise ValueError(f"session {number}: 'messages' must be a list of messages")
+            if problem := next(
+                (f"message {n}: {p}" for n, m in enumerate(messages) if (p := message_fault(m))), ""
+            ):
+                raise ValueError(f"session {number}, {problem}")
+            if problem := session_fault(session):
+                raise ValueError(f"session {number}: {problem}")
+        return sessions
 
 
 def episode_id(scenario_id: str, seed: int, agent: str) -> str:

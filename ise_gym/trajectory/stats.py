@@ -17,6 +17,7 @@ from typing import Any
 from ise_gym.foreign.values import Json
 from ise_gym.statistics import wilson
 from ise_gym.trajectory.drift import DriftStats
+from ise_gym.trajectory.figures import whole
 from ise_gym.trajectory.record import Trajectory, content_hash
 from ise_gym.trajectory.store import read_trajectories
 from ise_gym.trajectory.usage import UsageStats
@@ -351,7 +352,7 @@ def _judged(outcomes: Counter[str]) -> dict[str, Any]:
 def _numbers(value: Json) -> dict[str, int]:
     if not isinstance(value, Mapping):
         return {}
-    return {str(k): int(v) for k, v in value.items() if isinstance(v, int)}
+    return {str(k): whole(v) for k, v in value.items() if isinstance(v, int)}
 
 
 def _most(counter: Counter[tuple[str, str]], count: int) -> Iterable[tuple[tuple[str, str], int]]:

@@ -222,7 +222,7 @@ def test_kill_9_costs_only_what_was_in_flight(tmp_path: Path) -> None:
     path = generate(12, 0, tmp_path, split="train", tasks_per_intent=1, tier="easy")
     out, answers = tmp_path / "worded.jsonl", tmp_path / "worded.answers.jsonl"
     with serve(lambda body: slow(0.25, good(body))) as server:
-        command = [sys.executable, "-m", "ise_gym.cli", "intents", "realise", str(path), "--out", str(out), "--model", "m",
+        command = [sys.executable, "-m", "ise_gym.cli", "intents", "realise", str(path), "--no-second-reading", "--out", str(out), "--model", "m",
                    "--base-url", server.url, "--concurrency", "1"]  # fmt: skip
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         deadline = time.monotonic() + 90

@@ -115,7 +115,7 @@ def test_folders_that_are_no_model(tiny_model_dir: Path, tmp_path: Path) -> None
     orphan = tmp_path / "orphan"
     orphan.mkdir()
     (orphan / "adapter_config.json").write_text('{"base_model_name_or_path": "../gone"}')
-    with pytest.raises(UserError, match=r"base model of the adapter .* is not at"):
+    with pytest.raises(UserError, match=r"base model of the adapter .* was not found at"):
         TransformersAgent(orphan)
 
 

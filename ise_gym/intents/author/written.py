@@ -204,7 +204,7 @@ def scenario_of(line: WrittenLine, seed: int = 0, *, with_checks: bool | None = 
         for number, (kind, spec) in enumerate((pair for check in line.checks for pair in check.items()), 1)
         if use
     )
-    persona = {key: tuple(v) if isinstance(v, list) else v for key, v in line.persona.items()}
+    persona: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in line.persona.items()}
     requests = [
         Request(name=f"written/{n}", text=turn, facts=tuple(dict.fromkeys(protected_spans(turn))))
         for n, turn in enumerate(turns, 1)

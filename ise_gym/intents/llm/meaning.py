@@ -22,9 +22,10 @@ from ise_gym.scenario import Check
 from ise_gym.tasks.complete import complete
 
 _CANCELS = re.compile(
-    r"\b(?:forget|ignor\w+|disregard|never ?mind|no need (?:to|for)|don'?t bother|do not bother|cancel|scrap|abandon|refuse"
-    r"|(?:don'?t|do not|please don'?t|never|won'?t|will not|needn'?t|should not|shouldn'?t) (?:actually |really |even )?"
-    r"(?:do|touch|write|sort|make|create|count|fix|repair|move|copy|read|open|run|change|send|find|look|use|need|want)"
+    r"\b(?:forget|ignor\w+|disregard|never ?mind|no need (?:to|for)|don'?t bother|do not bother|cancel|scrap|abandon"
+    r"|refuse|(?:don'?t|do not|please don'?t|never|won'?t|will not|needn'?t|should not|shouldn'?t) "
+    r"(?:actually |really |even )?(?:do|touch|write|sort|make|create|count|fix|repair|move|copy|read|open|run|change"
+    r"|send|find|look|use|need|want)"
     r"|instead of doing|rather than doing|nothing (?:to|needs) (?:do|be done)|not (?:needed|necessary|required))\b",
     re.IGNORECASE,
 )
@@ -86,7 +87,9 @@ def meaning(
         checks: of the request; their keys count where ``said`` names them.
         kept: exact words that every wording must hold anyway.
     """
-    kept = tuple(sorted(set(kept), key=len, reverse=True))
+    named = set(_KEY.findall(said))
+    keys = dict.fromkeys(key for check in checks for key in keys_of(check) if key in named)
+    kept = tuple(sorted({*kept, *keys}, key=len, reverse=True))  # a key named ``total`` asks for no counting
     plain = [_prose(text, kept) for text in wordings]
     own = _prose(said, kept)
     everywhere = [name for name, words in WORK.items() if all(words.search(text) for text in plain)]
@@ -94,8 +97,6 @@ def meaning(
     form = [name for name, words in FORM.items() if all(words.search(text) for text in plain)]
     if "descending order" in form and "ascending order" in form:
         form.remove("ascending order")  # "sorted" alone speaks for either
-    words = set(_KEY.findall(said))
-    keys = dict.fromkeys(key for check in checks for key in keys_of(check) if key in words)
     return Meaning(
         tuple(everywhere),
         tuple(somewhere) if any(WORK[name].search(own) for name in somewhere) else (),
@@ -126,6 +127,9 @@ def meaning_problem(text: str, wanted: Meaning, whole: Sequence[Meaning] = ()) -
     for found in _CANCELS.finditer(prose):
         if found[0].lower() not in allowed:
             return f"calls its wish off: {found[0]!r}"
+    words = set(_KEY.findall(text))
+    if lost := [key for key in wanted.keys if key not in words]:
+        return f"lost the keys {', '.join(map(repr, lost[:5]))}"
     lost = [name for name in wanted.work if not WORK[name].search(prose)]
     if lost:
         return f"no longer asks to {' or '.join(lost)}"
@@ -133,9 +137,6 @@ def meaning_problem(text: str, wanted: Meaning, whole: Sequence[Meaning] = ()) -
         return f"asks for none of: {', '.join(wanted.any_work)}"
     if lost := [name for name in wanted.form if not FORM[name].search(prose)]:
         return f"no longer says: {', '.join(lost)}"
-    words = set(_KEY.findall(text))
-    if lost := [key for key in wanted.keys if key not in words]:
-        return f"lost the keys {', '.join(map(repr, lost[:5]))}"
     return ""
 
 
