@@ -59,7 +59,7 @@ class AnswerCache:
         with self._lock:
             return list(self._answers.values())
 
-    def put(self, key: str, record: Mapping[str, object]) -> None:
+    def put(self, key: str, record: Mapping[str, Any]) -> None:
         """Keep a record; it is on disk when this returns."""
         kept = {"key": key, **record}
         with self._lock:
