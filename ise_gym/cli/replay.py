@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def register(app: typer.Typer) -> None:
@@ -90,7 +93,7 @@ def replay(
         raise typer.Exit(1)
 
 
-def _show(console: Any, result: Any) -> None:
+def _show(console: Console, result: Any) -> None:
     """Print one episode that does not hold; nothing recorded is read as markup."""
     from rich.text import Text
 
@@ -106,7 +109,7 @@ def _show(console: Any, result: Any) -> None:
         console.print(Text(f"    {line}", style=style), soft_wrap=True)
 
 
-def _conclude(console: Any, summary: Any) -> None:
+def _conclude(console: Console, summary: Any) -> None:
     from rich.text import Text
 
     counts = summary.statuses

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ise_gym.episode.goals import goal_key
+from ise_gym.foreign.values import Json
 from ise_gym.messages import sha256_of
 from ise_gym.scenario import Scenario
 from ise_gym.trajectory.record import Finding, Outcome, Timings, Trajectory, episode_id
@@ -120,7 +121,7 @@ def told(check: Any) -> str:
     return " ".join([kind, *given])
 
 
-def plain(value: Any) -> Any:
+def plain(value: Json) -> Any:
     """Turn mappings and sequences of any kind into the dicts and lists that JSON has."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}

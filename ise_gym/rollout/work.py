@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-I = TypeVar("I", bound=Hashable)
+from ise_gym.foreign.values import Json
+
+I = TypeVar("I", bound=Hashable)  # noqa: E741  (an item)
 A = TypeVar("A", bound="Attempt[Any]")
 I_contra = TypeVar("I_contra", bound=Hashable, contravariant=True)
 A_co = TypeVar("A_co", bound="Attempt[Any]", covariant=True)
@@ -124,7 +126,7 @@ class LockstepPlayer(Protocol[I_contra, A_co]):
         ...
 
 
-def _patient(item: Any) -> float:
+def _patient(item: object) -> float:
     return 3600.0
 
 
@@ -205,7 +207,7 @@ class Work(Protocol[I, A]):
         """Yield what is left to do, in order."""
         ...
 
-    def lost(self, item: I, loss: Lost[I], about: Mapping[str, Any]) -> A:
+    def lost(self, item: I, loss: Lost[I], about: Mapping[str, Json]) -> A:
         """Return the attempt that stands for an item whose worker was lost; ``about`` describes the agent."""
         ...
 

@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, field_validator
 
 from ise_gym.credentials import without_secrets
 from ise_gym.episode.steps import Completion, FileChanges, Received, Sparse, Step, Timings
+from ise_gym.foreign.values import Json
 from ise_gym.messages import sha256_of
 from ise_gym.trajectory.wellformed import message_fault, session_fault
 
@@ -138,7 +139,7 @@ class Trajectory(Sparse):
 
     @field_validator("agent", "user")
     @classmethod
-    def _hold_no_credentials(cls, described: dict[str, Any]) -> dict[str, Any]:
+    def _hold_no_credentials(cls, described: dict[str, Json]) -> dict[str, Any]:
         """Leave credentials out of what agents and users say of themselves, plug-ins included."""
         cleaned: dict[str, Any] = without_secrets(described)
         return cleaned

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.messages import is_object
 from ise_gym.models.parsing import CALL_OPEN, INVALID_TOOL_CALL, THINK_CLOSE, THINK_OPEN
 from ise_gym.trajectory.record import Completion, Step
@@ -59,7 +60,7 @@ def why_unreadable(message: Mapping[str, Any]) -> str:
     return ""
 
 
-def untaught(messages: Sequence[Mapping[str, Any]], steps: Iterable[Step] = ()) -> dict[int, str]:
+def untaught(messages: Sequence[Mapping[str, Json]], steps: Iterable[Step] = ()) -> dict[int, str]:
     """Return the indices of assistant messages that nobody should learn from, and why.
 
     Args:

@@ -25,7 +25,11 @@ def episode(number: int) -> Trajectory:
         messages=[
             {"role": "system", "content": "…"},
             {"role": "user", "content": f"Sort x.csv please ({number})."},
-            {"role": "assistant", "content": "", "tool_calls": [tool_call("exec", {"command": "sort x.csv"}, "1")]},
+            {
+                "role": "assistant",
+                "content": "",
+                "tool_calls": [tool_call("exec", {"command": "sort x.csv"}, "1")],
+            },
             {"role": "assistant", "content": "Sorted."},
             {"role": "user", "content": "It isn't sorted."},
         ],

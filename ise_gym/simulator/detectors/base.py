@@ -126,8 +126,8 @@ def watches(principle: str, hint: str = "") -> Callable[[_D], _D]:
     """
 
     def declare(detector: _D) -> _D:
-        setattr(detector, "principle", principle)
-        setattr(detector, "hint", hint)
+        detector.principle = principle
+        detector.hint = hint
         return detector
 
     return declare
