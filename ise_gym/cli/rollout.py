@@ -76,7 +76,7 @@ def rollout(
     from ise_gym.models.options import a_workers_share, binding
     from ise_gym.rollout.progress import RolloutProgress
     from ise_gym.rollout.run import run
-    from ise_gym.rollout.spec import RolloutSpec, agent_factory, env_factory, user_factory
+    from ise_gym.rollout.spec import RolloutSpec, agent_factory, env_factory
 
     if engine not in ENGINES:
         raise UserError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}.{nearest(engine, ENGINES)}")
@@ -89,7 +89,7 @@ def rollout(
         source=open_intents(file, limit),
         make_agent=agent_factory(agent, **a_workers_share(for_agent, workers)),
         make_env=env_factory(
-            backend=backend, user=user_factory(user, a_workers_share(for_user, workers)), guard=guard
+            backend=backend, user=user, user_options=a_workers_share(for_user, workers), guard=guard
         ),
         seed=seed,
         samples=samples,

@@ -234,6 +234,7 @@ class ISEEnv(gym.Env[Observation, Message]):
             self.settings.make_toolbox(saved.scenario, workspace),
             self.settings.make_user(),
             rewarding=self.settings.rewarding,
+            diffs=self.settings.record_diffs,
         )
         self._given_up = 0
         return _fresh(self._episode.conversation), self._episode.info()
@@ -288,7 +289,15 @@ class ISEEnv(gym.Env[Observation, Message]):
     def _new_episode(self, scenario: Scenario, seed: int, workspace: Workspace) -> Episode:
         settings = self.settings
         toolbox = settings.make_toolbox(scenario, workspace)
-        return Episode(scenario, workspace, toolbox, settings.make_user(), seed, rewarding=settings.rewarding)
+        return Episode(
+            scenario,
+            workspace,
+            toolbox,
+            settings.make_user(),
+            seed,
+            rewarding=settings.rewarding,
+            diffs=settings.record_diffs,
+        )
 
     def _prompt(self, scenario: Scenario) -> str:
         own = self.settings.system_prompt

@@ -48,6 +48,7 @@ class EnvOptions(TypedDict, total=False):
     reward: str
     penalties: Mapping[str, float] | None
     on_broken: str | None
+    record_diffs: bool
     render_mode: str | None
 
 
@@ -69,6 +70,7 @@ class EnvSettings:
         toolbox: makes the tools of an episode, for scenarios that bring tools of their own.
         rewarding: what a step earns.
         on_broken: what a broken sandbox or endpoint does: ``raise``, or end the episode as truncated.
+        record_diffs: records show what a step changed inside of text files, too, not only which files.
         render_mode: "ansi" returns the conversation as text, "human" prints it.
     """
 
@@ -84,6 +86,7 @@ class EnvSettings:
     toolbox: MakeToolbox | None = None
     rewarding: Rewarding = field(default_factory=Rewarding)
     on_broken: OnBroken = "raise"
+    record_diffs: bool = True
     render_mode: str | None = None
 
     @classmethod
@@ -122,6 +125,7 @@ class EnvSettings:
             toolbox=options.get("toolbox"),
             rewarding=rewarding(options.get("reward", "shaped"), options.get("penalties")),
             on_broken=_on_broken(options.get("on_broken"), on_broken),
+            record_diffs=options.get("record_diffs", True),
             render_mode=options.get("render_mode"),
         )
         made.make_user()  # an unknown name fails here, not at the first reset

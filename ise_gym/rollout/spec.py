@@ -7,7 +7,7 @@ and its record are the same.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,6 @@ from ise_gym.agents.base import Agent, BatchAgent
 from ise_gym.messages import sha256_of
 from ise_gym.rollout.work import Attempt
 from ise_gym.scenario import ScenarioSource
-from ise_gym.simulator.base import UserSimulator
 
 AnyAgent = Agent | BatchAgent
 
@@ -112,11 +111,6 @@ def probed(make_agent: Callable[[], AnyAgent]) -> None:
         agent.close()
 
 
-def user_factory(user: str, options: Mapping[str, Any]) -> str | Callable[[], UserSimulator]:
-    """Return what an env's ``user`` argument takes: the name, or a picklable function when there are options."""
-    return functools.partial(_user_of, user, dict(options)) if options else user
-
-
 def env_factory(**kwargs: Any) -> Callable[[], Any]:
     """Return a picklable function that makes an ``ISE-OS-v0`` with these arguments."""
     return functools.partial(_env_of, kwargs)
@@ -126,12 +120,6 @@ def _agent_of(spec: str, options: dict[str, Any]) -> AnyAgent:
     from ise_gym.agents import make_agent
 
     return make_agent(spec, **options)
-
-
-def _user_of(spec: str, options: dict[str, Any]) -> UserSimulator:
-    from ise_gym.simulator import make_user
-
-    return make_user(spec, guard=False, **options)  # the env puts the guard around it
 
 
 def _env_of(kwargs: dict[str, Any]) -> Any:

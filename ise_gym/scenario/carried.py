@@ -31,7 +31,7 @@ from ise_gym.scenario.model import (
 from ise_gym.services.spec import ServiceSpec
 from ise_gym.workspace.base import SeedFile, Workspace
 
-LARGEST = 16 << 20
+LARGEST = 4 << 20
 """Bytes of the plain form beyond which a scenario is not carried: its record names it by hash alone."""
 
 
