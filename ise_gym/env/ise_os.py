@@ -58,6 +58,7 @@ class ISEEnv(gym.Env[Observation, Message]):
             - ``reward``: ``"shaped"`` or ``"sparse"``; ``penalties``: see `ise_gym.episode.reward.PENALTIES`;
             - ``on_broken``: ``"raise"`` when a sandbox or an endpoint breaks, or ``"truncate"`` the episode; by default
               an env of a vector truncates and any other raises;
+            - ``record_diffs``: records show what a step changed inside of text files, not only which files;
             - ``render_mode``: "ansi" returns the conversation as text, "human" prints it.
 
     ``info["valid"]`` is False when the sandbox or an endpoint broke: a trainer masks such an episode out.

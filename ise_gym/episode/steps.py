@@ -74,8 +74,8 @@ class Completion(Sparse):
 class FileChanges(Sparse):
     """What one step did to the workspace's files and folders, by path.
 
-    ``diffs`` are unified, bounded, and of text files only (of others the sizes are told); ``more`` counts the paths that
-    are not named, since there are so many. Empty for a step that changed nothing.
+    ``diffs`` are unified, bounded, and of text files only (of others the sizes are told); ``more`` counts the paths
+    that are not named, since there are so many. Empty for a step that changed nothing.
     """
 
     created: list[str] = Field(default_factory=list)

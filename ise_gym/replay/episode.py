@@ -1,10 +1,10 @@
 """Runs a recorded episode's tool calls again and compares all that they gave, to prove that a record is true.
 
 The scenario is the one that the record carries; older records say of it what the catalog needs to draw it again
-(options and number). So nothing but the record is needed. Every call goes through the same tools into a fresh workspace, in the recorded order; what
-the user and the agent said is taken as recorded. Compared are text, success and exit code of each tool
-message, and the workspace's digest after each step. The first difference ends an episode's replay, since all
-that follows may follow from it.
+(options and number). So nothing but the record is needed. Every call goes through the same tools into a fresh
+workspace, in the recorded order; what the user and the agent said is taken as recorded. Compared are text, success and
+exit code of each tool message, and the workspace's digest after each step. The first difference ends an episode's
+replay, since all that follows may follow from it.
 """
 
 from __future__ import annotations

@@ -116,6 +116,19 @@ def env_factory(**kwargs: Any) -> Callable[[], Any]:
     return functools.partial(_env_of, kwargs)
 
 
+def settings_of(make_env: Callable[[], Any]) -> dict[str, Any]:
+    """Return ``{"env": …}``, what envs of `env_factory` are made with, for a manifest; {} of envs made elsewhere.
+
+    Without credentials, and without the source: a run names its own.
+    """
+    if not isinstance(make_env, functools.partial) or make_env.func is not _env_of:
+        return {}
+    from ise_gym.env.settings import EnvSettings
+
+    told = EnvSettings.of(None, make_env.args[0]).to_json()
+    return {"env": {name: value for name, value in told.items() if name != "source"}}
+
+
 def _agent_of(spec: str, options: dict[str, Any]) -> AnyAgent:
     from ise_gym.agents import make_agent
 

@@ -1,7 +1,7 @@
 """A scenario as JSON: records, intent lines and suites carry their own, so that no later catalog has to draw it again.
 
-`to_json` and `from_json` are the plain form; `packed` and `unpacked` the one that stands in a line: compressed, with the
-SHA-256 of the plain form. Checks travel as kind and spec, as a task file says them; one that has no such form is
+`to_json` and `from_json` are the plain form; `packed` and `unpacked` the one that stands in a line: compressed, with
+the SHA-256 of the plain form. Checks travel as kind and spec, as a task file says them; one that has no such form is
 named as opaque, and a scenario that was read back fails its sub-goal with that reason. The plain form leaves out what
 only a catalog needs (other wordings) and, unless asked for, what only the scripted expert needs (plan and reply).
 """

@@ -87,8 +87,8 @@ class Trajectory(Sparse):
         user: simulator name and parameters, plus ``guard`` counts: turns, hits by detector, resamples,
             fallbacks.
         guard_events: the drafts that the guard refused, at their turns (absent where there are none).
-        scenario: the drawn scenario itself, so that the record replays under any later catalog, as
-            `ise_gym.scenario.carried.packed` gives it (absent in records that were made before it was kept, or elsewhere).
+        scenario: the drawn scenario itself, as `ise_gym.scenario.carried.packed` gives it, so that the record replays
+            under any later catalog (absent in records that were made before it was kept, or elsewhere).
         hashes: SHA-256 of ``system_prompt``, ``tools`` and, where the agent has one, ``chat_template``.
         env: package version, backend, limits.
     """
