@@ -1,4 +1,4 @@
-"""``ise replay`` and ``ise upgrade``: records are proved by running them again, and made to last longer than a catalog."""
+"""``ise replay`` proves records by running them again; ``ise upgrade`` makes them last longer than a catalog."""
 
 from __future__ import annotations
 

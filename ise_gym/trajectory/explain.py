@@ -1,4 +1,4 @@
-"""What ``ise show`` prints beside a conversation: the files of a step, the sub-goals it decided, what the guard refused.
+"""What ``ise show`` prints beside a conversation: files of a step, sub-goals it decided, drafts that the guard refused.
 
 All of it is text from outside, shown without markup and with control characters written out.
 """
