@@ -31,7 +31,7 @@ def workspace():
 
 
 def tree(*paths: str, size: int = 1) -> Manifest:
-    return Manifest({path: ("file", 0o644, size, "0" * 64) for path in paths})
+    return Manifest(dict.fromkeys(paths, ("file", 420, size, "0" * 64)))
 
 
 def test_created_changed_and_deleted_are_told_apart(workspace) -> None:
