@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from catalog_slice import Slice  # noqa: E402
-from grown_catalog import grown  # noqa: E402
 
+from grown_catalog import grown  # noqa: E402
 from ise_gym.replay.episode import recorded_scenario  # noqa: E402
 from ise_gym.replay.store import Options, Summary, replay_store  # noqa: E402
 from ise_gym.replay.upgrade import upgrade  # noqa: E402

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-
 NAMED = 10
 """Episodes without a scenario that ``ise upgrade`` names on the screen."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -202,10 +203,9 @@ def test_a_record_with_all_of_it_travels_and_is_shown(env: gymnasium.Env) -> Non
     played = played.model_copy(update={"guard_events": [event]})
     assert parse_line(to_line(played), "a line") == played
     assert from_atif(json.loads(json.dumps(to_atif(played))), Counter(), "a record") == played
-    console = Console(record=True, width=120, quiet=False, force_terminal=False)
-    with console.capture():
-        print_conversation(played, console)
-    shown = console.export_text()
+    console = Console(width=120, file=io.StringIO())
+    print_conversation(played, console)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
     for words in (
         "+ created: greet.txt",
         "+hel[b]lo",
