@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import signal
 import sys
 import time
 from collections import Counter
@@ -24,14 +25,16 @@ from rich.table import Table
 from ise_gym.agents.expert import ExpertAgent
 from ise_gym.env import ISEEnv
 from ise_gym.evaluation.builtin import run_suite
-from ise_gym.evaluation.results.stats import wilson
 from ise_gym.intents.llm.cache import AnswerCache
 from ise_gym.intents.llm.endpoint import Endpoint
 from ise_gym.intents.llm.realiser import LLMRealiser
 from ise_gym.intents.source import IntentSource
 from ise_gym.models.metering import advice_on
+from ise_gym.models.textcalls import FORMATS
+from ise_gym.rollout.limits import Limits
 from ise_gym.rollout.play import play_episode
 from ise_gym.simulator import make_user
+from ise_gym.statistics import wilson
 from ise_gym.trajectory.record import to_line
 from ise_gym.trajectory.store import read_trajectories
 
@@ -39,23 +42,28 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 from real_models import MODELS, Served, serving
 
 SEATS = ("agent", "user", "writer")
+CALLS = ("server", *FORMATS)
+"""How calls are read: by the server, or from the words, which are asked for in one of the formats."""
 
 
-def as_agent(at: dict[str, Any], model: str, calls: str, tasks: int, out: Path) -> dict[str, Any]:
-    """Play a slice of ``demo-easy``; returns figures."""
+def as_agent(
+    at: dict[str, Any], model: str, calls: str, tasks: int, out: Path, limits: Limits
+) -> dict[str, Any]:
+    """Play a slice of ``demo-easy``, or the rest of it; returns figures of what is played so far."""
     folder = out / f"agent-{model}-{calls}"
     began = time.monotonic()
-    options = {**at, "calls": calls, "max_tokens": 300, "temperature": 0.0, "timeout": 600.0}
-    run_suite("demo-easy", f"openai:{model}", folder, agent_options=options, limit=tasks)
+    how = {"calls": "server"} if calls == "server" else {"calls": "text", "call_format": calls}
+    options = {**at, **how, "max_tokens": 300, "temperature": 0.0, "timeout": 900.0}
+    run_suite("demo-easy", f"openai:{model}", folder, agent_options=options, limit=tasks, limits=limits)
     episodes = list(read_trajectories(folder / "trajectories"))
     passed = sum(t.outcome == "passed" for t in episodes)
     usage: Counter[str] = Counter()
     for episode in episodes:
         usage.update({k: v for k, v in episode.agent.get("usage", {}).items() if isinstance(v, int)})
-    share = wilson(passed, len(episodes))
+    low, high = wilson(passed, len(episodes))
     return {
         "episodes": len(episodes),
-        "pass@1": f"{passed}/{len(episodes)} [{share.low:.1%}, {share.high:.1%}]",
+        "pass@1": f"{passed}/{len(episodes)} [{low:.1%}, {high:.1%}]",
         "calls": sum(t.counts.get("tool_calls", 0) for t in episodes),
         "calls in words": usage["calls_in_words"],
         "cut": usage["cut"],
@@ -107,12 +115,12 @@ def as_writer(at: dict[str, Any], model: str, intents: int, out: Path) -> dict[s
 
 
 @contextlib.contextmanager
-def endpoint_of(model: str, base_url: str | None) -> Iterator[Served]:
+def endpoint_of(model: str, base_url: str | None, threads: int) -> Iterator[Served]:
     """The endpoint that was named, or a server for this model."""
     if base_url:
         yield Served(model, base_url, 0)
     else:
-        with serving(model) as served:
+        with serving(model, threads=threads) as served:
             yield served
 
 
@@ -122,16 +130,20 @@ def main() -> None:
     )
     parser.add_argument("--models", nargs="+", default=["qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"])
     parser.add_argument("--seats", nargs="+", choices=SEATS, default=list(SEATS))
-    parser.add_argument("--calls", nargs="+", choices=("server", "text"), default=["server", "text"])
+    parser.add_argument("--calls", nargs="+", choices=CALLS, default=["server", "hermes"])
     parser.add_argument("--tasks", type=int, default=16, help="tasks of demo-easy, spread over it")
     parser.add_argument("--intents", type=int, default=6, help="of user and writer")
     parser.add_argument("--base-url", help="an endpoint that is up, instead of a server of one's own")
+    parser.add_argument("--threads", type=int, default=0, help="of the server; 0: one a core")
+    parser.add_argument("--hours", type=float, help="per run of a seat; the same command goes on from there")
     parser.add_argument("--out", type=Path, default=Path("runs/real-models"))
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server is ended too
     given.out.mkdir(parents=True, exist_ok=True)
+    limits = Limits(hours=given.hours)
     rows: list[tuple[str, str, dict[str, Any]]] = []
     for model in given.models:
-        with endpoint_of(model, given.base_url) as served:
+        with endpoint_of(model, given.base_url, given.threads) as served:
             at = {"base_url": served.base_url, "api_key": "none"}
             for seat in given.seats:
                 if seat == "agent":
@@ -139,7 +151,7 @@ def main() -> None:
                         (
                             model,
                             f"agent, calls={calls}",
-                            as_agent(at, served.model, calls, given.tasks, given.out),
+                            as_agent(at, served.model, calls, given.tasks, given.out, limits),
                         )
                         for calls in given.calls
                     ]

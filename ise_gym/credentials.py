@@ -6,7 +6,8 @@ Every run card, manifest, record and message asks here. A second list of such na
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -76,6 +77,24 @@ def public_address(url: str) -> str:
     except ValueError:  # not an address at all: what it holds is anybody's guess
         return HIDDEN
     return f"{parts.scheme}://{host}{parts.path}" if parts.scheme else url
+
+
+def split_off(arguments: Sequence[str]) -> list[str]:
+    """Return what may be credentials on a command line on which a name lost its value: what follows the name.
+
+    >>> split_off(["--agent", "openai:m", "--agent-option", "api_key", "sk-123", "--hf-token=", "hf_1"])
+    ['sk-123', 'hf_1']
+    """
+    words = [word for word in arguments if word not in ("=", ":")]
+    found = []
+    for place, (before, value) in enumerate(pairwise(words)):
+        flag, _, rest = before.partition("=") if before.startswith("--") else ("", "", before)
+        name, _, there = rest.partition("=")
+        option = flag or (words[place - 1] if place else "")
+        of_option = bool(rest) and option.endswith("-option")
+        if not there and (of_option or is_secret((name or flag).rstrip(":"))) and not value.startswith("-"):
+            found.append(value.lstrip("=:"))
+    return found
 
 
 def scrubbed(text: str, *secrets: str | None) -> str:

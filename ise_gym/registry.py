@@ -26,6 +26,7 @@ from ise_gym.builtin import KINDS
 from ise_gym.errors import UserError, nearest
 
 T = TypeVar("T")
+_OWN = "your own code"
 _DOTTED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_.]*\Z")
 
 
@@ -73,7 +74,7 @@ def load(kind: str, name: str) -> Any:
             )
         return _loaded(kind, name, points[0].value, _origin(points[0]))
     if is_dotted(name):
-        return _loaded(kind, name, name, "your own code")
+        return _loaded(kind, name, name, _OWN)
     raise KeyError(name)
 
 
@@ -184,7 +185,7 @@ def usage(kind: str, name: str) -> str:
 def origin(kind: str, name: str) -> str:
     """Return where a name comes from: "built in", a distribution with its version, or "your own code"."""
     found = entries(kind).get(name)
-    return found.origin if found else "your own code"
+    return found.origin if found else _OWN
 
 
 class Registered(Mapping[str, T]):
@@ -221,7 +222,9 @@ def _loaded(kind: str, name: str, value: str, origin: str) -> Any:
         for attribute in attributes.split("."):
             thing = getattr(thing, attribute)
     except (ImportError, AttributeError) as error:
-        raise UserError(f"{kind} '{name}' of {origin} can't be loaded ({value}: {error})") from error
+        own = isinstance(error, ModuleNotFoundError) and origin == _OWN
+        advice = "; is the folder of the module on PYTHONPATH?" if own else ""
+        raise UserError(f"{kind} '{name}' of {origin} can't be loaded ({value}: {error}){advice}") from error
     return thing
 
 

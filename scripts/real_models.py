@@ -193,7 +193,13 @@ class Served:
 
 
 def start(
-    name: str, *, server: str = "llama.cpp", context: int = 16_384, port: int = 0, slots: int = 1
+    name: str,
+    *,
+    server: str = "llama.cpp",
+    context: int = 16_384,
+    port: int = 0,
+    slots: int = 1,
+    threads: int = 0,
 ) -> Served:
     """Start a server for a model and wait until it answers.
 
@@ -201,6 +207,8 @@ def start(
         name: see `model_path`. ``server``: ``llama.cpp`` or ``transformers``.
         context: tokens of prompt and answer together, for each of ``slots`` requests at once (llama.cpp).
         port: 0 takes a free one.
+        threads: of llama.cpp; 0 is one a core. On a machine that does other work besides, one is often the fastest: its
+            threads wait for each other after every layer.
     """
     path, port = model_path(name), port or _free_port()
     log = (models_dir() / f"server-{port}.log").open("wb")
@@ -220,10 +228,12 @@ def start(
             "-np",
             str(slots),
             "--jinja",
+            "--poll",  # waiting threads sleep: the machine has other work
+            "0",
         ]
         command += [
             "-t",
-            str(os.cpu_count() or 2),
+            str(threads or os.cpu_count() or 2),
             "--alias",
             name,
             "--host",
@@ -295,6 +305,7 @@ def main() -> int:
     up.add_argument("model")
     up.add_argument("--server", choices=("llama.cpp", "transformers"), default="llama.cpp")
     up.add_argument("--port", type=int, default=0)
+    up.add_argument("--threads", type=int, default=0, help="0: one a core")
     up.add_argument("--context", type=int, default=16_384)
     commands.add_parser("down", help="end the servers that `up` started")
     given = parser.parse_args()
@@ -303,7 +314,9 @@ def main() -> int:
     if given.command == "path":
         print(model_path(given.model))
     elif given.command == "up":
-        served = start(given.model, server=given.server, port=given.port, context=given.context)
+        served = start(
+            given.model, server=given.server, port=given.port, context=given.context, threads=given.threads
+        )
         state.write_text(json.dumps([*started, vars(served)]))
         print(f"{served.base_url}  model {served.model}  pid {served.pid}")
     else:

@@ -12,12 +12,13 @@ from typing import Annotated
 import typer
 
 from ise_gym.cli import (
+    authoring,
     corpus,
     doctor,
     evaluation,
     gc,
     guard,
-    intents,
+    judge,
     play,
     plugins,
     replay,
@@ -40,11 +41,12 @@ app = typer.Typer(
 )
 doctor.register(app)
 app.add_typer(tasks.app, name="tasks")
-app.add_typer(intents.app, name="intents")
+app.add_typer(authoring.app, name="intents")
 app.add_typer(guard.app, name="guard")
 rollout.register(app)
 play.register(app)
 corpus.register(app)
+judge.register(app)
 select.register(app)
 replay.register(app)
 app.add_typer(train.app, name="train")

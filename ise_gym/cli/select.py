@@ -117,7 +117,7 @@ def _outcomes(given: Sequence[str] | None) -> tuple[str, ...]:
     from ise_gym.errors import nearest
     from ise_gym.trajectory.record import Outcome
 
-    known = (*get_args(Outcome), "judged_passed")
+    known = get_args(Outcome)
     for name in given or ():
         if name not in known:
             raise UserError(f"unknown outcome '{name}'; known: {', '.join(known)}.{nearest(name, known)}")

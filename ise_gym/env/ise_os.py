@@ -51,6 +51,7 @@ class ISEEnv(gym.Env[Observation, Message]):
 
             - ``backend``: workspace backend by name, or a function ``backend(limits, template=template)``;
             - ``user``, ``user_options``, ``guard``: the simulator (name or function), its options, the role guard;
+            - ``judge``, ``judge_options``: the guard's second opinion, by name or itself;
             - ``tools``: names of the tools that are offered, whatever the scenario; None offers the scenario's;
             - ``toolbox``: a function of (scenario, workspace) that makes the tools;
             - ``limits``: `Limits`, or a mapping of some; ``template``: a folder that workspaces start from;

@@ -66,7 +66,9 @@ class GoalBoard:
         return self.goals.reasons
 
     def reach(self, request_name: str) -> None:
-        """Note that the user has now made this request (and all before it)."""
+        """Note that the user has now made this request (and all before it); "" is none yet."""
+        if not request_name:
+            return
         names = [request.name for request in self.scenario.requests]
         upto = names.index(request_name) + 1
         if upto <= self.goals.reached:

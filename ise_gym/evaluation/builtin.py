@@ -21,10 +21,11 @@ from ise_gym.evaluation.run import LEDGER, TRAJECTORIES, RunCard, load_run, open
 from ise_gym.models.options import a_workers_share, binding
 from ise_gym.rollout.engine import GIVE_UP_AFTER, Status
 from ise_gym.rollout.inline import InlinePool
+from ise_gym.rollout.limits import NO_LIMITS, Limits
 from ise_gym.rollout.players import EpisodeCrew, player_of
 from ise_gym.rollout.pool import ProcessPool
 from ise_gym.rollout.run import run as roll_out
-from ise_gym.rollout.spec import AnyAgent, Item, Result, RolloutSpec, env_factory
+from ise_gym.rollout.spec import AnyAgent, Item, Result, RolloutSpec, agent_factory, env_factory
 from ise_gym.rollout.work import Pool
 from ise_gym.simulator import make_user
 from ise_gym.trajectory.record import Trajectory
@@ -55,6 +56,7 @@ def run_suite(
     slots: int | None = None,
     retries: int = 2,
     give_up_after: int = GIVE_UP_AFTER,
+    limits: Limits = NO_LIMITS,
     trained_on: Sequence[str | Path] = (),
     allow_contaminated: bool = False,
     on_progress: Callable[[Status], None] | None = None,
@@ -73,6 +75,7 @@ def run_suite(
         workers: processes, for a spec. ``slots``: episodes that each plays at once (16 for a local model, else 1).
         retries: how often a trial that the infrastructure broke is played again at once.
         give_up_after: trials in a row that the infrastructure broke, after which the run ends.
+        limits: what the run may spend before it ends, resumable, by itself.
         trained_on: stores that the model was trained on, to be checked for the suite's task instances.
         allow_contaminated: run in spite of what that check finds; the run card says so.
         on_progress: as of `ise_gym.rollout.engine.drive`.
@@ -133,6 +136,7 @@ def run_suite(
             workers=workers,
             retries=retries,
             give_up_after=give_up_after,
+            limits=limits,
             on_progress=on_progress,
             on_attempt=note,
             make_pool=functools.partial(_pool, agent, spec),
@@ -201,10 +205,10 @@ def _agent_factory(agent: str | AnyAgent, options: dict[str, Any]) -> Callable[[
         if options:
             raise UserError("agent_options only apply to an agent given by its spec, not to a live agent.")
         return _no_agent
-    from ise_gym.agents import check_agent, make_agent
+    from ise_gym.agents import check_agent
 
     check_agent(agent, **options)  # a typo fails here, before there is a run folder
-    return functools.partial(make_agent, agent, **options)
+    return agent_factory(agent, **options)
 
 
 def _no_agent() -> AnyAgent:

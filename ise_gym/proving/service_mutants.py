@@ -45,6 +45,8 @@ def damaged_services(host: ServiceHost, before: str) -> Iterator[str]:
             forms = _chat_forms(site.state, earlier.get(name, {}))
         elif isinstance(site, CalendarSite):
             forms = _calendar_forms(site.state, earlier.get(name, {}))
+        elif (damages := getattr(site, "damages", None)) is not None:
+            forms = damages(earlier.get(name, {}))
         else:
             continue
         for what, change in forms:

@@ -25,6 +25,7 @@ from ise_gym.replay.normalise import SLACK_S, Window, masked
 from ise_gym.scenario import Scenario
 from ise_gym.scenario.carried import carries, unpacked
 from ise_gym.services import start_services
+from ise_gym.tools import get_tools
 from ise_gym.tools.delegation.subsessions import SubSession
 from ise_gym.tools.dispatch import Toolbox
 from ise_gym.trajectory.record import Trajectory
@@ -188,8 +189,9 @@ def replay(
     begun = time.monotonic()
     try:
         scenario = rebuild(trajectory)
-        names = [tool["function"]["name"] for tool in trajectory.tools]
-        toolbox = Toolbox(names, workspace)
+        written = {tool.name: name for name in scenario.tools for tool in get_tools([name]).values()}
+        called = [tool["function"]["name"] for tool in trajectory.tools]
+        toolbox = Toolbox([written.get(name, name) for name in called], workspace)
     except UserError as error:
         return Replayed(trajectory.episode_id, REFUSED, reason=str(error))
     workspace.reset()

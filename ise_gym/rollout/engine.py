@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic
 
 from ise_gym.errors import UserError
+from ise_gym.rollout.limits import NO_LIMITS, Limits
 from ise_gym.rollout.pool import ProcessPool
 from ise_gym.rollout.work import BROKEN, A, Attempt, Crew, I, Lost, Pool, Work
 
@@ -35,9 +36,13 @@ class Status:
     Attributes:
         total: items asked for; ``already``: of them, done when it began.
         outcomes: outcome → items of this run. ``failures``: kind of infrastructure failure → items.
+        guard_hits: user turns whose first draft the guard refused, of ``guarded_turns``; ``fallbacks``: turns that the
+            script spoke in the model's place. ``false_claims``: of the agent, against the evidence.
         tokens, cost: of agent and user, of attempts that were tried again too.
         retries: attempts that were tried again. ``crashes``: worker processes that died.
         torn: half-written records that were set aside at the start.
+        stopped: which limit ended the run; "" for none. ``cut_off``: items that were running when the time to end them
+            was over; they are not recorded.
         answers: what the agent's model answered, in counts; `ise_gym.models.metering.advice_on` reads them.
     """
 
@@ -48,6 +53,9 @@ class Status:
     user_turns: int = 0
     tool_calls: int = 0
     guard_hits: int = 0
+    guarded_turns: int = 0
+    fallbacks: int = 0
+    false_claims: int = 0
     tokens: int = 0
     cost: float = 0.0
     retries: int = 0
@@ -56,6 +64,8 @@ class Status:
     running: int = 0
     seconds: float = 0.0
     interrupted: bool = False
+    stopped: str = ""
+    cut_off: int = 0
     answers: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -84,6 +94,9 @@ class Status:
         self.user_turns += attempt.user_turns
         self.tool_calls += attempt.tool_calls
         self.guard_hits += attempt.guard_hits
+        self.guarded_turns += attempt.guarded_turns
+        self.fallbacks += attempt.fallbacks
+        self.false_claims += attempt.false_claims
         for name, count in attempt.answers.items():
             self.answers[name] = self.answers.get(name, 0) + count
         if attempt.failed:
@@ -98,13 +111,15 @@ def drive(
     workers: int = 1,
     retries: int = 2,
     give_up_after: int = GIVE_UP_AFTER,
+    limits: Limits = NO_LIMITS,
     on_progress: Callable[[Status], None] | None = None,
     make_pool: Callable[[Crew[I, A], int], Pool[I, A]] = ProcessPool,
 ) -> Status:
     """Play what is left of a work.
 
-    Ctrl-C (or SIGTERM) drains: what is running is finished and written down; a second one stops at once. In both
-    cases ``Status.interrupted`` is set, and the same call resumes.
+    Ctrl-C (or SIGTERM) drains: what is running is finished and written down, for ``limits.drain_s`` seconds at most; a
+    second one stops at once. In all cases ``Status.interrupted`` is set, and the same call resumes. A limit that is
+    reached drains too, and is named by ``Status.stopped``.
 
     Args:
         work: what is played, and the books that are kept of it.
@@ -112,6 +127,7 @@ def drive(
         workers: how many, at most one an item.
         retries: how often an item that the infrastructure broke is tried again.
         give_up_after: consecutive infrastructure failures (after retries) that end the run: something is down.
+        limits: what the run may spend.
         on_progress: called with the status after every change and at least four times a second.
         make_pool: where items are played.
 
@@ -120,7 +136,7 @@ def drive(
     """
     workers = min(workers, work.total - work.already)
     breadth = workers * crew.capacity
-    driver = _Driver(work, retries, give_up_after, breadth, on_progress or (lambda status: None))
+    driver = _Driver(work, retries, give_up_after, breadth, limits, on_progress or (lambda status: None))
     if workers > 0:
         driver.run(make_pool(crew, workers))
     return driver.status
@@ -133,6 +149,7 @@ class _Driver(Generic[I, A]):
         retries: int,
         give_up_after: int,
         breadth: int,
+        limits: Limits,
         on_progress: Callable[[Status], None],
     ) -> None:
         self.work = work
@@ -141,6 +158,8 @@ class _Driver(Generic[I, A]):
         self._retries = retries
         self._give_up_after = give_up_after
         self._breadth = breadth
+        self._limits = limits
+        self._drains_since: float | None = None
         self._on_progress = on_progress
         self._tries: dict[I, int] = {}
         self._running = 0
@@ -155,7 +174,7 @@ class _Driver(Generic[I, A]):
             try:
                 while True:
                     self._hand_out(pool)
-                    if self._signals > 1 or not (self._running or (self._queue and not self._signals)):
+                    if self._cut_off() or not (self._running or (self._queue and not self._drains())):
                         break
                     events = pool.events(_TICK_S)
                     self._running -= sum(_ended(event) for event in events)
@@ -167,16 +186,36 @@ class _Driver(Generic[I, A]):
                 now = self._running > 0
             finally:
                 pool.close(now=now)
-        self._running = 0
+        self.status.cut_off, self._running = self._running, 0
         self.status.interrupted = self._signals > 0
+        if not self.status.missing:  # it was reached with the last item: nothing was stopped
+            self.status.stopped = ""
         self._report()
+
+    def _drains(self) -> bool:
+        """Whether nothing more is handed out: a signal came, or a limit is reached."""
+        if not self.status.stopped:
+            self.status.stopped = self._limits.reached(self.status)
+        draining = bool(self._signals or self.status.stopped)
+        if draining and self._drains_since is None:
+            self._drains_since = time.monotonic()
+        return draining
+
+    def _cut_off(self) -> bool:
+        """Whether what is running is not waited for any more."""
+        if self._signals > 1:
+            return True
+        longest = self._limits.drain_s
+        if not self._drains() or longest is None or self._drains_since is None:
+            return False
+        return time.monotonic() - self._drains_since >= longest
 
     def _hand_out(self, pool: Pool[I, A]) -> None:
         # When nothing works, new items wait until the first have been tried again: else a dead endpoint that
         # answers at once would eat up the whole run during the first pause.
         down = self._bad_news >= self._breadth
         while (
-            not self._signals and pool.room() > 0 and (item := self._queue.pop(only_again=down)) is not None
+            not self._drains() and pool.room() > 0 and (item := self._queue.pop(only_again=down)) is not None
         ):
             pool.submit(item)
             self._running += 1

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from ise_gym.foreign.screen import Screen
 from ise_gym.models.metering import advice_on
 from ise_gym.rollout.engine import Status
+from ise_gym.trajectory.drift import FALLBACKS_TOO_MANY
 
 LOG_EVERY_S = 15.0
 
@@ -30,6 +31,7 @@ class RolloutProgress:
         self._task: TaskID | None = None
         self._logged = time.monotonic()
         self._answers: Mapping[str, int] = {}
+        self._stopped = ""
         self._bar = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=24),
@@ -49,12 +51,17 @@ class RolloutProgress:
     ) -> None:
         if self._live:
             self._bar.stop()
-        for advice in advice_on(self._answers):
-            self._console.print(f"note: {advice}", highlight=False, markup=False)
+        notes = list(advice_on(self._answers))
+        if self._stopped:
+            notes.append(
+                f"{self._stopped}; the same command, with a higher limit or again, plays what is missing"
+            )
+        for note in notes:
+            self._console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
 
     def __call__(self, status: Status) -> None:
         """Show a status."""
-        self._answers = status.answers
+        self._answers, self._stopped = status.answers, status.stopped
         done = status.already + status.played
         if self._live:
             if self._task is None:
@@ -78,7 +85,12 @@ def figures(status: Status) -> str:
         if judged := status.played - status.broken:
             parts.append(f"pass {status.passed / judged:.0%}")
     if status.guard_hits:
-        parts.append(f"drift {status.guard_hits}/{status.user_turns} turns")
+        parts.append(f"refused {status.guard_hits}/{status.guarded_turns} turns")
+    if status.fallbacks:
+        too_many = "!" if status.fallbacks > FALLBACKS_TOO_MANY * status.guarded_turns else ""
+        parts.append(f"script {status.fallbacks / max(1, status.guarded_turns):.0%}{too_many}")
+    if status.false_claims:
+        parts.append(f"false claims {status.false_claims}")
     if status.tokens:
         parts.append(f"{status.tokens:,} tokens")
     if status.cost:

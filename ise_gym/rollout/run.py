@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ise_gym.rollout.engine import GIVE_UP_AFTER, Status, drive
+from ise_gym.rollout.limits import NO_LIMITS, Limits
 from ise_gym.rollout.players import EpisodeCrew, crew_of, result_of
 from ise_gym.rollout.pool import ProcessPool
 from ise_gym.rollout.record import build
@@ -28,6 +29,7 @@ def run(
     retries: int = 2,
     retry_failed: bool = True,
     give_up_after: int = GIVE_UP_AFTER,
+    limits: Limits = NO_LIMITS,
     compression: Compression = "none",
     sync_s: float = 1.0,
     on_progress: Callable[[Status], None] | None = None,
@@ -47,6 +49,7 @@ def run(
         retries: how often an episode that the infrastructure broke is played again.
         retry_failed: play episodes again that earlier runs recorded as infrastructure failures.
         give_up_after: consecutive infrastructure failures (after retries) that end the run: something is down.
+        limits: what the run may spend before it ends, resumable, by itself.
         compression, sync_s: of a new store, see `TrajectoryStore`.
         on_progress: called with the status after every change and at least four times a second.
         on_attempt: called with every result before it is stored, those of episodes that are played again too.
@@ -64,13 +67,14 @@ def run(
     ):
         work = EpisodeWork(spec, store, retry_failed=retry_failed, on_attempt=on_attempt)
         if work.total > work.already:
-            probed(spec.make_agent)
+            probed(spec.make_agent, spec.make_env)
         return drive(
             work,
             crew_of(spec),
             workers=workers,
             retries=retries,
             give_up_after=give_up_after,
+            limits=limits,
             on_progress=on_progress,
             make_pool=make_pool,
         )

@@ -89,26 +89,38 @@ def agent_factory(agent: str | Callable[[], AnyAgent], **options: Any) -> Callab
     return functools.partial(_agent_of, agent, options) if isinstance(agent, str) else agent
 
 
-def probed(make_agent: Callable[[], AnyAgent]) -> None:
-    """Ask an agent's endpoint once, where it has one: what is wrong with it shows before anything is played.
+def probed(make_agent: Callable[[], AnyAgent], make_env: Callable[[], Any] | None = None) -> None:
+    """Ask the endpoints of agent and user once, where they have one: what is wrong shows before anything is played.
 
-    Only agents that are named are made for it, and none that loads a model.
+    Only seats that are named are made for it, and none that loads a model.
 
     Raises:
-        UserError: the endpoint gives no answer; says why, and what to do.
+        UserError: an endpoint gives no answer; says whose, why, and what to do.
     """
-    if not isinstance(make_agent, functools.partial) or make_agent.func is not _agent_of:
+    if isinstance(make_agent, functools.partial) and make_agent.func is _agent_of:
+        probe_seat("agent", *make_agent.args)
+    if not isinstance(make_env, functools.partial) or make_env.func is not _env_of:
         return
+    user = make_env.args[0].get("user", "")
+    if isinstance(user, functools.partial) and user.func is _user_of:
+        probe_seat("user", *user.args)
+    elif isinstance(user, str) and user:
+        probe_seat("user", user, {})
+
+
+def probe_seat(kind: str, spec: str, options: Mapping[str, Any]) -> None:
+    """Ask the endpoint of one named agent or user, where it has one; raises as `probed`."""
     from ise_gym.registry import load, split
 
-    kind = load("agent", split("agent", make_agent.args[0])[0])
-    if getattr(kind, "heavy", False) or not hasattr(kind, "probe"):
+    seat = load(kind, split(kind, spec)[0])
+    if getattr(seat, "heavy", False) or not hasattr(seat, "probe"):
         return
-    agent: Any = make_agent()
+    made: Any = (_agent_of if kind == "agent" else _user_of)(spec, dict(options))
     try:
-        agent.probe()
+        made.probe()
     finally:
-        agent.close()
+        if hasattr(made, "close"):
+            made.close()
 
 
 def env_factory(**kwargs: Any) -> Callable[[], Any]:

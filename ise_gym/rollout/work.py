@@ -40,6 +40,9 @@ class Attempt(Generic[I]):
     user_turns: int = 0
     tool_calls: int = 0
     guard_hits: int = 0
+    guarded_turns: int = 0
+    fallbacks: int = 0
+    false_claims: int = 0
     tokens: int = 0
     cost: float = 0.0
     seconds: float = 0.0

@@ -168,7 +168,9 @@ def _first_event(text: str) -> list[tuple[str, str]] | None:
         name, kind = name.upper(), value.strip().upper()
         if name == "BEGIN" and (inside or kind == "VEVENT"):
             inside.append(kind)
-        elif name == "END" and inside:
+        elif name == "END":
+            if not inside or kind != inside[-1]:
+                continue
             inside.pop()
             if not inside:
                 return properties

@@ -27,6 +27,8 @@ class Request:
         """Return the body as a JSON object, or None when it is none."""
         try:
             found = json.loads(self.body)
+            if b"\\u" in self.body:  # half a character, which no state could be saved with
+                json.dumps(found, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
             return None
         return found if isinstance(found, dict) else None

@@ -187,6 +187,10 @@ def make_spec(kind: str, data: Any) -> ServiceSpec:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise ValueError(f"{kind} service: {where}: {first['msg'].removeprefix('Value error, ')}") from None
+    if KINDS[kind].site and not data.get("host"):
+        raise ValueError(
+            f"{kind} service: it answers HTTP, so its data need the key 'host', a name to answer to"
+        )
     return ServiceSpec(kind, data)
 
 

@@ -1,12 +1,14 @@
-"""Measures the detectors on user turns that people labelled, so that "the guard works" is a figure.
+"""Reads user turns that somebody labelled, each with all that a guard looks at, so that a guard can be run on them.
 
-A set is JSONL, one turn a line; the format is documented in ``docs/simulator.md``, and anyone can bring their own.
+A set is JSONL, one turn a line, or the same with gzip; the format is documented in ``docs/simulator.md``, and anyone can
+bring their own. `ise_gym.simulator.measure` says what the guard is worth on one.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,12 +18,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ise_gym.errors import UserError, nearest
 from ise_gym.messages import Message, assistant, user
 from ise_gym.scenario import Persona, Register
-from ise_gym.simulator.base import Evidence, UserTurn, UserView
-from ise_gym.simulator.detectors import DETECTORS, detect
+from ise_gym.simulator.base import BackgroundProcess, Command, Evidence, FileNote, UserTurn, UserView
+from ise_gym.simulator.detectors import DETECTORS
 from ise_gym.simulator.knowledge import UserKnowledge, Wish
 from ise_gym.workspace.base import Diff
 
-Split = Literal["tuning", "held-out"]
+Split = Literal["tuning", "held-out", "untuned-model"]
+"""What a turn is for: rules and weights were made with it, or it has intents, or a model, that they never met."""
+Source = Literal["written", "model"]
 
 
 class _Strict(BaseModel):
@@ -54,15 +58,41 @@ class _Said(_Strict):
     content: str
 
 
+class _Note(_Strict):
+    path: str
+    change: str
+    size: int = 0
+    lines: tuple[str, ...] = ()
+    line_count: int | None = None
+
+
+class _Command(_Strict):
+    tool: str
+    text: str
+    success: bool
+    exit_code: int | None = None
+
+
+class _Process(_Strict):
+    command: str
+    running: bool
+    exit_code: int | None = None
+
+
 class _Evidence(_Strict):
     request: str = ""
     remaining: int = 0
+    turn: int | None = None
     passed: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
     created: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
     failed_commands: tuple[tuple[str, int | None], ...] = ()
+    files: tuple[_Note, ...] = ()
+    commands: tuple[_Command, ...] = ()
+    processes: tuple[_Process, ...] = ()
+    present: dict[str, int] | None = None
 
 
 class _Turn(_Strict):
@@ -70,6 +100,7 @@ class _Turn(_Strict):
     request: str = ""
     done: bool = False
     gave_up: bool = False
+    meant: str = ""
 
 
 class _Line(_Strict):
@@ -81,11 +112,29 @@ class _Line(_Strict):
     turn: _Turn
     labels: tuple[str, ...] = ()
     split: Split = "held-out"
+    source: Source = "written"
+    language: str = "en"
+    model: str = ""
+    temperature: float | None = None
+    prompt: str = ""
+    agent: str = ""
+    guard: bool | None = None
+    attempt: str = ""
+    sent: bool | None = None
+    intent: str = ""
 
 
 @dataclass(frozen=True)
 class LabelledTurn:
-    """One user turn in its context, with the names of the detectors that should fire on it."""
+    """One user turn in its context.
+
+    Attributes:
+        labels: why it is out of role, as names of detectors; empty for a turn in role.
+        source: who wrote it: a simulated user that is a model, or a writer.
+        model, temperature, prompt, attempt: of a model's draft; ``attempt`` is first, again (after a refusal) or other
+            (drawn for the same moment, never sent).
+        sent: whether it went to the agent. ``intent``: the intent it belongs to.
+    """
 
     id: str
     turn: UserTurn
@@ -93,55 +142,14 @@ class LabelledTurn:
     known: UserKnowledge
     labels: frozenset[str]
     split: Split
-
-
-@dataclass
-class Score:
-    """Counts of one detector, or of all together."""
-
-    hits: int = 0
-    false_alarms: int = 0
-    misses: int = 0
-
-    @property
-    def precision(self) -> float:
-        """Share of its hits that are right; 1.0 without hits."""
-        fired = self.hits + self.false_alarms
-        return self.hits / fired if fired else 1.0
-
-    @property
-    def recall(self) -> float:
-        """Share of the labelled turns that it finds; 1.0 without any."""
-        labelled = self.hits + self.misses
-        return self.hits / labelled if labelled else 1.0
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """A turn on which a detector was wrong: it fired ``words`` without a label, or was silent ("")."""
-
-    id: str
-    detector: str
-    words: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What the detectors did on a set.
-
-    Attributes:
-        turns: how many turns; ``clean``: how many have no label.
-        flagged_clean: clean turns on which any detector fired: what the guard would resample for nothing.
-        detectors: counts by detector; ``overall``: their sum.
-    """
-
-    turns: int
-    clean: int
-    flagged_clean: int
-    detectors: Mapping[str, Score]
-    overall: Score
-    mistakes: tuple[Mistake, ...]
+    source: Source = "written"
+    language: str = "en"
+    model: str = ""
+    temperature: float | None = None
+    prompt: str = ""
+    attempt: str = ""
+    sent: bool | None = None
+    intent: str = ""
 
 
 def read_set(path: Path) -> Iterator[LabelledTurn]:
@@ -154,8 +162,9 @@ def read_set(path: Path) -> Iterator[LabelledTurn]:
     personas: dict[str, _Persona] = {}
     known: dict[tuple[str, str], UserKnowledge] = {}
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+        raw = path.read_bytes()
+        lines = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8").split("\n")
+    except (OSError, EOFError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
     for number, text in enumerate(lines, 1):
         if not text.strip():
@@ -187,31 +196,6 @@ def read_set(path: Path) -> Iterator[LabelledTurn]:
         yield _labelled(line, known[key])
 
 
-def evaluate(turns: Iterable[LabelledTurn], split: Split | None = None) -> Evaluation:
-    """Run every detector over the turns of a split (all of them for None)."""
-    scores = {name: Score() for name in DETECTORS}
-    mistakes: list[Mistake] = []
-    count = clean = flagged = 0
-    for labelled in turns:
-        if split is not None and labelled.split != split:
-            continue
-        fired = {hit.detector: hit.words for hit in detect(labelled.turn, labelled.view, labelled.known)}
-        count += 1
-        clean += not labelled.labels
-        flagged += not labelled.labels and bool(fired)
-        for name, score in scores.items():
-            wanted, got = name in labelled.labels, name in fired
-            score.hits += wanted and got
-            score.misses += wanted and not got
-            score.false_alarms += got and not wanted
-            if wanted != got:
-                mistakes.append(Mistake(labelled.id, name, fired.get(name, ""), labelled.turn.text))
-    overall = Score(
-        *(sum(getattr(s, f) for s in scores.values()) for f in ("hits", "false_alarms", "misses"))
-    )
-    return Evaluation(count, clean, flagged, scores, overall, tuple(mistakes))
-
-
 def _knowledge(scenario: _Scenario, persona: _Persona) -> UserKnowledge:
     who = Persona(
         name=persona.name,
@@ -229,12 +213,27 @@ def _labelled(line: _Line, known: UserKnowledge) -> LabelledTurn:
     view = None
     if line.evidence is not None:
         seen = line.evidence
-        diff = Diff(seen.created, seen.changed, seen.deleted)
-        evidence = Evidence(diff, seen.failed_commands, seen.passed, seen.failed)
-        own = sum(said.role == "user" for said in line.history)
-        view = UserView(_flipped(line.history), evidence, own, seen.request, seen.remaining)
-    turn = UserTurn(line.turn.text, line.turn.request, line.turn.done, line.turn.gave_up)
-    return LabelledTurn(line.id, turn, view, known, frozenset(line.labels), line.split)
+        own = sum(said.role == "user" for said in line.history) if seen.turn is None else seen.turn
+        view = UserView(_flipped(line.history), _evidence(seen), own, seen.request, seen.remaining)
+    said = line.turn
+    turn = UserTurn(said.text, said.request, said.done, said.gave_up, meant=said.meant)
+    return LabelledTurn(
+        line.id, turn, view, known, frozenset(line.labels), line.split, line.source, line.language, line.model,
+        line.temperature, line.prompt, line.attempt, line.sent, line.intent,
+    )  # fmt: skip
+
+
+def _evidence(seen: _Evidence) -> Evidence:
+    return Evidence(
+        Diff(seen.created, seen.changed, seen.deleted),
+        seen.failed_commands,
+        seen.passed,
+        seen.failed,
+        tuple(FileNote(n.path, n.change, n.size, n.lines, n.line_count) for n in seen.files),
+        tuple(Command(c.tool, c.text, c.success, c.exit_code) for c in seen.commands),
+        tuple(BackgroundProcess(p.command, p.running, p.exit_code) for p in seen.processes),
+        seen.present,
+    )
 
 
 def _flipped(history: Sequence[_Said]) -> tuple[Message, ...]:

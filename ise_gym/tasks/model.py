@@ -23,8 +23,6 @@ REGISTERS: tuple[Register, ...] = get_args(Register)
 Tier = Literal["easy", "medium", "hard"]
 Kind = Literal["table", "json", "text", "script", "config", "image", "sound", "archive", "page", "folder"]
 _STEP_KEYS = ("say", "key", "fails")
-_MORE_TOOLS = [name for name in TOOLS if name not in DEFAULT_TOOLS]
-"""What a task may offer beside the default tools."""
 
 
 class FileModel(Model):
@@ -85,9 +83,8 @@ class StepModel(Model):
         if not tools:
             return step
         tool = str(tools[0])
-        known = (*DEFAULT_TOOLS, *_MORE_TOOLS)
-        if tool not in known:
-            raise ValueError(f"no tool is named '{tool}'.{nearest(tool, (*known, *_STEP_KEYS))}")
+        if tool not in TOOLS:
+            raise ValueError(f"no tool is named '{tool}'.{nearest(tool, (*TOOLS, *_STEP_KEYS))}")
         return {**step, "tool": tool, "arguments": raw[tool]}
 
     @model_validator(mode="after")
@@ -102,8 +99,13 @@ class StepModel(Model):
 
 
 def _further_tool(name: str) -> str:
-    if name not in _MORE_TOOLS:
-        raise ValueError(f"'{name}' is no further tool.{nearest(name, _MORE_TOOLS)}")
+    if name in DEFAULT_TOOLS:
+        raise ValueError(f"'{name}' is offered in any case: leave it out")
+    if name not in TOOLS:
+        further = [known for known in TOOLS if known not in DEFAULT_TOOLS]
+        raise ValueError(
+            f"no tool is named '{name}'.{nearest(name, further)} There are {', '.join(further)}."
+        )
     return name
 
 

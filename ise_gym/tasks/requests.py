@@ -178,4 +178,5 @@ def _rendered(
 def _render_step(step: _Step, scope: Scope, rng: random.Random, mistake: bool) -> PlanStep:
     model = step.model
     arguments = {name: render(scope) for name, render in step.arguments.items()}
-    return PlanStep(model.tool, arguments, rng.choice(step.say)(scope), model.key, model.fails, mistake)
+    tool = TOOLS[model.tool].name if model.tool else ""  # module:Name is called by the tool's own name
+    return PlanStep(tool, arguments, rng.choice(step.say)(scope), model.key, model.fails, mistake)

@@ -69,4 +69,9 @@ def session_name(trajectory: Trajectory, session: Mapping[str, Any]) -> str:
 
 def offered_inside(tools: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the schemas that a sub-session was offered: all but those that delegate."""
-    return [tool for tool in tools if tool.get("function", {}).get("name") not in MAIN_ONLY]
+    return [tool for tool in tools if _name(tool) not in MAIN_ONLY]
+
+
+def _name(tool: Mapping[str, Any]) -> str:
+    function = tool.get("function")
+    return str(function.get("name", "")) if isinstance(function, Mapping) else ""

@@ -25,6 +25,7 @@ from pydantic import ValidationError
 
 from ise_gym.errors import UserError
 from ise_gym.messages import canonical_json
+from ise_gym.models.parsing import finite_float, refuse_constant
 from ise_gym.storage.appendlog import TornTail
 from ise_gym.storage.atomic import file_above
 from ise_gym.trajectory.migrate import READABLE, upgraded
@@ -174,7 +175,7 @@ def raw_records(path: str | Path, *, failures: bool = False) -> Iterator[tuple[P
 def parse_line(line: bytes, where: str) -> Trajectory:
     """Parse one record; ``where`` goes into the `UserError` for a bad one."""
     try:
-        return Trajectory.model_validate(upgraded(json.loads(line)))
+        return Trajectory.model_validate(upgraded(_decoded(line)))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
@@ -191,12 +192,20 @@ def parse_line(line: bytes, where: str) -> Trajectory:
         raise UserError(f"{where}: {what}.") from error
 
 
+def _decoded(line: bytes) -> Any:
+    """Decode a line; numbers that JSON has not are refused, since no record could be written with them again."""
+    return json.loads(line, parse_float=finite_float, parse_constant=refuse_constant)
+
+
 def _ids(folder: Path) -> Iterator[str]:
     """Ids of all complete lines; the id stands near a line's start, so the rest need not be parsed."""
     for shard in shard_paths(folder):
         for number, line in complete_lines(shard):
             if match := _ID.match(line):
-                yield json.loads(match[1])
+                try:
+                    yield json.loads(match[1])
+                except ValueError as error:
+                    raise UserError(f"{shard}, line {number}: not JSON ({error}).") from error
             else:
                 yield parse_line(line, f"{shard}, line {number}").episode_id
 

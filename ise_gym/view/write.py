@@ -25,6 +25,8 @@ OUTCOMES: Mapping[str, str] = {
     "failed": "bad",
     "truncated": "warn",
     "unverified": "muted",
+    "judged_passed": "warn",
+    "judged_failed": "muted",
     "infrastructure_error": "muted",
 }
 """Outcome → its colour class."""

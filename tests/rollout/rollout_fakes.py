@@ -177,6 +177,13 @@ class FakeAgent:
         pass
 
 
+class SpendingAgent(FakeAgent):
+    """Says that each episode spent 100 tokens, and 0.25."""
+
+    def describe(self) -> dict[str, Any]:
+        return {**super().describe(), "usage": {"total_tokens": 100, "cost": 0.25}}
+
+
 class FakeBatchAgent(FakeAgent):
     """The same, for many at once; keeps the sizes of its batches."""
 

@@ -9,7 +9,16 @@ from typing import Annotated
 import typer
 
 from ise_gym.cli.evaluation.run import Adapter, Limit, Out, Quiet, Seed, Trials, Workers, conclude
-from ise_gym.cli.seats import AgentOptions, read_options
+from ise_gym.cli.seats import (
+    DRAIN_S,
+    AgentOptions,
+    DrainLimit,
+    MaxCost,
+    MaxHours,
+    MaxTokens,
+    read_limits,
+    read_options,
+)
 from ise_gym.cli.voice import resumable
 from ise_gym.errors import UserError
 
@@ -75,6 +84,10 @@ def run(
     limit: Limit = None,
     seed: Seed = 0,
     workers: Workers = 1,
+    max_tokens_total: MaxTokens = None,
+    max_cost: MaxCost = None,
+    max_hours: MaxHours = None,
+    drain_limit: DrainLimit = DRAIN_S,
     quiet: Quiet = False,
 ) -> None:
     """Play tasks of the benchmark and print pass@1 with its interval.
@@ -100,6 +113,8 @@ def run(
         price_in=price_in,
         price_out=price_out,
     )
+    priced = {"price_in": 0} if agent_price or judge_price else {}
+    limits = read_limits(max_tokens_total, max_cost, max_hours, drain_limit, priced, agent_options)
     with resumable(), RolloutProgress(Screen(stderr=True, quiet=quiet), title="claweval") as progress:
         summary = run_claweval(
             checkout,
@@ -118,6 +133,7 @@ def run(
             limit=limit,
             seed=seed,
             workers=workers,
+            limits=limits,
             on_progress=progress,
         )
     conclude(summary, quiet=quiet)

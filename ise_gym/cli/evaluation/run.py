@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ise_gym.cli.printing import wide_console
-from ise_gym.cli.seats import AgentOptions, Backend, UserOptions, check_seats, read_options
+from ise_gym.cli.seats import (
+    DRAIN_S,
+    AgentOptions,
+    Backend,
+    DrainLimit,
+    MaxCost,
+    MaxHours,
+    MaxTokens,
+    UserOptions,
+    check_seats,
+    read_limits,
+    read_options,
+)
 from ise_gym.cli.voice import resumable
 from ise_gym.errors import UserError
 
@@ -61,6 +73,10 @@ def run(
             show_default="16 for a local model, else 1",
         ),
     ] = None,
+    max_tokens_total: MaxTokens = None,
+    max_cost: MaxCost = None,
+    max_hours: MaxHours = None,
+    drain_limit: DrainLimit = DRAIN_S,
     trained_on: Annotated[
         list[Path] | None,
         typer.Option(help="Store that the model was trained on; checked for tasks of the suite. Repeatable."),
@@ -72,7 +88,7 @@ def run(
 ) -> None:
     """Play a suite and print pass@1 with its interval.
 
-    Exit code 0 when every trial has a verdict, 1 when some ended in an error, 130 when interrupted.
+    Exit code 0 when every trial has a verdict, 1 when some ended in an error or a limit ended the run, 130 when interrupted.
     """
     from ise_gym.evaluation.builtin import run_suite
     from ise_gym.foreign.screen import Screen
@@ -84,6 +100,7 @@ def run(
     if adapter is not None:
         agent_options["adapter"] = str(adapter)
     check_seats(agent, user, backend, agent_options=agent_options, user_options=user_options)
+    limits = read_limits(max_tokens_total, max_cost, max_hours, drain_limit, agent_options, user_options)
     with resumable(), RolloutProgress(Screen(stderr=True, quiet=quiet), title="eval") as progress:
         summary = run_suite(
             suite,
@@ -98,6 +115,7 @@ def run(
             seed=seed,
             workers=workers,
             slots=slots,
+            limits=limits,
             trained_on=trained_on or (),
             allow_contaminated=allow_contaminated,
             on_progress=progress,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ise_gym.errors import UserError, nearest
-from ise_gym.evaluation.claweval.agents import check_claw_agent
+from ise_gym.evaluation.claweval.agents import SCRIPTED, check_claw_agent
 from ise_gym.evaluation.claweval.models.judge import JudgeSpec
 from ise_gym.evaluation.claweval.player import PlayerSpec
 from ise_gym.evaluation.claweval.services.clock import CLOCKS
@@ -20,6 +20,8 @@ from ise_gym.evaluation.run import LEDGER, RunCard, TaskEntry, load_run, open_ru
 from ise_gym.messages import sha256_of
 from ise_gym.models.options import a_workers_share, binding
 from ise_gym.rollout.engine import GIVE_UP_AFTER, Status, drive
+from ise_gym.rollout.limits import NO_LIMITS, Limits
+from ise_gym.rollout.spec import probe_seat
 
 SERVICES = ("process", "subprocess")
 PROTOCOLS = {
@@ -48,6 +50,7 @@ def run_claweval(
     workers: int = 1,
     retries: int = 2,
     give_up_after: int = GIVE_UP_AFTER,
+    limits: Limits = NO_LIMITS,
     on_progress: Callable[[Status], None] | None = None,
 ) -> RunSummary:
     """Play tasks of a checkout, or the rest of them, and return the run's figures.
@@ -68,6 +71,7 @@ def run_claweval(
         trials, limit, seed, workers: as of `ise_gym.evaluation.builtin.run_suite`.
         retries: how often a trial is played again that a broken endpoint, judge, service or worker spoilt.
         give_up_after: trials in a row, each after its retries, that end the run when all of them were spoilt so.
+        limits: what the run may spend before it ends, resumable, by itself.
         on_progress: as of `ise_gym.rollout.engine.drive`.
 
     Raises:
@@ -119,12 +123,16 @@ def run_claweval(
     spec.traces.mkdir(exist_ok=True)
     with Ledger(folder / LEDGER) as ledger:
         by_id = {task.id: task for task in chosen}
+        work = ClawWork(card, ledger, by_id)
+        if work.total > work.already and agent not in SCRIPTED:
+            probe_seat("agent", agent, agent_options or {})
         status = drive(
-            ClawWork(card, ledger, by_id),
+            work,
             claw_crew(spec, by_id),
             workers=workers,
             retries=retries,
             give_up_after=give_up_after,
+            limits=limits,
             on_progress=on_progress,
         )
     if status.interrupted:

@@ -7,7 +7,6 @@ an episode depend on how busy the machine is; a model has to ask (``background``
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import math
 import shlex
@@ -60,10 +59,6 @@ def run(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
             return _on_terminal(context, launched, workdir, env, timeout)
         result = context.workspace.exec(["bash", "-c", launched], cwd=workdir, env=env, timeout=timeout)
     except OSError as error:
-        if error.errno == errno.E2BIG:
-            return failure(
-                "exec: env holds more than a command can be given: put it into a file", "too_large"
-            )
         return os_failure("exec", arguments.get("workdir") or ".", error)
     text = output_text(result.output, result.dropped_bytes)
     if result.timed_out:
@@ -81,6 +76,9 @@ def _argument_problem(command: str, workdir: str, env: Mapping[str, str]) -> str
     for key in env:
         if not key or "=" in key:
             return f"'{key}' can't be the name of an environment variable"
+    sizes = [len(f"{key}={value}".encode()) for key, value in env.items()]
+    if max(sizes, default=0) > _ARGUMENT_BYTES or sum(sizes) > 5 * _ARGUMENT_BYTES:
+        return f"env holds {sum(sizes):,} bytes, more than a command can be given: put them into a file"
     return ""
 
 

@@ -7,6 +7,7 @@ import uuid
 from collections import Counter
 from typing import Any
 
+from ise_gym.foreign.text import printable
 from ise_gym.messages import arguments_text, is_object
 from ise_gym.models.parsing import split_thinking
 
@@ -24,7 +25,7 @@ class InItsEpisode(Unusable):
 
 def session_id(episode: str) -> str:
     """Return the UUID that formats with such ids get; equal for equal episode ids."""
-    return str(uuid.uuid5(_NAMESPACE, episode))
+    return str(uuid.uuid5(_NAMESPACE, printable(episode)))
 
 
 def text_of(content: Any, repairs: Counter[str]) -> str:

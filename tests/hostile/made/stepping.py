@@ -19,9 +19,9 @@ def _scenario() -> Scenario:
     return make_scenario()
 
 
-def fresh() -> Episode:
+def fresh(scenario: Scenario | None = None) -> Episode:
     """Start an episode without a sandbox: everything that is measured is the harness."""
-    scenario, workspace = _scenario(), DummyWorkspace()
+    scenario, workspace = scenario or _scenario(), DummyWorkspace()
     episode = Episode(scenario, workspace, Toolbox(scenario.tools, workspace), make_user("scripted", True), 7)
     episode.start(scenario.system_prompt)
     return episode
