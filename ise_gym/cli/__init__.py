@@ -12,21 +12,19 @@ from typing import Annotated
 import typer
 
 from ise_gym.cli import (
-    authoring,
     corpus,
     doctor,
     evaluation,
     gc,
     guard,
-    judge,
     play,
     plugins,
     replay,
     rollout,
-    select,
     tasks,
     train,
 )
+from ise_gym.cli.curation import authoring, judge, select
 from ise_gym.cli.evaluation import claweval
 from ise_gym.cli.voice import OneVoice
 

@@ -196,7 +196,7 @@ def _report(console: Any, card: Mapping[str, Any], out: Path) -> None:
             first = f"{counts['first']:,}" if counts["on"] else "off"
             table.add_row(rule, first, f"{counts['breaking']:,}", f"{counts['alone']:,}")
     console.print(table)
-    from ise_gym.trajectory.variety import variety_table
+    from ise_gym.trajectory.text.variety import variety_table
 
     console.print(variety_table(card["figures"]["variety"]))
     for kind, score in card["vendi"].items():
