@@ -2,10 +2,11 @@
 
     python benchmarks/convert.py [--episodes 300] [--store DIR] [--workers 2] [--json FILE]
 
-Takes records without scenarios (those of a store, or episodes of the scripted expert that are played now and stripped of
-theirs), writes the scenarios into them the way ``ise upgrade`` does, and replays the copy three times: as it is, under a
-catalog to which five tasks were added, and, for comparison, without their scenarios under that catalog. Prints how many
-of them replay, their domains, and the bytes of a record before and after. Exits with 1 unless all of the copy replay.
+Takes records without scenarios (those of a store, or episodes of the scripted expert that are played now and stripped
+of theirs), writes the scenarios into them the way ``ise upgrade`` does, and replays the copy three times: as it is,
+under a catalog to which five tasks were added, and, for comparison, without their scenarios under that catalog. Prints
+how many of them replay, their domains, and the bytes of a record before and after. Exits with 1 unless all of the copy
+replay.
 """
 
 from __future__ import annotations
@@ -52,9 +53,11 @@ def main() -> None:
     parser.add_argument("--agent", default="expert:0.8")
     parser.add_argument("--start", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--keep", type=Path, help="folder for the stores; a temporary one without it")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="ise-convert-") as folder:
+    with tempfile.TemporaryDirectory(prefix="ise-convert-") as aside:
+        folder = given.keep or aside
         older, new = Path(folder) / "older", Path(folder) / "new"
         taken = given.store or played(given, Path(folder) / "played")
         domains = strip(taken, older, given.episodes)
@@ -104,6 +107,10 @@ def strip(store: Path, out: Path, limit: int) -> set[str]:
 def of(summary: Summary) -> str:
     """Say how many replay, and how the others ended."""
     held = summary.statuses["identical"] + summary.statuses["equal by rule"]
+    for result in summary.failed:
+        if (found := result.difference) is not None:
+            where = f"step {found.step}, {found.tool} {found.arguments[:200]}: {found.what}"
+            print(f"{result.episode_id}: {where}\n{found.diff()}", file=sys.stderr)
     parts = [f"{number} {status}" for status, number in summary.statuses.items() if number]
     return f"{held} of {summary.episodes} ({', '.join(parts)}; {summary.digests} digests)"
 

@@ -86,8 +86,8 @@ def from_json(data: Mapping[str, Any]) -> Scenario:
 def packed(scenario: Scenario, *, plans: bool = False) -> dict[str, Any]:
     """Return ``{"sha256", "z"}``: the hash of the plain form as sorted ASCII JSON, and that text under zlib and base64.
 
-    One whose plain form is larger than `LARGEST` gives ``{"sha256", "left_out"}``, one that holds what JSON does not have
-    ``{"left_out"}``: that is no reason to lose an episode's record.
+    One whose plain form is larger than `LARGEST` gives ``{"sha256", "left_out"}``, one that holds what JSON does not
+    have ``{"left_out"}``: that is no reason to lose an episode's record.
     """
     try:
         text = _text(to_json(scenario, plans=plans))
