@@ -269,14 +269,14 @@ def _trial_problems(run: Run, file: Path) -> list[str]:
         record = parse_line(line, f"{file}, line {number}")
         records[record.episode_id] = record
     for trial in run.trials.values():
-        record = records.get(trial.episode)
-        if record is None:
+        played = records.get(trial.episode)
+        if played is None:
             wrong.append(f"{trial.task}, trial {trial.trial}: its conversation is missing")
-        elif (record.scenario_id, record.seed) != (trial.task, trial.seed):
+        elif (played.scenario_id, played.seed) != (trial.task, trial.seed):
             wrong.append(f"{trial.task}, trial {trial.trial}: its conversation is of another trial")
         else:
-            told = trial_of(record, card, trial.trial, trial.attempt)
-            if (told.outcome, told.score, first_attempt(record)) != (
+            told = trial_of(played, card, trial.trial, trial.attempt)
+            if (told.outcome, told.score, first_attempt(played)) != (
                 trial.outcome,
                 trial.score,
                 trial.first_attempt,

@@ -126,8 +126,7 @@ def watches(principle: str, hint: str = "") -> Callable[[_D], _D]:
     """
 
     def declare(detector: _D) -> _D:
-        detector.principle = principle
-        detector.hint = hint
+        vars(detector).update(principle=principle, hint=hint)
         return detector
 
     return declare
