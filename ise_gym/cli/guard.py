@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ise_gym.foreign.screen import Screen
     from ise_gym.simulator.measuring.driftset import LabelledTurn
     from ise_gym.simulator.measuring.measure import Evaluation
-    from ise_gym.trajectory.audit import AuditedTurn
+    from ise_gym.trajectory.select.audit import AuditedTurn
 
 app = typer.Typer(no_args_is_help=True, help="The guard that keeps simulated users in their role.")
 SPLITS = ("held-out", "untuned-model", "tuning", "all")
@@ -189,7 +189,7 @@ def _audit(store: Path, count: int, seed: int, answers: Path, refused: bool) -> 
     if not store.is_dir():
         raise UserError(f"{store}: no such folder; give a store of trajectories")
     from ise_gym.foreign.screen import Screen
-    from ise_gym.trajectory.audit import sample
+    from ise_gym.trajectory.select.audit import sample
     from ise_gym.trajectory.store import read_trajectories
 
     turns = sample(read_trajectories(store), count, seed, refused)

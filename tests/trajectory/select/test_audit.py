@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from ise_gym.cli import app
 from ise_gym.messages import tool_call
-from ise_gym.trajectory.audit import refused_turns, sample, sent_turns
 from ise_gym.trajectory.record import Trajectory
+from ise_gym.trajectory.select.audit import refused_turns, sample, sent_turns
 from ise_gym.trajectory.store import TrajectoryStore
 
 
