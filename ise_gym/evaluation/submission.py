@@ -269,14 +269,14 @@ def _trial_problems(run: Run, file: Path) -> list[str]:
         record = parse_line(line, f"{file}, line {number}")
         records[record.episode_id] = record
     for trial in run.trials.values():
-        played = records.get(trial.episode)
-        if played is None:
+        told_by = records.get(trial.episode)
+        if told_by is None:
             wrong.append(f"{trial.task}, trial {trial.trial}: its conversation is missing")
-        elif (played.scenario_id, played.seed) != (trial.task, trial.seed):
+        elif (told_by.scenario_id, told_by.seed) != (trial.task, trial.seed):
             wrong.append(f"{trial.task}, trial {trial.trial}: its conversation is of another trial")
         else:
-            told = trial_of(played, card, trial.trial, trial.attempt)
-            if (told.outcome, told.score, first_attempt(played)) != (
+            told = trial_of(told_by, card, trial.trial, trial.attempt)
+            if (told.outcome, told.score, first_attempt(told_by)) != (
                 trial.outcome,
                 trial.score,
                 trial.first_attempt,

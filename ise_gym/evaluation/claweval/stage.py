@@ -94,7 +94,7 @@ def mock_today(task: Any) -> str:
     return str(getattr(task.environment, "mock_today", None) or "")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Dated:
     """A service with the task's day in its environment, where the benchmark's own manager puts it."""
 

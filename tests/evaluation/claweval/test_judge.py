@@ -187,7 +187,7 @@ def test_a_judge_that_refuses_ends_the_run_with_one_line_and_one_request(
 def test_an_agent_or_user_that_refuses_ends_the_run_with_one_request(tmp_path: Path, status: int) -> None:
     with ModelServer(lambda n: status) as server:
         options = {"base_url": server.url, "api_key": "none", "max_retries": 0}
-        with pytest.raises(UserError, match=str(status)) as told:
+        with pytest.raises(UserError, match="refused|no model|404") as told:
             run_claweval(
                 SUITE,
                 "openai:m",
@@ -198,6 +198,21 @@ def test_an_agent_or_user_that_refuses_ends_the_run_with_one_request(tmp_path: P
                 trials=5,
             )
         assert len(server.requests) == 1 and "\n" not in str(told.value)
+    with ModelServer(
+        lambda n: status if n > 1 else "Yes."
+    ) as server:  # it answers when it is first looked for
+        options = {"base_url": server.url, "api_key": "none", "max_retries": 0}
+        with pytest.raises(UserError):
+            run_claweval(
+                SUITE,
+                "openai:m",
+                tmp_path / "b",
+                tasks="T901,T906",
+                judge=NONE,
+                agent_options=options,
+                trials=5,
+            )
+        assert len(server.requests) == 2
     with ModelServer(lambda n: status) as server:
         speaks = parse_judge("openai:m", base_url=server.url)
         with pytest.raises(UserError, match="the user's endpoint refused m"):
@@ -208,15 +223,13 @@ def test_an_agent_or_user_that_refuses_ends_the_run_with_one_request(tmp_path: P
 @pytest.mark.parametrize("protocol", ["upstream", "env"])
 def test_a_judge_failure_is_graded_again_and_not_played_again(tmp_path: Path, protocol: str) -> None:
     """The agent is asked as often as if the judge had never failed; the kept trace waits over a resumed run too."""
-    said = {"agent": 0}
-
-    def act(n: int) -> str:
-        said["agent"] += 1
-        return "I did nothing."
-
-    with ModelServer(act) as agent, ModelServer(lambda n: 500) as dead:
+    with ModelServer(lambda n: "I did nothing.") as agent, ModelServer(lambda n: 500) as dead:
         judge = parse_judge("openai:j", base_url=dead.url, retries=0)
         options = {"base_url": agent.url, "api_key": "none"}
+
+        def played() -> int:
+            """Requests of the trial; whether an endpoint is there is asked without tools."""
+            return sum("tools" in request for request in agent.requests)
 
         def play(with_judge: JudgeSpec) -> RunSummary:
             return run_claweval(
@@ -225,12 +238,12 @@ def test_a_judge_failure_is_graded_again_and_not_played_again(tmp_path: Path, pr
             )  # fmt: skip
 
         first = play(judge)
-        assert (first.outcomes["judge_error"], len(dead.requests), said["agent"]) == (1, 3, 1)
+        assert (first.outcomes["judge_error"], len(dead.requests), played()) == (1, 3, 1)
         assert list((tmp_path / "run" / "traces" / ".ungraded").iterdir())
         with ModelServer(lambda n: VERDICT) as judging:
             summary = play(parse_judge("openai:j", base_url=judging.url))
             assert len(judging.requests) == 1
-        assert summary.complete and said["agent"] == 1
+        assert summary.complete and played() == 1
     run = load_run(tmp_path / "run")
     assert [trial.outcome for trial in run.every] == ["judge_error"] * 3 + ["pass"]
     assert run.every[0].counts["input_tokens"] == run.every[3].counts["input_tokens"] == 10
