@@ -20,6 +20,7 @@ from ise_gym.messages import sha256_of
 from ise_gym.models import loop
 from ise_gym.models.answer import Answer, NoAnswer, answer_of
 from ise_gym.models.blame import MENDABLE, Fault, Kind, fault_of
+from ise_gym.models.congestion import LATE, shared_gate
 from ise_gym.models.endpoint import EndpointOptions
 from ise_gym.models.metering import Meter, prices_of, shared_pace
 from ise_gym.models.parsing import without_surrogates
@@ -122,13 +123,29 @@ class Client:
             with attempt:
                 tries += 1
                 try:
-                    return await self._once(request, session, tries - 1), tries
+                    return await self._let_through(request, session, tries - 1), tries
                 except Trouble as trouble:
                     if not trouble.fault.passing:
                         raise self._blamed(trouble.fault) from trouble
                     trouble.final = self._blamed(trouble.fault)
                     raise
         raise AssertionError("tenacity returns or raises")
+
+    async def _let_through(self, request: dict[str, Any], session: str, number: int) -> Answer:
+        """Ask once, when as many others as the endpoint bears leave a place."""
+        gate = shared_gate(self.options.where, self.model, self.options.concurrency)
+        began = await gate.enter()
+        busy = good = False
+        try:
+            answer = await self._once(request, session, number)
+            busy = time.monotonic() - began > LATE * self.options.timeout
+            good = not busy
+        except Trouble as trouble:
+            busy = trouble.fault.kind in ("busy", "timeout")
+            raise
+        finally:
+            gate.leave(began, busy=busy, good=good)
+        return answer
 
     async def _once(self, request: dict[str, Any], session: str, number: int) -> Answer:
         import openai

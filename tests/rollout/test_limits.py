@@ -86,7 +86,9 @@ def test_ctrl_c_does_not_wait_for_ever_either(tmp_path: Path) -> None:
     assert play(tmp_path, Limits(), FakeSource(3)).missing == 0
 
 
-@pytest.mark.parametrize("wrong", [{"tokens": 0}, {"cost": -1.0}, {"hours": float("inf")}, {"drain_s": float("nan")}])
+@pytest.mark.parametrize(
+    "wrong", [{"tokens": 0}, {"cost": -1.0}, {"hours": float("inf")}, {"drain_s": float("nan")}]
+)
 def test_a_limit_is_a_number_above_zero(wrong: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=f"a limit of {next(iter(wrong))}="):
         Limits(**wrong)
