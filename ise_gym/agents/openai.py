@@ -73,6 +73,9 @@ class OpenAIAgent:
     options_from: ClassVar[type] = EndpointOptions
     """Whose parameters the further options are."""
 
+    kind: ClassVar[str] = "openai"
+    speaks_through: ClassVar[type[Client]] = Client
+
     def __init__(
         self,
         model: str,
@@ -85,8 +88,8 @@ class OpenAIAgent:
         **endpoint: Any,
     ) -> None:
         if not model:
-            raise UserError("the agent 'openai:MODEL' needs a model name after the colon")
-        self.name = f"openai:{model}"
+            raise UserError(f"the agent '{self.kind}:MODEL' needs a model name after the colon")
+        self.name = f"{self.kind}:{model}"
         chosen = {
             "calls": calls,
             "call_format": call_format,
@@ -104,7 +107,7 @@ class OpenAIAgent:
         options = endpoint_options(f"agent '{self.name}'", DEFAULTS, endpoint)
         self.model = model
         self.send_reasoning, self.chosen = send_reasoning, chosen
-        self._client = Client(model, options, self.name, f"the agent '{self.name}'")
+        self._client = self.speaks_through(model, options, self.name, f"the agent '{self.name}'")
         self._episode = Meter(self._client.meter.prices)
         self._session = ""
         self._said: dict[str, str] = {}
@@ -300,7 +303,7 @@ class OpenAIAgent:
             chosen["call_format"] = self.chosen["call_format"]
         if sampling["seed"] is None:
             del sampling["seed"]
-        return {"agent": "openai", "model": self.model, **sampling, **chosen, "usage": dict(self.usage)}
+        return {"agent": self.kind, "model": self.model, **sampling, **chosen, "usage": dict(self.usage)}
 
     def close(self) -> None:
         """Nothing is held: the connections are the process', see `ise_gym.models.loop`."""
