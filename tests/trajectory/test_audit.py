@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ise_gym.cli import app
+from ise_gym.messages import tool_call
 from ise_gym.trajectory.audit import refused_turns, sample, sent_turns
 from ise_gym.trajectory.record import Trajectory
 from ise_gym.trajectory.store import TrajectoryStore
@@ -24,7 +25,7 @@ def episode(number: int) -> Trajectory:
         messages=[
             {"role": "system", "content": "…"},
             {"role": "user", "content": f"Sort x.csv please ({number})."},
-            {"role": "assistant", "content": "", "tool_calls": [{"id": "1"}]},
+            {"role": "assistant", "content": "", "tool_calls": [tool_call("exec", {}, "1")]},
             {"role": "assistant", "content": "Sorted."},
             {"role": "user", "content": "It isn't sorted."},
         ],
@@ -48,7 +49,9 @@ def test_turns_know_who_spoke_them_and_what_came_before():
     assert (first.key, first.speaker, first.before) == ("e1#1", "llm:m", ())
     assert (second.key, second.speaker) == ("e1#2", "script")
     assert second.before == (("user", "Sort x.csv please (1)."), ("agent", "Sorted."))
-    assert [(t.key, t.text, t.before) for t in refused_turns(episode(1))] == [("e1#2/1", "Sorted.", second.before)]
+    assert [(t.key, t.text, t.before) for t in refused_turns(episode(1))] == [
+        ("e1#2/1", "Sorted.", second.before)
+    ]
 
 
 def test_a_sample_is_even_and_the_same_for_the_same_seed():
