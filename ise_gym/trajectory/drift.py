@@ -17,8 +17,8 @@ from rich.text import Text
 
 from ise_gym.simulator.measuring.recall import drift_past_guard, measured
 from ise_gym.statistics import wilson
-from ise_gym.trajectory.figures import whole
 from ise_gym.trajectory.record import Trajectory
+from ise_gym.trajectory.wellformed import whole
 
 MOST_TURNS = 10_000
 """User turns of one episode that are counted; no episode has as many."""
