@@ -76,6 +76,7 @@ if "ISE-OS-v0" not in _gym.registry:
             "reward": "shaped",
             "penalties": None,
             "on_broken": None,
+            "record_diffs": True,
             "render_mode": None,
         },
     )

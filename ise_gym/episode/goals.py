@@ -22,6 +22,7 @@ class Goals:
         verified_at: request → digest of its folder when it was last verified.
         judged: ``request: sub-goal`` → index of the assistant message after which it was last verified.
         missed: request → at how many ends of the agent's turn one of its sub-goals did not hold.
+        failing: ``request: sub-goal`` → place of the check that failed, among the sub-goal's.
     """
 
     verdicts: dict[str, bool]
@@ -31,6 +32,7 @@ class Goals:
     verified_at: dict[str, str] = field(default_factory=dict)
     judged: dict[str, int] = field(default_factory=dict)
     missed: dict[str, int] = field(default_factory=dict)
+    failing: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, scenario: Scenario) -> Goals:
@@ -104,7 +106,8 @@ class GoalBoard:
             for goal in request.subgoals:
                 key = goal_key(request, goal)
                 if key in self.verdicts and (over or not goal.final):
-                    self.verdicts[key], self.reasons[key] = self._run(goal, workspace)
+                    self.goals.failing.pop(key, None)
+                    self.verdicts[key], self.reasons[key] = self._run(key, goal, workspace)
                     self.goals.judged[key] = at
 
     def note_turn(self) -> None:
@@ -123,6 +126,7 @@ class GoalBoard:
                 key = goal_key(request, goal)
                 if request.name not in self.goals.frozen and key in self.verdicts:
                     self.verdicts[key], self.reasons[key] = False, reason
+                    self.goals.failing.pop(key, None)
 
     def open_goals(self, request_name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the names of (holding, failing) sub-goals among requests up to and including this one."""
@@ -150,8 +154,8 @@ class GoalBoard:
                 for goal in request.subgoals:
                     self.verdicts.pop(goal_key(request, goal), None)
 
-    def _run(self, goal: SubGoal, workspace: Workspace) -> tuple[bool, str]:
-        for check in goal.checks:
+    def _run(self, key: str, goal: SubGoal, workspace: Workspace) -> tuple[bool, str]:
+        for place, check in enumerate(goal.checks):
             if goal.final or getattr(check, "live", False):
                 workspace.thaw()
                 result = check.run(workspace, self._start)
@@ -159,6 +163,7 @@ class GoalBoard:
             else:
                 result = self._look(check, workspace)
             if not result.passed:
+                self.goals.failing[key] = place
                 return False, result.reason
         return True, ""
 

@@ -30,7 +30,7 @@ from ise_gym.rollout.limits import NO_LIMITS, Limits
 from ise_gym.rollout.players import EpisodeCrew, player_of
 from ise_gym.rollout.pool import ProcessPool
 from ise_gym.rollout.run import run as roll_out
-from ise_gym.rollout.spec import AnyAgent, Item, Result, RolloutSpec, agent_factory, env_factory, user_factory
+from ise_gym.rollout.spec import AnyAgent, Item, Result, RolloutSpec, agent_factory, env_factory
 from ise_gym.rollout.work import GIVE_UP_AFTER, Pool
 from ise_gym.simulator import make_user
 from ise_gym.trajectory.record import Trajectory
@@ -119,7 +119,7 @@ def run_suite(
         source=source,
         make_agent=_agent_factory(agent, a_workers_share(agent_options or {}, workers)),
         make_env=env_factory(
-            backend=backend, user=user_factory(user, a_workers_share(user_options, workers))
+            backend=backend, user=user, user_options=a_workers_share(user_options or {}, workers)
         ),
         seed=seed,
         samples=trials,

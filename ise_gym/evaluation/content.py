@@ -24,9 +24,9 @@ from ise_gym.messages import sha256_of
 from ise_gym.resources import os_world
 from ise_gym.scenario import Request, Scenario
 from ise_gym.simulator import make_user
+from ise_gym.simulator.briefing.prompt import FORMAT, INTRODUCTION, answer_schema
 from ise_gym.simulator.guard import RoleGuard
 from ise_gym.simulator.principles import PRINCIPLES
-from ise_gym.simulator.prompt import FORMAT, INTRODUCTION, answer_schema
 from ise_gym.simulator.scripted import CONNECTIVE_RATE
 from ise_gym.tools import tool_schemas
 from ise_gym.workspace.base import Limits

@@ -13,6 +13,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any, Generic
 
 from ise_gym.errors import UserError
@@ -262,7 +263,7 @@ class _Driver(Generic[I, A]):
     def _signals_counted(self) -> Iterator[None]:
         """Count Ctrl-C and SIGTERM instead of dying of them."""
 
-        def count(signum: int, frame: Any) -> None:
+        def count(signum: int, frame: FrameType | None) -> None:
             self._signals += 1
 
         try:

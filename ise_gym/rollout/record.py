@@ -6,14 +6,15 @@ lines, so whatever went wrong, who asked for what stays known.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from ise_gym.episode.goals import goal_key
+from ise_gym.foreign.values import Json
 from ise_gym.messages import sha256_of
+from ise_gym.rollout.explained import findings, guard_events
 from ise_gym.scenario import Scenario
-from ise_gym.trajectory.record import Finding, Outcome, Timings, Trajectory, episode_id
+from ise_gym.scenario.carried import packed
+from ise_gym.trajectory.record import Outcome, Timings, Trajectory, episode_id
 
 
 def build(
@@ -76,51 +77,14 @@ def build(
         user=plain(episode.user_report) if episode else {},
         hashes=hashes,
         env=plain(env or {}),
+        guard_events=guard_events(episode.user_report, messages) if episode else [],
+        scenario=packed(scenario),
         metadata={**metadata, "detail": detail} if detail else metadata,
         timings=episode.timings.model_copy(deep=True) if episode else Timings(),
     )
 
 
-EXPECTED_LIMIT = 300
-"""Characters of what a sub-goal's checks look for that are kept."""
-
-
-def findings(scenario: Scenario, episode: Any) -> list[Finding]:
-    """Return why sub-goals of an episode do not hold: of those that were looked at, in the order of the requests."""
-    reasons, judged = episode.check_reasons, episode.judged_at
-    found = []
-    for request in scenario.requests:
-        for goal in request.subgoals:
-            key = goal_key(request, goal)
-            if key in reasons and not episode.subgoals.get(key, True):
-                expected = "; ".join(told(check) for check in goal.checks)
-                if len(expected) > EXPECTED_LIMIT:
-                    expected = expected[: EXPECTED_LIMIT - 1] + "…"
-                found.append(
-                    Finding(subgoal=key, expected=expected, found=reasons[key], message=judged.get(key))
-                )
-    return found
-
-
-def told(check: Any) -> str:
-    """Return what a check looks for, in one line: its kind and whatever was given to it.
-
-    >>> from ise_gym.checks import build_check
-    >>> told(build_check("text", {"path": "a.txt", "contains": ["ready"]}))
-    "text path='a.txt' contains=['ready']"
-    """
-    kind = type(check).__name__.removesuffix("Check").lower()
-    if not dataclasses.is_dataclass(check):
-        return kind
-    given = [
-        f"{field.name}={value!r}"
-        for field in dataclasses.fields(check)
-        if field.repr and (value := getattr(check, field.name)) not in (None, (), "", {}, field.default)
-    ]
-    return " ".join([kind, *given])
-
-
-def plain(value: Any) -> Any:
+def plain(value: Json) -> Any:
     """Turn mappings and sequences of any kind into the dicts and lists that JSON has."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}

@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, field_validator
 
 from ise_gym.credentials import without_secrets
 from ise_gym.episode.steps import Completion, FileChanges, Received, Sparse, Step, Timings
+from ise_gym.foreign.values import Json
 from ise_gym.messages import sha256_of
 from ise_gym.trajectory.wellformed import message_fault, session_fault
 
@@ -94,8 +95,8 @@ class Trajectory(Sparse):
         user: simulator name and parameters, plus ``guard`` counts: turns, hits by detector, resamples,
             fallbacks.
         guard_events: the drafts that the guard refused, at their turns (absent where there are none).
-        scenario: the drawn scenario itself, so that the record replays under any later catalog (absent in records
-            that were made before it was kept, or elsewhere).
+        scenario: the drawn scenario itself, as `ise_gym.scenario.carried.packed` gives it, so that the record replays
+            under any later catalog (absent in records that were made before it was kept, or elsewhere).
         judged: what a model found afterwards where nothing was verified (absent where none was asked): its name and
             sampling, ``score``, ``agreed``, and ``points`` with verdicts and quoted grounds of both readings.
         hashes: SHA-256 of ``system_prompt``, ``tools`` and, where the agent has one, ``chat_template``.
@@ -138,7 +139,7 @@ class Trajectory(Sparse):
 
     @field_validator("agent", "user")
     @classmethod
-    def _hold_no_credentials(cls, described: dict[str, Any]) -> dict[str, Any]:
+    def _hold_no_credentials(cls, described: dict[str, Json]) -> dict[str, Any]:
         """Leave credentials out of what agents and users say of themselves, plug-ins included."""
         cleaned: dict[str, Any] = without_secrets(described)
         return cleaned
@@ -191,5 +192,9 @@ def to_line(trajectory: Trajectory) -> bytes:
 
 
 def content_hash(trajectory: Trajectory) -> str:
-    """Hash all that must be equal between two runs of the same episode: everything but ``timings``."""
-    return sha256_of(trajectory.model_dump(exclude={"timings"}))
+    """Hash all that must be equal between two runs of the same episode: everything but ``timings``.
+
+    ``scenario`` plays no part either: what was played is named by id, seed and hashes, and a record keeps its hash when
+    its scenario is written into it later.
+    """
+    return sha256_of(trajectory.model_dump(exclude={"timings", "scenario"}))

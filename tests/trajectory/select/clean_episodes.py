@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import gymnasium as gym
-import pytest
 
 import ise_gym  # noqa: F401
 from ise_gym.agents import make_agent
@@ -18,10 +18,10 @@ WANTED = 50
 _MOST = 140
 
 
-@pytest.fixture(scope="session")
-def clean() -> list[Trajectory]:
-    """Fifty episodes that passed, in which a reader finds every figure of a reply in what stood before it."""
-    return list(_played())
+@lru_cache(maxsize=1)
+def played() -> tuple[Trajectory, ...]:
+    """Fifty episodes that passed, in which a reader finds every figure of a reply before it; played once a process."""
+    return tuple(_played())
 
 
 def _played() -> Iterator[Trajectory]:

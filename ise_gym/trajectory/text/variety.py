@@ -15,7 +15,7 @@ from typing import Any
 from rich.table import Table
 
 from ise_gym.trajectory.record import Trajectory
-from ise_gym.trajectory.wording import masked, own_conversations, replies, sentences, skeletons, volume
+from ise_gym.trajectory.text.wording import masked, own_conversations, replies, sentences, skeletons, volume
 
 KINDS: Mapping[str, str] = {
     "sentences_before_calls": "sentences before calls",

@@ -51,7 +51,7 @@ def masked(text: str) -> str:
     """Return a text with its addresses, paths and figures masked, signs of Chinese and its kin set apart as words.
 
     >>> " ".join(masked("Wrote 14 rows to out/a.csv.").split())
-    'Wrote N rows to PATH .'
+    'Wrote N rows to PATH'
     """
     for pattern, name in _MASKS:
         text = pattern.sub(name, text)
