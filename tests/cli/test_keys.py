@@ -133,7 +133,12 @@ def test_judge_and_user_of_the_benchmark_keep_theirs(
         *("claweval", "run", "--checkout", SUITE, "--tasks", "T902zh_judged_note,C901_two_turns"),
         *("--agent", "explorer", "--out", tmp_path / "out", "--sandbox", "none", *models),
     )
-    assert code == 1 and CANARY in endpoint.keys and files_with("***", tmp_path / "out")
+    assert (
+        code == 2
+        and CANARY in endpoint.keys
+        and "endpoint refused" in complained
+        and complained.count("\n") == 1
+    )
     assert CANARY not in printed + complained and files_with(CANARY, tmp_path / "out") == []
 
 
