@@ -57,7 +57,7 @@ _HOW: Mapping[str, str] = {
     ),
 }
 
-_FENCE = re.compile(r"```[a-z_]{0,16}[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
+_FENCE = re.compile(r"```[a-z_]{0,16}[ \t]*\n(.*?)(?:\n[ \t]*)?```", re.DOTALL)
 _TAGS = re.compile(r"<(/?)(?:tool_calls?|function_calls?|tools?)>")
 _FUNCTION = re.compile(r"<function=([^>\s]{1,80})>(.*?)(?:</function>|(?=<function=)|\Z)", re.DOTALL)
 _PARAMETER = re.compile(

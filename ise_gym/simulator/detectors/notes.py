@@ -18,7 +18,7 @@ _LABELS = re.compile(
     r"\byour move\b|\bmy move is\b|\b(?:present|next|current|first|second|third|last) wish\b(?! (?:is|was|would be) (?:that|to))"
     r"|\bwish(?:es)? (?:number|already made|you have not|\d)|\bwishes are settled\b|\bDOES NOT HOLD\b|\bwhat you found when you"
     r"|\bwhat goes through (?:my|your) mind\b|\bmove[\"']?\s*:\s*[\"']?(?:stay|next|leave|give_up)\b"
-    r"|^\s*(?:stay|next|leave|give_up)\s*$|\bgive_up\b|\b(?:i|you) have lost patience and leave\b|\bleave without it\b"
+    r"|^[^\S\n]*(?:stay|next|leave|give_up)[^\S\n]*$|\bgive_up\b|\b(?:i|you) have lost patience and leave\b|\bleave without it\b"
     r"|\bthat (?:wish|step) is settled\b|\ba word about it\b|\bwhat you think\b|\bput differently\b|\bwrite one json\b"
     r"|\byou ask for the next\b|\beverything you wanted is there\b|\bno file was created, changed or deleted\b|\b\d+ bytes\b.{0,40}\b(?:created|changed)\b"
     r"|\b(?:created|changed), \d+ bytes\b|\bthe chat window is open\b|\bnow type (?:your|my) message\b|\btype your message\b"
