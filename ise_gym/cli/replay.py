@@ -147,15 +147,14 @@ def upgrade(
 
     from ise_gym.cli.rollout import open_intents
     from ise_gym.foreign.screen import Screen
-    from ise_gym.replay.episode import catalog_scenario
+    from ise_gym.replay.episode import Rebuild, catalog_scenario
     from ise_gym.replay.upgrade import FromSource
     from ise_gym.replay.upgrade import upgrade as copied
     from ise_gym.trajectory.store import raw_records
 
     console, errors = Screen(), Screen(stderr=True)
-    if intents is None:
-        rebuild = catalog_scenario
-    else:
+    rebuild: Rebuild = catalog_scenario
+    if intents is not None:
         rebuild = FromSource(open_intents(intents / "intents.jsonl" if intents.is_dir() else intents, None))
     total = sum(1 for _ in raw_records(store))
     with Progress(console=errors, disable=not errors.is_terminal) as progress:

@@ -7,7 +7,7 @@ and its record are the same.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from ise_gym.agents.base import Agent, BatchAgent
 from ise_gym.messages import sha256_of
 from ise_gym.rollout.work import Attempt
 from ise_gym.scenario import ScenarioSource
+from ise_gym.simulator.base import UserSimulator
 
 AnyAgent = Agent | BatchAgent
 
@@ -102,10 +103,8 @@ def probed(make_agent: Callable[[], AnyAgent], make_env: Callable[[], Any] | Non
     if not isinstance(make_env, functools.partial) or make_env.func is not _env_of:
         return
     user = make_env.args[0].get("user", "")
-    if isinstance(user, functools.partial) and user.func is _user_of:
-        probe_seat("user", *user.args)
-    elif isinstance(user, str) and user:
-        probe_seat("user", user, {})
+    if isinstance(user, str) and user:
+        probe_seat("user", user, make_env.args[0].get("user_options") or {})
 
 
 def probe_seat(kind: str, spec: str, options: Mapping[str, Any]) -> None:
@@ -115,7 +114,7 @@ def probe_seat(kind: str, spec: str, options: Mapping[str, Any]) -> None:
     seat = load(kind, split(kind, spec)[0])
     if getattr(seat, "heavy", False) or not hasattr(seat, "probe"):
         return
-    made: Any = (_agent_of if kind == "agent" else _user_of)(spec, dict(options))
+    made: Any = _agent_of(spec, dict(options)) if kind == "agent" else _user_of(spec, options)
     try:
         made.probe()
     finally:
@@ -145,6 +144,12 @@ def _agent_of(spec: str, options: dict[str, Any]) -> AnyAgent:
     from ise_gym.agents import make_agent
 
     return make_agent(spec, **options)
+
+
+def _user_of(spec: str, options: Mapping[str, Any]) -> UserSimulator:
+    from ise_gym.simulator import make_user
+
+    return make_user(spec, guard=False, **options)
 
 
 def _env_of(kwargs: dict[str, Any]) -> Any:
