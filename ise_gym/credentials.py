@@ -11,6 +11,8 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
 
+from ise_gym.foreign.values import Json
+
 _ALWAYS_SECRET = re.compile(
     r"key|secret|passw|passphrase|credential|authori[sz]ation|bearer|cookie|token$|(?<![a-z])auth(?![a-z])"
 )
@@ -21,7 +23,7 @@ _SHORTEST = 6
 """Shorter ones (such as "none", which servers without a key are sent) are words of the language."""
 
 
-def is_secret(name: str, value: Any = "") -> bool:
+def is_secret(name: str, value: Json = "") -> bool:
     """Tell whether an option holds a credential, by its name: ``api_key``, ``HF_TOKEN``, ``Authorization``, …
 
     Counts and ids (``max_tokens``, ``stop_token_ids``) are told from credentials (``api_tokens``) by their value.
@@ -37,13 +39,13 @@ def is_secret(name: str, value: Any = "") -> bool:
     return bool(_SECRET_UNLESS_NUMBERS.search(plain)) and not _is_numbers(value)
 
 
-def _is_numbers(value: Any) -> bool:
+def _is_numbers(value: Json) -> bool:
     if isinstance(value, list | tuple):
         return all(_is_numbers(item) for item in value)
     return value is None or isinstance(value, int | float)
 
 
-def without_secrets(value: Any) -> Any:
+def without_secrets(value: Json) -> Any:
     """Return a copy of JSON-like data without the credentials in it, however deep, as `is_secret` finds them.
 
     Addresses lose user, password and query, where keys travel too.

@@ -15,6 +15,7 @@ from ise_gym.cli import (
     corpus,
     doctor,
     evaluation,
+    experiment,
     gc,
     guard,
     play,
@@ -50,6 +51,7 @@ replay.register(app)
 app.add_typer(train.app, name="train")
 app.add_typer(evaluation.app, name="eval")
 app.add_typer(claweval.app, name="claweval")
+app.add_typer(experiment.app, name="experiment")
 gc.register(app)
 plugins.register(app)
 

@@ -7,9 +7,12 @@ import platform
 import re
 from collections.abc import Mapping
 from importlib import metadata
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 PURPOSES: Mapping[str, str] = {
     "docker": "backend docker",
@@ -130,7 +133,7 @@ def _show(report: dict[str, Any]) -> None:
     console.print(packages)
 
 
-def _show_capabilities(console: Any, name: str, backend: dict[str, Any]) -> None:
+def _show_capabilities(console: Console, name: str, backend: dict[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 

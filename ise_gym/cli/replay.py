@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+    from ise_gym.scenario import Scenario
+    from ise_gym.trajectory.record import Trajectory
 
 NAMED = 10
 """Episodes without a scenario that ``ise upgrade`` names on the screen."""
@@ -94,7 +102,7 @@ def replay(
         raise typer.Exit(1)
 
 
-def _show(console: Any, result: Any) -> None:
+def _show(console: Console, result: Any) -> None:
     """Print one episode that does not hold; nothing recorded is read as markup."""
     from rich.text import Text
 
@@ -110,7 +118,7 @@ def _show(console: Any, result: Any) -> None:
         console.print(Text(f"    {line}", style=style), soft_wrap=True)
 
 
-def _conclude(console: Any, summary: Any) -> None:
+def _conclude(console: Console, summary: Any) -> None:
     from rich.text import Text
 
     counts = summary.statuses
@@ -147,13 +155,13 @@ def upgrade(
 
     from ise_gym.cli.rollout import open_intents
     from ise_gym.foreign.screen import Screen
-    from ise_gym.replay.episode import Rebuild, catalog_scenario
+    from ise_gym.replay.episode import catalog_scenario
     from ise_gym.replay.upgrade import FromSource
     from ise_gym.replay.upgrade import upgrade as copied
     from ise_gym.trajectory.store import raw_records
 
     console, errors = Screen(), Screen(stderr=True)
-    rebuild: Rebuild = catalog_scenario
+    rebuild: Callable[[Trajectory], Scenario] = catalog_scenario
     if intents is not None:
         rebuild = FromSource(open_intents(intents / "intents.jsonl" if intents.is_dir() else intents, None))
     total = sum(1 for _ in raw_records(store))

@@ -213,6 +213,17 @@ class Episode:
         return dict(self.state.goals.judged)
 
     @property
+    def first_attempt(self) -> bool | None:
+        """Whether it passed and no agent's turn ended with something asked for undone; None while nothing can be said.
+
+        So the user never had a reason to ask again: every request's sub-goals held at the first end of a turn after it
+        was made, and at every later one. A user who only asks to look again (nothing was undone) takes nothing away.
+        """
+        if self.outcome not in ("passed", "failed", "truncated") or not self._board.verdicts:
+            return None
+        return self.outcome == "passed" and not self.state.goals.missed
+
+    @property
     def failing_checks(self) -> dict[str, int]:
         """Sub-goal that does not hold → which of its checks says so; absent where none was asked."""
         return dict(self.state.goals.failing)
@@ -315,6 +326,7 @@ class Episode:
     def _hand_over(self) -> None:
         """End the agent's turn: verify, show the user what really happened, and let it answer."""
         self._verify()
+        self._board.note_turn()
         with timed(self.timings, "user_s"):
             view = user_view(self.state, self._board, self.workspace)
             turn = self.simulator.respond(view)

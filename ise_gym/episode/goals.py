@@ -21,6 +21,7 @@ class Goals:
         frozen: names of requests whose verdicts stay as they are.
         verified_at: request → digest of its folder when it was last verified.
         judged: ``request: sub-goal`` → index of the assistant message after which it was last verified.
+        missed: request → at how many ends of the agent's turn one of its sub-goals did not hold.
         failing: ``request: sub-goal`` → place of the check that failed, among the sub-goal's.
     """
 
@@ -30,6 +31,7 @@ class Goals:
     frozen: frozenset[str] = frozenset()
     verified_at: dict[str, str] = field(default_factory=dict)
     judged: dict[str, int] = field(default_factory=dict)
+    missed: dict[str, int] = field(default_factory=dict)
     failing: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -107,6 +109,15 @@ class GoalBoard:
                     self.goals.failing.pop(key, None)
                     self.verdicts[key], self.reasons[key] = self._run(key, goal, workspace)
                     self.goals.judged[key] = at
+
+    def note_turn(self) -> None:
+        """Count, when the agent's turn has ended and was verified, the requests that it leaves unfulfilled."""
+        for request in self.scenario.requests[: self.goals.reached]:
+            keys = [goal_key(request, goal) for goal in request.subgoals if not goal.final]
+            if request.name not in self.goals.frozen and not all(
+                self.verdicts.get(key, True) for key in keys
+            ):
+                self.goals.missed[request.name] = self.goals.missed.get(request.name, 0) + 1
 
     def fail_all(self, reason: str) -> None:
         """Let no sub-goal hold that would be looked at now: the workspace can't be looked at any more."""

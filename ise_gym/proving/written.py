@@ -6,13 +6,13 @@ as the reference solution: the calls that were made, so that the proof can be lo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ise_gym.agents.base import Agent
 from ise_gym.intents.author.written import WrittenLine, scenario_of
-from ise_gym.messages import Message, assistant
+from ise_gym.messages import Message, ToolSchema, assistant
 from ise_gym.rollout.play import play_episode
 from ise_gym.scenario import Scenario
 from ise_gym.trajectory.record import Trajectory
@@ -26,7 +26,7 @@ class Idle:
     def reset(self, scenario: Scenario, seed: int) -> None:
         """Nothing is kept."""
 
-    def act(self, messages: Any, tools: Any) -> Message:
+    def act(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> Message:
         """Hand over at once."""
         return assistant("All of it is done.")
 

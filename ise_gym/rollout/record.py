@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.messages import sha256_of
 from ise_gym.rollout.explained import findings, guard_events
 from ise_gym.scenario import Scenario
@@ -66,6 +67,7 @@ def build(
         score=episode.score if episode and episode.subgoals else None,
         subgoals=dict(episode.subgoals) if episode else {},
         findings=findings(scenario, episode) if episode else [],
+        first_attempt=episode.first_attempt if episode and outcome == episode.outcome else None,
         counts=dict(episode.counts) if episode else {},
         messages=messages,
         tools=tools,
@@ -82,7 +84,7 @@ def build(
     )
 
 
-def plain(value: Any) -> Any:
+def plain(value: Json) -> Any:
     """Turn mappings and sequences of any kind into the dicts and lists that JSON has."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}

@@ -15,7 +15,6 @@ from ise_gym.agents.base import Agent, BatchAgent
 from ise_gym.messages import sha256_of
 from ise_gym.rollout.work import Attempt
 from ise_gym.scenario import ScenarioSource
-from ise_gym.simulator.base import UserSimulator
 
 AnyAgent = Agent | BatchAgent
 
@@ -102,19 +101,20 @@ def probed(make_agent: Callable[[], AnyAgent], make_env: Callable[[], Any] | Non
         probe_seat("agent", *make_agent.args)
     if not isinstance(make_env, functools.partial) or make_env.func is not _env_of:
         return
-    user = make_env.args[0].get("user", "")
-    if isinstance(user, str) and user:
-        probe_seat("user", user, make_env.args[0].get("user_options") or {})
+    given = make_env.args[0]
+    if isinstance(user := given.get("user"), str) and user:
+        probe_seat("user", user, given.get("user_options") or {})
 
 
 def probe_seat(kind: str, spec: str, options: Mapping[str, Any]) -> None:
     """Ask the endpoint of one named agent or user, where it has one; raises as `probed`."""
     from ise_gym.registry import load, split
+    from ise_gym.simulator import make_user
 
     seat = load(kind, split(kind, spec)[0])
     if getattr(seat, "heavy", False) or not hasattr(seat, "probe"):
         return
-    made: Any = _agent_of(spec, dict(options)) if kind == "agent" else _user_of(spec, options)
+    made: Any = _agent_of(spec, dict(options)) if kind == "agent" else make_user(spec, False, **options)
     try:
         made.probe()
     finally:
@@ -144,12 +144,6 @@ def _agent_of(spec: str, options: dict[str, Any]) -> AnyAgent:
     from ise_gym.agents import make_agent
 
     return make_agent(spec, **options)
-
-
-def _user_of(spec: str, options: Mapping[str, Any]) -> UserSimulator:
-    from ise_gym.simulator import make_user
-
-    return make_user(spec, guard=False, **options)
 
 
 def _env_of(kwargs: dict[str, Any]) -> Any:

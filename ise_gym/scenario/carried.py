@@ -17,6 +17,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from ise_gym.errors import UserError
+from ise_gym.foreign.values import Json
 from ise_gym.registry import entries, load, name_of
 from ise_gym.scenario.model import (
     Budget,
@@ -99,12 +100,12 @@ def packed(scenario: Scenario, *, plans: bool = False) -> dict[str, Any]:
     return {"sha256": digest, "z": base64.b64encode(zlib.compress(text, 9)).decode()}
 
 
-def carries(found: Mapping[str, Any]) -> bool:
+def carries(found: Mapping[str, Json]) -> bool:
     """Return whether what a record or line says of its scenario is the scenario itself."""
     return bool(found.get("z"))
 
 
-def unpacked(found: Mapping[str, Any]) -> Scenario:
+def unpacked(found: Mapping[str, Json]) -> Scenario:
     """Return the scenario that `packed` packed.
 
     Raises:
@@ -147,7 +148,7 @@ def check_to_json(check: Check) -> dict[str, Any]:
     return {"kind": kind, "spec": describe()}
 
 
-def check_from_json(data: Mapping[str, Any]) -> Check:
+def check_from_json(data: Mapping[str, Json]) -> Check:
     """Return the check that `check_to_json` described.
 
     Raises:
@@ -180,7 +181,7 @@ def _given(thing: Any, apart: Sequence[str] = ()) -> dict[str, Any]:
     return given
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, set | frozenset):

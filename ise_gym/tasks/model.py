@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from ise_gym.checks import CHECKS
 from ise_gym.errors import nearest
+from ise_gym.foreign.values import Json
 from ise_gym.scenario import DEFAULT_TOOLS, Register
 from ise_gym.services.spec import KINDS, known_keys
 from ise_gym.tasks.generator_model import Expression, Generator, Model, Name
@@ -73,7 +74,7 @@ class StepModel(Model):
 
     @model_validator(mode="before")
     @classmethod
-    def _tool_key(cls, raw: Any) -> Any:
+    def _tool_key(cls, raw: Json) -> Any:
         if not isinstance(raw, Mapping):
             raise ValueError("a step is a mapping such as {exec: {command: ls}}")
         tools = [key for key in raw if key not in _STEP_KEYS]
@@ -109,7 +110,7 @@ def _further_tool(name: str) -> str:
     return name
 
 
-def _known_services(services: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+def _known_services(services: dict[str, list[dict[str, Json]]]) -> dict[str, list[dict[str, Any]]]:
     for kind, items in services.items():
         if kind not in KINDS:
             raise ValueError(f"no service is named '{kind}'.{nearest(kind, KINDS)}")
@@ -137,7 +138,7 @@ class MistakeBlock(Model):
     mistake: MistakeModel
 
 
-def _kind_of_plan_item(raw: Any) -> str:
+def _kind_of_plan_item(raw: Json) -> str:
     is_mistake = isinstance(raw, MistakeBlock) or (isinstance(raw, Mapping) and "mistake" in raw)
     return "<mistake>" if is_mistake else "<step>"
 
@@ -166,7 +167,7 @@ class InputModel(Model):
     what: Expression
 
 
-def _known_check(check: dict[str, Any]) -> dict[str, Any]:
+def _known_check(check: dict[str, Json]) -> dict[str, Any]:
     if len(check) != 1:
         raise ValueError(f"one check an item, not {', '.join(check) or 'none'}")
     kind, spec = next(iter(check.items()))

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.messages import MAIN_ONLY
 from ise_gym.trajectory.record import Step, Trajectory
 
@@ -62,7 +63,7 @@ def delegated(trajectory: Trajectory) -> Iterator[Conversation]:
         )
 
 
-def session_name(trajectory: Trajectory, session: Mapping[str, Any]) -> str:
+def session_name(trajectory: Trajectory, session: Mapping[str, Json]) -> str:
     """Return the id of a sub-session's conversation; unique, since keys are within an episode."""
     return f"{trajectory.episode_id}/{session['key']}"
 

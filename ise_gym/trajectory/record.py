@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, field_validator
 
 from ise_gym.credentials import without_secrets
 from ise_gym.episode.steps import Completion, FileChanges, Received, Sparse, Step, Timings
+from ise_gym.foreign.values import Json
 from ise_gym.messages import sha256_of
 from ise_gym.trajectory.wellformed import message_fault, session_fault
 
@@ -81,6 +82,9 @@ class Trajectory(Sparse):
         messages: the whole conversation in OpenAI format, system message first.
         tools: the schemas the agent was offered.
         subgoals: sub-goal name → holds at the end (superseded ones keep the verdict they had).
+        findings: why sub-goals do not hold (absent where all do, and in older records).
+        first_attempt: whether it passed and no agent's turn ended with something asked for undone (absent where nothing
+            was verified, and in older records).
         score: fraction of sub-goals that hold, in [0, 1]; the sum of all rewards, those inside ``sessions`` included,
             unless the env was given another ``reward`` or ``penalties`` (``env`` then says which). None where nothing
             was verified.
@@ -117,6 +121,7 @@ class Trajectory(Sparse):
     score: float | None
     subgoals: dict[str, bool] = Field(default_factory=dict)
     findings: list[Finding] = Field(default_factory=list)
+    first_attempt: bool | None = None
     counts: dict[str, int] = Field(default_factory=dict)
     messages: list[dict[str, Any]]
     tools: list[dict[str, Any]]
@@ -134,12 +139,12 @@ class Trajectory(Sparse):
 
     @field_validator("agent", "user")
     @classmethod
-    def _hold_no_credentials(cls, described: dict[str, Any]) -> dict[str, Any]:
+    def _hold_no_credentials(cls, described: dict[str, Json]) -> dict[str, Any]:
         """Leave credentials out of what agents and users say of themselves, plug-ins included."""
         cleaned: dict[str, Any] = without_secrets(described)
         return cleaned
 
-    _sparse = ("brief", "findings", "sessions", "guard_events", "scenario", "judged")
+    _sparse = ("brief", "findings", "first_attempt", "sessions", "guard_events", "scenario", "judged")
 
     @field_validator("messages")
     @classmethod

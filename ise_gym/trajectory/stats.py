@@ -14,13 +14,14 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.statistics import wilson
 from ise_gym.trajectory.drift import DriftStats
-from ise_gym.trajectory.figures import whole
 from ise_gym.trajectory.record import Trajectory, content_hash
 from ise_gym.trajectory.store import read_trajectories
 from ise_gym.trajectory.text.variety import VarietyStats
 from ise_gym.trajectory.usage import UsageStats
+from ise_gym.trajectory.wellformed import whole
 
 ISETRACE: Mapping[str, float] = {
     "episodes": 23_132,
@@ -348,7 +349,7 @@ def _judged(outcomes: Counter[str]) -> dict[str, Any]:
     return {"passed": passed, "total": total, "rate": passed / total, "low": low, "high": high}
 
 
-def _numbers(value: Any) -> dict[str, int]:
+def _numbers(value: Json) -> dict[str, int]:
     if not isinstance(value, Mapping):
         return {}
     return {str(k): whole(v) for k, v in value.items() if isinstance(v, int)}

@@ -24,6 +24,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ise_gym.errors import UserError
+from ise_gym.foreign.values import Json
 from ise_gym.messages import canonical_json
 from ise_gym.models.parsing import finite_float, refuse_constant
 from ise_gym.storage.appendlog import TornTail
@@ -211,7 +212,7 @@ def _ids(folder: Path) -> Iterator[str]:
 
 
 def _open_manifest(
-    path: Path, run: Mapping[str, Any] | None, told: Mapping[str, Any], compression: Compression
+    path: Path, run: Mapping[str, Json] | None, told: Mapping[str, Json], compression: Compression
 ) -> dict[str, Any]:
     wanted = {
         "format": FORMAT,
@@ -257,7 +258,7 @@ def has_records(path: Path) -> bool:
     return any(p.stat().st_size for folder in ("shards", "failures") for p in shard_paths(path / folder))
 
 
-def _create_once(path: Path, manifest: Mapping[str, Any]) -> None:
+def _create_once(path: Path, manifest: Mapping[str, Json]) -> None:
     """Put a manifest in place whole, unless there is one: of several racing processes the first wins."""
     if path.exists():
         return
@@ -270,11 +271,11 @@ def _create_once(path: Path, manifest: Mapping[str, Any]) -> None:
         draft.unlink()
 
 
-def _replace(path: Path, manifest: Mapping[str, Any]) -> None:
+def _replace(path: Path, manifest: Mapping[str, Json]) -> None:
     _draft(path, manifest).replace(path)
 
 
-def _draft(path: Path, manifest: Mapping[str, Any]) -> Path:
+def _draft(path: Path, manifest: Mapping[str, Json]) -> Path:
     draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     with draft.open("w", encoding="utf-8") as file:
         json.dump(manifest, file, indent=2, ensure_ascii=False)
@@ -284,11 +285,11 @@ def _draft(path: Path, manifest: Mapping[str, Any]) -> Path:
     return draft
 
 
-def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+def _differences(found: Mapping[str, Json], wanted: Mapping[str, Json]) -> str:
     return "; ".join(_changed(found, wanted))
 
 
-def _changed(found: Mapping[str, Any], wanted: Mapping[str, Any], within: str = "") -> Iterator[str]:
+def _changed(found: Mapping[str, Json], wanted: Mapping[str, Json], within: str = "") -> Iterator[str]:
     for key in sorted({*found, *wanted}):
         was, now = found.get(key), wanted.get(key)
         if was == now:

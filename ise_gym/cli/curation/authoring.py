@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ise_gym.cli.intents import app as app
 from ise_gym.cli.intents import progress_bar
 from ise_gym.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @app.command()
@@ -89,7 +92,7 @@ def write(
         raise typer.Exit(1)
 
 
-def _show_estimate(console: Any, cache: Any, count: int, options: dict[str, Any]) -> None:
+def _show_estimate(console: Console, cache: Any, count: int, options: dict[str, Any]) -> None:
     from ise_gym.intents.author.estimate import estimate
     from ise_gym.intents.author.writing import costs_by_intent
 
@@ -110,7 +113,7 @@ def _show_estimate(console: Any, cache: Any, count: int, options: dict[str, Any]
         )
 
 
-def _measure(console: Any, path: Path, embedder: str, threshold: float) -> None:
+def _measure(console: Console, path: Path, embedder: str, threshold: float) -> None:
     from ise_gym.intents.diversity.embedding import EmbeddingCache, SentenceEmbedder
     from ise_gym.intents.diversity.pool import read_pool
     from ise_gym.intents.diversity.pruning import prune

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ise_gym.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def register(app: typer.Typer) -> None:
@@ -167,7 +170,7 @@ def _measure(embedder: str, cache: Path) -> Callable[[Sequence[str]], Mapping[st
 class _Progress:
     """A line that counts episodes, on a terminal only."""
 
-    def __init__(self, console: Any, quiet: bool) -> None:
+    def __init__(self, console: Console, quiet: bool) -> None:
         self._status = None if quiet or not console.is_terminal else console.status("reading")
 
     def __enter__(self) -> Callable[[str, int], None]:
@@ -184,7 +187,7 @@ class _Progress:
             self._status.update(f"{'reading' if stage == 'read' else 'writing'} {count:,} episodes")
 
 
-def _report(console: Any, card: Mapping[str, Any], out: Path) -> None:
+def _report(console: Console, card: Mapping[str, Any], out: Path) -> None:
     from rich.table import Table
 
     episodes = card["episodes"]

@@ -13,8 +13,8 @@ import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.intents.intent import Intent
 from ise_gym.intents.llm.lexicon import FORM, WORK
 from ise_gym.personas.protected import protected_spans
@@ -155,7 +155,7 @@ def keys_of(check: Check) -> Iterator[str]:
         yield from _names(getattr(check, name, None), header=name == "rows")
 
 
-def _names(value: Any, *, header: bool = False, depth: int = 0) -> Iterator[str]:
+def _names(value: Json, *, header: bool = False, depth: int = 0) -> Iterator[str]:
     if depth > 6:
         return
     if isinstance(value, Mapping):

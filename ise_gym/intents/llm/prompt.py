@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.intents.intent import Intent
 from ise_gym.intents.llm.meaning import Meaning, meaning_problem, meanings
 from ise_gym.personas.lint import voice_problems
@@ -107,7 +108,7 @@ def read_answer(text: str) -> Wording | str:
     return "the answer holds no JSON object with `messages` and `intent`"
 
 
-def _as_wording(found: Mapping[str, Any]) -> Wording | str:
+def _as_wording(found: Mapping[str, Json]) -> Wording | str:
     said, whole = found.get("messages"), found.get("intent")
     if not isinstance(said, list) or not all(isinstance(text, str) for text in said):
         return "`messages` is not a list of texts"

@@ -11,7 +11,7 @@ import hashlib
 import math
 import shlex
 from collections.abc import Mapping
-from typing import Any
+from typing import Required, TypedDict
 
 from ise_gym.tools.base import Tool, ToolContext, ToolOutcome
 from ise_gym.tools.output import failure, in_box_path, os_failure, output_text
@@ -24,6 +24,18 @@ _ARGUMENT_BYTES = 100_000
 """A longer command can't be an argument (Linux takes 128 KiB); it goes into the box as a file."""
 MOST_BYTES = 2 << 20
 """Bytes of the longest command."""
+
+
+class ExecArguments(TypedDict, total=False):
+    """Arguments of `exec`; ``timeout`` in seconds, ``yieldMs`` in milliseconds."""
+
+    command: Required[str]
+    workdir: str
+    env: dict[str, str]
+    timeout: float
+    background: bool
+    yieldMs: float
+    pty: bool
 
 
 def command_outcome(text: str, exit_code: int | None) -> ToolOutcome:
@@ -39,7 +51,7 @@ def _timeout_outcome(text: str, seconds: float) -> ToolOutcome:
     return ToolOutcome(f"{text}\n{last}" if text else last, success=False, error="timeout")
 
 
-def run(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
+def run(context: ToolContext, arguments: ExecArguments) -> ToolOutcome:
     """Run the tool."""
     command: str = arguments["command"]
     workdir = arguments.get("workdir") or WORKDIR
@@ -101,7 +113,7 @@ def _folder_problem(context: ToolContext, path: str) -> str:
 
 
 def _background(
-    context: ToolContext, arguments: Mapping[str, Any], launched: str, workdir: str, env: Mapping[str, str]
+    context: ToolContext, arguments: ExecArguments, launched: str, workdir: str, env: Mapping[str, str]
 ) -> ToolOutcome:
     command = arguments["command"]
     pty = bool(arguments.get("pty"))

@@ -8,8 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from ise_gym.cli import app
-from ise_gym.trajectory.audit import refused_turns, sample, sent_turns
+from ise_gym.messages import tool_call
 from ise_gym.trajectory.record import Trajectory
+from ise_gym.trajectory.select.audit import refused_turns, sample, sent_turns
 from ise_gym.trajectory.store import TrajectoryStore
 
 
@@ -24,7 +25,11 @@ def episode(number: int) -> Trajectory:
         messages=[
             {"role": "system", "content": "…"},
             {"role": "user", "content": f"Sort x.csv please ({number})."},
-            {"role": "assistant", "content": "", "tool_calls": [{"id": "1"}]},
+            {
+                "role": "assistant",
+                "content": "",
+                "tool_calls": [tool_call("exec", {"command": "sort x.csv"}, "1")],
+            },
             {"role": "assistant", "content": "Sorted."},
             {"role": "user", "content": "It isn't sorted."},
         ],

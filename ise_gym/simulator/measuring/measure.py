@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ise_gym.simulator.detectors import DETECTORS, detect
-from ise_gym.simulator.driftset import LabelledTurn
+from ise_gym.simulator.measuring.driftset import LabelledTurn
 from ise_gym.statistics import wilson
 
 

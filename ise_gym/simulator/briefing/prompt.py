@@ -17,15 +17,15 @@ from typing import Any
 
 from ise_gym.messages import Message, assistant, system, user
 from ise_gym.scenario import Persona
-from ise_gym.simulator import open as open_mode
 from ise_gym.simulator.base import Evidence, UserView
+from ise_gym.simulator.briefing import open as open_mode
+from ise_gym.simulator.briefing.examples import examples
+from ise_gym.simulator.briefing.thoughts import ENGLISH, THOUGHTS
 from ise_gym.simulator.claims import FalseClaim, false_claims
 from ise_gym.simulator.detectors.language import languages_known
-from ise_gym.simulator.examples import examples
 from ise_gym.simulator.knowledge import UserKnowledge
 from ise_gym.simulator.principles import PRINCIPLES
 from ise_gym.simulator.telling import untold
-from ise_gym.simulator.thoughts import ENGLISH, THOUGHTS
 
 MOVES: Mapping[str, str] = {
     "stay": "“That is not it yet.” or “That one, yes.”",

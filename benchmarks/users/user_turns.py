@@ -4,7 +4,7 @@ The role guard is worth what it finds among turns that models really say, so suc
 everything that a guard looks at: conversation, wishes, facts, and the evidence as played. One line of the output is
 one draft, whether it was sent or not; the guard can be run on it again exactly.
 
-    python benchmarks/user_turns.py OUT.jsonl --model NAME --base-url http://127.0.0.1:8405/v1 --minutes 20
+    python benchmarks/users/user_turns.py OUT.jsonl --model NAME --base-url http://127.0.0.1:8405/v1 --minutes 20
 
 The file only grows. An episode is written when it has ended, so that a run can be stopped at any time and goes on
 where it was; ``--prompt-name`` names the wording of the prompt, to tell a set from one that was made after a change.

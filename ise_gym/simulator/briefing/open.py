@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ise_gym.simulator.base import UserTurn, UserView
+from ise_gym.simulator.briefing.thoughts import OPEN_CHINESE, OPEN_ENGLISH
 from ise_gym.simulator.claims import FalseClaim
 from ise_gym.simulator.knowledge import UserKnowledge
 from ise_gym.simulator.telling import begun
-from ise_gym.simulator.thoughts import OPEN_CHINESE, OPEN_ENGLISH
 
 MODE = "open"
 STEPS_BEFORE_PATIENCE_ENDS = 3
@@ -55,7 +55,7 @@ def thoughts(
     lies: Sequence[FalseClaim] = (),
     refused: tuple[str, str] = ("", ""),
 ) -> str:
-    """Return what goes through the person's mind; see `ise_gym.simulator.prompt.thoughts`."""
+    """Return what goes through the person's mind; see `ise_gym.simulator.briefing.prompt.thoughts`."""
     words = OPEN_CHINESE if language == "zh" else OPEN_ENGLISH
     if view is None or not view.history:
         parts = [words["first"]]

@@ -1,11 +1,11 @@
 """Puts the set of real user turns together: what models said, and what writers wrote for the same moments, with labels.
 
-    python benchmarks/real_set.py --turns TURNS.jsonl --written EN.txt ZH.txt --labels LABELS.jsonl --out SET.jsonl.gz
-    python benchmarks/real_set.py --turns TURNS.jsonl --labels LABELS.jsonl --sheet 60 --seed 1   what is still to be read
-    python benchmarks/real_set.py --kappa FIRST.jsonl SECOND.jsonl                      how far two readings agree
-    python benchmarks/real_set.py --measure SET.jsonl.gz         what the guard finds, for the estimates of ``ise stats``
+    python benchmarks/users/real_set.py --turns TURNS.jsonl --written EN.txt ZH.txt --labels LABELS.jsonl --out SET.jsonl.gz
+    python benchmarks/users/real_set.py --turns TURNS.jsonl --labels LABELS.jsonl --sheet 60 --seed 1   what is still to be read
+    python benchmarks/users/real_set.py --kappa FIRST.jsonl SECOND.jsonl                      how far two readings agree
+    python benchmarks/users/real_set.py --measure SET.jsonl.gz         what the guard finds, for the estimates of ``ise stats``
 
-``TURNS.jsonl`` comes from ``benchmarks/user_turns.py``. A written file names a scenario (``@ en-004``) and then gives a
+``TURNS.jsonl`` comes from ``benchmarks/users/user_turns.py``. A written file names a scenario (``@ en-004``) and then gives a
 turn a line: ``REQUEST MOMENT | KINDS | TEXT``, where the moment is open, lie, half, next, leave, giveup, ``ask:QUESTION``
 or ``fail:REPORT`` and the kinds are names of detectors, none for a turn in role. A label is ``{"id": …, "labels": […]}``.
 A sheet shows no verdict of any detector.
@@ -30,10 +30,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from user_turns import scenarios
 
 from ise_gym.scenario import Scenario
-from ise_gym.simulator.driftset import read_set
 from ise_gym.simulator.knowledge import knowledge_of
-from ise_gym.simulator.measure import evaluate
-from ise_gym.simulator.recall import MEASURED
+from ise_gym.simulator.measuring.driftset import read_set
+from ise_gym.simulator.measuring.measure import evaluate
+from ise_gym.simulator.measuring.recall import MEASURED
 
 TRANSLATED = Path(__file__).with_name("user_turns_zh.jsonl")
 UNTUNED_MODEL = "qwen2.5-coder-1.5b"
@@ -212,7 +212,7 @@ def kappa(first: dict[str, list[str]], second: dict[str, list[str]]) -> None:
 
 
 def measure(path: Path) -> None:
-    """Write what the whole guard does on turns that nothing was tuned on, for `ise_gym.simulator.recall`.
+    """Write what the whole guard does on turns that nothing was tuned on, for `ise_gym.simulator.measuring.recall`.
 
     Recall is that on models' turns. Small models are rarely in role, so false refusals are counted on written turns too.
     """

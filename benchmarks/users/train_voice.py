@@ -1,6 +1,6 @@
 """Trains the linear voice of the role guard and prints what it adds to the rules.
 
-    python benchmarks/train_voice.py [--write]
+    python benchmarks/users/train_voice.py [--write]
 
 Trained on turns of the tuning split alone: real and written ones, the older written set, and what the scripted user says
 over drawn intents (all of it in role). The threshold is the lowest at which, out of fold, no more than 1 % of the turns in
@@ -26,12 +26,12 @@ from ise_gym.simulator.base import Evidence, UserView
 from ise_gym.simulator.detectors import detect
 from ise_gym.simulator.detectors.base import Turn
 from ise_gym.simulator.detectors.trained import WEIGHTS, Weights, pieces_of, score_of
-from ise_gym.simulator.driftset import LabelledTurn, read_set
 from ise_gym.simulator.knowledge import knowledge_of
+from ise_gym.simulator.measuring.driftset import LabelledTurn, read_set
 from ise_gym.simulator.scripted import ScriptedUser
 from ise_gym.statistics import wilson
 
-SETS = Path(__file__).resolve().parents[1] / "tests" / "simulator"
+SETS = Path(__file__).resolve().parents[2] / "tests" / "simulator"
 REFUSED_AT_MOST = 0.01
 LEAST = 3
 MOST_PIECES = 6_000
