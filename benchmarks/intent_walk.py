@@ -5,7 +5,7 @@
 
 The walk is every function or method with a name, in the order in which it is first called, while
 ``IntentSource("train").scenario(seed)`` runs a second time: what is loaded, compiled and kept is not part of it.
-Only calls count, of functions in the rooms that make intents: personas, tasks, intents and scenario.py. What compiled
+Only calls count, of functions in the rooms that make intents: personas, tasks, intents and scenario. What compiled
 expressions call while they run (closures and lambdas, and all below them) is the task file at work and is left out.
 Properties count, comprehensions and generated ``__init__`` do not.
 
