@@ -14,10 +14,11 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "hostile"))
+TESTS = Path(__file__).resolve().parent.parent / "tests"
+sys.path[:0] = [str(TESTS), str(TESTS / "hostile")]
 
-from shapes import SHAPES, filled
-from stepping import step_seconds
+from made.shapes import SHAPES, filled  # noqa: E402
+from made.stepping import step_seconds  # noqa: E402
 
 SIZES = (8_000, 64_000, 1_000_000)
 TARGETS = {8_000: 0.05, 1_000_000: 1.0}

@@ -131,7 +131,7 @@ def tiny(arm: str, store: str, steps: int, output: str, changes: Sequence[str] =
     from ise_gym.training.data import build_dataset
     from ise_gym.training.models import load_tokenizer, locate_base
     from ise_gym.training.sft import make_trainer
-    from ise_gym.training.template import project_template
+    from ise_gym.training.template import template_for
 
     config = load_config(
         RECIPES / "tiny_cpu.yaml",
@@ -140,7 +140,7 @@ def tiny(arm: str, store: str, steps: int, output: str, changes: Sequence[str] =
     began = time.perf_counter()
     base = locate_base(config.model.path)
     tokenizer = load_tokenizer(base)
-    tokenizer.chat_template = project_template(config.thinking)
+    tokenizer.chat_template = template_for(tokenizer, config.thinking, config.tool_prompt)
     if arm == "ours":
         data = build_dataset(config.data, tokenizer, config.thinking)
         trainer = make_trainer(config, tokenizer, data, base, quiet=True)

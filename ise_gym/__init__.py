@@ -6,23 +6,25 @@ names in ``__all__`` are what a user may rely on (``docs/api.md`` says how far);
 
 from __future__ import annotations
 
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gymnasium as _gym
 
 from ise_gym import vector as _vector  # noqa: F401  (registers the message spaces with Gymnasium's vector envs)
+from ise_gym.public import public as _public
 
 if TYPE_CHECKING:
     from ise_gym.agents import make_agent
     from ise_gym.agents.aio import AsyncAgent
     from ise_gym.agents.base import Agent, BatchAgent
+    from ise_gym.checks.base import BaseCheck
     from ise_gym.env import ISEEnv
     from ise_gym.env.aio import AsyncEnv
     from ise_gym.env.settings import EnvSettings
     from ise_gym.errors import AgentError, UserError, WorkspaceError
-    from ise_gym.evaluation.manifest import Manifest, SuiteSource, load_suite
+    from ise_gym.evaluation.manifest import Manifest, load_suite
+    from ise_gym.evaluation.suite import SuiteSource
     from ise_gym.intents.lines import IntentFileSource
     from ise_gym.intents.source import IntentSource
     from ise_gym.messages import Message, ToolCall, ToolSchema, assistant, system, tool_call, user
@@ -37,12 +39,14 @@ if TYPE_CHECKING:
         ScenarioSource,
         SubGoal,
     )
+    from ise_gym.services.spec import ServiceKind
     from ise_gym.simulator import RoleGuard, make_user
     from ise_gym.simulator.base import Evidence, UserSimulator, UserTurn, UserView
     from ise_gym.tools.base import Tool, ToolContext, ToolOutcome
+    from ise_gym.trajectory.exchange.importer import Importer
     from ise_gym.trajectory.record import Trajectory
     from ise_gym.trajectory.store import TrajectoryStore, read_trajectories
-    from ise_gym.workspace import Limits, Snapshot, Workspace, open_workspace
+    from ise_gym.workspace import Limits, SeedFile, Snapshot, Workspace, open_workspace
     from ise_gym.wrappers import ChatHistory, TextAction
 
 try:
@@ -62,6 +66,8 @@ if "ISE-OS-v0" not in _gym.registry:
             "user": "scripted",
             "user_options": None,
             "guard": True,
+            "judge": None,
+            "judge_options": None,
             "tools": None,
             "limits": None,
             "template": None,
@@ -70,48 +76,17 @@ if "ISE-OS-v0" not in _gym.registry:
             "reward": "shaped",
             "penalties": None,
             "on_broken": None,
+            "record_diffs": True,
             "render_mode": None,
         },
     )
-
-_PUBLIC = {
-    "ise_gym.agents": ("make_agent",),
-    "ise_gym.agents.aio": ("AsyncAgent",),
-    "ise_gym.agents.base": ("Agent", "BatchAgent"),
-    "ise_gym.env.aio": ("AsyncEnv",),
-    "ise_gym.env": ("ISEEnv",),
-    "ise_gym.errors": ("AgentError", "UserError", "WorkspaceError"),
-    "ise_gym.evaluation.manifest": ("Manifest", "SuiteSource", "load_suite"),
-    "ise_gym.intents.lines": ("IntentFileSource",),
-    "ise_gym.intents.source": ("IntentSource",),
-    "ise_gym.messages": ("Message", "ToolCall", "ToolSchema", "assistant", "system", "tool_call", "user"),
-    "ise_gym.rollout.play": ("play_episode",),
-    "ise_gym.scenario": (
-        "Budget",
-        "Check",
-        "CheckResult",
-        "Persona",
-        "Request",
-        "Scenario",
-        "ScenarioSource",
-        "SubGoal",
-    ),
-    "ise_gym.env.settings": ("EnvSettings",),
-    "ise_gym.simulator": ("RoleGuard", "make_user"),
-    "ise_gym.simulator.base": ("Evidence", "UserSimulator", "UserTurn", "UserView"),
-    "ise_gym.tools.base": ("Tool", "ToolContext", "ToolOutcome"),
-    "ise_gym.trajectory.record": ("Trajectory",),
-    "ise_gym.trajectory.store": ("TrajectoryStore", "read_trajectories"),
-    "ise_gym.workspace": ("Limits", "Snapshot", "Workspace", "open_workspace"),
-    "ise_gym.wrappers": ("ChatHistory", "TextAction"),
-}
-_HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 
 __all__ = [
     "Agent",
     "AgentError",
     "AsyncAgent",
     "AsyncEnv",
+    "BaseCheck",
     "BatchAgent",
     "Budget",
     "ChatHistory",
@@ -120,6 +95,7 @@ __all__ = [
     "EnvSettings",
     "Evidence",
     "ISEEnv",
+    "Importer",
     "IntentFileSource",
     "IntentSource",
     "Limits",
@@ -130,6 +106,8 @@ __all__ = [
     "RoleGuard",
     "Scenario",
     "ScenarioSource",
+    "SeedFile",
+    "ServiceKind",
     "Snapshot",
     "SubGoal",
     "SuiteSource",
@@ -161,11 +139,9 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Load a public name when it is first asked for."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'ise_gym' has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
+    value = _public(name)
     globals()[name] = value
     return value
 

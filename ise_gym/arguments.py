@@ -74,7 +74,7 @@ def _annotations(make: Callable[..., Any]) -> dict[str, Any]:
         return {}
 
 
-def _check_value(kind: Any, name: str, value: Any, who: str) -> None:
+def _check_value(kind: Any, name: str, value: object, who: str) -> None:
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(kind)
     except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation):

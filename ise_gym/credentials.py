@@ -6,9 +6,12 @@ Every run card, manifest, record and message asks here. A second list of such na
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
+
+from ise_gym.foreign.values import Json
 
 _ALWAYS_SECRET = re.compile(
     r"key|secret|passw|passphrase|credential|authori[sz]ation|bearer|cookie|token$|(?<![a-z])auth(?![a-z])"
@@ -20,7 +23,7 @@ _SHORTEST = 6
 """Shorter ones (such as "none", which servers without a key are sent) are words of the language."""
 
 
-def is_secret(name: str, value: Any = "") -> bool:
+def is_secret(name: str, value: Json = "") -> bool:
     """Tell whether an option holds a credential, by its name: ``api_key``, ``HF_TOKEN``, ``Authorization``, …
 
     Counts and ids (``max_tokens``, ``stop_token_ids``) are told from credentials (``api_tokens``) by their value.
@@ -36,13 +39,13 @@ def is_secret(name: str, value: Any = "") -> bool:
     return bool(_SECRET_UNLESS_NUMBERS.search(plain)) and not _is_numbers(value)
 
 
-def _is_numbers(value: Any) -> bool:
+def _is_numbers(value: Json) -> bool:
     if isinstance(value, list | tuple):
         return all(_is_numbers(item) for item in value)
     return value is None or isinstance(value, int | float)
 
 
-def without_secrets(value: Any) -> Any:
+def without_secrets(value: Json) -> Any:
     """Return a copy of JSON-like data without the credentials in it, however deep, as `is_secret` finds them.
 
     Addresses lose user, password and query, where keys travel too.
@@ -76,6 +79,24 @@ def public_address(url: str) -> str:
     except ValueError:  # not an address at all: what it holds is anybody's guess
         return HIDDEN
     return f"{parts.scheme}://{host}{parts.path}" if parts.scheme else url
+
+
+def split_off(arguments: Sequence[str]) -> list[str]:
+    """Return what may be credentials on a command line on which a name lost its value: what follows the name.
+
+    >>> split_off(["--agent", "openai:m", "--agent-option", "api_key", "sk-123", "--hf-token=", "hf_1"])
+    ['sk-123', 'hf_1']
+    """
+    words = [word for word in arguments if word not in ("=", ":")]
+    found = []
+    for place, (before, value) in enumerate(pairwise(words)):
+        flag, _, rest = before.partition("=") if before.startswith("--") else ("", "", before)
+        name, _, there = rest.partition("=")
+        option = flag or (words[place - 1] if place else "")
+        of_option = bool(rest) and option.endswith("-option")
+        if not there and (of_option or is_secret((name or flag).rstrip(":"))) and not value.startswith("-"):
+            found.append(value.lstrip("=:"))
+    return found
 
 
 def scrubbed(text: str, *secrets: str | None) -> str:

@@ -14,6 +14,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NotRequired, TypedDict
 
+from ise_gym.foreign.values import Json
+
 Role = Literal["system", "user", "assistant", "tool"]
 
 MAIN_ONLY = frozenset({"sessions_spawn", "sessions_send", "sessions_list", "sessions_history", "subagents"})
@@ -165,7 +167,7 @@ def assistant_of(value: Any) -> Message:
     return message
 
 
-def plain_text(value: Any, name: str) -> str:
+def plain_text(value: Json, name: str) -> str:
     """Return a text that may come as a string, as null, or in parts.
 
     Raises:
@@ -256,7 +258,7 @@ def _call_of(call: Any, index: int) -> ToolCall:
     return tool_call(function["name"], arguments_text(arguments), str(call.get("id") or ""))
 
 
-def canonical_json(value: Any) -> str:
+def canonical_json(value: Json) -> str:
     """Dump to the one JSON text that hashes are taken of: sorted keys, no spaces, real characters.
 
     >>> canonical_json({"b": 1, "a": "é"})

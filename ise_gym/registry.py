@@ -26,6 +26,7 @@ from ise_gym.builtin import KINDS
 from ise_gym.errors import UserError, nearest
 
 T = TypeVar("T")
+_OWN = "your own code"
 _DOTTED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_.]*\Z")
 
 
@@ -73,8 +74,19 @@ def load(kind: str, name: str) -> Any:
             )
         return _loaded(kind, name, points[0].value, _origin(points[0]))
     if is_dotted(name):
-        return _loaded(kind, name, name, "your own code")
+        return _loaded(kind, name, name, _OWN)
     raise KeyError(name)
+
+
+def name_of(kind: str, thing: Any) -> str:
+    """Return the name under which a class or function is known, ``module:Name`` where it has none.
+
+    >>> from ise_gym.checks.files import ExistsCheck
+    >>> name_of("check", ExistsCheck)
+    'exists'
+    """
+    dotted = f"{thing.__module__}:{thing.__qualname__}"
+    return _names_on(kind, tuple(sys.path)).get(dotted, dotted)
 
 
 def is_dotted(name: str) -> bool:
@@ -173,7 +185,7 @@ def usage(kind: str, name: str) -> str:
 def origin(kind: str, name: str) -> str:
     """Return where a name comes from: "built in", a distribution with its version, or "your own code"."""
     found = entries(kind).get(name)
-    return found.origin if found else "your own code"
+    return found.origin if found else _OWN
 
 
 class Registered(Mapping[str, T]):
@@ -210,7 +222,9 @@ def _loaded(kind: str, name: str, value: str, origin: str) -> Any:
         for attribute in attributes.split("."):
             thing = getattr(thing, attribute)
     except (ImportError, AttributeError) as error:
-        raise UserError(f"{kind} '{name}' of {origin} can't be loaded ({value}: {error})") from error
+        own = isinstance(error, ModuleNotFoundError) and origin == _OWN
+        advice = "; is the folder of the module on PYTHONPATH?" if own else ""
+        raise UserError(f"{kind} '{name}' of {origin} can't be loaded ({value}: {error}){advice}") from error
     return thing
 
 
@@ -231,6 +245,11 @@ def _points_on(kind: str, path: tuple[str, ...]) -> dict[str, list[EntryPoint]]:
         if (point.value, _origin(point)) not in [(other.value, _origin(other)) for other in others]:
             others.append(point)
     return found
+
+
+@lru_cache(maxsize=256)
+def _names_on(kind: str, path: tuple[str, ...]) -> dict[str, str]:
+    return {entry.value: name for name, entry in reversed(entries(kind).items())}
 
 
 def _origin(point: EntryPoint) -> str:

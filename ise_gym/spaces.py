@@ -74,7 +74,7 @@ class AssistantMessageSpace(gym.Space[Message]):
         """Messages have no flat array form."""
         return False
 
-    def contains(self, x: Any) -> bool:
+    def contains(self, x: object) -> bool:
         """Tell whether ``x`` is a well-formed assistant message."""
         try:
             assistant_of(x)
@@ -82,7 +82,7 @@ class AssistantMessageSpace(gym.Space[Message]):
             return False
         return True
 
-    def sample(self, mask: Any | None = None, probability: Any | None = None) -> Message:
+    def sample(self, mask: object = None, probability: object = None) -> Message:
         """Draw a random well-formed assistant message."""
         text = " ".join(self._word() for _ in range(int(self.np_random.integers(1, 5))))
         if not self.tools or self.np_random.random() < 0.5:
@@ -136,11 +136,11 @@ class MessageSequenceSpace(gym.Space[tuple[Message, ...]]):
         """Messages have no flat array form."""
         return False
 
-    def contains(self, x: Any) -> bool:
+    def contains(self, x: object) -> bool:
         """Tell whether ``x`` is a tuple of well-formed messages."""
         return isinstance(x, tuple) and not any(message_problem(m) for m in x)
 
-    def sample(self, mask: Any | None = None, probability: Any | None = None) -> tuple[Message, ...]:
+    def sample(self, mask: object = None, probability: object = None) -> tuple[Message, ...]:
         """Draw up to three random user and tool messages."""
         return tuple(
             user("sample")

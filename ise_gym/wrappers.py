@@ -45,11 +45,11 @@ class CompletionSpace(gym.Space[str]):
         """Text has no flat array form."""
         return False
 
-    def contains(self, x: Any) -> bool:
+    def contains(self, x: object) -> bool:
         """Tell whether ``x`` is a string."""
         return isinstance(x, str)
 
-    def sample(self, mask: Any | None = None, probability: Any | None = None) -> str:
+    def sample(self, mask: object = None, probability: object = None) -> str:
         """Draw the text of a random well-formed assistant message."""
         self._messages.seed(int(self.np_random.integers(2**31)))
         return render_completion(self._messages.sample())
@@ -75,11 +75,11 @@ class ToolSchemasSpace(gym.Space[tuple[ToolSchema, ...]]):
         """Schemas have no flat array form."""
         return False
 
-    def contains(self, x: Any) -> bool:
+    def contains(self, x: object) -> bool:
         """Tell whether ``x`` is a tuple of tool definitions (a scenario may offer others than the env)."""
         return isinstance(x, tuple) and all(isinstance(t, dict) and t.get("type") == "function" for t in x)
 
-    def sample(self, mask: Any | None = None, probability: Any | None = None) -> tuple[ToolSchema, ...]:
+    def sample(self, mask: object = None, probability: object = None) -> tuple[ToolSchema, ...]:
         """Return the tools."""
         return copy.deepcopy(self.tools)
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.messages import Message, tool_calls_of
 
 MARK = "@"
@@ -23,7 +24,7 @@ UNKNOWN = "proc_0"
 _STARTED = re.compile(r"\(Still running as (\w+);")
 
 
-def resolved(arguments: Mapping[str, Any], messages: Sequence[Message]) -> dict[str, Any]:
+def resolved(arguments: Mapping[str, Json], messages: Sequence[Message]) -> dict[str, Any]:
     """Return a step's arguments with ``sessionId: "@words"`` replaced by the id of the process that is meant.
 
     That is the one started last whose command contains the words; ``"@"`` alone means the one started last.

@@ -22,6 +22,9 @@ from ise_gym.tools.delegation.instructed import follow, is_delegated
 CLOSING = "You're welcome. That is everything from my side."
 """What an agent says when nothing is left to do."""
 
+NOTHING_YET = "What do you need?"
+"""What it says when it has heard no wish yet."""
+
 AGAIN = "I went through it again."
 """Said before the reply when the user had to ask twice."""
 
@@ -86,11 +89,21 @@ def _about(
         return ()
     named = {i: sum(fact in text for fact in r.facts if fact) for i, r in enumerate(requests)}
     best = max(named.values())
-    if now and (best == 0 or any(named[i] == best for i in now)):
-        return now
+    if best == 0 or any(named[i] == best for i in now):
+        return now  # a wish that was not said is not worked on
     candidates = [i for i, count in named.items() if count == best]
     not_yet = [i for i in candidates if i not in asked]
     return (not_yet[0] if not_yet else candidates[-1],)
+
+
+def _was_asked(scenario: Scenario, messages: Sequence[Message]) -> bool:
+    asked: dict[int, int] = {}
+    now: tuple[int, ...] = ()
+    for message in messages:
+        if message["role"] == "user":
+            now = _about(scenario.requests, message["content"], now, asked)
+            asked.update(dict.fromkeys(now, 1))
+    return bool(asked) or not scenario.requests
 
 
 def compiled(plan: Sequence[PlanStep]) -> tuple[list[PlanStep], str]:
@@ -176,7 +189,9 @@ class ExpertAgent:
             return assistant(
                 batch[0].say, [tool_call(step.tool, resolved(step.arguments, messages)) for step in batch]
             )
-        return assistant(" ".join(words) or CLOSING)
+        return assistant(
+            " ".join(words) or (CLOSING if _was_asked(self._scenario, messages) else NOTHING_YET)
+        )
 
     def _plan(self, request: Request, attempt: int) -> list[PlanStep]:
         plan = list(request.plan)

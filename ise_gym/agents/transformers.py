@@ -12,11 +12,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ise_gym.agents.parity import Trained, template_differences, trained_on
 from ise_gym.errors import UserError
 from ise_gym.messages import Message, ToolSchema, assistant, sha256_of
 from ise_gym.models.generation import BatchGenerator
@@ -39,6 +41,7 @@ class _Counters:
 
     overflows: int = 0
     cut_answers: int = 0
+    offered_otherwise: int = 0
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,11 @@ class TransformersAgent:
         threads: CPU threads for torch; 0 leaves its default.
         calls: ``tags`` reads calls in the Hermes form, as trained models here write them; ``text`` in every form that
             `ise_gym.models.textcalls.read_words` knows, for models with habits of their own.
+        parity: of a model with a run card: ``check`` refuses a chat template that it was not trained with, and warns
+            once of each tool or system prompt that never occurred in training; ``off`` looks at neither.
 
     Raises:
-        UserError: not a model, no chat template, or the packages are missing.
+        UserError: not a model, no chat template, another one than it was trained with, or the packages are missing.
     """
 
     heavy: ClassVar[bool] = True
@@ -91,12 +96,15 @@ class TransformersAgent:
     seed: int = 0
     threads: int = 0
     calls: str = "tags"
+    parity: str = "check"
     name: str = field(init=False)
     syntax: ClassVar[str] = "transformers:DIR (a local model)"
 
     def __post_init__(self) -> None:
         if self.calls not in ("tags", "text"):
             raise UserError(f"calls={self.calls!r} is none of tags, text")
+        if self.parity not in ("check", "off"):
+            raise UserError(f"parity={self.parity!r} is none of check, off")
         self._torch = _import_torch()
         self._source = resolve_model(self.path, self.adapter)
         self.name = self._source.name
@@ -106,6 +114,8 @@ class TransformersAgent:
         if self.device == "auto":
             self._device = "cuda" if self._torch.cuda.is_available() else "cpu"
         self._tokenizer, self._model = _load(self._torch, self._source, self._device, self.dtype)
+        self._trained = self._gate()
+        self._warned: set[str] = set()
         self._stop_ids = _stop_ids(self._tokenizer, self._model)
         self._longest = self.max_new_tokens or self._model.generation_config.max_new_tokens or DEFAULT_ANSWER
         self._context = _context_length(self._model, self._tokenizer)
@@ -178,8 +188,14 @@ class TransformersAgent:
         return dict(self._hashes)
 
     def counts(self) -> dict[str, int]:
-        """Return how many turns overflowed the context and how many answers reached ``max_new_tokens``."""
-        return {"context_overflows": self._counters.overflows, "cut_answers": self._counters.cut_answers}
+        """Return how many turns overflowed the context, how many answers reached ``max_new_tokens``, and how many turns
+        were offered what never occurred in the model's training.
+        """
+        return {
+            "context_overflows": self._counters.overflows,
+            "cut_answers": self._counters.cut_answers,
+            "offered_otherwise": self._counters.offered_otherwise,
+        }
 
     def close(self) -> None:
         """Free the weights."""
@@ -188,7 +204,26 @@ class TransformersAgent:
         if self._device.startswith("cuda"):
             self._torch.cuda.empty_cache()
 
+    def _gate(self) -> Trained | None:
+        """Return what the model was trained on, where its folder says so; refuse another template than that one's."""
+        folder = self._source.adapter or self._source.base
+        trained = trained_on(folder) if self.parity == "check" else None
+        if trained is not None and trained.template:
+            for problem in template_differences(trained, self._tokenizer.chat_template, self.name):
+                raise UserError(f"{problem}: its scores would measure that. Restore it, or give parity=off")
+        return trained
+
+    def _compare(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> None:
+        """Warn, once of each, of what is offered now and never was in training."""
+        found = list(self._trained.differences(messages, tools)) if self._trained else []
+        self._counters.offered_otherwise += bool(found)
+        for problem in found:
+            if problem not in self._warned:
+                self._warned.add(problem)
+                warnings.warn(f"{self.name}: {problem}", RuntimeWarning, stacklevel=2)
+
     def _prompt_ids(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> list[int]:
+        self._compare(messages, tools)
         encoded = self._tokenizer.apply_chat_template(
             list(messages), tools=list(tools) or None, add_generation_prompt=True, return_dict=True
         )

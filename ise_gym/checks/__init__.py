@@ -6,16 +6,15 @@ it and nothing in the box decides whether it passes. Every failure says what was
 
 from __future__ import annotations
 
-from typing import Any
-
 from ise_gym.checks.base import BaseCheck
+from ise_gym.foreign.values import Json
 from ise_gym.registry import Registered
 
 CHECKS: Registered[type[BaseCheck]] = Registered("check")
 """The checks by the name that a task file uses; see `ise_gym.registry`."""
 
 
-def build_check(kind: str, spec: Any) -> BaseCheck:
+def build_check(kind: str, spec: Json) -> BaseCheck:
     """Make a check from its name and its rendered mapping (or lone path).
 
     Raises:

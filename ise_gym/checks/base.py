@@ -10,12 +10,13 @@ from __future__ import annotations
 import dataclasses
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from ise_gym.checks.judging import POOL
 from ise_gym.checks.verdicts import PASSED, Unreadable, failed, shown
 from ise_gym.errors import WorkspaceError, nearest
+from ise_gym.foreign.values import Json
 from ise_gym.scenario import CheckResult
 from ise_gym.workspace.base import SeedFile, Workspace
 
@@ -55,7 +56,7 @@ class BaseCheck:
         normal_path(self.path)
 
     @classmethod
-    def require_keys(cls, spec: Any, where: str) -> None:
+    def require_keys(cls, spec: Json, where: str) -> None:
         """Raise ValueError when the keys of an unrendered spec can't be right."""
         if cls.shorthand and isinstance(spec, str):
             return
@@ -75,6 +76,14 @@ class BaseCheck:
         """Make the check from its rendered spec."""
         cls.require_keys(spec, "check")
         return cls(spec) if isinstance(spec, str) else cls(**spec)
+
+    def to_spec(self) -> dict[str, Any]:
+        """Return the mapping that `from_spec` makes this check of: the keys that are not as they are by default."""
+        return {
+            field.name: value
+            for field in dataclasses.fields(self)
+            if (value := getattr(self, field.name)) is not field.default and value != field.default
+        }
 
     def is_about(self, path: str) -> bool:
         """Return whether the check is about a file: whether it should notice when that file is damaged."""
@@ -102,7 +111,11 @@ class BaseCheck:
         raise NotImplementedError
 
 
-def judged(check: BaseCheck, material: Any) -> CheckResult:
+Material = bytes | Mapping[str, Json] | tuple[Sequence[Mapping[str, Json]], Mapping[str, bytes | str]]
+"""What a check finds and sends to be judged: a file's bytes, a channel, or sent mails and the files they hold."""
+
+
+def judged(check: BaseCheck, material: Material) -> CheckResult:
     """Run ``check.judge(material)`` where hostile content can neither take the harness's memory nor its time."""
     return POOL.judge(check, material)
 
@@ -112,7 +125,7 @@ def mentions(text: str, path: str) -> bool:
     return re.search(rf"(?<![\w.-]){re.escape(path)}(?![\w-]|\.\w)", text) is not None
 
 
-def normal_path(path: Any) -> str:
+def normal_path(path: Json) -> str:
     """Return a workspace-relative path without ``.`` and doubled slashes.
 
     Raises:

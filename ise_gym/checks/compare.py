@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ise_gym.checks.base import shown
+from ise_gym.foreign.values import Json
 
 TOLERANCE = 0.005
 """Numbers may differ by half a cent: rounding to two decimals is never the mistake that is looked for."""
@@ -20,7 +21,7 @@ TOLERANCE = 0.005
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?")
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Json) -> bool:
     """Return whether a value is an int or float (booleans are not)."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
@@ -61,7 +62,7 @@ def difference(
 
 
 def _mapping_difference(
-    found: Any, expected: Mapping[Any, Any], tolerance: float, any_order: bool, at: str, place: str
+    found: Any, expected: Mapping[Json, Any], tolerance: float, any_order: bool, at: str, place: str
 ) -> str | None:
     if not isinstance(found, Mapping):
         return f"{place}found {shown(found)} instead of a mapping"
@@ -79,7 +80,7 @@ def _mapping_difference(
 
 
 def _list_difference(
-    found: Any, expected: Sequence[Any], tolerance: float, any_order: bool, at: str, place: str
+    found: Json, expected: Sequence[Json], tolerance: float, any_order: bool, at: str, place: str
 ) -> str | None:
     if not isinstance(found, (list, tuple)):
         return f"{place}found {shown(found)} instead of a list"
@@ -101,7 +102,7 @@ def _list_difference(
     return None
 
 
-def cell_equals(found: str, expected: Any, tolerance: float) -> bool:
+def cell_equals(found: str, expected: Json, tolerance: float) -> bool:
     """Compare a table cell with an expected value.
 
     >>> cell_equals("12.50", 12.5, 0.005), cell_equals("12.5", "12.50", 0.005), cell_equals("7", "007", 0.005)
@@ -123,7 +124,7 @@ def cell_equals(found: str, expected: Any, tolerance: float) -> bool:
     return found == text
 
 
-def row_difference(found: Mapping[str, str], expected: Mapping[str, Any], tolerance: float) -> str | None:
+def row_difference(found: Mapping[str, str], expected: Mapping[str, Json], tolerance: float) -> str | None:
     """Say which cell of a row differs; both have the same columns."""
     for column, value in expected.items():
         if not cell_equals(found[column], value, tolerance):
@@ -131,7 +132,7 @@ def row_difference(found: Mapping[str, str], expected: Mapping[str, Any], tolera
     return None
 
 
-def parsed_at(document: Any, at: str) -> tuple[bool, Any]:
+def parsed_at(document: Json, at: str) -> tuple[bool, Any]:
     """Follow a dotted path (keys and list positions) into a parsed document: (found, value).
 
     >>> parsed_at({"a": [{"b": 3}]}, "a.0.b")

@@ -25,6 +25,7 @@ from ise_gym.checks.base import (
     shown,
 )
 from ise_gym.checks.compare import TOLERANCE, difference, is_number, parsed_at, row_difference
+from ise_gym.foreign.values import Json
 from ise_gym.scenario import CheckResult
 from ise_gym.workspace.base import SeedFile, Workspace
 
@@ -40,7 +41,7 @@ ABSENT: Any = _Key.ABSENT
 """Marks a key that was not given (None is a value that can be asked for); an enum survives pickling."""
 
 
-def strings(value: Any, what: str) -> list[str]:
+def strings(value: Json, what: str) -> list[str]:
     """Return one text or a list of texts as a list; numbers are printed.
 
     Raises:
@@ -66,7 +67,7 @@ def trimmed(text: str) -> str:
 
 
 def text_problem(
-    text: str, equals: Any = ABSENT, contains: Any = (), excludes: Any = (), matches: Any = ()
+    text: str, equals: Any = ABSENT, contains: Json = (), excludes: Json = (), matches: Json = ()
 ) -> str | None:
     """Say how a text misses what is asked of it; None when it has all. Shared by files and command output.
 
@@ -145,7 +146,7 @@ def parse_json(text: str, what: str) -> Any:
     def constant(name: str) -> Any:
         raise ValueError(f"{name} is not JSON")
 
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    def pairs(items: list[tuple[str, Json]]) -> dict[str, Any]:
         if len(dict(items)) != len(items):
             raise ValueError("a key occurs twice")
         return dict(items)
@@ -303,7 +304,7 @@ class CsvCheck(BaseCheck):
         return header, [dict(zip(header, row, strict=True)) for row in rows[1:]]
 
     def _in_order(
-        self, found: Sequence[dict[str, str]], expected: Sequence[Mapping[str, Any]]
+        self, found: Sequence[dict[str, str]], expected: Sequence[Mapping[str, Json]]
     ) -> CheckResult:
         for number, (theirs, ours) in enumerate(zip(found, expected, strict=True), 1):
             if problem := row_difference(theirs, ours, self.approx):
@@ -311,7 +312,7 @@ class CsvCheck(BaseCheck):
         return PASSED
 
     def _in_any_order(
-        self, found: Sequence[dict[str, str]], expected: Sequence[Mapping[str, Any]]
+        self, found: Sequence[dict[str, str]], expected: Sequence[Mapping[str, Json]]
     ) -> CheckResult:
         left = list(found)
         for ours in expected:

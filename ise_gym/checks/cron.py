@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ise_gym.checks.base import PASSED, BaseCheck, Unreadable, failed, shown
+from ise_gym.foreign.values import Json
 from ise_gym.scenario import CheckResult
 from ise_gym.services.crontab import parse_cron
 from ise_gym.services.host import services_of
@@ -61,11 +62,11 @@ def _mappings(value: Any) -> list[Any]:
     return [value] if isinstance(value, Mapping) else list(value)
 
 
-def _fits(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+def _fits(found: Mapping[str, Json], wanted: Mapping[str, Json]) -> bool:
     return all(_equal(key, found.get(key), value) for key, value in wanted.items())
 
 
-def _equal(key: str, found: Any, wanted: Any) -> bool:
+def _equal(key: str, found: Json, wanted: Json) -> bool:
     if key == "expr" and isinstance(found, str) and isinstance(wanted, str):
         return parse_cron(found) == parse_cron(wanted)
     if isinstance(found, str) and isinstance(wanted, str):

@@ -24,6 +24,7 @@ from ise_gym.checks.base import (
     read_bytes,
     shown,
 )
+from ise_gym.foreign.values import Json
 from ise_gym.scenario import CheckResult
 from ise_gym.workspace.base import SeedFile, Workspace
 
@@ -253,6 +254,6 @@ def _same_names(path: str, found: list[str], wanted: list[str]) -> CheckResult:
     return failed(f"{path} holds {shown(found)} instead of {shown(wanted)}")
 
 
-def _texts(value: Any, what: str) -> None:
+def _texts(value: Json, what: str) -> None:
     if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
         raise ValueError(f"{what} needs a list of texts, not {shown(value)}")

@@ -15,6 +15,7 @@ from typing import Any
 
 from ise_gym.checks.base import PASSED, BaseCheck, Unreadable, failed, judged, read_bytes, shown
 from ise_gym.checks.content import ABSENT, strings, text_problem
+from ise_gym.foreign.values import Json
 from ise_gym.scenario import CheckResult
 from ise_gym.services.calendars import CalendarSite
 from ise_gym.services.chat import ChatSite
@@ -239,7 +240,7 @@ def _mappings(value: Any) -> list[Any]:
     return [value] if isinstance(value, Mapping) else list(value)
 
 
-def _fits(event: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+def _fits(event: Mapping[str, Any], wanted: Mapping[str, Json]) -> bool:
     for key, value in wanted.items():
         found = event.get(key)
         if isinstance(value, (list, tuple)):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from ise_gym.foreign.values import Json
 from ise_gym.scenario import CheckResult
 
 PASSED = CheckResult(True)
@@ -18,7 +17,7 @@ def failed(reason: str) -> CheckResult:
     return CheckResult(False, reason if len(reason) <= 400 else reason[:397] + "…")
 
 
-def shown(value: Any) -> str:
+def shown(value: Json) -> str:
     """Return a short printed form of a found value."""
     try:
         text = repr(value)

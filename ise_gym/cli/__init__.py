@@ -15,17 +15,17 @@ from ise_gym.cli import (
     corpus,
     doctor,
     evaluation,
+    experiment,
     gc,
     guard,
-    intents,
     play,
     plugins,
     replay,
     rollout,
-    select,
     tasks,
     train,
 )
+from ise_gym.cli.curation import authoring, judge, select
 from ise_gym.cli.evaluation import claweval
 from ise_gym.cli.voice import OneVoice
 
@@ -40,16 +40,18 @@ app = typer.Typer(
 )
 doctor.register(app)
 app.add_typer(tasks.app, name="tasks")
-app.add_typer(intents.app, name="intents")
+app.add_typer(authoring.app, name="intents")
 app.add_typer(guard.app, name="guard")
 rollout.register(app)
 play.register(app)
 corpus.register(app)
+judge.register(app)
 select.register(app)
 replay.register(app)
 app.add_typer(train.app, name="train")
 app.add_typer(evaluation.app, name="eval")
 app.add_typer(claweval.app, name="claweval")
+app.add_typer(experiment.app, name="experiment")
 gc.register(app)
 plugins.register(app)
 

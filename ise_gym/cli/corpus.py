@@ -43,7 +43,7 @@ def stats(
     console = Screen()
     console.print(tables.shape_table(summary))
     if summary["variety"]:
-        from ise_gym.trajectory.variety import variety_table
+        from ise_gym.trajectory.text.variety import variety_table
 
         console.print(variety_table(summary["variety"]))
     console.print(tables.outcome_table(summary))
@@ -57,9 +57,11 @@ def stats(
 
         console.print(usage_table(summary["usage"]))
     if summary["drift"]:
-        from ise_gym.trajectory.drift import drift_table
+        from ise_gym.trajectory.drift import drift_table, spoken_by
 
         console.print(drift_table(summary["drift"]))
+        for line in spoken_by(summary["drift"]):
+            console.print(line)
 
 
 def show(
@@ -158,7 +160,9 @@ def filter_episodes(
 
 def export(
     store: Annotated[Path, typer.Argument(help="Trajectory store, or a JSONL file of trajectories.")],
-    format: Annotated[str, typer.Option("--format", "-f", help="isetrace, openai, trl or atif.")],
+    format: Annotated[
+        str, typer.Option("--format", "-f", help="isetrace, openai, trl, atif, a plug-in, or module:Name.")
+    ],
     out: Annotated[
         Path | None,
         typer.Option(
@@ -225,7 +229,7 @@ def import_files(
     ],
     out: Annotated[Path, typer.Option(help="Folder of the new trajectory store.")],
     source: Annotated[
-        str, typer.Option("--from", help="Format of the files: isetrace or atif.")
+        str, typer.Option("--from", help="Format of the files: isetrace, atif, a plug-in, or module:Name.")
     ] = "isetrace",
 ) -> None:
     """Import records of another format into a trajectory store, and report what was repaired or left out."""

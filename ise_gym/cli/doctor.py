@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
-from typing import Annotated, Any
+import re
+from collections.abc import Mapping
+from importlib import metadata
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-OPTIONAL: dict[str, tuple[str, str]] = {
-    "docker": ("backend docker", "docker"),
-    "openai": ("agents and users behind an endpoint", "llm"),
-    "torch": ("training and local models", "train"),
-    "transformers": ("training and local models", "train"),
-    "trl": ("training", "train"),
-    "peft": ("training", "train"),
-    "datasets": ("training, TRL and Parquet exports", "train"),
-    "zstandard": ("compressed stores", "zstd"),
-    "ray": ("rollouts on a cluster", "ray"),
-    "datasketch": ("finding near-duplicate intents", "dedup"),
-    "sentence_transformers": ("embeddings of intents", "embed"),
-    "vendi_score": ("Vendi scores of intents", "embed"),
-    "matplotlib": ("plots of diversity", "embed"),
-    "httpx": ("Claw-Eval", "claweval"),
-    "fastapi": ("Claw-Eval", "claweval"),
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PURPOSES: Mapping[str, str] = {
+    "docker": "backend docker",
+    "llm": "agents, users and judges behind an endpoint",
+    "train": "training, local models, TRL and Parquet exports",
+    "dedup": "finding near-duplicate intents",
+    "embed": "embeddings, Vendi scores and plots of intents",
+    "claweval": "Claw-Eval",
+    "zstd": "compressed stores",
+    "ray": "rollouts on a cluster",
 }
-"""Packages that only some commands need → what for, and the extra of ise-gym that brings it."""
+"""What the extras of ise-gym are for; which packages each brings is in the metadata of the installed one."""
+
+_REQUIREMENT = re.compile(r"""([A-Za-z0-9._-]+).*;.*\bextra == ["']([a-z]+)["']""")
+
+
+def optional_packages() -> dict[str, str]:
+    """Return package → the extra of ise-gym that brings it, for all that only some commands need."""
+    try:
+        wanted = metadata.requires("ise-gym") or []
+    except metadata.PackageNotFoundError:  # run from a source tree that was never installed
+        return {}
+    found: dict[str, str] = {}
+    for match in filter(None, map(_REQUIREMENT.match, wanted)):
+        if match[2] in PURPOSES:
+            found.setdefault(match[1], match[2])
+    return found
 
 
 def register(app: typer.Typer) -> None:
@@ -56,7 +69,6 @@ def examine() -> dict[str, Any]:
     """Return what `doctor` shows, as JSON."""
     from ise_gym import __version__
     from ise_gym.workspace import available_backends, self_check
-    from ise_gym.workspace.backends.choice import isolates
 
     backends: dict[str, Any] = {}
     for name in available_backends():
@@ -64,7 +76,7 @@ def examine() -> dict[str, Any]:
         capabilities = check.capabilities
         backends[name] = {
             "ok": check.ok,
-            "isolates": isolates(name),
+            "isolates": check.isolates,
             "message": check.message,
             "enforced": dict(capabilities.enforced) if capabilities else {},
             "notes": list(capabilities.notes) if capabilities else [],
@@ -76,8 +88,16 @@ def examine() -> dict[str, Any]:
         "user": "root" if os.geteuid() == 0 else "ordinary user",
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "backends": backends,
-        "packages": {name: importlib.util.find_spec(name) is not None for name in OPTIONAL},
+        "packages": {name: _is_installed(name) for name in optional_packages()},
     }
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        metadata.distribution(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _show(report: dict[str, Any]) -> None:
@@ -106,14 +126,14 @@ def _show(report: dict[str, Any]) -> None:
     packages = Table(title="Optional packages", title_justify="left")
     for column in ("package", "installed", "needed for", "comes with"):
         packages.add_column(column)
+    extras = optional_packages()
     for name, there in report["packages"].items():
-        purpose, extra = OPTIONAL[name]
         mark = Text("yes", style="green") if there else Text("no")
-        packages.add_row(name, mark, purpose, f"ise-gym[{extra}]")
+        packages.add_row(name, mark, PURPOSES[extras[name]], f"ise-gym[{extras[name]}]")
     console.print(packages)
 
 
-def _show_capabilities(console: Any, name: str, backend: dict[str, Any]) -> None:
+def _show_capabilities(console: Console, name: str, backend: dict[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 

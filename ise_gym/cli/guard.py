@@ -1,21 +1,35 @@
-"""``ise guard eval``: how good the role guard's detectors are, on labelled user turns."""
+"""``ise guard``: what the guard that keeps simulated users in their role is worth, and what it lets through."""
 
 from __future__ import annotations
 
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ise_gym.errors import UserError, nearest
+from ise_gym.statistics import wilson
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from ise_gym.foreign.screen import Screen
+    from ise_gym.simulator.measuring.driftset import LabelledTurn
+    from ise_gym.simulator.measuring.measure import Evaluation
+    from ise_gym.trajectory.select.audit import AuditedTurn
 
 app = typer.Typer(no_args_is_help=True, help="The guard that keeps simulated users in their role.")
-SPLITS = ("held-out", "tuning", "all")
+SPLITS = ("held-out", "untuned-model", "tuning", "all")
+OWN_SETS = ("real_set.jsonl.gz", "drift_set.jsonl")
 
 
 @app.callback()
 def _group() -> None:
-    """Keep ``eval`` a subcommand."""
+    """Keep the commands below ``guard``."""
 
 
 @app.command("eval")
@@ -24,80 +38,243 @@ def evaluate_set(
         Path | None,
         typer.Option("--set", help="JSONL file of labelled turns.", show_default="the project's own"),
     ] = None,
-    split: Annotated[str, typer.Option(help="held-out, tuning or all.")] = "held-out",
+    split: Annotated[
+        str, typer.Option(help="held-out, untuned-model, tuning or all; both untuned ones by default.")
+    ] = "",
     mistakes: Annotated[bool, typer.Option("--mistakes", help="List every wrong verdict as well.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Print precision and recall of every detector, with counts."""
-    from ise_gym.simulator.driftset import Split, evaluate, read_set
+    """Print what the guard finds and wrongly refuses: what models said first, what was written second."""
+    from ise_gym.simulator.measuring.driftset import read_set
 
-    if split not in SPLITS:
+    if split and split not in SPLITS:
         raise UserError(f"unknown split '{split}'; known: {', '.join(SPLITS)}.{nearest(split, SPLITS)}")
-    file = set_file or own_set()
-    result = evaluate(read_set(file), None if split == "all" else cast(Split, split))
-    if not result.turns:
-        raise UserError(f"{file}: it has no turns of the split '{split}'")
+    files = [set_file] if set_file else own_sets()
+    turns = [turn for file in files for turn in read_set(file)]
+    groups = _groups(turns, split)
+    if not groups:
+        raise UserError(f"{', '.join(map(str, files))}: no turn of the split '{split or 'held-out'}'")
     if as_json:
         from ise_gym.cli.printing import print_json
 
-        print_json(_as_json(result, split, mistakes))
+        told = {title: _as_json(result, mistakes) for title, result in groups}
+        print_json(told)
         return
+    _show(groups, mistakes)
+
+
+@app.command("audit")
+def audit_store(
+    store: Annotated[Path, typer.Argument(help="A store of trajectories.")],
+    sample: Annotated[int, typer.Option(help="Turns to read.", min=1)] = 100,
+    seed: Annotated[int, typer.Option(help="Which turns are drawn.")] = 0,
+    answers: Annotated[
+        Path | None, typer.Option(help="Where answers are kept.", show_default="audit.jsonl in the store")
+    ] = None,
+    refused: Annotated[
+        bool, typer.Option("--refused", help="Read what the guard refused instead: was it right?")
+    ] = False,
+) -> None:
+    """Show user turns that reached the agent, ask whether each is in role, and print the count with its interval.
+
+    Each answer is kept at once; the same command goes on where the last one stopped.
+    """
+    _audit(
+        store, sample, seed, answers or store / ("audit-refused.jsonl" if refused else "audit.jsonl"), refused
+    )
+
+
+def own_sets() -> list[Path]:
+    """Return the project's own sets, which live with its tests: real turns first.
+
+    Raises:
+        UserError: this is an installed package, not a checkout.
+    """
+    folder = Path(__file__).resolve().parents[2] / "tests" / "simulator"
+    files = [folder / name for name in OWN_SETS if (folder / name).is_file()]
+    if not files:
+        raise UserError("the project's own sets come with a checkout only; name a file with --set")
+    return files
+
+
+def _groups(turns: Sequence[LabelledTurn], split: str) -> list[tuple[str, Evaluation]]:
+    from ise_gym.simulator.measuring.measure import evaluate
+
+    splits = [split] if split else ["held-out", "untuned-model"]
+    found = []
+    for source, words in (("model", "spoken by models"), ("written", "written")):
+        for one in splits:
+            chosen = [t for t in turns if t.source == source and (one == "all" or t.split == one)]
+            if chosen:
+                found.append((f"{words}, {one}", evaluate(chosen)))
+    return found
+
+
+def _show(groups: Sequence[tuple[str, Evaluation]], mistakes: bool) -> None:
     from rich.table import Table
 
-    from ise_gym.foreign.screen import Screen
+    from ise_gym.cli.printing import wide_console
 
-    table = Table(
-        title=f"Role guard on {result.turns} turns ({split}), {result.clean} of them clean",
-        title_justify="left",
-    )
-    for column in ("detector", "precision", "recall", "right", "false alarms", "missed"):
-        table.add_column(column, justify="left" if column == "detector" else "right")
-    for name, score in (*result.detectors.items(), ("overall", result.overall)):
-        if name == "overall":
-            table.add_section()
-        rates = (f"{score.precision:.3f}", f"{score.recall:.3f}")
-        table.add_row(name, *rates, str(score.hits), str(score.false_alarms), str(score.misses))
-    console = Screen()
-    console.print(table)
-    console.print(f"Clean turns flagged by any detector: {result.flagged_clean} of {result.clean}")
-    if mistakes:
-        for mistake in result.mistakes:
+    console = wide_console()
+    summary = Table(title="The whole guard, with 95 % intervals", title_justify="left")
+    for column in ("turns", "n", "drift found", "in role, refused", "refusals that are right"):
+        summary.add_column(column, justify="left" if column == "turns" else "right")
+    for title, result in groups:
+        whole = result.whole
+        summary.add_row(
+            title, str(whole.turns), *map(str, (whole.recall, whole.false_refusals, whole.precision))
+        )
+    console.print(summary)
+    for title, result in groups:
+        table = Table(
+            title=f"{title}: {result.turns} turns, {result.clean} of them in role", title_justify="left"
+        )
+        for column in ("detector", "recall of its kind", "fires on drift", "precision", "found by it alone"):
+            table.add_column(column, justify="left" if column == "detector" else "right")
+        for name, score in result.detectors.items():
+            labelled = score.hits + score.misses
+            if labelled or result.justified[name].of:
+                recall = f"{score.recall:.3f} of {labelled}" if labelled else "–"
+                only = str(result.whole.only.get(name, 0))
+                table.add_row(name, recall, str(result.justified[name]), f"{score.precision:.3f}", only)
+        console.print(table)
+        for mistake in result.mistakes if mistakes else ():
             what = f"fired on {mistake.words!r}" if mistake.words else "was silent"
             console.print(
                 f"{mistake.id}: {mistake.detector} {what}: {mistake.text}", markup=False, highlight=False
             )
 
 
-def own_set() -> Path:
-    """Return the project's own set, which lives with its tests.
+def _as_json(result: Evaluation, mistakes: bool) -> dict[str, Any]:
+    def share(value: Any) -> dict[str, Any]:
+        low, high = value.interval
+        return {"count": value.count, "of": value.of, "rate": value.rate, "low": low, "high": high}
 
-    Raises:
-        UserError: this is an installed package, not a checkout.
-    """
-    file = Path(__file__).resolve().parents[2] / "tests" / "simulator" / "drift_set.jsonl"
-    if not file.is_file():
-        raise UserError("the project's own set is only in a checkout; name a file with --set")
-    return file
-
-
-def _as_json(result: Any, split: str, mistakes: bool) -> dict[str, Any]:
-    def score(counts: Any) -> dict[str, Any]:
+    def score(name: str) -> dict[str, Any]:
+        counts = result.detectors[name]
         return {
             "precision": counts.precision,
             "recall": counts.recall,
             "hits": counts.hits,
             "false_alarms": counts.false_alarms,
             "misses": counts.misses,
+            "justified": share(result.justified[name]),
+            "alone": result.whole.only.get(name, 0),
         }
 
     found: dict[str, Any] = {
-        "split": split,
         "turns": result.turns,
         "clean": result.clean,
-        "flagged_clean": result.flagged_clean,
-        "overall": score(result.overall),
-        "detectors": {name: score(counts) for name, counts in result.detectors.items()},
+        "whole": {
+            "recall": share(result.whole.recall),
+            "false_refusals": share(result.whole.false_refusals),
+            "precision": share(result.whole.precision),
+        },
+        "detectors": {name: score(name) for name in result.detectors},
     }
     if mistakes:
         found["mistakes"] = [vars(mistake) for mistake in result.mistakes]
     return found
+
+
+QUESTION = "in role? y = yes, n = no (why may follow), s = skip, q = stop > "
+
+
+def _audit(store: Path, count: int, seed: int, answers: Path, refused: bool) -> None:
+    """Show a sample's turns that have no answer yet, take answers, and print what they come to.
+
+    Raises:
+        UserError: no store there, no turns in it, or the file of answers is broken.
+    """
+    if not store.is_dir():
+        raise UserError(f"{store}: no such folder; give a store of trajectories")
+    from ise_gym.foreign.screen import Screen
+    from ise_gym.trajectory.select.audit import sample
+    from ise_gym.trajectory.store import read_trajectories
+
+    turns = sample(read_trajectories(store), count, seed, refused)
+    if not turns:
+        raise UserError(f"{store}: no {'refused drafts' if refused else 'user turns'} in it to read")
+    given = _read_answers(answers)
+    console = Screen()
+    for number, turn in enumerate(turns, 1):
+        if turn.key in given:
+            continue
+        _show_turn(console, turn, f"{number} of {len(turns)}")
+        answer = _ask(console)
+        if answer == "q":
+            break
+        if answer != "s":
+            given[turn.key] = answer[0] == "y"
+            _keep(answers, turn, given[turn.key], answer[1:].strip())
+    _report(console, turns, given, refused)
+
+
+def _read_answers(path: Path) -> dict[str, bool]:
+    """Return turn → in role, of a file of answers; a later answer replaces an earlier one.
+
+    Raises:
+        UserError: a line is no answer.
+    """
+    given: dict[str, bool] = {}
+    if not path.exists():
+        return given
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            told = json.loads(line)
+            given[str(told["turn"])] = bool(told["in_role"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path}, line {number}: not an answer of an audit; remove the line") from error
+    return given
+
+
+def _show_turn(console: Screen, turn: AuditedTurn, place: str) -> None:
+    console.rule(place)
+    console.print(_line("wanted", turn.wishes[:1200]), highlight=False)
+    for who, words in turn.before:
+        console.print(_line(who, words[:800]), highlight=False)
+    console.print(_line("user", turn.text or "(nothing)", "bold"), highlight=False)
+
+
+def _line(who: str, words: str, style: str = "dim") -> Text:
+    from rich.text import Text
+
+    return Text.assemble((f"{who}: ", style), words)
+
+
+def _ask(console: Screen) -> str:
+    while True:
+        try:
+            answer = input(QUESTION).strip()
+        except EOFError:
+            return "q"
+        if answer[:1].lower() in ("y", "n", "s", "q"):
+            return answer[:1].lower() + answer[1:]
+        console.print("y, n, s or q")
+
+
+def _keep(path: Path, turn: AuditedTurn, in_role: bool, why: str) -> None:
+    line = {"turn": turn.key, "in_role": in_role, "speaker": turn.speaker, "why": why, "text": turn.text}
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _report(console: Screen, turns: list[AuditedTurn], given: dict[str, bool], refused: bool) -> None:
+    answered = [turn for turn in turns if turn.key in given]
+    if not answered:
+        console.print("No answer yet.")
+        return
+    by_speaker = Counter(turn.speaker for turn in answered)
+    what = "refused drafts that were in role" if refused else "turns out of role that reached the agent"
+    for speaker, total in [("all", len(answered)), *sorted(by_speaker.items())]:
+        chosen = [turn for turn in answered if speaker in ("all", turn.speaker)]
+        count = sum(given[turn.key] == refused for turn in chosen)
+        low, high = wilson(count, total)
+        console.print(
+            f"{speaker}: {count} of {total} {what}: {count / total:.1%} [{low:.1%}, {high:.1%}]",
+            highlight=False,
+        )

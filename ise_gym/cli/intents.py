@@ -66,6 +66,13 @@ def generate(
             show_default="minhash where datasketch is installed, else normalised",
         ),
     ] = None,
+    self_contained: Annotated[
+        bool,
+        typer.Option(
+            "--self-contained",
+            help="Write each intent's scenario into its line, so that it can be played under any later catalog.",
+        ),
+    ] = False,
     workers: Annotated[
         int | None, typer.Option("--workers", "-w", min=1, help="Processes.", show_default="one per core")
     ] = None,
@@ -92,6 +99,7 @@ def generate(
             seed,
             out,
             dedup=stage,
+            self_contained=self_contained,
             workers=workers,
             on_progress=advance,
             split=split,
@@ -245,10 +253,19 @@ def realise(
     cache: Annotated[
         Path | None, typer.Option(help="File of answers.", show_default="OUT with .answers.jsonl")
     ] = None,
+    second_reading: Annotated[
+        bool, typer.Option(help="Have each wording read a second time and compared: two more questions each.")
+    ] = True,
+    play: Annotated[
+        bool, typer.Option("--play", help="Play each with the expert; a wording it fails with is given up.")
+    ] = False,
     price_in: Annotated[float, typer.Option(min=0.0, help="Price per million prompt tokens.")] = 0.0,
     price_out: Annotated[float, typer.Option(min=0.0, help="Price per million completion tokens.")] = 0.0,
 ) -> None:
-    """Have a model reword the intents; an answer that drops a path, name or number is rejected and requested again.
+    """Have a model reword the intents; what no longer means the same is rejected and requested again.
+
+    A wording keeps every path, name, number and key, the kinds of work, and the order, rounding and case that checks
+    require; it may not call its wish off.
 
     Answers are saved as they arrive, so the same command resumes where it stopped.
     Exit code 1 when the endpoint failed for some intents (they keep the template's wording).
@@ -263,11 +280,18 @@ def realise(
         model, base_url, temperature=temperature, max_tokens=max_tokens, timeout=timeout, max_retries=retries
     )
     answers = AnswerCache(cache or out.with_suffix(".answers.jsonl"))
-    realiser = LLMRealiser(endpoint, answers, tries, concurrency)
+    realiser = LLMRealiser(endpoint, answers, tries, concurrency, second_reading)
     console = Screen(stderr=True)
     with progress_bar(console, "intents", 1) as advance:
         written = rewrite(file / "intents.jsonl" if file.is_dir() else file, out, realiser, advance)
     answers.close()
+    if play:
+        from ise_gym.proving.reworded import give_up_unplayable
+
+        played, given_up = give_up_unplayable(out, advance)
+        console.print(
+            f"played with the expert: {played:,}; given up, the template's wording stays: {len(given_up):,}"
+        )
     outcomes, usage = realiser.outcomes, endpoint.usage
     console.print(
         f"{written:,} intents: {outcomes.origins['model']:,} in the model's words, {outcomes.origins['template']:,} in "

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from ise_gym.foreign.screen import Screen
 from ise_gym.foreign.text import printable_json
+from ise_gym.foreign.values import Json
 
 
-def print_json(value: Any) -> None:
+def print_json(value: Json) -> None:
     """Print JSON to standard output."""
     sys.stdout.write(printable_json(value) + "\n")
 

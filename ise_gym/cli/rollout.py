@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sized
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,15 +16,22 @@ from ise_gym.cli.seats import (
     AgentOptions,
     Backend,
     DrainLimit,
+    JudgeOptions,
     MaxCost,
     MaxHours,
     MaxTokens,
+    SourceOptions,
     UserOptions,
     check_seats,
     read_limits,
     read_options,
 )
 from ise_gym.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from ise_gym.foreign.screen import Screen
+    from ise_gym.rollout.engine import Status
+    from ise_gym.scenario import Scenario, ScenarioSource
 
 ENGINES = ("local", "ray")
 
@@ -34,21 +42,40 @@ def register(app: typer.Typer) -> None:
 
 
 def rollout(
-    intents: Annotated[
-        Path, typer.Option(help="JSONL file of intents, or the folder that holds intents.jsonl.")
-    ],
     out: Annotated[
         Path, typer.Option(help="Folder of the trajectory store; created if missing, otherwise resumed.")
     ],
+    intents: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSONL file of intents, or the folder that holds intents.jsonl.", show_default=False
+        ),
+    ] = None,
+    source: Annotated[
+        str,
+        typer.Option(
+            help="Where scenarios come from instead of --intents: catalog, a plug-in, or module:Name.",
+            show_default=False,
+        ),
+    ] = "",
+    source_option: SourceOptions = None,
     agent: Annotated[
         str, typer.Option(help="Who acts, e.g. expert, openai:MODEL, transformers:PATH, or a plug-in.")
     ] = "expert",
     agent_option: AgentOptions = None,
     user: Annotated[
-        str, typer.Option(help="User simulator: scripted, single-turn, naive, llm:MODEL.")
+        str, typer.Option(help="User simulator: scripted, single-turn, naive, llm:MODEL, or a plug-in.")
     ] = "scripted",
     user_option: UserOptions = None,
     guard: Annotated[bool, typer.Option(help="Guard the simulator against role drift.")] = True,
+    judge: Annotated[
+        str,
+        typer.Option(
+            help="Who the guard asks about turns that no detector refused: llm:MODEL, or a plug-in.",
+            show_default="nobody",
+        ),
+    ] = "",
+    judge_option: JudgeOptions = None,
     backend: Backend = "auto",
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Worker processes.")] = 2,
     episodes_per_worker: Annotated[
@@ -90,10 +117,10 @@ def rollout(
     """
     from ise_gym.foreign.screen import Screen
     from ise_gym.intents.catalog import catalog_hash
-    from ise_gym.models.options import a_workers_share, binding
+    from ise_gym.models.options import a_workers_share, binding, options_of
     from ise_gym.rollout.progress import RolloutProgress
     from ise_gym.rollout.run import run
-    from ise_gym.rollout.spec import RolloutSpec, agent_factory, env_factory, user_factory
+    from ise_gym.rollout.spec import RolloutSpec, agent_factory, env_factory
 
     if engine not in ENGINES:
         raise UserError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}.{nearest(engine, ENGINES)}")
@@ -101,13 +128,20 @@ def rollout(
         raise UserError("--user human: a rollout has nobody to ask; use `ise play` to be the user yourself.")
     for_agent, for_user = read_options(agent_option, user_option)
     check_seats(agent, user, backend, agent_options=for_agent, user_options=for_user)
+    for_judge = options_of(judge_option, "--judge-option")
+    _check_judge(judge, for_judge, guard)
+    scenarios, described = _scenarios(intents, source, options_of(source_option, "--source-option"), limit)
     limits = read_limits(max_tokens_total, max_cost, max_hours, drain_limit, for_agent, for_user)
-    file = intents / "intents.jsonl" if intents.is_dir() else intents
     spec = RolloutSpec(
-        source=open_intents(file, limit),
+        source=scenarios,
         make_agent=agent_factory(agent, **a_workers_share(for_agent, workers)),
         make_env=env_factory(
-            backend=backend, user=user_factory(user, a_workers_share(for_user, workers)), guard=guard
+            backend=backend,
+            user=user,
+            user_options=a_workers_share(for_user, workers),
+            guard=guard,
+            judge=judge or None,
+            judge_options=a_workers_share(for_judge, workers),
         ),
         seed=seed,
         samples=samples,
@@ -126,7 +160,7 @@ def rollout(
             spec,
             out,
             describe={
-                "intents": hashlib.sha256(file.read_bytes()).hexdigest(),
+                **described,
                 "catalog": catalog_hash(),
                 "agent": agent,
                 "user": user,
@@ -136,6 +170,8 @@ def rollout(
                 "samples": samples,
                 **binding("agent_options", for_agent),
                 **binding("user_options", for_user),
+                **({"judge": judge} if judge else {}),
+                **binding("judge_options", for_judge),
             },
             workers=workers,
             retries=retries,
@@ -154,7 +190,7 @@ def rollout(
         raise typer.Exit(1)
 
 
-def _note_compression(console: Any, out: Path, compress: bool) -> None:
+def _note_compression(console: Screen, out: Path, compress: bool) -> None:
     """Say that a store which holds episodes stays compressed or not, whatever this run asks for."""
     from ise_gym.trajectory.store import MANIFEST, has_records, read_manifest
 
@@ -166,7 +202,7 @@ def _note_compression(console: Any, out: Path, compress: bool) -> None:
         console.print(f"note: {out} is {which} and stays so.", markup=False, highlight=False, soft_wrap=True)
 
 
-def open_intents(file: Path, limit: int | None) -> Any:
+def open_intents(file: Path, limit: int | None) -> ScenarioSource:
     """Open an intents file; with a limit only its first scenarios exist."""
     from ise_gym.intents.foreign import open_intent_file
 
@@ -174,34 +210,70 @@ def open_intents(file: Path, limit: int | None) -> Any:
     return source if limit is None else First(source, limit)
 
 
+def _scenarios(
+    intents: Path | None, source: str, options: Mapping[str, Any], limit: int | None
+) -> tuple[ScenarioSource, dict[str, Any]]:
+    """Open what is played; returns it with what the manifest keeps of it."""
+    from ise_gym.env.settings import open_source
+    from ise_gym.models.options import binding
+
+    if (intents is None) == (not source):
+        raise UserError("ise rollout: give either --intents FILE or --source NAME.")
+    if intents is not None:
+        if options:
+            raise UserError("ise rollout: --source-option belongs to --source, and --intents takes none.")
+        file = intents / "intents.jsonl" if intents.is_dir() else intents
+        return open_intents(file, limit), {"intents": hashlib.sha256(file.read_bytes()).hexdigest()}
+    found = open_source({**options, "name": source})
+    assert found is not None
+    if limit is None and not (hasattr(found, "ids") or hasattr(found, "__len__")):
+        raise UserError(f"--source {source} has no end: say how many episodes with --limit N.")
+    told = {"source": source, **binding("source_options", options)}
+    return (found if limit is None else First(found, limit)), told
+
+
+def _check_judge(judge: str, options: Mapping[str, Any], guard: bool) -> None:
+    """Refuse an unknown judge, options that do not fit it, and one that nobody would ask."""
+    from ise_gym.simulator import make_judge
+
+    if judge:
+        if not guard:
+            raise UserError("--judge: the guard asks the judge, so leave --no-guard out.")
+        make_judge(judge, **options)
+    elif options:
+        raise UserError("--judge-option belongs to --judge, which is not given.")
+
+
 @dataclasses.dataclass(frozen=True)
 class First:
     """The first ``count`` scenarios of a source."""
 
-    source: Any
+    source: ScenarioSource
     count: int
 
     @property
     def name(self) -> str:
         """The inner source's."""
-        return str(self.source.name)
+        return self.source.name
 
     def ids(self) -> list[str]:
         """Ids of the scenarios that are left."""
-        from ise_gym.rollout.run import scenario_ids
+        if (ids := getattr(self.source, "ids", None)) is not None:
+            return list(islice(ids(), self.count))
+        size = len(self.source) if isinstance(self.source, Sized) else self.count
+        return [self.source.scenario(number).id for number in range(min(size, self.count))]
 
-        return list(scenario_ids(self.source))[: self.count]
-
-    def scenario(self, seed: int) -> Any:
+    def scenario(self, seed: int) -> Scenario:
         """The inner source's scenario."""
         return self.source.scenario(seed)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Scenario]:
         return (self.scenario(n) for n in range(len(self.ids())))
 
 
-def _conclude(console: Any, out: Path, status: Any) -> None:
+def _conclude(console: Screen, out: Path, status: Status) -> None:
     from ise_gym.foreign.screen import Screen
+    from ise_gym.trajectory.drift import drift_table, spoken_by
     from ise_gym.trajectory.stats import store_stats
     from ise_gym.trajectory.tables import outcome_table, shape_table
 
@@ -222,3 +294,9 @@ def _conclude(console: Any, out: Path, status: Any) -> None:
     tables = Screen(quiet=console.quiet)
     tables.print(outcome_table(summary))
     tables.print(shape_table(summary))
+    if drift := summary["drift"]:
+        if drift["refused"]["count"] or drift["false_claims"]:
+            tables.print(drift_table(drift))
+            tables.print(f"False claims of the agent, against the evidence: {drift['false_claims']:,}.")
+        for line in spoken_by(drift):
+            tables.print(line)

@@ -29,6 +29,17 @@ UserOptions = Annotated[
         help="NAME=VALUE for the user simulator, e.g. base_url=http://127.0.0.1:8000/v1. Repeatable.",
     ),
 ]
+JudgeOptions = Annotated[
+    list[str] | None,
+    typer.Option("--judge-option", help="NAME=VALUE for the judge, e.g. temperature=0. Repeatable."),
+]
+SourceOptions = Annotated[
+    list[str] | None,
+    typer.Option("--source-option", help="NAME=VALUE for the source, e.g. split=train. Repeatable."),
+]
+Backend = Annotated[
+    str, typer.Option(help="Workspace backend: auto, bubblewrap, docker, a plug-in, or module:Name.")
+]
 MaxTokens = Annotated[
     int | None,
     typer.Option(
@@ -56,7 +67,6 @@ DrainLimit = Annotated[
     ),
 ]
 DRAIN_S = 600.0
-Backend = Annotated[str, typer.Option(help="Workspace backend: auto, bubblewrap, docker, …")]
 
 
 def read_options(
@@ -106,18 +116,14 @@ def check_seats(
     Raises:
         UserError: names what is wrong, and the nearest name.
     """
-    from ise_gym.agents import check_agent, known_agents
+    from ise_gym.agents import check_agent
     from ise_gym.simulator import make_user
-    from ise_gym.workspace import available_backends
+    from ise_gym.workspace.backends.choice import BACKENDS
 
-    known = ("auto", *available_backends())
-    if backend not in known:
+    if backend != "auto" and backend not in BACKENDS:
+        known = ("auto", *BACKENDS)
         raise UserError(
             f"unknown workspace backend '{backend}'; known: {', '.join(known)}.{nearest(backend, known)}"
-        )
-    if (kind := agent.partition(":")[0]) not in (agents := known_agents()):
-        raise UserError(
-            f"unknown agent '{agent}'; known: {'; '.join(agents.values())}.{nearest(kind, agents)}"
         )
     check_agent(agent, **(agent_options or {}))
     make_user(user, guard=False, **(user_options or {}))

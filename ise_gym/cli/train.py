@@ -6,18 +6,23 @@ The modules of `ise_gym.training` are loaded inside the commands: they bring tor
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar, cast
 
 import typer
 
 from ise_gym.errors import UserError
+from ise_gym.messages import Message, ToolSchema
 from ise_gym.storage.atomic import replacing
 
 app = typer.Typer(
     help="Fine-tune on recorded episodes, or train on the env itself (needs ise-gym[train]).",
     no_args_is_help=True,
 )
+
+Read = TypeVar("Read")
 
 Config = Annotated[
     str,
@@ -39,7 +44,9 @@ def sft(config: Config, overrides: Overrides = None) -> None:
     from ise_gym.training.config import load_config
     from ise_gym.training.sft import run
 
-    result = run(load_config(config, overrides or ()))
+    result = run(_said_once(lambda: load_config(config, overrides or ())))
+    if not _is_first():
+        return
     metrics = result.card.metrics
     typer.echo(
         f"trained {metrics['steps']} steps in {metrics['seconds']:.0f} s, loss {metrics['final_loss']:.4f}"
@@ -53,11 +60,13 @@ def grpo(config: Config, overrides: Overrides = None) -> None:
     from ise_gym.training.config import load
     from ise_gym.training.grpo_config import GrpoConfig
 
-    settings = load(GrpoConfig, config, overrides or ())
+    settings = _said_once(lambda: load(GrpoConfig, config, overrides or ()))
     from ise_gym.training.grpo import run
     from ise_gym.training.plot_rewards import means
 
     card = run(settings)
+    if not _is_first():
+        return
     first, last = means([reward for _, reward in card.rewards])
     typer.echo(
         f"mean reward {first:.3f} → {last:.3f} over {len(card.rewards)} steps (first and last fifth); "
@@ -113,6 +122,43 @@ def success(
             file.write((json.dumps([one.seed for one in chosen]) + "\n").encode())
 
 
+@app.command()
+def parity(
+    model: Annotated[
+        Path, typer.Argument(help="Output folder of `ise train sft` or `grpo`, or a merged one.")
+    ],
+    store: Annotated[
+        Path, typer.Argument(help="Store of episodes that it played, or will be compared with.")
+    ],
+) -> None:
+    """Compare what recorded episodes offered with what a model was trained on; ends with code 1 where they differ."""
+    from collections import Counter
+
+    from ise_gym.agents.parity import check_offered
+    from ise_gym.trajectory.store import read_trajectories
+
+    found: Counter[str] = Counter()
+    episodes = 0
+    for episode in read_trajectories(store):
+        episodes += 1
+        template = episode.hashes.get("chat_template", "")
+        found.update(
+            check_offered(
+                model,
+                cast("list[Message]", episode.messages),
+                cast("list[ToolSchema]", episode.tools),
+                template,
+            )
+        )
+    if not episodes:
+        raise UserError(f"{store} holds no episodes: there is nothing to compare")
+    for problem, count in found.most_common():
+        typer.echo(f"{count} of {episodes} episodes: {problem}")
+    if found:
+        raise typer.Exit(1)
+    typer.echo(f"{episodes} episodes: template, tools and system prompt are those of training")
+
+
 @app.command("plot-rewards")
 def plot_rewards(
     runs: Annotated[list[Path], typer.Argument(help="Output folders of `ise train grpo`.")],
@@ -142,3 +188,18 @@ def recipes() -> None:
         for name, file in shipped_recipes(kind).items():
             table.add_row(f"ise train {command}", name, first_comment(file))
     wide_console().print(table)
+
+
+def _is_first() -> bool:
+    """Whether this is the first of the processes that `torchrun` started, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _said_once(read: Callable[[], Read]) -> Read:
+    """Read what every process of a run reads; a mistake in it is told by the first of them only."""
+    try:
+        return read()
+    except UserError:
+        if _is_first():
+            raise
+        raise typer.Exit(2) from None

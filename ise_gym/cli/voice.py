@@ -7,14 +7,16 @@ one line and 130; a bug keeps its traceback.
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
+from ise_gym.credentials import HIDDEN, split_off
 from ise_gym.errors import UserError
 from ise_gym.foreign.text import printable
 
@@ -35,7 +37,8 @@ class OneVoice(TyperGroup):
         try:
             code = super().main(*args, **{**extra, "standalone_mode": False})
         except _UsageProblem as problem:
-            sys.exit(_refuse(problem))
+            given = extra.get("args", args[0] if args else None)
+            sys.exit(_refuse(problem, sys.argv[1:] if given is None else given))
         except typer.Abort:  # the end of standard input where a question was asked
             _say("interrupted")
             sys.exit(INTERRUPTED)
@@ -72,8 +75,11 @@ def _say(words: str) -> None:
     print(f"ise: {printable(words)}", file=sys.stderr)
 
 
-def _refuse(problem: Any) -> int:
-    """Print what is wrong with a command line; a group without a command prints its help."""
+def _refuse(problem: Any, arguments: Sequence[str]) -> int:
+    """Print what is wrong with a command line; a group without a command prints its help.
+
+    The parser repeats what it did not expect, which may be a key that a space took from its name.
+    """
     context = getattr(problem, "ctx", None)
     if type(problem).__name__ == "NoArgsIsHelpError":
         if context is None:
@@ -83,5 +89,7 @@ def _refuse(problem: Any) -> int:
         return int(problem.exit_code)
     path = context.command_path if context is not None else "ise"
     words = " ".join(problem.format_message().split()).removesuffix(".")
+    for value in split_off(arguments):
+        words = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", HIDDEN, words)
     print(f"{path}: {words[:1].lower()}{words[1:]}. `{path} --help` describes every option.", file=sys.stderr)
     return int(problem.exit_code)

@@ -18,8 +18,9 @@ from ise_gym.errors import UserError, nearest
 from ise_gym.messages import ToolSchema
 from ise_gym.registry import make
 from ise_gym.scenario import DEFAULT_TOOLS, Scenario, ScenarioSource
-from ise_gym.simulator import make_user
+from ise_gym.simulator import make_judge, make_user
 from ise_gym.simulator.base import UserSimulator
+from ise_gym.simulator.guard import Judge
 from ise_gym.tools import tool_schemas
 from ise_gym.tools.dispatch import Toolbox
 from ise_gym.workspace import open_workspace
@@ -40,6 +41,8 @@ class EnvOptions(TypedDict, total=False):
     user: str | Callable[..., UserSimulator]
     user_options: Mapping[str, Any] | None
     guard: bool
+    judge: str | Judge | None
+    judge_options: Mapping[str, Any] | None
     tools: Sequence[str] | None
     limits: Limits | Mapping[str, float] | None
     template: str | os.PathLike[str] | None
@@ -48,6 +51,7 @@ class EnvOptions(TypedDict, total=False):
     reward: str
     penalties: Mapping[str, float] | None
     on_broken: str | None
+    record_diffs: bool
     render_mode: str | None
 
 
@@ -62,6 +66,9 @@ class EnvSettings:
         user: a simulator's name (see `ise_gym.simulator.make_user`) or a function that makes one.
         user_options: keyword arguments of the simulator.
         guard: put the role guard around it.
+        judge: the guard's second opinion on turns that no detector refused, by name (see
+            `ise_gym.simulator.make_judge`) or itself; None asks nobody.
+        judge_options: keyword arguments of a judge that is named.
         tools: names of the tools that are offered; None offers the scenario's.
         limits: resource limits of the workspace.
         template: a folder of this machine that each episode's workspace starts from; a scenario's files come on top.
@@ -69,6 +76,7 @@ class EnvSettings:
         toolbox: makes the tools of an episode, for scenarios that bring tools of their own.
         rewarding: what a step earns.
         on_broken: what a broken sandbox or endpoint does: ``raise``, or end the episode as truncated.
+        record_diffs: records show what a step changed inside of text files, too, not only which files.
         render_mode: "ansi" returns the conversation as text, "human" prints it.
     """
 
@@ -77,6 +85,8 @@ class EnvSettings:
     user: str | Callable[..., UserSimulator] = "scripted"
     user_options: Mapping[str, Any] = field(default_factory=dict)
     guard: bool = True
+    judge: str | Judge | None = None
+    judge_options: Mapping[str, Any] = field(default_factory=dict)
     tools: tuple[str, ...] | None = None
     limits: Limits = field(default_factory=Limits)
     template: str | None = None
@@ -84,6 +94,7 @@ class EnvSettings:
     toolbox: MakeToolbox | None = None
     rewarding: Rewarding = field(default_factory=Rewarding)
     on_broken: OnBroken = "raise"
+    record_diffs: bool = True
     render_mode: str | None = None
 
     @classmethod
@@ -115,6 +126,8 @@ class EnvSettings:
             user=options.get("user", "scripted"),
             user_options=dict(options.get("user_options") or {}),
             guard=options.get("guard", True),
+            judge=options.get("judge"),
+            judge_options=dict(options.get("judge_options") or {}),
             tools=None if tools is None else tuple(tools),
             limits=limits_of(options.get("limits")),
             template=None if template is None else os.fspath(template),
@@ -122,15 +135,19 @@ class EnvSettings:
             toolbox=options.get("toolbox"),
             rewarding=rewarding(options.get("reward", "shaped"), options.get("penalties")),
             on_broken=_on_broken(options.get("on_broken"), on_broken),
+            record_diffs=options.get("record_diffs", True),
             render_mode=options.get("render_mode"),
         )
+        if made.judge is not None and not made.guard:
+            raise UserError("a judge is asked by the guard: leave guard=False or judge out")
         made.make_user()  # an unknown name fails here, not at the first reset
         made.declared_tools()
         return made
 
     def make_user(self) -> UserSimulator:
         """Make the user of an episode."""
-        return make_user(self.user, self.guard, **self.user_options)
+        judge = None if self.judge is None else make_judge(self.judge, **self.judge_options)
+        return make_user(self.user, self.guard, judge, **self.user_options)
 
     def declared_tools(self) -> list[ToolSchema]:
         """Return the tools by which the spaces sample; those of an episode may be its scenario's."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+
+from ise_gym.foreign.values import Json
 
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
@@ -46,7 +47,7 @@ def printable_in_place(text: str) -> str:
     return _UNPRINTABLE.sub("\ufffd", text)
 
 
-def printable_json(value: Any) -> str:
+def printable_json(value: Json) -> str:
     r"""Dump to JSON for a terminal or a file: readable, and with unprintable characters as JSON's own escapes.
 
     >>> print(printable_json(["\x9b", "é", "\ud800"]).replace("\n", ""))

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ise_gym.errors import UserError
+from ise_gym.intents.author.written import WrittenFileSource
 from ise_gym.intents.catalog import system_prompt
 from ise_gym.intents.diversity.pool import axes_of
 from ise_gym.intents.increments import increments
@@ -202,8 +203,8 @@ def _register(style: str) -> Register:
 _FOREIGN_KEYS = {"natural_language_intent", "query", "question"}
 
 
-def open_intent_file(path: Path | str) -> IntentFileSource | ForeignFileSource:
-    """Open a file of intents, whoever wrote it: the catalog's own (with checks), ISETrace's, or queries.
+def open_intent_file(path: Path | str) -> IntentFileSource | ForeignFileSource | WrittenFileSource:
+    """Open a file of intents, whoever wrote it: the catalog's own (with checks), a model's, ISETrace's, or queries.
 
     The first line that is a JSON object decides.
 
@@ -215,6 +216,8 @@ def open_intent_file(path: Path | str) -> IntentFileSource | ForeignFileSource:
             first = next((keys for line in file if (keys := _keys(line))), None)
     except (OSError, UnicodeDecodeError):
         return IntentFileSource(path)  # says what is wrong
+    if first is not None and {"author", "rubric"} <= first:
+        return WrittenFileSource(path)
     foreign = first is not None and "seed" not in first and bool(first & _FOREIGN_KEYS)
     return ForeignFileSource(path) if foreign else IntentFileSource(path)
 

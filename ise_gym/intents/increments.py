@@ -13,7 +13,12 @@ MOST_TURNS = 8
 """ISETrace's episodes have 8.12 user turns on average; some of these are reactions."""
 
 _ITEM = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.)])\s+")
-_END = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][\"')\]]))\s+(?=[\"'(\[]?[A-Z0-9])")
+_END = re.compile(
+    r"(?:(?<=[.!?])|(?<=[.!?][\"')\]]))\s+(?=[\"'(\[«„]?[A-ZÀ-ÞΑ-ΩА-ЯЁ0-9])|(?<=[。！？])[\"”’」』）]?\s*(?=\S)"
+)
+_DETAIL = re.compile(r"[^\W\d_][\w &/-]{0,30}[:：]\s?(?!\S*[?？])\S")
+"""“ER: Requires 60 FTEs.” belongs to the sentence before it: a fact by its label, not a wish."""
+_ASKS = re.compile(r"[?？]|\b(?:please|could|can|would|need|want|should)\b|请|帮|麻烦|需要", re.I)
 _ABBREVIATED = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|vs|approx|no|nr|mr|ms|mrs|dr|fig|inc|ltd|st)\.|\b[A-Z]\.)$", re.I
 )
@@ -33,17 +38,27 @@ def increments(text: str, most: int = MOST_TURNS) -> list[str]:
     pieces = _items(text) or _sentences(text)
     merged: list[str] = []
     for piece in pieces:
-        if merged and len(merged[-1].split()) < _SHORT:  # a greeting or a bare remark is no turn of its own
+        if (merged and _DETAIL.match(piece) and not _ASKS.search(piece)) or (
+            merged and _length(merged[-1]) < _SHORT
+        ):
             merged[-1] = f"{merged[-1]} {piece}"
         else:
             merged.append(piece)
-    if len(merged) > 1 and len(merged[-1].split()) < _SHORT:
+    if len(merged) > 1 and _length(merged[-1]) < _SHORT:
         merged[-2:] = [f"{merged[-2]} {merged[-1]}"]
     size, over = divmod(len(merged), most)
     if not size or (size == 1 and not over):
         return merged
     cuts = [n * size + min(n, over) for n in range(most + 1)]
     return [" ".join(merged[a:b]) for a, b in pairwise(cuts)]
+
+
+_HAN = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
+
+
+def _length(text: str) -> int:
+    """Return how many words a text has; two characters count as one where words have no spaces between them."""
+    return len(_HAN.sub(" ", text).split()) + len(_HAN.findall(text)) // 2
 
 
 def _items(text: str) -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.intents.blueprint import Blueprint
 from ise_gym.tasks.instance import DraftedTask
 
@@ -61,7 +61,7 @@ def facts_of(drafted: DraftedTask, text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _scalars(value: Any) -> Iterator[str]:
+def _scalars(value: Json) -> Iterator[str]:
     if isinstance(value, Mapping):
         for item in value.values():
             yield from _scalars(item)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ise_gym.errors import UserError, nearest
+from ise_gym.foreign.values import Json
 from ise_gym.personas.data import (
     Catalog,
     Family,
@@ -218,7 +219,7 @@ class PersonaCatalog:
         level: str,
         register: Register,
         style: str,
-        voice: dict[str, Any],
+        voice: dict[str, Json],
         rng: random.Random,
     ) -> Persona:
         name, given, family, home = person

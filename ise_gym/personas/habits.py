@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.personas.data import Habits, load_habits, load_words
 from ise_gym.personas.protected import MASK
 
@@ -42,12 +42,12 @@ class Words:
     everyday: dict[str, str]
     patterns: dict[str, re.Pattern[str]]
 
-    def jargon(self, line: str, voice: Mapping[str, Any]) -> str:
+    def jargon(self, line: str, voice: Mapping[str, Json]) -> str:
         """Use trade words or everyday ones, as the voice does."""
         jargon = voice.get("jargon", "mid")
         return line if jargon == "mid" else self.translate(line, to_trade=jargon == "high")
 
-    def contractions(self, body: str, voice: Mapping[str, Any]) -> str:
+    def contractions(self, body: str, voice: Mapping[str, Json]) -> str:
         """Contract or expand, as the voice does."""
         contract = voice.get("contract", "keep")
         if contract == "always":

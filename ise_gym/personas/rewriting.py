@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.personas.habits import Words
 from ise_gym.personas.protected import MASK
 from ise_gym.scenario import Persona
@@ -71,7 +72,7 @@ def raised_start(text: str) -> str:
     return text[:at] + text[at].upper() + text[at + 1 :]
 
 
-def manners(line: str, voice: Mapping[str, Any], vocabulary: Words, rng: random.Random) -> str:
+def manners(line: str, voice: Mapping[str, Json], vocabulary: Words, rng: random.Random) -> str:
     """Turn orders into requests or requests into orders, where the first sentence is plainly one of them."""
     polite = voice.get("polite", "plain")
     sentences = split(line)
@@ -109,7 +110,7 @@ def manners(line: str, voice: Mapping[str, Any], vocabulary: Words, rng: random.
     return " ".join(sentences)
 
 
-def rhythm(line: str, voice: Mapping[str, Any], vocabulary: Words, rng: random.Random) -> str:
+def rhythm(line: str, voice: Mapping[str, Json], vocabulary: Words, rng: random.Random) -> str:
     """Cut long sentences in two, or join short ones."""
     length = voice.get("length", "medium")
     roll = rng.random()
@@ -152,7 +153,7 @@ def shown_habit(
 
 
 def soften(
-    line: str, voice: Mapping[str, Any], vocabulary: Words, rng: random.Random, *, single: bool
+    line: str, voice: Mapping[str, Json], vocabulary: Words, rng: random.Random, *, single: bool
 ) -> str:
     """Add a filler or a hedge: never both."""
     filler, hedge = shown_habit(voice, "fill", rng), shown_habit(voice, "hedge", rng)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Mapping
-from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.personas.habits import Words
 from ise_gym.personas.protected import MASK
 from ise_gym.personas.rewriting import shown_habit
@@ -19,7 +19,7 @@ _LOWER_I = re.compile(
 )
 
 
-def spell(body: str, voice: Mapping[str, Any], vocabulary: Words, rng: random.Random) -> str:
+def spell(body: str, voice: Mapping[str, Json], vocabulary: Words, rng: random.Random) -> str:
     """Return a message in the persona's case, with its kind of final stop and perhaps an emoji."""
     case, stop = voice.get("case", "keep"), voice.get("stop", "keep")
     exclaims, pick = rng.random() < 0.6, rng.random()

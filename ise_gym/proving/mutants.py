@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeVar
 
+from ise_gym.foreign.values import Json
+
 T = TypeVar("T")
 
 MOST_FIGURES = 4
@@ -183,7 +185,7 @@ def _parsed(text: str) -> Any:
         return None
 
 
-def _list_forms(document: Any, ordered: bool) -> Iterator[Mutant]:
+def _list_forms(document: Json, ordered: bool) -> Iterator[Mutant]:
     """Damage the first list of a JSON document that has two items."""
 
     def dumped() -> bytes:
@@ -201,7 +203,7 @@ def _list_forms(document: Any, ordered: bool) -> Iterator[Mutant]:
         yield Mutant("swapped", f"has the first two items of the list {place} swapped", dumped())
 
 
-def _lists(value: Any, at: str = "") -> Iterator[tuple[str, list[Any]]]:
+def _lists(value: Json, at: str = "") -> Iterator[tuple[str, list[Any]]]:
     if isinstance(value, list):
         yield at, value
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()

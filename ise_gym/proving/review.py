@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.tasks.draft import draft, draw_parameters
 from ise_gym.tasks.expressions import names_in
 from ise_gym.tasks.file import TaskSpec
@@ -120,7 +121,7 @@ def unrecoverable(task: TaskSpec) -> Iterator[str]:
         shown = shown | _shared_names(request, sources)
 
 
-def _needed(check: dict[str, Any], sources: dict[str, set[str]], inputs: set[str]) -> set[str]:
+def _needed(check: dict[str, Json], sources: dict[str, set[str]], inputs: set[str]) -> set[str]:
     """Return the drawn parameters and inputs that a check depends on, but for parameters it feeds to a program."""
     spec = check.get("command")
     if not isinstance(spec, dict):

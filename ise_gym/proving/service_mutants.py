@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from email.message import EmailMessage
 from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.proving.mutants import figure_forms
 from ise_gym.services.calendars import CalendarSite
 from ise_gym.services.chat import ChatSite
@@ -45,6 +46,8 @@ def damaged_services(host: ServiceHost, before: str) -> Iterator[str]:
             forms = _chat_forms(site.state, earlier.get(name, {}))
         elif isinstance(site, CalendarSite):
             forms = _calendar_forms(site.state, earlier.get(name, {}))
+        elif (damages := getattr(site, "damages", None)) is not None:
+            forms = damages(earlier.get(name, {}))
         else:
             continue
         for what, change in forms:
@@ -178,7 +181,7 @@ def _calendar_forms(state: State, earlier: Mapping[str, Any]) -> Iterator[Form]:
                 continue
             was = old.get(event["uid"])
 
-            def undone(state: State, name: str = name, at: int = at, was: Any = was) -> None:
+            def undone(state: State, name: str = name, at: int = at, was: Json = was) -> None:
                 state["calendars"][name][at : at + 1] = [was] if was else []
 
             def late(state: State, name: str = name, at: int = at) -> None:
@@ -206,7 +209,7 @@ def _calendar_forms(state: State, earlier: Mapping[str, Any]) -> Iterator[Form]:
         for uid, event in old.items():
             if uid not in {item["uid"] for item in events}:
 
-                def kept(state: State, name: str = name, event: Any = event) -> None:
+                def kept(state: State, name: str = name, event: Json = event) -> None:
                     state["calendars"][name].append(event)
 
                 yield f"the event '{event['summary']}' of {name} is still there", kept

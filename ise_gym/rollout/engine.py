@@ -13,18 +13,16 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any, Generic
 
 from ise_gym.errors import UserError
 from ise_gym.rollout.limits import NO_LIMITS, Limits
 from ise_gym.rollout.pool import ProcessPool
-from ise_gym.rollout.work import BROKEN, A, Attempt, Crew, I, Lost, Pool, Work
+from ise_gym.rollout.work import BROKEN, GIVE_UP_AFTER, A, Attempt, Crew, I, Lost, Pool, Work
 
 BACKOFF_S = 0.5
 """Pause before an item is tried again; doubles each time."""
-
-GIVE_UP_AFTER = 20
-"""Infrastructure failures in a row, each after its retries, that end a run: something is down."""
 
 _TICK_S = 0.25
 
@@ -36,6 +34,8 @@ class Status:
     Attributes:
         total: items asked for; ``already``: of them, done when it began.
         outcomes: outcome → items of this run. ``failures``: kind of infrastructure failure → items.
+        guard_hits: user turns whose first draft the guard refused, of ``guarded_turns``; ``fallbacks``: turns that the
+            script spoke in the model's place. ``false_claims``: of the agent, against the evidence.
         tokens, cost: of agent and user, of attempts that were tried again too.
         retries: attempts that were tried again. ``crashes``: worker processes that died.
         torn: half-written records that were set aside at the start.
@@ -51,6 +51,9 @@ class Status:
     user_turns: int = 0
     tool_calls: int = 0
     guard_hits: int = 0
+    guarded_turns: int = 0
+    fallbacks: int = 0
+    false_claims: int = 0
     tokens: int = 0
     cost: float = 0.0
     retries: int = 0
@@ -89,6 +92,9 @@ class Status:
         self.user_turns += attempt.user_turns
         self.tool_calls += attempt.tool_calls
         self.guard_hits += attempt.guard_hits
+        self.guarded_turns += attempt.guarded_turns
+        self.fallbacks += attempt.fallbacks
+        self.false_claims += attempt.false_claims
         for name, count in attempt.answers.items():
             self.answers[name] = self.answers.get(name, 0) + count
         if attempt.failed:
@@ -257,7 +263,7 @@ class _Driver(Generic[I, A]):
     def _signals_counted(self) -> Iterator[None]:
         """Count Ctrl-C and SIGTERM instead of dying of them."""
 
-        def count(signum: int, frame: Any) -> None:
+        def count(signum: int, frame: FrameType | None) -> None:
             self._signals += 1
 
         try:

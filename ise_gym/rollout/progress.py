@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from ise_gym.foreign.screen import Screen
 from ise_gym.models.metering import advice_on
 from ise_gym.rollout.engine import Status
+from ise_gym.trajectory.drift import FALLBACKS_TOO_MANY
 
 LOG_EVERY_S = 15.0
 
@@ -84,7 +85,12 @@ def figures(status: Status) -> str:
         if judged := status.played - status.broken:
             parts.append(f"pass {status.passed / judged:.0%}")
     if status.guard_hits:
-        parts.append(f"drift {status.guard_hits}/{status.user_turns} turns")
+        parts.append(f"refused {status.guard_hits}/{status.guarded_turns} turns")
+    if status.fallbacks:
+        too_many = "!" if status.fallbacks > FALLBACKS_TOO_MANY * status.guarded_turns else ""
+        parts.append(f"script {status.fallbacks / max(1, status.guarded_turns):.0%}{too_many}")
+    if status.false_claims:
+        parts.append(f"false claims {status.false_claims}")
     if status.tokens:
         parts.append(f"{status.tokens:,} tokens")
     if status.cost:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import queue
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any, Generic
@@ -58,6 +59,14 @@ class _Slots:
                 player.close()
 
 
+def _same_modules() -> dict[str, Any]:
+    """Let the workers of a local cluster import what this process can, so that they find plug-ins by their names."""
+    if os.environ.get("RAY_ADDRESS"):
+        return {}
+    path = os.pathsep.join(folder for folder in sys.path if folder)
+    return {"runtime_env": {"env_vars": {"PYTHONPATH": path}}}
+
+
 class RayPool(Generic[I, A]):
     """A `Pool` of Ray actors.
 
@@ -80,7 +89,7 @@ class RayPool(Generic[I, A]):
         self._ray: Any = ray
         self._started = not ray.is_initialized()
         if self._started:
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level="warning")
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level="warning", **_same_modules())
         self._crew = crew
         self._bad_starts = 0
         self._tasks: dict[Any, tuple[Any, I]] = {}

@@ -7,13 +7,14 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from ise_gym.rollout.engine import GIVE_UP_AFTER, Status, drive
+from ise_gym.foreign.values import Json
+from ise_gym.rollout.engine import Status, drive
 from ise_gym.rollout.limits import NO_LIMITS, Limits
 from ise_gym.rollout.players import EpisodeCrew, crew_of, result_of
 from ise_gym.rollout.pool import ProcessPool
 from ise_gym.rollout.record import build
-from ise_gym.rollout.spec import Item, Result, RolloutSpec, probed
-from ise_gym.rollout.work import Lost, Pool
+from ise_gym.rollout.spec import Item, Result, RolloutSpec, probed, settings_of
+from ise_gym.rollout.work import GIVE_UP_AFTER, Lost, Pool
 from ise_gym.storage.locks import held_alone
 from ise_gym.trajectory.record import episode_id
 from ise_gym.trajectory.shards import Compression
@@ -24,7 +25,7 @@ def run(
     spec: RolloutSpec,
     out: str | Path,
     *,
-    describe: Mapping[str, Any],
+    describe: Mapping[str, Json],
     workers: int = 2,
     retries: int = 2,
     retry_failed: bool = True,
@@ -60,7 +61,9 @@ def run(
             broken for ``give_up_after`` episodes.
     """
     with (
-        TrajectoryStore(out, run=describe, compression=compression, sync_s=sync_s) as store,
+        TrajectoryStore(
+            out, run=describe, told=settings_of(spec.make_env), compression=compression, sync_s=sync_s
+        ) as store,
         only_driver(store),
     ):
         work = EpisodeWork(spec, store, retry_failed=retry_failed, on_attempt=on_attempt)
@@ -118,7 +121,7 @@ class EpisodeWork:
         """Yield the episodes that the store lacks."""
         return self._todo
 
-    def lost(self, item: Item, loss: Lost[Item], about: Mapping[str, Any]) -> Result:
+    def lost(self, item: Item, loss: Lost[Item], about: Mapping[str, Json]) -> Result:
         """Record an episode whose worker died."""
         how = f"stuck: no episode ended in {loss.stuck_s:g} s" if loss.stuck_s else loss.how
         trajectory = build(

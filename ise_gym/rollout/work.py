@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from ise_gym.foreign.values import Json
+
 I = TypeVar("I", bound=Hashable)  # noqa: E741  (an item)
 A = TypeVar("A", bound="Attempt[Any]")
 I_contra = TypeVar("I_contra", bound=Hashable, contravariant=True)
@@ -19,6 +21,10 @@ A_co = TypeVar("A_co", bound="Attempt[Any]", covariant=True)
 
 BROKEN = "infrastructure_error"
 """Outcome of an attempt that nobody can be judged by: sandbox, endpoint, service, judge or worker broke."""
+
+
+GIVE_UP_AFTER = 20
+"""Infrastructure failures in a row, each after its retries, that end a run: something is down."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +46,9 @@ class Attempt(Generic[I]):
     user_turns: int = 0
     tool_calls: int = 0
     guard_hits: int = 0
+    guarded_turns: int = 0
+    fallbacks: int = 0
+    false_claims: int = 0
     tokens: int = 0
     cost: float = 0.0
     seconds: float = 0.0
@@ -117,7 +126,7 @@ class LockstepPlayer(Protocol[I_contra, A_co]):
         ...
 
 
-def _patient(item: Any) -> float:
+def _patient(item: object) -> float:
     return 3600.0
 
 
@@ -161,7 +170,7 @@ class Pool(Protocol[I, A_co]):
     """
 
     @property
-    def about(self) -> Mapping[str, Any]: ...  # noqa: D102  (said above)
+    def about(self) -> Mapping[str, Any]: ...
 
     def room(self) -> int:
         """How many more items can be handed out now."""
@@ -198,7 +207,7 @@ class Work(Protocol[I, A]):
         """Yield what is left to do, in order."""
         ...
 
-    def lost(self, item: I, loss: Lost[I], about: Mapping[str, Any]) -> A:
+    def lost(self, item: I, loss: Lost[I], about: Mapping[str, Json]) -> A:
         """Return the attempt that stands for an item whose worker was lost; ``about`` describes the agent."""
         ...
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ise_gym.foreign.values import Json
 from ise_gym.services.site import Faults, Request, Response, as_json, problem
 from ise_gym.services.spec import CalendarModel, EventModel
 
@@ -30,7 +31,7 @@ MOST_EVENTS = 500
 class CalendarSite:
     """A `Site` that keeps events."""
 
-    def __init__(self, data: Mapping[str, Any], state: dict[str, Any] | None = None) -> None:
+    def __init__(self, data: Mapping[str, Json], state: dict[str, Any] | None = None) -> None:
         self._model = CalendarModel.model_validate(data)
         self.state: dict[str, Any] = state or {
             "faults": [],
@@ -168,7 +169,9 @@ def _first_event(text: str) -> list[tuple[str, str]] | None:
         name, kind = name.upper(), value.strip().upper()
         if name == "BEGIN" and (inside or kind == "VEVENT"):
             inside.append(kind)
-        elif name == "END" and inside:
+        elif name == "END":
+            if not inside or kind != inside[-1]:
+                continue
             inside.pop()
             if not inside:
                 return properties

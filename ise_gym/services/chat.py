@@ -10,6 +10,7 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.services.site import Faults, Request, Response, Room, as_json, problem
 from ise_gym.services.spec import ChatModel
 
@@ -33,7 +34,7 @@ POST /api/token                             {"refresh": SECRET}: a fresh token
 class ChatSite:
     """A `Site` that keeps channels and messages."""
 
-    def __init__(self, data: Mapping[str, Any], state: dict[str, Any] | None = None) -> None:
+    def __init__(self, data: Mapping[str, Json], state: dict[str, Any] | None = None) -> None:
         self._model = ChatModel.model_validate(data)
         self.state: dict[str, Any] = state or _first_state(self._model)
         self._faults = Faults(self._model.faults, self.state["faults"])
@@ -135,7 +136,7 @@ class ChatSite:
             return as_json(200, _summary(channel))
         return self._post(channel, given)
 
-    def _post(self, channel: dict[str, Any], given: dict[str, Any]) -> Response:
+    def _post(self, channel: dict[str, Any], given: dict[str, Json]) -> Response:
         text, reply_to = given.get("text"), given.get("reply_to")
         if not isinstance(text, str) or not text.strip():
             return problem(400, "text_is_missing")

@@ -10,11 +10,12 @@ from __future__ import annotations
 import time
 from calendar import timegm
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ise_gym.errors import WorkspaceError
+from ise_gym.foreign.values import Json
 from ise_gym.services.models import Host, Slug
 from ise_gym.workspace.base import HOME, WORKDIR, ExecResult
 
@@ -127,7 +128,7 @@ def repository(host: str, name: str) -> str:
     return f"{SERVER}/{host}/{name.removesuffix('.git')}.git"
 
 
-def install(box: Box, data: Mapping[str, Any]) -> None:
+def install(box: Box, data: Mapping[str, Json]) -> None:
     """Make a server's repositories and clones in a fresh box.
 
     Raises:

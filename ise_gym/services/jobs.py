@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from ise_gym.foreign.values import Json
 from ise_gym.services.crontab import parse_cron
 
 START = "2025-03-03T09:00"
@@ -99,7 +100,7 @@ def job_data(job: JobModel) -> dict[str, Any]:
     return job.model_dump(by_alias=True, exclude_none=True)
 
 
-def read_job(data: Any) -> JobModel:
+def read_job(data: Json) -> JobModel:
     """Check a job.
 
     Raises:

@@ -15,6 +15,7 @@ from email.message import EmailMessage
 from functools import lru_cache
 from typing import Any, BinaryIO
 
+from ise_gym.foreign.values import Json
 from ise_gym.services.site import Room
 from ise_gym.services.spec import MailModel
 
@@ -36,7 +37,7 @@ class MailServer:
             ``greeted``: greylisted recipients that were turned away once already.
     """
 
-    def __init__(self, data: Iterable[Mapping[str, Any]], state: dict[str, Any] | None = None) -> None:
+    def __init__(self, data: Iterable[Mapping[str, Json]], state: dict[str, Any] | None = None) -> None:
         models = [MailModel.model_validate(item) for item in data]
         self._refused = {address.lower() for model in models for address in model.refused}
         self._greylisted = {address.lower() for model in models for address in model.greylisted}

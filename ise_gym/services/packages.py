@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ise_gym.foreign.values import Json
 from ise_gym.services.models import FaultModel, Host
 from ise_gym.services.site import Faults, Request, Response
 
@@ -121,7 +122,7 @@ def _digest(data: bytes) -> str:
 class PackageSite:
     """A `Site` that serves ``/simple/`` and the files that it links to."""
 
-    def __init__(self, data: Mapping[str, Any], state: dict[str, Any] | None = None) -> None:
+    def __init__(self, data: Mapping[str, Json], state: dict[str, Any] | None = None) -> None:
         self._model = PackagesModel.model_validate(data)
         self.state: dict[str, Any] = state or {"faults": [], "downloads": {}}
         self._faults = Faults(self._model.faults, self.state["faults"])

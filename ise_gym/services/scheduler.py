@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.services.jobs import START, CronModel, JobModel, job_data, moment, read_job, written
 
 HEARTBEAT_MIN = 30
@@ -56,7 +57,7 @@ class Scheduler:
         state: all that changes, as JSON: now, jobs, runs, events.
     """
 
-    def __init__(self, data: Iterable[Mapping[str, Any]], state: dict[str, Any] | None = None) -> None:
+    def __init__(self, data: Iterable[Mapping[str, Json]], state: dict[str, Any] | None = None) -> None:
         self.state: dict[str, Any] = state or {"now": START, "jobs": {}, "runs": [], "events": []}
         if state is None:
             for service in data:

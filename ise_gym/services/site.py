@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ise_gym.foreign.values import Json
 from ise_gym.services.models import FaultModel
 
 
@@ -27,6 +28,8 @@ class Request:
         """Return the body as a JSON object, or None when it is none."""
         try:
             found = json.loads(self.body)
+            if b"\\u" in self.body:  # half a character, which no state could be saved with
+                json.dumps(found, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
             return None
         return found if isinstance(found, dict) else None
@@ -43,7 +46,7 @@ class Response:
     cut: bool = False
 
 
-def as_json(status: int, value: Any) -> Response:
+def as_json(status: int, value: Json) -> Response:
     """Answer with a JSON document."""
     text = json.dumps(value, ensure_ascii=False, indent=1) + "\n"
     return Response(status, text.encode(), "application/json")
@@ -62,7 +65,7 @@ class Room:
         kept: JSON that counts as taken from the start.
     """
 
-    def __init__(self, limit: int, kept: Any = None) -> None:
+    def __init__(self, limit: int, kept: Json = None) -> None:
         self.left = limit - (len(json.dumps(kept)) if kept else 0)
 
     def take(self, size: int) -> bool:

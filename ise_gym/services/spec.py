@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ise_gym.errors import nearest
+from ise_gym.foreign.values import Json
 from ise_gym.registry import Registered
 from ise_gym.services.git import GitModel
 from ise_gym.services.jobs import CronModel
@@ -141,7 +142,7 @@ class ServiceKind:
     model: type[BaseModel]
     site: Callable[..., Any] | str = ""
 
-    def open(self, data: Mapping[str, Any], state: Any) -> Any:
+    def open(self, data: Mapping[str, Json], state: Any) -> Any:
         """Make the site."""
         made = self.site
         if isinstance(made, str):
@@ -187,6 +188,10 @@ def make_spec(kind: str, data: Any) -> ServiceSpec:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise ValueError(f"{kind} service: {where}: {first['msg'].removeprefix('Value error, ')}") from None
+    if KINDS[kind].site and not data.get("host"):
+        raise ValueError(
+            f"{kind} service: it answers HTTP, so its data need the key 'host', a name to answer to"
+        )
     return ServiceSpec(kind, data)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import jinja2
 
+from ise_gym.foreign.values import Json
 from ise_gym.resources import read_text
 from ise_gym.services.site import Faults, Request, Response
 from ise_gym.services.spec import PageModel, WebModel
@@ -65,7 +66,7 @@ def render_page(site: WebModel, page: PageModel) -> Page:
 class WebSite:
     """A `Site` of fixed pages; a page whose path holds a query answers to exactly that query."""
 
-    def __init__(self, data: Mapping[str, Any], state: dict[str, Any] | None = None) -> None:
+    def __init__(self, data: Mapping[str, Json], state: dict[str, Any] | None = None) -> None:
         model = WebModel.model_validate(data)
         self.state: dict[str, Any] = state or {"faults": [], "hits": {}}
         self.pages = {page.path: render_page(model, page) for page in model.pages}

@@ -41,6 +41,15 @@ def make_user(
     return RoleGuard(inner, judge=judge) if guard and getattr(inner, "guarded", True) else inner
 
 
+def make_judge(spec: str | Judge, **options: Any) -> Judge:
+    """Make the guard's second opinion from its name, such as ``llm:MODEL``, a package's, or ``module:Name``.
+
+    Raises:
+        UserError: the name or an option is not known, or a model has no endpoint.
+    """
+    return cast("Judge", make("judge", spec, options, ("__call__",))) if isinstance(spec, str) else spec
+
+
 def _called(spec: Callable[..., UserSimulator], options: dict[str, Any]) -> UserSimulator:
     try:
         return spec(**options)
@@ -58,5 +67,6 @@ __all__ = [
     "SingleTurnUser",
     "UserSimulator",
     "known_users",
+    "make_judge",
     "make_user",
 ]

@@ -137,7 +137,8 @@ class UserTurn:
 
     Attributes:
         text: the message; "" only when the episode ends silently.
-        request: name of the request that is now current.
+        request: name of the request that is now current; "" while none has been made.
+        meant: name of a request that the user meant to make and did not say; "" when it said what it meant.
         done: the user is satisfied and leaves; ``gave_up``: leaves unsatisfied.
         events: role-guard events of this turn, JSON.
     """
@@ -147,6 +148,7 @@ class UserTurn:
     done: bool = False
     gave_up: bool = False
     events: tuple[Mapping[str, Any], ...] = ()
+    meant: str = ""
 
 
 class UserSimulator(Protocol):

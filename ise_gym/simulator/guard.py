@@ -1,8 +1,10 @@
 """Keeps a user simulator a user: detect, resample with the reason, fall back to the scripted user.
 
 The guard runs inside ``env.step``. It keeps a scripted shadow of the user in step with the evidence, so that a
-turn which stays adrift after resampling can be replaced by one for the same point of the scenario. Everything is
-counted, before and after: what the model drifted, and what of it reached the agent.
+turn which stays adrift after resampling can be replaced by one for the same point of the scenario. What it refuses is
+counted and kept with its words, so that its precision can be audited. What it lets through it cannot count: that is
+estimated from its recall on turns that were read (`ise_gym.simulator.measuring.recall`), or counted by whoever reads a sample
+(``ise guard audit``).
 """
 
 from __future__ import annotations
@@ -14,14 +16,18 @@ from dataclasses import replace
 from typing import Any
 
 from ise_gym.scenario import Scenario
-from ise_gym.simulator.base import UserSimulator, UserTurn, UserView
+from ise_gym.simulator.base import Evidence, UserSimulator, UserTurn, UserView
 from ise_gym.simulator.claims import FalseClaim, false_claims
-from ise_gym.simulator.detectors import Hit, detect
+from ise_gym.simulator.detectors import DETECTORS, Hit, detect
+from ise_gym.simulator.detectors.base import hint_of
 from ise_gym.simulator.knowledge import UserKnowledge, knowledge_of
 from ise_gym.simulator.scripted import ScriptedUser
 
 Judge = Callable[[UserTurn, UserView | None, UserKnowledge], str]
 """Looks at a turn that passed the detectors; returns why it is adrift, or ""."""
+
+REFUSED_CHARS = 2_000
+"""Characters of a refused draft that are kept."""
 
 COUNTS = ("turns", "drifted", "resamples", "fallbacks", "reached", "simulator_errors", "false_claims")
 
@@ -35,9 +41,10 @@ class RoleGuard:
         judge: a second opinion on turns that no detector refused, such as `ise_gym.simulator.judge.LLMJudge`.
 
     Counts (in ``describe()["guard"]``): ``turns`` guarded, ``drifted`` at the first attempt, ``resamples``,
-    ``fallbacks``, ``reached`` (turns that went to the agent although a detector fires on them),
-    ``simulator_errors`` (attempts to leave or accept against the evidence), ``false_claims`` of the agent, and one
-    ``detector:NAME`` and ``claim:KIND`` each. ``describe()["drift"]`` lists the turns that drifted.
+    ``fallbacks``, ``reached`` (turns of the script that a detector fires on and that went out for want of a better
+    one; never an estimate of drift), ``simulator_errors`` (attempts to leave or accept against the evidence),
+    ``false_claims`` of the agent, and one ``detector:NAME`` and ``claim:KIND`` each. ``describe()["drift"]`` lists the
+    turns that drifted, each with the words that were refused; ``describe()["voices"]`` says who was listened to.
     """
 
     def __init__(self, inner: UserSimulator, resamples: int = 2, judge: Judge | None = None) -> None:
@@ -60,42 +67,58 @@ class RoleGuard:
         self._counts, self._drift, self._doubted = Counter(), [], frozenset()
         fallback = self._shadow.reset(scenario, seed)
         turn = self.inner.reset(scenario, seed)
-        hits = self._look(turn, None)
-        self._count(hits)
-        if not hits:
-            return turn
-        self._note(1, hits, "fallback")
-        return self._replaced(fallback, None, [_event(hit, "fallback") for hit in hits])
+        return self._settled(turn, None, fallback, [], "")
 
     def respond(self, view: UserView, feedback: str = "") -> UserTurn:
         """Answer with the first attempt that no detector refuses, else with the scripted user's turn."""
         fallback = self._shadow.respond(view)
         events = [_claim_event(claim) for claim in self._claims(view)]
         before = self.inner.state()
-        first: list[Hit] = []
-        for attempt in range(self.resamples + 1):
-            if attempt:
-                self._counts["resamples"] += 1
-                self.inner.set_state(before)
-            turn = self.inner.respond(view, feedback)
-            hits = self._look(turn, view)
-            if attempt == 0:
-                first = hits
-                self._count(hits)
-            if not hits:
-                if first:
-                    self._note(view.turn + 1, first, "resample")
-                return replace(turn, events=(*turn.events, *events))
-            action = "resample" if attempt < self.resamples else "fallback"
+        return self._settled(self.inner.respond(view, feedback), view, fallback, events, before)
+
+    def _settled(
+        self,
+        turn: UserTurn,
+        view: UserView | None,
+        fallback: UserTurn,
+        events: list[dict[str, Any]],
+        before: Any,
+    ) -> UserTurn:
+        """Return the turn, a later draft of it, or the script's; ``before`` is the inner state before the first."""
+        refused: list[dict[str, Any]] = []
+        hits = self._look(turn, view)
+        self._count(hits)
+        attempts = self.resamples if view is not None or getattr(self.inner, "reopens", False) else 0
+        while hits:
+            refused.append(_refusal(turn, hits))
+            action = "resample" if len(refused) <= attempts else "fallback"
             events += [_event(hit, action) for hit in hits]
-            feedback = "; ".join(f"{hit.detector}: {hit.words!r}" for hit in hits)
-        self._note(view.turn + 1, first, "fallback")
+            if action == "fallback":
+                self._note(view, refused, "fallback")
+                return self._replaced(self._doubting(view, hits, fallback), view, events)
+            self._counts["resamples"] += 1
+            turn = self._again(view, before, "; ".join(dict.fromkeys(_hint(hit) for hit in hits)))
+            hits = self._look(turn, view)
+        if refused:
+            self._note(view, refused, "resample")
+        return replace(turn, events=(*turn.events, *events))
+
+    def _again(self, view: UserView | None, before: Any, why: str) -> UserTurn:
+        if view is not None:
+            self.inner.set_state(before)
+            return self.inner.respond(view, why)
+        assert self._known is not None
+        return self.inner.respond(UserView((), Evidence(), 0, "", len(self._known.wishes)), why)
+
+    def _doubting(self, view: UserView | None, hits: Sequence[Hit], fallback: UserTurn) -> UserTurn:
+        """Return the script's turn; one who is about to believe a false report looks once more before it leaves."""
         accepts = any(hit.detector == "premature_end" for hit in hits)
-        if accepts and view.evidence.failed and view.request not in self._doubted and not fallback.gave_up:
-            # people who are about to believe it look once more before they leave
-            self._doubted |= {view.request}
-            fallback = self._shadow.double_check(view)
-        return self._replaced(fallback, view, events)
+        if view is None or not accepts or not view.evidence.failed or fallback.gave_up:
+            return fallback
+        if view.request in self._doubted:
+            return fallback
+        self._doubted |= {view.request}
+        return self._shadow.double_check(view)
 
     def state(self) -> Any:
         """Return the state of simulator, shadow and counts."""
@@ -113,10 +136,16 @@ class RoleGuard:
     def describe(self) -> dict[str, Any]:
         """Return the inner simulator's description with the guard's counts and drifted turns so far."""
         counts = dict.fromkeys(COUNTS, 0) | dict(sorted(self._counts.items()))
-        return {**self.inner.describe(), "guard": counts, "drift": copy.deepcopy(self._drift)}
+        voices = {
+            "detectors": list(DETECTORS),
+            "judge": getattr(self.judge, "name", None) if self.judge else None,
+        }
+        return {
+            **self.inner.describe(), "guard": counts, "drift": copy.deepcopy(self._drift), "voices": voices,
+        }  # fmt: skip
 
     def _take(self, scenario: Scenario) -> None:
-        self._scenario, self._known = scenario, knowledge_of(scenario)
+        self._scenario, self._known = scenario, knowledge_of(scenario, getattr(self.inner, "mode", "checked"))
 
     def _look(self, turn: UserTurn, view: UserView | None) -> list[Hit]:
         assert self._known is not None, "call reset() first"
@@ -137,8 +166,10 @@ class RoleGuard:
         self._counts.update(f"detector:{hit.detector}" for hit in hits)
         self._counts["simulator_errors"] += any(hit.detector == "premature_end" for hit in hits)
 
-    def _note(self, turn: int, hits: Sequence[Hit], action: str) -> None:
-        self._drift.append({"turn": turn, "detectors": [hit.detector for hit in hits], "action": action})
+    def _note(self, view: UserView | None, refused: Sequence[dict[str, Any]], action: str) -> None:
+        number = 1 if view is None else view.turn + 1
+        first = list(refused[0]["detectors"])
+        self._drift.append({"turn": number, "detectors": first, "action": action, "refused": list(refused)})
 
     def _replaced(
         self, fallback: UserTurn, view: UserView | None, events: Sequence[dict[str, Any]]
@@ -149,6 +180,22 @@ class RoleGuard:
             self._counts["reached"] += 1
             self._drift[-1]["reached"] = [hit.detector for hit in hits]
         return replace(fallback, events=tuple(events))
+
+
+def _hint(hit: Hit) -> str:
+    if hit.detector in DETECTORS:
+        return hint_of(DETECTORS[hit.detector])
+    return hit.words  # a judge gives its reason in words
+
+
+def _refusal(turn: UserTurn, hits: Sequence[Hit]) -> dict[str, Any]:
+    """Return what is kept of a draft that was not sent."""
+    leaves = {name: True for name in ("done", "gave_up") if getattr(turn, name)}
+    return {
+        "text": turn.text[:REFUSED_CHARS],
+        "detectors": {hit.detector: hit.words for hit in hits},
+        **leaves,
+    }
 
 
 def _event(hit: Hit, action: str) -> dict[str, Any]:

@@ -33,11 +33,15 @@ class UserKnowledge:
         persona: who the user is.
         wishes: what it wants, in order.
         files: (path, text) of the files that it owns from the start; "" for binary ones.
+        mode: "checked" (the wishes are made one by one) or "open" (`ise_gym.simulator.briefing.open`).
+        intent: the whole of what it wants, in mode open.
     """
 
     persona: Persona
     wishes: tuple[Wish, ...]
     files: tuple[tuple[str, str], ...] = ()
+    mode: str = "checked"
+    intent: str = ""
 
     def index(self, name: str) -> int:
         """Return the position of a wish by name, or -1."""
@@ -52,12 +56,14 @@ class UserKnowledge:
         return _words(self)
 
 
-def knowledge_of(scenario: Scenario) -> UserKnowledge:
+def knowledge_of(scenario: Scenario, mode: str = "checked") -> UserKnowledge:
     """Return the user's side of a scenario."""
     return UserKnowledge(
         scenario.persona,
         tuple(Wish(r.name, r.text, r.facts) for r in scenario.requests),
         tuple((f.path, _text(f.content)) for f in scenario.files),
+        mode,
+        scenario.intent if mode == "open" else "",
     )
 
 
@@ -68,7 +74,7 @@ def _words(known: UserKnowledge) -> str:
     about += [*persona.expertise, *(str(v) for v in persona.voice.values() if isinstance(v, str))]
     wishes = [text for wish in known.wishes for text in (wish.text, *wish.facts)]
     files = [text for file in known.files for text in file]
-    return "\n".join(part for part in (*about, *wishes, *files) if part)
+    return "\n".join(part for part in (*about, known.intent, *wishes, *files) if part)
 
 
 def _text(content: bytes) -> str:

@@ -2,7 +2,7 @@
 
 The model sees the conversation from the user's own side, the user's wishes and what the user could see in the
 workspace. It says what to do next and in which words; where it stands in its list comes from the episode, so that a
-turn which the guard replaced leaves no trace.
+turn which the guard replaced leaves no trace. A wish is booked when its words are there, whatever the model says it did.
 """
 
 from __future__ import annotations
@@ -10,14 +10,29 @@ from __future__ import annotations
 import re
 from typing import Any, ClassVar
 
+from ise_gym.errors import UserError, nearest
 from ise_gym.messages import sha256_of
 from ise_gym.models.chat import JsonChat, read_object, without_thinking
 from ise_gym.models.endpoint import EndpointOptions
 from ise_gym.scenario import Scenario
 from ise_gym.simulator.base import UserTurn, UserView
+from ise_gym.simulator.briefing import open as open_mode
+from ise_gym.simulator.briefing.prompt import (
+    FORMAT,
+    MOVES,
+    answer_schema,
+    moves_open,
+    prompt_messages,
+    role_prompt,
+)
+from ise_gym.simulator.briefing.thoughts import THOUGHTS
 from ise_gym.simulator.knowledge import UserKnowledge, knowledge_of
 from ise_gym.simulator.principles import PRINCIPLES
-from ise_gym.simulator.prompt import ANSWER_SCHEMA, FORMAT, MOVES, prompt_messages, role_prompt
+from ise_gym.simulator.telling import begun
+
+MODES = ("checked", open_mode.MODE)
+ANSWER_TOKENS = 2048
+"""Default limit of one answer: a model that thinks first needs room for it."""
 
 _DONE = re.compile(
     r"(?<!\s)\s*(?:\[(?:DONE|END|STOP|FINISHED)\]|###\s?STOP\s?###|<(?:DONE|STOP|END)>)\s*", re.IGNORECASE
@@ -29,24 +44,33 @@ class LLMUser:
 
     Args:
         model: name at the endpoint; ``options`` are `ise_gym.models.endpoint.EndpointOptions` (``base_url``,
-            ``temperature``, …).
+            ``temperature``, …; ``max_tokens`` is 2048 unless given).
+        mode: "checked": the scenario's wishes one by one, in order, each made once it is said. "open": the whole intent,
+            taken apart by the model, see `ise_gym.simulator.briefing.open`.
 
     Raises:
         UserError: the ``openai`` package is missing, or there is no endpoint.
     """
 
     syntax = "llm:MODEL (an OpenAI-compatible endpoint)"
+    reopens = True  # an opening that was refused can be written again, by `respond` to an empty chat
 
     options_from: ClassVar[type] = EndpointOptions
     """Whose parameters the options are."""
 
-    def __init__(self, model: str, **options: Any) -> None:
+    def __init__(self, model: str, mode: str = "checked", **options: Any) -> None:
+        if mode not in MODES:
+            raise UserError(
+                f"mode of 'llm:{model}' is {mode!r}; known: {', '.join(MODES)}.{nearest(mode, MODES)}"
+            )
         self.name = f"llm:{model}"
-        self._chat = JsonChat(model, **options)
+        self.mode = mode
+        self._chat = JsonChat(model, **{"max_tokens": ANSWER_TOKENS, **options})
         self._scenario: Scenario | None = None
         self._known: UserKnowledge | None = None
         self._seed = 0
         self._asked = 0
+        self._draft = ""
 
     def probe(self) -> None:
         """Ask the endpoint once for a few tokens.
@@ -63,7 +87,7 @@ class LLMUser:
             AgentError: the endpoint failed (infrastructure).
         """
         self._take(scenario)
-        self._seed, self._asked = seed, 0
+        self._seed, self._asked, self._draft = seed, 0, ""
         self._chat.meter.reset()
         return self._answer(None, "")
 
@@ -88,10 +112,13 @@ class LLMUser:
 
     def describe(self) -> dict[str, Any]:
         """Return model, sampling, what this episode spent, and the hashes of the prompt and of its template."""
-        template = sha256_of([[p.prompt for p in PRINCIPLES.values()], FORMAT, ANSWER_SCHEMA])
+        template = sha256_of(
+            [[p.prompt for p in PRINCIPLES.values()], FORMAT, answer_schema(), dict(THOUGHTS)]
+        )
         own = sha256_of(role_prompt(self._known)) if self._known else ""
         return {
             "name": self.name,
+            "mode": self.mode,
             **self._chat.sampling(),
             "usage": dict(self._chat.meter.usage),
             "prompt_sha256": own,
@@ -101,7 +128,7 @@ class LLMUser:
     def _take(self, scenario: Scenario | None) -> None:
         if scenario is not self._scenario or self._known is None:
             self._scenario = scenario
-            self._known = knowledge_of(scenario) if scenario is not None else None
+            self._known = knowledge_of(scenario, self.mode) if scenario is not None else None
 
     def _answer(self, view: UserView | None, feedback: str) -> UserTurn:
         known = self._known
@@ -109,14 +136,28 @@ class LLMUser:
         self._asked += 1
         # every answer of an episode has a seed of its own, which is the same in every run
         seed = int(sha256_of([self._seed, self._asked])[:7], 16)
-        raw = self._chat.ask(prompt_messages(known, view, feedback), ANSWER_SCHEMA, seed)
-        move, text = read_answer(raw)
-        if view is None:
-            return UserTurn(text, known.wishes[0].name)
-        position = max(known.index(view.request), 0)
-        if move == "next" and position + 1 < len(known.wishes):
-            return UserTurn(text, known.wishes[position + 1].name)
-        return UserTurn(text, known.wishes[position].name, done=move == "leave", gave_up=move == "give_up")
+        asked = prompt_messages(known, view, feedback, self._draft if feedback else "")
+        moves = open_mode.moves_open(view) if self.mode == open_mode.MODE else moves_open(view, known)
+        move, text = read_answer(self._chat.ask(asked, answer_schema(moves), seed))
+        self._draft = text
+        if self.mode == open_mode.MODE:
+            return open_mode.booked(move, text, view, known)
+        return self._booked(move, text, view, known)
+
+    def _booked(self, move: str, text: str, view: UserView | None, known: UserKnowledge) -> UserTurn:
+        """Return the turn, with the wish that its words make."""
+        current = known.index(view.request) if view is not None and view.request else -1
+        name = known.wishes[current].name if current >= 0 else ""
+        if move in ("next", "stay") and current + 1 < len(known.wishes):
+            upcoming = known.wishes[current + 1]
+            said = (
+                [m["content"] for m in view.history if m["role"] == "assistant"] if view is not None else []
+            )
+            if begun(upcoming, [text]) or (current < 0 and begun(upcoming, [*said, text])):
+                return UserTurn(text, upcoming.name)
+            if move == "next" or current < 0:
+                return UserTurn(text, name, meant=upcoming.name)
+        return UserTurn(text, name, done=move == "leave", gave_up=move == "give_up")
 
 
 def read_answer(raw: str) -> tuple[str, str]:

@@ -2,16 +2,17 @@
 
 Named after the Simulate stage of arXiv 2606.11520; the wording of the prompts is this project's own. A principle
 that is only a sentence in a prompt cannot be checked, so each has its detectors, and its measure is the share of
-turns that keep it.
+turns that keep it. A detector says itself which principle it watches over (`ise_gym.simulator.detectors.base.watches`),
+so one from a package counts as the built-in ones do.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ise_gym.simulator.detectors import DETECTORS
+from ise_gym.simulator.detectors.base import principle_watched
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,15 @@ class Principle:
     Attributes:
         name: as the statistics call it.
         prompt: what a model that plays the user is told.
-        detectors: names of the detectors that fire when it is broken.
     """
 
     name: str
     prompt: str
-    detectors: tuple[str, ...]
+
+    @property
+    def detectors(self) -> tuple[str, ...]:
+        """Names of the detectors that fire when it is broken, those of installed packages included."""
+        return tuple(name for name in DETECTORS if principle_of(name) == self.name)
 
     def kept(self, turns: Sequence[Iterable[str]]) -> float:
         """Return the share of turns that keep the principle, in [0, 1]; 1.0 for no turns.
@@ -50,28 +54,17 @@ PRINCIPLES: Mapping[str, Principle] = {
             "the other side has the keyboard. You ask, check and complain. You do not report work as your own, offer "
             "help, ask what the task is, explain how it is done, write code or commands, or act in brackets and "
             "asterisks. You know nothing of scenarios, personas or simulations.",
-            (
-                "assistant_voice",
-                "offers_help",
-                "asks_about_own_task",
-                "answers_instead_of_asking",
-                "tool_call_syntax",
-                "stage_direction",
-                "scenario_leak",
-            ),
         ),
         Principle(
             "register_matching",
             "Write the way this person writes mails and chats: the same formality, length, greeting habits and "
             "spelling, in the language of your wishes, from the first message to the last.",
-            ("register_break", "language_switch"),
         ),
         Principle(
             "incremental_advancement",
             "Bring up one wish at a time, in the given order, and only when the one before is settled. Keep every "
             "path, name and figure of a wish exactly as it stands there. Never announce the whole list, and never "
             "send an empty message.",
-            ("task_dump", "empty_turn"),
         ),
         Principle(
             "responsive_conditioning",
@@ -79,7 +72,6 @@ PRINCIPLES: Mapping[str, Principle] = {
             "other side, believe your notes and say what is missing. Answer questions from what you know; if you do "
             "not know, say so. Mention no file, figure or person that is not in your wishes, your notes or this "
             "conversation. Do not repeat yourself word for word. Leave only when everything you wanted is there.",
-            ("repeats_itself", "invented_state", "premature_end"),
         ),
     )
 }
@@ -87,15 +79,11 @@ PRINCIPLES: Mapping[str, Principle] = {
 
 
 def principle_of(detector: str) -> str:
-    """Return the principle that a detector watches over; "" for a judge's verdict, which names none."""
-    return next((p.name for p in PRINCIPLES.values() if detector in p.detectors), "")
+    """Return the principle that a detector watches over; "" for one that names none, and for a judge's verdict."""
+    return principle_watched(DETECTORS[detector]) if detector in DETECTORS else ""
 
 
 def scorecard(turns: Sequence[Iterable[str]]) -> dict[str, float]:
     """Return the measure of every principle over turns given as fired detectors."""
     listed = [tuple(fired) for fired in turns]
     return {name: principle.kept(listed) for name, principle in PRINCIPLES.items()}
-
-
-_watched = Counter(name for principle in PRINCIPLES.values() for name in principle.detectors)
-assert set(_watched) == set(DETECTORS) and max(_watched.values()) == 1, "each detector serves one principle"

@@ -78,6 +78,9 @@ class ScriptedUser:
 
     def respond(self, view: UserView, feedback: str = "") -> UserTurn:
         """Accept and go on, or say what is missing; judged by the evidence, not by the agent's words."""
+        if not view.request and view.turn and view.remaining == len(self._requests()):
+            first = self._requests()[0]  # whoever spoke before has not asked for anything yet
+            return UserTurn(text=first.text, request=first.name)
         self._align(view.request)
         request, evidence = self._request(), view.evidence
         words = view.history[-1]["content"] if view.history else ""
@@ -116,6 +119,10 @@ class ScriptedUser:
         names = [r.name for r in self._scenario.requests]
         if request in names and names.index(request) != self._state.index:
             self._state = replace(self._state, index=names.index(request), misses=0)
+
+    def _requests(self) -> tuple[Request, ...]:
+        assert self._scenario is not None, "call reset() first"
+        return self._scenario.requests
 
     def _request(self) -> Request:
         assert self._scenario is not None, "call reset() first"

@@ -18,6 +18,7 @@ from jinja2.meta import find_undeclared_variables
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from ise_gym.errors import UserError
+from ise_gym.foreign.values import Json
 from ise_gym.tasks.filters import FILTERS
 
 Scope = Mapping[str, Any]
@@ -74,7 +75,7 @@ def without_tag_lines(source: str) -> str:
     return _TAG_LINES.sub(lambda match: match[1].rstrip(" \t"), source)
 
 
-def native(value: Any) -> Any:
+def native(value: Json) -> Any:
     """Turn what an expression gave into plain data: generators and tuples become lists.
 
     Raises:
@@ -124,7 +125,7 @@ def _lone_expression(source: str) -> str | None:
     return None
 
 
-def compile_value(raw: Any, where: str) -> Render:
+def compile_value(raw: Json, where: str) -> Render:
     """Compile any YAML value: expressions inside lists and mappings too, a lone ``{{ … }}`` natively.
 
     Mapping keys are rendered as text. Values without expressions are returned as they are (don't mutate them).
@@ -168,7 +169,7 @@ def _compile_expression(source: str, where: str) -> Render:
     return render
 
 
-def mentions(raw: Any) -> bool:
+def mentions(raw: Json) -> bool:
     """Return whether any text inside a YAML value holds expressions."""
     if isinstance(raw, str):
         return has_expressions(raw)
@@ -179,7 +180,7 @@ def mentions(raw: Any) -> bool:
     return False
 
 
-def names_in(raw: Any) -> set[str]:
+def names_in(raw: Json) -> set[str]:
     """Return the names that a YAML value's expressions read from their scope."""
     if isinstance(raw, str):
         return set(find_undeclared_variables(ENVIRONMENT.parse(raw))) if has_expressions(raw) else set()

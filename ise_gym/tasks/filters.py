@@ -19,6 +19,8 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from ise_gym.foreign.values import Json
+
 _UNDECOMPOSED = str.maketrans(
     {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "ß": "ss", "đ": "d", "Đ": "D", "ı": "i", "æ": "ae", "Æ": "Ae",
      "œ": "oe", "þ": "th", "ð": "d", "’": "", "'": ""}
@@ -35,7 +37,7 @@ def to_ascii(text: str) -> str:
     return "".join(c for c in plain if ord(c) < 128)
 
 
-def slug(text: Any) -> str:
+def slug(text: Json) -> str:
     """Lower-case ASCII words joined by hyphens.
 
     >>> slug("Zürich: North & South")
@@ -44,7 +46,7 @@ def slug(text: Any) -> str:
     return re.sub(r"[^a-z0-9]+", "-", to_ascii(str(text)).lower()).strip("-")
 
 
-def cell(value: Any) -> str:
+def cell(value: Json) -> str:
     """Print one CSV cell: ``true``/``false`` for booleans, nothing for None, numbers as Python does."""
     if value is None:
         return ""
@@ -54,7 +56,7 @@ def cell(value: Any) -> str:
 
 
 def to_csv(
-    rows: Iterable[Mapping[str, Any]], columns: Sequence[str] | None = None, delimiter: str = ","
+    rows: Iterable[Mapping[str, Json]], columns: Sequence[str] | None = None, delimiter: str = ","
 ) -> str:
     """Write dicts as CSV text with a header and ``\\n`` line ends; columns default to the first row's keys.
 
@@ -70,7 +72,7 @@ def to_csv(
     return out.getvalue()
 
 
-def to_json(value: Any, indent: int | None = None, sort_keys: bool = False) -> str:
+def to_json(value: Json, indent: int | None = None, sort_keys: bool = False) -> str:
     """Dump JSON as it is (Jinja's own escapes ``<``, ``>``, ``&`` and ``'`` for HTML).
 
     >>> to_json({"a": "<é>"})
@@ -97,7 +99,7 @@ def money(value: float) -> str:
     return f"{value:.2f}"
 
 
-def sha256(text: Any) -> str:
+def sha256(text: Json) -> str:
     """Return the hex SHA-256 of a text's UTF-8 bytes."""
     return hashlib.sha256(str(text).encode()).hexdigest()
 
@@ -136,7 +138,7 @@ def weekday(day: str) -> str:
     return names[datetime.date.fromisoformat(day).weekday()]
 
 
-def sort_by(rows: Iterable[Any], *keys: str, reverse: bool = False) -> list[Any]:
+def sort_by(rows: Iterable[Json], *keys: str, reverse: bool = False) -> list[Any]:
     """Sort dicts by one or several keys, exactly (Jinja's ``sort`` ignores case).
 
     >>> sort_by([{"a": 2}, {"a": 1}], "a")
@@ -148,7 +150,7 @@ def sort_by(rows: Iterable[Any], *keys: str, reverse: bool = False) -> list[Any]
     return sorted(rows, key=lambda row: tuple(row[key] for key in rest), reverse=reverse)
 
 
-def where(rows: Iterable[Any], key: str, value: Any) -> list[Any]:
+def where(rows: Iterable[Any], key: str, value: Json) -> list[Any]:
     """Keep the dicts whose ``key`` equals ``value``."""
     return [row for row in rows if row[key] == value]
 
@@ -166,12 +168,12 @@ def pluck(rows: Iterable[Any], *keys: str) -> list[Any]:
     return [{key: row[key] for key in keys} for row in rows]
 
 
-def zip_with(first: Iterable[Any], second: Iterable[Any]) -> list[list[Any]]:
+def zip_with(first: Iterable[Json], second: Iterable[Json]) -> list[list[Any]]:
     """Pair two lists of one length."""
     return [list(pair) for pair in zip(first, second, strict=True)]
 
 
-def counts(values: Iterable[Any]) -> dict[Any, int]:
+def counts(values: Iterable[Json]) -> dict[Any, int]:
     """Count values: most first, equal counts in order of value.
 
     >>> counts(["b", "a", "a", "c"])
@@ -183,7 +185,7 @@ def counts(values: Iterable[Any]) -> dict[Any, int]:
     return dict(sorted(found.items(), key=lambda item: (-item[1], str(item[0]))))
 
 
-def but_with(mapping: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
+def but_with(mapping: Mapping[str, Json], **changes: Any) -> dict[str, Any]:
     """Copy a dict with some keys changed or added.
 
     >>> but_with({"a": 1}, b=2)

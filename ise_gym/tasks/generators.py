@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ise_gym.errors import UserError
+from ise_gym.foreign.values import Json
 from ise_gym.messages import canonical_json
 from ise_gym.resources import os_world
 from ise_gym.tasks.expressions import ExpressionError, compile_text, compile_value, mentions
@@ -93,7 +94,7 @@ def _choice(generator: Generator, where: str) -> Draw:
     return lambda state: state.rng.choice(_nonempty(pool(state.scope), where))
 
 
-def _nonempty(value: Any, where: str) -> list[Any]:
+def _nonempty(value: Json, where: str) -> list[Any]:
     if not isinstance(value, list) or not value:
         raise _bad(where, f"needs a list with at least one item, not {value!r}")
     return value
@@ -115,7 +116,7 @@ def _sample(generator: Generator, where: str) -> Draw:
     return draw
 
 
-def _count(raw: Any, where: str) -> Callable[[DrawState], int]:
+def _count(raw: Json, where: str) -> Callable[[DrawState], int]:
     """Compile a number of items: a number, an expression, or a [least, most] pair."""
     if isinstance(raw, list):
         least, most = raw
@@ -124,7 +125,7 @@ def _count(raw: Any, where: str) -> Callable[[DrawState], int]:
     return lambda state: _whole(render(state.scope), where)
 
 
-def _whole(value: Any, where: str) -> int:
+def _whole(value: Json, where: str) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value != int(value):
         raise _bad(where, f"needs a whole number, not {value!r}")
     return int(value)

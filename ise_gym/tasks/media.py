@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ise_gym.foreign.values import Json
+
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
 MOST_BYTES = 4 << 20
 
@@ -114,12 +116,12 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def _base64(value: Any) -> bytes:
+def _base64(value: Json) -> bytes:
     return base64.b64decode(str(value), validate=False)
 
 
 def _validated(model: type[_Model], write: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
-    def make(value: Any) -> bytes:
+    def make(value: Json) -> bytes:
         try:
             return write(model.model_validate(value))
         except ValidationError as error:

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from ise_gym.checks import CHECKS
 from ise_gym.errors import nearest
+from ise_gym.foreign.values import Json
 from ise_gym.scenario import DEFAULT_TOOLS, Register
 from ise_gym.services.spec import KINDS, known_keys
 from ise_gym.tasks.generator_model import Expression, Generator, Model, Name
@@ -23,8 +24,6 @@ REGISTERS: tuple[Register, ...] = get_args(Register)
 Tier = Literal["easy", "medium", "hard"]
 Kind = Literal["table", "json", "text", "script", "config", "image", "sound", "archive", "page", "folder"]
 _STEP_KEYS = ("say", "key", "fails")
-_MORE_TOOLS = [name for name in TOOLS if name not in DEFAULT_TOOLS]
-"""What a task may offer beside the default tools."""
 
 
 class FileModel(Model):
@@ -75,7 +74,7 @@ class StepModel(Model):
 
     @model_validator(mode="before")
     @classmethod
-    def _tool_key(cls, raw: Any) -> Any:
+    def _tool_key(cls, raw: Json) -> Any:
         if not isinstance(raw, Mapping):
             raise ValueError("a step is a mapping such as {exec: {command: ls}}")
         tools = [key for key in raw if key not in _STEP_KEYS]
@@ -85,9 +84,8 @@ class StepModel(Model):
         if not tools:
             return step
         tool = str(tools[0])
-        known = (*DEFAULT_TOOLS, *_MORE_TOOLS)
-        if tool not in known:
-            raise ValueError(f"no tool is named '{tool}'.{nearest(tool, (*known, *_STEP_KEYS))}")
+        if tool not in TOOLS:
+            raise ValueError(f"no tool is named '{tool}'.{nearest(tool, (*TOOLS, *_STEP_KEYS))}")
         return {**step, "tool": tool, "arguments": raw[tool]}
 
     @model_validator(mode="after")
@@ -102,12 +100,17 @@ class StepModel(Model):
 
 
 def _further_tool(name: str) -> str:
-    if name not in _MORE_TOOLS:
-        raise ValueError(f"'{name}' is no further tool.{nearest(name, _MORE_TOOLS)}")
+    if name in DEFAULT_TOOLS:
+        raise ValueError(f"'{name}' is offered in any case: leave it out")
+    if name not in TOOLS:
+        further = [known for known in TOOLS if known not in DEFAULT_TOOLS]
+        raise ValueError(
+            f"no tool is named '{name}'.{nearest(name, further)} There are {', '.join(further)}."
+        )
     return name
 
 
-def _known_services(services: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+def _known_services(services: dict[str, list[dict[str, Json]]]) -> dict[str, list[dict[str, Any]]]:
     for kind, items in services.items():
         if kind not in KINDS:
             raise ValueError(f"no service is named '{kind}'.{nearest(kind, KINDS)}")
@@ -135,7 +138,7 @@ class MistakeBlock(Model):
     mistake: MistakeModel
 
 
-def _kind_of_plan_item(raw: Any) -> str:
+def _kind_of_plan_item(raw: Json) -> str:
     is_mistake = isinstance(raw, MistakeBlock) or (isinstance(raw, Mapping) and "mistake" in raw)
     return "<mistake>" if is_mistake else "<step>"
 
@@ -164,7 +167,7 @@ class InputModel(Model):
     what: Expression
 
 
-def _known_check(check: dict[str, Any]) -> dict[str, Any]:
+def _known_check(check: dict[str, Json]) -> dict[str, Any]:
     if len(check) != 1:
         raise ValueError(f"one check an item, not {', '.join(check) or 'none'}")
     kind, spec = next(iter(check.items()))

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from ise_gym.checks import BaseCheck, build_check
+from ise_gym.foreign.values import Json
 from ise_gym.scenario import Check, PlanStep, Register, Request, SubGoal
 from ise_gym.tasks.expressions import ExpressionError, Render, Scope, TextRender, compile_text, compile_value
 from ise_gym.tasks.model import MistakeBlock, RequestModel, StepModel
@@ -130,7 +131,7 @@ class CompiledRequest:
         return _compile_texts(self.model.reply, f"{self.where}.reply")
 
 
-def _frozen(value: Any) -> Any:
+def _frozen(value: Json) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -149,7 +150,7 @@ def _compile_texts(raw: str | list[str], where: str) -> list[TextRender]:
     return [compile_text(text, where) for text in texts]
 
 
-def _compile_check(raw: Mapping[str, Any], where: str) -> Callable[[Scope], BaseCheck]:
+def _compile_check(raw: Mapping[str, Json], where: str) -> Callable[[Scope], BaseCheck]:
     kind, spec = next(iter(raw.items()))
     render = compile_value(spec, where)
 
@@ -178,4 +179,5 @@ def _rendered(
 def _render_step(step: _Step, scope: Scope, rng: random.Random, mistake: bool) -> PlanStep:
     model = step.model
     arguments = {name: render(scope) for name, render in step.arguments.items()}
-    return PlanStep(model.tool, arguments, rng.choice(step.say)(scope), model.key, model.fails, mistake)
+    tool = TOOLS[model.tool].name if model.tool else ""  # module:Name is called by the tool's own name
+    return PlanStep(tool, arguments, rng.choice(step.say)(scope), model.key, model.fails, mistake)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.services.spec import ServiceSpec, make_spec
 from ise_gym.tasks.expressions import ExpressionError, Render, Scope, compile_text, compile_value
 
@@ -30,7 +31,7 @@ _TEXT_KEYS = {
 
 
 def compile_services(
-    services: Mapping[str, Sequence[Mapping[str, Any]]], where: str
+    services: Mapping[str, Sequence[Mapping[str, Json]]], where: str
 ) -> Callable[[Scope], tuple[ServiceSpec, ...]]:
     """Compile a task file's ``services``; an item of any list may have ``each`` and then stands for several."""
     parts = [
@@ -58,7 +59,7 @@ def compile_services(
     return build
 
 
-def _compile(raw: Any, where: str, key: str = "") -> Render:
+def _compile(raw: Json, where: str, key: str = "") -> Render:
     if isinstance(raw, list):
         items = [_compile_item(item, f"{where}.{index}") for index, item in enumerate(raw)]
         return lambda scope: [made for item in items for made in item(scope)]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal, Required, TypedDict
 
+from ise_gym.foreign.values import Json
 from ise_gym.services.host import ServiceHost, services_of
 from ise_gym.services.jobs import JobModel, read_job, written
 from ise_gym.services.scheduler import HEARTBEAT_MIN, MOST_RUNS, Ran, Scheduler, SchedulerError
@@ -16,10 +17,25 @@ from ise_gym.workspace.base import WORKDIR, Hosting, Workspace
 
 RUNS_SHOWN = 20
 
-Action = Callable[[ToolContext, Scheduler, Mapping[str, Any]], ToolOutcome]
+
+class CronArguments(TypedDict, total=False):
+    """Arguments of `cron`: which of them an action needs, the action says."""
+
+    action: Required[str]
+    includeDisabled: bool
+    job: dict[str, Json]
+    patch: dict[str, Json]
+    jobId: str
+    id: str
+    runMode: Literal["force", "due"]
+    text: str
+    mode: Literal["now", "next-heartbeat"]
 
 
-def run(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
+Action = Callable[[ToolContext, Scheduler, CronArguments], ToolOutcome]
+
+
+def run(context: ToolContext, arguments: CronArguments) -> ToolOutcome:
     """Run the tool."""
     scheduler = scheduler_of(context.workspace)
     if scheduler is None:
@@ -40,7 +56,7 @@ def scheduler_of(workspace: Workspace) -> Scheduler | None:
     return host.scheduler
 
 
-def _status(context: ToolContext, scheduler: Scheduler, arguments: Mapping[str, Any]) -> ToolOutcome:
+def _status(context: ToolContext, scheduler: Scheduler, arguments: CronArguments) -> ToolOutcome:
     upcoming = [entry["state"]["nextRun"] for entry in scheduler.jobs.values() if entry["state"]["nextRun"]]
     return _answer(
         {
@@ -53,18 +69,18 @@ def _status(context: ToolContext, scheduler: Scheduler, arguments: Mapping[str, 
     )
 
 
-def _list(context: ToolContext, scheduler: Scheduler, arguments: Mapping[str, Any]) -> ToolOutcome:
+def _list(context: ToolContext, scheduler: Scheduler, arguments: CronArguments) -> ToolOutcome:
     every = arguments.get("includeDisabled", False)
     shown = [entry for _, entry in sorted(scheduler.jobs.items()) if every or entry["enabled"]]
     hidden = len(scheduler.jobs) - len(shown)
     return _answer({"jobs": shown, **({"disabledNotShown": hidden} if hidden else {})})
 
 
-def _get(context: ToolContext, scheduler: Scheduler, arguments: Mapping[str, Any]) -> ToolOutcome:
+def _get(context: ToolContext, scheduler: Scheduler, arguments: CronArguments) -> ToolOutcome:
     return _answer(scheduler.get(_job_id(arguments)))
 
 
-def _add(context: ToolContext, scheduler: Scheduler, arguments: Mapping[str, Any]) -> ToolOutcome:
+def _add(context: ToolContext, scheduler: Scheduler, arguments: CronArguments) -> ToolOutcome:
     if "job" not in arguments:
         raise SchedulerError("action 'add' needs 'job'", "bad_arguments")
     try:
@@ -74,25 +90,25 @@ def _add(context: ToolContext, scheduler: Scheduler, arguments: Mapping[str, Any
     return _answer(scheduler.add(job))
 
 
-def _update(context: ToolContext, scheduler: Scheduler, arguments: Mapping[str, Any]) -> ToolOutcome:
+def _update(context: ToolContext, scheduler: Scheduler, arguments: CronArguments) -> ToolOutcome:
     if not arguments.get("patch"):
         raise SchedulerError("action 'update' needs 'patch': the keys of the job to change", "bad_arguments")
     return _answer(scheduler.update(_job_id(arguments), arguments["patch"]))
 
 
-def _remove(context: ToolContext, scheduler: Scheduler, arguments: Mapping[str, Any]) -> ToolOutcome:
+def _remove(context: ToolContext, scheduler: Scheduler, arguments: CronArguments) -> ToolOutcome:
     job_id = _job_id(arguments)
     scheduler.remove(job_id)
     return _answer({"removed": job_id})
 
 
-def _run(context: ToolContext, scheduler: Scheduler, arguments: Mapping[str, Any]) -> ToolOutcome:
+def _run(context: ToolContext, scheduler: Scheduler, arguments: CronArguments) -> ToolOutcome:
     only_if_due = arguments.get("runMode", "force") == "due"
     record = scheduler.run(_job_id(arguments), _runner(context), only_if_due=only_if_due)
     return _with_truth(record, [record])
 
 
-def _runs(context: ToolContext, scheduler: Scheduler, arguments: Mapping[str, Any]) -> ToolOutcome:
+def _runs(context: ToolContext, scheduler: Scheduler, arguments: CronArguments) -> ToolOutcome:
     runs = scheduler.runs
     if arguments.get("jobId") or arguments.get("id"):
         job_id = _job_id(arguments)
@@ -103,7 +119,7 @@ def _runs(context: ToolContext, scheduler: Scheduler, arguments: Mapping[str, An
     return _answer({"runs": runs[-RUNS_SHOWN:], **({"olderNotShown": cut} if cut > 0 else {})})
 
 
-def _wake(context: ToolContext, scheduler: Scheduler, arguments: Mapping[str, Any]) -> ToolOutcome:
+def _wake(context: ToolContext, scheduler: Scheduler, arguments: CronArguments) -> ToolOutcome:
     if text := arguments.get("text", "").strip():
         scheduler.note(text)
     later = arguments.get("mode", "now") == "next-heartbeat"
@@ -134,7 +150,7 @@ ACTIONS: dict[str, Action] = {
 }
 
 
-def _job_id(arguments: Mapping[str, Any]) -> str:
+def _job_id(arguments: CronArguments) -> str:
     found = str(arguments.get("jobId") or arguments.get("id") or "")
     if not found:
         raise SchedulerError(f"action '{arguments['action']}' needs 'jobId'", "bad_arguments")
@@ -159,7 +175,7 @@ def _runner(context: ToolContext) -> Callable[[JobModel], Ran]:
     return start
 
 
-def _answer(value: Any) -> ToolOutcome:
+def _answer(value: Json) -> ToolOutcome:
     return ToolOutcome(json.dumps(value, ensure_ascii=False, indent=1), success=True)
 
 

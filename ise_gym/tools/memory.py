@@ -7,9 +7,9 @@ Search is by words (BM25), so it works without an embedder; that nothing matches
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Required, TypedDict
 
 from ise_gym.tools.base import Tool, ToolContext, ToolOutcome
 from ise_gym.tools.files.read_write import READ_LINES, show_lines
@@ -26,6 +26,18 @@ _FILE_BYTES = 1 << 20
 _ALL_BYTES = 2 << 20
 """Bytes of all notes that one search reads."""
 _MOST_FILES = 1_000
+
+
+class SearchArguments(TypedDict, total=False):
+    """Arguments of `memory_search`."""
+
+    query: Required[str]
+    maxResults: int
+    minScore: float
+
+
+GetArguments = TypedDict("GetArguments", {"path": Required[str], "from": int, "lines": int}, total=False)
+"""Arguments of `memory_get`: lines, counted from 1."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +97,7 @@ def memory_files(workspace: Workspace) -> list[str]:
     return sorted(found)
 
 
-def search(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
+def search(context: ToolContext, arguments: SearchArguments) -> ToolOutcome:
     """Return the best passages for a query, best first."""
     query = arguments["query"]
     most = int(arguments.get("maxResults", MAX_RESULTS))
@@ -147,7 +159,7 @@ def is_memory_path(path: str) -> bool:
     return parts == [MEMORY_FILE] or (parts[0] == MEMORY_FOLDER and len(parts) > 1 and path.endswith(".md"))
 
 
-def get(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
+def get(context: ToolContext, arguments: GetArguments) -> ToolOutcome:
     """Show lines of a memory file."""
     path = posixpath.relpath(posixpath.normpath(in_box_path(arguments["path"])), WORKDIR)
     if not is_memory_path(path):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Literal, TypedDict
 
 from ise_gym.tools.base import Tool, ToolContext, ToolOutcome
 from ise_gym.tools.output import failure
@@ -13,7 +12,20 @@ STATUSES = ("pending", "in_progress", "completed")
 _MARKS = {"pending": "[ ]", "in_progress": "[>]", "completed": "[x]"}
 
 
-def run(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
+class PlanItem(TypedDict):
+    """One step of a plan."""
+
+    step: str
+    status: Literal["pending", "in_progress", "completed"]
+
+
+class PlanArguments(TypedDict):
+    """Arguments of `update_plan`."""
+
+    plan: list[PlanItem]
+
+
+def run(context: ToolContext, arguments: PlanArguments) -> ToolOutcome:
     """Replace the plan and show it."""
     plan = [{"step": item["step"], "status": item["status"]} for item in arguments["plan"]]
     active = [item for item in plan if item["status"] == "in_progress"]

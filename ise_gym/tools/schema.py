@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ise_gym.errors import nearest
+from ise_gym.foreign.values import Json
 from ise_gym.messages import ToolSchema, sha256_of
 
 _MAX_PROBLEMS = 5
 
 
 def function_tool(
-    name: str, description: str, properties: Mapping[str, Any], required: Sequence[str] = ()
+    name: str, description: str, properties: Mapping[str, Mapping[str, object]], required: Sequence[str] = ()
 ) -> ToolSchema:
     """Build an OpenAI tool definition that accepts the listed properties and no others."""
     parameters = {
@@ -36,7 +37,7 @@ def schema_hash(schemas: Sequence[ToolSchema]) -> str:
     return sha256_of(list(schemas))
 
 
-def without_blanks(parameters: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+def without_blanks(parameters: Mapping[str, Any], arguments: Mapping[str, Json]) -> dict[str, Any]:
     """Leave out optional arguments that say nothing: null, an empty list or object, and a 0 or "" that can't be meant.
 
     Weak models fill in every argument they were told of. An empty text is kept where any text may stand, since there
@@ -55,7 +56,7 @@ def without_blanks(parameters: Mapping[str, Any], arguments: Mapping[str, Any]) 
     }
 
 
-def _is_blank(schema: Mapping[str, Any], value: Any) -> bool:
+def _is_blank(schema: Mapping[str, Any], value: Json) -> bool:
     if value is None or (isinstance(value, list | dict) and not value):
         return True
     if isinstance(value, int | float) and not isinstance(value, bool) and value == 0:
@@ -63,7 +64,7 @@ def _is_blank(schema: Mapping[str, Any], value: Any) -> bool:
     return value == "" and ("enum" in schema or schema.get("minLength", 0) > 0)
 
 
-def argument_problems(parameters: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[str]:
+def argument_problems(parameters: Mapping[str, Json], arguments: Mapping[str, Json]) -> list[str]:
     """Return what is wrong with arguments under a JSON schema (2020-12), one phrase a problem; [] if nothing.
 
     >>> schema = function_tool("read", "", {"path": {"type": "string"}}, ["path"])["function"]["parameters"]
@@ -127,7 +128,7 @@ def _article(kind: str) -> str:
     return kind if kind == "null" else f"an {kind}" if kind[0] in "aio" else f"a {kind}"
 
 
-def _json_type(value: Any) -> str:
+def _json_type(value: Json) -> str:
     if value is None:
         return "null"
     if isinstance(value, bool):

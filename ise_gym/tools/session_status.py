@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.tools.base import Tool, ToolContext, ToolOutcome
 from ise_gym.tools.output import failure
 from ise_gym.tools.processes.process import registry
@@ -21,7 +21,7 @@ def count_call(context: ToolContext, name: str, success: bool) -> None:
     tally[1] += int(not success)
 
 
-def status(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
+def status(context: ToolContext, arguments: Mapping[str, Json]) -> ToolOutcome:
     """Say how many calls were made and failed, what runs in the background and how far the plan is."""
     key = arguments.get("sessionKey", SESSION_KEY)
     if key != SESSION_KEY:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 from ise_gym.tools.base import Tool, ToolContext, ToolOutcome
 from ise_gym.tools.output import failure, os_failure
@@ -13,6 +12,12 @@ from ise_gym.tools.voice import RATE, as_wav, samples
 
 FOLDER = "speech"
 MOST_CHARACTERS = 2000
+
+
+class SpeechArguments(TypedDict):
+    """Arguments of `tts`."""
+
+    text: str
 
 
 def speech_path(text: str) -> str:
@@ -24,7 +29,7 @@ def speech_path(text: str) -> str:
     return f"{FOLDER}/{hashlib.sha256(text.encode()).hexdigest()[:8]}.wav"
 
 
-def run(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
+def run(context: ToolContext, arguments: SpeechArguments) -> ToolOutcome:
     """Run the tool."""
     text = arguments["text"]
     if len(text) > MOST_CHARACTERS:

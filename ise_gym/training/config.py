@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ise_gym.errors import UserError, nearest
 from ise_gym.resources import data_dir
-from ise_gym.training.template import Thinking
+from ise_gym.training.template import Thinking, ToolPrompt
 from ise_gym.trajectory.record import Outcome
+
+Loss = Literal["all", "last", "after-recovery"]
 
 BUILTIN_TINY = "builtin:tiny"
 """Names the small base model that ships inside this package, wherever it is installed."""
@@ -62,8 +64,12 @@ class DataConfig(Section):
         max_episodes: at most so many, in store order.
         single_user_turn: keep each episode only up to the second user message (the paper's ablation).
         sub_sessions: make rows of what agents delegated to themselves, with the tools that they were offered there.
-        mask_failed_calls: keep an assistant message whose call failed in the context, but not in the loss.
-        max_length: tokens of a row. Never cut: see ``over_long``.
+        mask_failed_calls: keep an assistant message whose call failed in the context, but not in the loss. By default
+            it is learned, as the paper does: the mistake is what its repair answers.
+        loss: which answers are learned: ``all``; those of the ``last`` user turn; or those ``after-recovery``, which
+            are the ones that follow a failed call inside the same user turn.
+        max_length: tokens of a row, at most the model's positions. Never cut: see ``over_long``.
+        eval_fraction: share of the episodes that are held out, by a hash of their id, to measure the loss on.
         over_long: ``split`` at user turns into windows that each start with system prompt and tools, or ``drop``.
     """
 
@@ -79,7 +85,9 @@ class DataConfig(Section):
     single_user_turn: bool = False
     sub_sessions: bool = True
     mask_failed_calls: bool = False
+    loss: Loss = "all"
     max_length: int = Field(default=32768, ge=16)
+    eval_fraction: float = Field(default=0.0, ge=0.0, lt=1.0)
     over_long: Literal["split", "drop"] = "split"
 
     @property
@@ -89,12 +97,17 @@ class DataConfig(Section):
 
 
 class LoraSettings(Section):
-    """The adapter. Dropout is 0 by default: any other value keeps a copy of every input (measured: +64 % memory)."""
+    """The adapter. Dropout is 0 by default: any other value keeps a copy of every input (measured: +64 % memory).
+
+    Attributes:
+        rslora: scale by alpha / sqrt(rank) instead of alpha / rank, so that a higher rank needs no other learning rate.
+    """
 
     rank: int = Field(default=16, ge=1)
     alpha: float = Field(default=32, gt=0)
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     targets: str | tuple[str, ...] = "all-linear"
+    rslora: bool = False
 
 
 class TrainConfig(Section):
@@ -102,8 +115,14 @@ class TrainConfig(Section):
 
     Attributes:
         batch_size: rows a device and micro-batch.
-        packing: put several rows into one sequence. Only with a flash-attention implementation, which is
-            checked at start, because other ones let rows see each other or lose tokens.
+        packing: put several rows into one sequence; whether the attention implementation keeps them apart is measured
+            at start.
+        packing_length: tokens of such a sequence; 0: ``data.max_length``. Positions start anew at every row, so that it
+            may be longer than the model's.
+        optimiser: as transformers names them: ``adamw_torch``, ``adamw_torch_fused``, ``adamw_8bit``, ``adafactor``, …
+        eval_steps: steps between losses on the held-out episodes (``data.eval_fraction``); 0: once, at the end.
+        early_stopping: end after so many of these losses in a row without a lower one; 0: never.
+        best_checkpoint: save the weights with the lowest of these losses instead of the last ones.
         loggers: where metrics go besides the run card, e.g. ``tensorboard`` or ``wandb``.
     """
 
@@ -114,11 +133,16 @@ class TrainConfig(Section):
     gradient_accumulation: int = Field(default=1, ge=1)
     schedule: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "cosine"
     warmup_ratio: float = Field(default=0.03, ge=0.0, lt=1.0)
+    optimiser: str = "adamw_torch"
     weight_decay: float = Field(default=0.0, ge=0.0)
     max_grad_norm: float = Field(default=1.0, gt=0)
     bf16: bool = False
     gradient_checkpointing: bool = False
+    eval_steps: int = Field(default=0, ge=0)
+    early_stopping: int = Field(default=0, ge=0)
+    best_checkpoint: bool = False
     packing: bool = False
+    packing_length: int = Field(default=0, ge=0)
     liger: bool = False
     group_by_length: bool = True
     logging_steps: int = Field(default=10, ge=1)
@@ -135,6 +159,9 @@ class RunConfig(Section):
     Attributes:
         output: folder of the adapter (or full model), tokenizer, template and ``run_card.json``.
         thinking: what becomes of recorded reasoning; baked into the saved template.
+        tool_prompt: how the system prompt introduces tools: in Qwen3's own sentences (``stock``), which it was
+            post-trained on, or in the ``short`` ones that the tiny base was made with; baked in as well. Left out: as
+            the base's own template says, and ``stock`` where that is not this project's.
         lora: the adapter, or null to train all weights.
         merge: also write merged weights to ``output/merged``.
         resume: go on from the newest checkpoint in ``output``.
@@ -145,11 +172,33 @@ class RunConfig(Section):
     data: DataConfig
     output: str
     thinking: Thinking = "keep"
+    tool_prompt: ToolPrompt | None = None
     lora: LoraSettings | None = LoraSettings()
     train: TrainConfig = TrainConfig()
     merge: bool = False
     resume: bool = False
     overwrite: bool = False
+
+    @model_validator(mode="after")
+    def _keys_that_need_others(self) -> RunConfig:
+        if self.merge and self.lora is None:
+            raise ValueError("merge=true is for adapters: with lora=null the output is whole already")
+        given = "max_length" in self.data.model_fields_set  # else it is held to the model's positions first
+        if given and 0 < self.train.packing_length < self.data.max_length:
+            raise ValueError(
+                f"train.packing_length {self.train.packing_length} is less than data.max_length "
+                f"{self.data.max_length}: "
+                "rows would be cut"
+            )
+        if self.train.early_stopping or self.train.best_checkpoint:
+            if not (self.data.eval_fraction and self.train.eval_steps):
+                raise ValueError(
+                    "train.early_stopping and train.best_checkpoint go by the loss on held-out episodes: "
+                    "set data.eval_fraction (such as 0.02) and train.eval_steps"
+                )
+            if not self.train.save_steps or self.train.save_steps % self.train.eval_steps:
+                raise ValueError("with them train.save_steps must be a multiple of train.eval_steps")
+        return self
 
 
 Recipe = TypeVar("Recipe", bound=Section)
@@ -285,7 +334,8 @@ def _explain(error: ValidationError, kind: type[Section]) -> Iterator[str]:
         elif item["type"] == "missing":
             yield f"key {key!r} is missing"
         else:
-            yield f"{key} = {item['input']!r}: {item['msg']}"
+            where = f"{key} = {item['input']!r}: " if key else ""
+            yield f"{where}{item['msg'].removeprefix('Value error, ')}"
 
 
 def _keys_at(kind: type[Section], location: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from ise_gym.training.config import LoraSettings, ModelConfig, Section
-from ise_gym.training.template import Thinking
+from ise_gym.training.template import Thinking, ToolPrompt
 
 
 class Stage(Section):
@@ -77,6 +77,7 @@ class OptimiserSettings(Section):
     bf16: bool = False
     gradient_checkpointing: bool = False
     save_steps: int = Field(default=0, ge=0)
+    keep_checkpoints: int = Field(default=2, ge=1)
     loggers: tuple[str, ...] = ()
     threads: int = Field(default=0, ge=0)
     seed: int = 0
@@ -89,6 +90,7 @@ class GrpoConfig(Section):
         model: where to start: a base model, or an adapter folder of `ise_gym.training.sft`, which is merged in memory.
         output: folder of the adapter, tokenizer, template and ``run_card.json``.
         curriculum: stages, in order.
+        thinking, tool_prompt: as of `ise_gym.training.config.RunConfig`.
     """
 
     recipes: ClassVar[str] = "grpo"
@@ -97,6 +99,7 @@ class GrpoConfig(Section):
     output: str
     curriculum: tuple[Stage, ...] = Field(min_length=1)
     thinking: Thinking = "keep"
+    tool_prompt: ToolPrompt | None = None
     lora: LoraSettings | None = LoraSettings()
     rollout: RolloutSettings = RolloutSettings()
     train: OptimiserSettings = OptimiserSettings()

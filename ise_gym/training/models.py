@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ise_gym.agents.transformers import ModelSource, resolve_model
 from ise_gym.errors import UserError
 from ise_gym.resources import data_dir
-from ise_gym.training.config import BUILTIN_TINY, LoraSettings, ModelConfig, RunConfig
+from ise_gym.training.config import BUILTIN_TINY, DataConfig, LoraSettings, ModelConfig, RunConfig
 from ise_gym.training.template import CONTROL_TOKENS
 
 TINY_BASE = data_dir("training") / "tiny_base" / "model"
@@ -54,6 +55,43 @@ def load_tokenizer(base: str) -> Any:
     return tokenizer
 
 
+def positions_of(base: str) -> int | None:
+    """Return how many tokens a base model can tell apart by their place, YaRN included; None where it doesn't say.
+
+    Raises:
+        UserError: no readable configuration there.
+    """
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(base)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot load {base}: {' '.join(str(error).split())[:300]}") from error
+    positions = getattr(config, "max_position_embeddings", None)
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    original, factor = rope.get("original_max_position_embeddings"), rope.get("factor")
+    if positions and original and factor:
+        return max(int(positions), int(original * factor))
+    return int(positions) if positions else None
+
+
+def held_to_positions(data: DataConfig, base: str) -> DataConfig:
+    """Hold ``data.max_length`` to the positions of the base; where the recipe gives none, the smaller one is taken.
+
+    Raises:
+        UserError: the recipe asks for longer rows than the model has positions for.
+    """
+    positions = positions_of(base)
+    if positions is None or data.max_length <= positions:
+        return data
+    if "max_length" in data.model_fields_set:
+        raise UserError(
+            f"data.max_length {data.max_length} is more than the {positions} positions of {Path(base).name}: what lies "
+            f"beyond them can't be learned. Set data.max_length={positions} or less"
+        )
+    return data.model_copy(update={"max_length": positions})
+
+
 def load_base(config: RunConfig, base: str, model: Any = None) -> tuple[Any, Any]:
     """Load the base weights (unless ``model`` is given) and make the PEFT configuration (None for full fine-tuning)."""
     weights = _weights(config.model, base) if model is None else model
@@ -88,6 +126,7 @@ def load_start(model: ModelConfig, lora: LoraSettings | None) -> tuple[ModelSour
 
 def _weights(settings: ModelConfig, base: str) -> Any:
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     options: dict[str, Any] = {
@@ -98,7 +137,7 @@ def _weights(settings: ModelConfig, base: str) -> Any:
         options["quantization_config"] = _four_bit(torch)
     try:
         model = AutoModelForCausalLM.from_pretrained(base, **options)
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise UserError(f"cannot load {base}: {' '.join(str(error).split())[:300]}") from error
     model.config.use_cache = False
     return model
@@ -113,6 +152,7 @@ def _lora(settings: LoraSettings) -> Any:
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         target_modules=targets,
+        use_rslora=settings.rslora,
         bias="none",
         task_type="CAUSAL_LM",
     )

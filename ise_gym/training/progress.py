@@ -9,33 +9,54 @@ from transformers import TrainerCallback
 
 
 class LinePrinter(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
-    """Prints step, loss, token accuracy, speed and the time that is left."""
+    """Prints step, loss, gradient norm, learning rate, token accuracy, tokens a second and the time that is left."""
 
     def __init__(self) -> None:
         self._started = 0.0
         self._first_step = 0
+        self._seen = (0.0, 0.0)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Start the clock; a resumed run starts at its checkpoint's step."""
         self._started = time.monotonic()
         self._first_step = state.global_step
+        # A resumed run counts its tokens from where it left off.
+        before = next((e["num_tokens"] for e in reversed(state.log_history) if "num_tokens" in e), 0.0)
+        self._seen = (self._started, float(before))
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any
     ) -> None:
         """Print one line for every logged step of the main process."""
-        if not logs or "loss" not in logs or not state.is_world_process_zero:
+        if not logs or not state.is_world_process_zero:
             return
-        seconds = time.monotonic() - self._started
+        if "eval_loss" in logs:
+            print(
+                f"step {state.global_step}/{state.max_steps}  loss on held-out episodes {logs['eval_loss']:.4f}",
+                flush=True,
+            )
+        if "loss" not in logs:
+            return
+        now = time.monotonic()
+        seconds = now - self._started
         done = max(1, state.global_step - self._first_step)
         left = seconds / done * (state.max_steps - state.global_step)
-        accuracy = logs.get("mean_token_accuracy")
+        before, tokens = self._seen
+        self._seen = (now, float(logs.get("num_tokens", tokens)))
+        speed = max(0.0, self._seen[1] - tokens) / max(1e-6, now - before)
         print(
             f"step {state.global_step}/{state.max_steps}  loss {float(logs['loss']):.4f}"
-            + (f"  token accuracy {float(accuracy):.3f}" if accuracy is not None else "")
+            + _shown(logs, "grad_norm", "gradient norm", ".3g")
+            + _shown(logs, "learning_rate", "learning rate", ".2e")
+            + _shown(logs, "mean_token_accuracy", "token accuracy", ".3f")
+            + f"  {speed:,.0f} tokens/s"
             + f"  {seconds:.0f} s, about {left:.0f} s left",
             flush=True,
         )
+
+
+def _shown(logs: dict[str, Any], key: str, words: str, form: str) -> str:
+    return f"  {words} {float(logs[key]):{form}}" if logs.get(key) is not None else ""
 
 
 class RewardPrinter(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here

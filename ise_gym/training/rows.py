@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ise_gym.training.config import Loss
 from ise_gym.training.template import Thinking, encode
 from ise_gym.trajectory.record import Step
 from ise_gym.trajectory.untaught import untaught
@@ -46,6 +47,7 @@ class RowOptions:
     thinking: Thinking = "keep"
     mask_failed_calls: bool = False
     single_user_turn: bool = False
+    loss: Loss = "all"
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,10 @@ def rows_of(
     foreign = sum(message["role"] == "assistant" for message in messages[:inherited])
     unfit = untaught(messages, steps)
     spoken = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
-    numbers = frozenset(number for number, index in enumerate(spoken) if index in unfit)
+    chosen = _chosen(messages, spoken, turns, options.loss)
+    numbers = frozenset(
+        number for number, index in enumerate(spoken) if index in unfit or number not in chosen
+    )
     build = _Builder(tokenizer, tools, head, turns, options.thinking, failed, foreign, numbers)
     last_only = options.thinking == "last-turn" and any(
         message.get("reasoning_content") for turn in turns[:-1] for message in turn
@@ -221,6 +226,37 @@ class _Builder:
                 labels[start:end] = encoded.input_ids[start:end]
         suffix = "" if (first, last) == (0, len(self.turns) - 1) else f"#turns{first}-{last}"
         return Row(name + suffix, encoded.input_ids, labels)
+
+
+def _chosen(
+    messages: Sequence[Mapping[str, Any]],
+    spoken: Sequence[int],
+    turns: Sequence[Sequence[Mapping[str, Any]]],
+    loss: Loss,
+) -> frozenset[int]:
+    """Return the numbers of the assistant messages that the choice of loss lets be learned.
+
+    Args:
+        messages: the whole conversation; ``spoken``: where its assistant messages are.
+        turns: the user turns that are kept, from the first on.
+        loss: of the recipe.
+    """
+    if loss == "all":
+        return frozenset(range(len(spoken)))
+    if loss == "last":
+        before = sum(message["role"] == "assistant" for turn in turns[:-1] for message in turn)
+        return frozenset(range(before, len(spoken)))
+    chosen = set()
+    failed = False
+    numbers = {index: number for number, index in enumerate(spoken)}
+    for index, message in enumerate(messages):
+        if message["role"] == "user":
+            failed = False
+        elif message["role"] == "tool" and message.get("success") is False:
+            failed = True
+        elif message["role"] == "assistant" and failed:
+            chosen.add(numbers[index])
+    return frozenset(chosen)
 
 
 def _failed_calls(messages: Sequence[Mapping[str, Any]]) -> frozenset[str]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from ise_gym.agents.transformers import ModelSource, resolve_model, weights_hash
 from ise_gym.errors import UserError
+from ise_gym.storage.atomic import replacing
 from ise_gym.training.config import RunConfig
 from ise_gym.training.data import DataReport
 
@@ -32,11 +33,12 @@ class RunCard:
 
     Attributes:
         config: the resolved configuration.
-        data: the data report, with ``data_hash`` and ``tool_hashes``.
+        data: the data report, with ``data_hash`` and ``tools``.
         template_hash: SHA-256 of the chat template that was trained with and is saved.
         base: name and weights hash of the base model.
         metrics: steps, seconds, losses, tokens a second; empty until the run is finished.
         losses: (step, loss) as logged.
+        eval_losses: (step, loss on held-out episodes); empty where none were held out.
         rewards: (step, mean reward) of reinforcement learning; empty after fine-tuning.
     """
 
@@ -50,6 +52,7 @@ class RunCard:
     metrics: dict[str, Any] = field(default_factory=dict)
     losses: list[tuple[int, float]] = field(default_factory=list)
     rewards: list[tuple[int, float]] = field(default_factory=list)
+    eval_losses: list[tuple[int, float]] = field(default_factory=list)
 
     def finished(
         self, metrics: Mapping[str, float], history: Sequence[Mapping[str, Any]], model: Any
@@ -65,6 +68,7 @@ class RunCard:
             self,
             finished_run=True,
             losses=losses,
+            eval_losses=[(int(e["step"]), float(e["eval_loss"])) for e in history if "eval_loss" in e],
             metrics={
                 "steps": int(history[-1]["step"]) if history else 0,
                 "seconds": round(seconds, 2),
@@ -88,7 +92,7 @@ def start_card(config: RunConfig, report: DataReport, base: str, template_sha256
 def start_card_of(
     config: dict[str, Any], data: dict[str, Any], start: ModelSource, template_sha256: str, seed: int
 ) -> RunCard:
-    """Make the card of any run that is about to start; ``data`` needs ``data_hash`` and ``tool_hashes``."""
+    """Make the card of any run that is about to start; ``data`` needs ``data_hash`` and ``tools``."""
     name = start.adapter or start.base
     return RunCard(
         config=config,
@@ -102,10 +106,8 @@ def start_card_of(
 
 def write_card(output: Path, card: RunCard) -> None:
     """Write ``run_card.json`` in one step, so that a killed run leaves an old or a new card, not half of one."""
-    target = output / CARD
-    draft = target.with_suffix(".tmp")
-    draft.write_text(json.dumps(asdict(card), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(target)
+    with replacing(output / CARD) as file:
+        file.write((json.dumps(asdict(card), indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def read_card(output: str | Path) -> RunCard:
@@ -118,7 +120,8 @@ def read_card(output: str | Path) -> RunCard:
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
         values["losses"] = [(int(step), float(loss)) for step, loss in values["losses"]]
-        values["rewards"] = [(int(step), float(reward)) for step, reward in values.get("rewards", [])]
+        for name in ("rewards", "eval_losses"):
+            values[name] = [(int(step), float(value)) for step, value in values.get(name, [])]
         return RunCard(**values)
     except FileNotFoundError:
         raise UserError(

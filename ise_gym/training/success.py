@@ -16,7 +16,7 @@ from ise_gym.training.groups import GroupPlayer
 from ise_gym.training.grpo import Curriculum, make_player
 from ise_gym.training.grpo_config import GrpoConfig
 from ise_gym.training.models import load_start, load_tokenizer
-from ise_gym.training.template import project_template
+from ise_gym.training.template import template_for
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def play(config: GrpoConfig, count: int) -> list[Tried]:
     torch.manual_seed(config.train.seed)
     source, model, _ = load_start(config.model, None)
     tokenizer = load_tokenizer(source.base)
-    tokenizer.chat_template = project_template(config.thinking)
+    tokenizer.chat_template = template_for(tokenizer, config.thinking, config.tool_prompt)
     stage = config.curriculum[0]
     curriculum = Curriculum([stage], config.rollout.groups)
     player = make_player(config, tokenizer, model.eval())

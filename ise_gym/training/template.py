@@ -17,10 +17,12 @@ from ise_gym.messages import sha256_of
 from ise_gym.resources import data_dir
 
 Thinking = Literal["keep", "last-turn", "strip"]
+ToolPrompt = Literal["stock", "short"]
 TEMPLATE_FILE = data_dir("training") / "templates" / "qwen3_ise.jinja"
 CONTROL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 MARKUP_TOKENS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<think>", "</think>")
 _DEFAULT_LINE = re.compile(r"\{%- set default_thinking = '[a-z-]+' %\}")
+_TOOL_LINE = re.compile(r"\{%- set tool_prompt = '([a-z]+)' %\}")
 
 
 @dataclass(frozen=True)
@@ -39,18 +41,37 @@ class Encoded:
     spans: list[tuple[int, int]]
 
 
-def project_template(thinking: Thinking = "keep") -> str:
-    """Return the template's source with ``thinking`` as its built-in default.
+def project_template(thinking: Thinking = "keep", tool_prompt: ToolPrompt = "stock") -> str:
+    """Return the template's source with both choices as its built-in defaults.
 
-    The option is baked in rather than passed at serving time, so that the hash of the text says all.
+    The options are baked in rather than passed at serving time, so that the hash of the text says all.
     """
     if thinking not in get_args(Thinking):
         raise UserError(f"thinking must be one of {', '.join(get_args(Thinking))}, not {thinking!r}")
+    if tool_prompt not in get_args(ToolPrompt):
+        raise UserError(f"tool_prompt must be one of {', '.join(get_args(ToolPrompt))}, not {tool_prompt!r}")
     source = TEMPLATE_FILE.read_text(encoding="utf-8")
-    baked, count = _DEFAULT_LINE.subn(f"{{%- set default_thinking = '{thinking}' %}}", source)
-    if count != 1:
-        raise RuntimeError(f"{TEMPLATE_FILE.name} must set default_thinking exactly once, found {count}")
-    return baked
+    for line, baked in (
+        (_DEFAULT_LINE, f"{{%- set default_thinking = '{thinking}' %}}"),
+        (_TOOL_LINE, f"{{%- set tool_prompt = '{tool_prompt}' %}}"),
+    ):
+        source, count = line.subn(baked, source)
+        if count != 1:
+            raise RuntimeError(f"{TEMPLATE_FILE.name} must hold {baked!r} exactly once, found {count}")
+    return source
+
+
+def template_for(tokenizer: Any, thinking: Thinking = "keep", tool_prompt: ToolPrompt | None = None) -> str:
+    """Return the template to train a model with: tools are introduced as its base knows it, unless told otherwise.
+
+    Args:
+        tokenizer: of the base; one that this project's template came with says how its tools were introduced.
+        thinking, tool_prompt: of `project_template`; without the latter, ``stock`` for every other base.
+    """
+    if tool_prompt is None:
+        found = _TOOL_LINE.search(tokenizer.chat_template or "")
+        tool_prompt = "short" if found and found[1] == "short" else "stock"
+    return project_template(thinking, tool_prompt)
 
 
 def template_hash(source: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.messages import MAIN_ONLY
 from ise_gym.trajectory.record import Step, Trajectory
 
@@ -62,11 +63,16 @@ def delegated(trajectory: Trajectory) -> Iterator[Conversation]:
         )
 
 
-def session_name(trajectory: Trajectory, session: Mapping[str, Any]) -> str:
+def session_name(trajectory: Trajectory, session: Mapping[str, Json]) -> str:
     """Return the id of a sub-session's conversation; unique, since keys are within an episode."""
     return f"{trajectory.episode_id}/{session['key']}"
 
 
 def offered_inside(tools: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the schemas that a sub-session was offered: all but those that delegate."""
-    return [tool for tool in tools if tool.get("function", {}).get("name") not in MAIN_ONLY]
+    return [tool for tool in tools if _name(tool) not in MAIN_ONLY]
+
+
+def _name(tool: Mapping[str, Any]) -> str:
+    function = tool.get("function")
+    return str(function.get("name", "")) if isinstance(function, Mapping) else ""

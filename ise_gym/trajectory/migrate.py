@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.trajectory.record import SCHEMA_VERSION
 
 Record = dict[str, Any]
@@ -49,7 +50,7 @@ READABLE: tuple[int, ...] = (*sorted(MIGRATIONS), SCHEMA_VERSION)
 """Versions that this release reads."""
 
 
-def upgraded(record: Any) -> Any:
+def upgraded(record: Json) -> Any:
     """Return a record in the present version; what is no record of a known version comes back as it is.
 
     >>> upgraded({"schema_version": 0, "success": True, "rewards": [1.0],

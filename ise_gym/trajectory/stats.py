@@ -14,12 +14,14 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.statistics import wilson
 from ise_gym.trajectory.drift import DriftStats
 from ise_gym.trajectory.record import Trajectory, content_hash
 from ise_gym.trajectory.store import read_trajectories
+from ise_gym.trajectory.text.variety import VarietyStats
 from ise_gym.trajectory.usage import UsageStats
-from ise_gym.trajectory.variety import VarietyStats
+from ise_gym.trajectory.wellformed import whole
 
 ISETRACE: Mapping[str, float] = {
     "episodes": 23_132,
@@ -32,6 +34,9 @@ ISETRACE: Mapping[str, float] = {
     "max_messages": 565,
 }
 """The released corpus' figures. Source: arXiv 2606.11520 (means a trajectory)."""
+
+UNVERIFIED = ("unverified", "judged_passed", "judged_failed")
+"""Outcomes that no check decided: the pass rate is over all others."""
 
 SHAPE = ("user_turns", "messages", "tool_calls", "distinct_tools")
 DELEGATED = ("episodes", "sessions", "cut", "messages", "tool_calls", "failed_calls")
@@ -246,8 +251,8 @@ class Stats:
     def summary(self) -> dict[str, Any]:
         """Return all figures as JSON."""
         n, passed = self.episodes, self._outcomes["passed"]
-        judged = n - self._outcomes["unverified"]
-        low, high = wilson(passed, judged)
+        verified = n - sum(self._outcomes[name] for name in UNVERIFIED)
+        low, high = wilson(passed, verified)
         turns = self._shape["user_turns"].counts
         recovery = {name: int(count) for name, count in self._recovery.items()}
         return {
@@ -256,11 +261,12 @@ class Stats:
             "infrastructure_errors": dict(sorted(self._broken.items())),
             "pass_rate": {
                 "passed": passed,
-                "total": judged,
-                "rate": passed / judged if judged else None,
+                "total": verified,
+                "rate": passed / verified if verified else None,
                 "low": low,
                 "high": high,
             },
+            "judged": _judged(self._outcomes),
             "mean_score": self._score / self._scored if self._scored else None,
             "subgoals": {"total": self._subgoals.total(), "held": self._subgoals[True]},
             "shape": {name: d.summary() for name, d in self._shape.items()},
@@ -334,10 +340,19 @@ def calls_in(messages: Sequence[Mapping[str, Any]]) -> list[tuple[str, bool]]:
     ]
 
 
-def _numbers(value: Any) -> dict[str, int]:
+def _judged(outcomes: Counter[str]) -> dict[str, Any]:
+    """What models judged, apart from what checks verified; {} where nothing was judged."""
+    passed, total = outcomes["judged_passed"], outcomes["judged_passed"] + outcomes["judged_failed"]
+    if not total:
+        return {}
+    low, high = wilson(passed, total)
+    return {"passed": passed, "total": total, "rate": passed / total, "low": low, "high": high}
+
+
+def _numbers(value: Json) -> dict[str, int]:
     if not isinstance(value, Mapping):
         return {}
-    return {str(k): int(v) for k, v in value.items() if isinstance(v, int)}
+    return {str(k): whole(v) for k, v in value.items() if isinstance(v, int)}
 
 
 def _most(counter: Counter[tuple[str, str]], count: int) -> Iterable[tuple[tuple[str, str], int]]:

@@ -24,7 +24,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from ise_gym.errors import UserError
+from ise_gym.foreign.values import Json
 from ise_gym.messages import canonical_json
+from ise_gym.models.parsing import finite_float, refuse_constant
 from ise_gym.storage.appendlog import TornTail
 from ise_gym.storage.atomic import file_above
 from ise_gym.trajectory.migrate import READABLE, upgraded
@@ -40,6 +42,8 @@ from ise_gym.trajectory.shards import (
 
 FORMAT = "ise_gym trajectories"
 MANIFEST = "manifest.json"
+OWN_KEYS = ("format", "schema_version", "compression", "run")
+"""Keys of a manifest that are the store's own; others tell of the run and bind nobody."""
 _LONGEST_SHOWN = 200
 """Characters of a value that a message about another run quotes."""
 _ID = re.compile(rb'^\{"schema_version":\d+,"episode_id":("(?:[^"\\]|\\.)*")')
@@ -52,6 +56,7 @@ class TrajectoryStore:
         path: the folder; made when missing.
         run: what is being run, as JSON (intents, agent, user, seed, …). A folder that holds another run is
             refused, so that two experiments never mix. None accepts whatever is there.
+        told: what else the manifest says of the run, such as the env's settings; it binds nobody.
         compression: "none" or "zstd" (needs the zstandard package); an existing folder keeps its own.
         sync_s: longest time between a line's write and its ``fdatasync``; 0 syncs every line.
 
@@ -64,11 +69,12 @@ class TrajectoryStore:
         path: str | Path,
         *,
         run: Mapping[str, Any] | None = None,
+        told: Mapping[str, Any] | None = None,
         compression: Compression = "none",
         sync_s: float = 1.0,
     ) -> None:
         self.path = Path(path)
-        self.manifest = _open_manifest(self.path, run, compression)
+        self.manifest = _open_manifest(self.path, run, told or {}, compression)
         self.run: dict[str, Any] = self.manifest["run"]
         chosen: Compression = self.manifest["compression"]
         self.torn: list[TornTail] = [*repair(self.path / "shards"), *repair(self.path / "failures")]
@@ -170,7 +176,7 @@ def raw_records(path: str | Path, *, failures: bool = False) -> Iterator[tuple[P
 def parse_line(line: bytes, where: str) -> Trajectory:
     """Parse one record; ``where`` goes into the `UserError` for a bad one."""
     try:
-        return Trajectory.model_validate(upgraded(json.loads(line)))
+        return Trajectory.model_validate(upgraded(_decoded(line)))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
@@ -187,22 +193,33 @@ def parse_line(line: bytes, where: str) -> Trajectory:
         raise UserError(f"{where}: {what}.") from error
 
 
+def _decoded(line: bytes) -> Any:
+    """Decode a line; numbers that JSON has not are refused, since no record could be written with them again."""
+    return json.loads(line, parse_float=finite_float, parse_constant=refuse_constant)
+
+
 def _ids(folder: Path) -> Iterator[str]:
     """Ids of all complete lines; the id stands near a line's start, so the rest need not be parsed."""
     for shard in shard_paths(folder):
         for number, line in complete_lines(shard):
             if match := _ID.match(line):
-                yield json.loads(match[1])
+                try:
+                    yield json.loads(match[1])
+                except ValueError as error:
+                    raise UserError(f"{shard}, line {number}: not JSON ({error}).") from error
             else:
                 yield parse_line(line, f"{shard}, line {number}").episode_id
 
 
-def _open_manifest(path: Path, run: Mapping[str, Any] | None, compression: Compression) -> dict[str, Any]:
+def _open_manifest(
+    path: Path, run: Mapping[str, Json] | None, told: Mapping[str, Json], compression: Compression
+) -> dict[str, Any]:
     wanted = {
         "format": FORMAT,
         "schema_version": SCHEMA_VERSION,
         "compression": compression,
         "run": json.loads(canonical_json(dict(run or {}))),
+        **json.loads(canonical_json(dict(told))),
     }
     if path.exists() and not path.is_dir():
         raise UserError(f"{path}: it is a file, but a trajectory store is a folder. Give another --out.")
@@ -241,7 +258,7 @@ def has_records(path: Path) -> bool:
     return any(p.stat().st_size for folder in ("shards", "failures") for p in shard_paths(path / folder))
 
 
-def _create_once(path: Path, manifest: Mapping[str, Any]) -> None:
+def _create_once(path: Path, manifest: Mapping[str, Json]) -> None:
     """Put a manifest in place whole, unless there is one: of several racing processes the first wins."""
     if path.exists():
         return
@@ -254,11 +271,11 @@ def _create_once(path: Path, manifest: Mapping[str, Any]) -> None:
         draft.unlink()
 
 
-def _replace(path: Path, manifest: Mapping[str, Any]) -> None:
+def _replace(path: Path, manifest: Mapping[str, Json]) -> None:
     _draft(path, manifest).replace(path)
 
 
-def _draft(path: Path, manifest: Mapping[str, Any]) -> Path:
+def _draft(path: Path, manifest: Mapping[str, Json]) -> Path:
     draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     with draft.open("w", encoding="utf-8") as file:
         json.dump(manifest, file, indent=2, ensure_ascii=False)
@@ -268,11 +285,11 @@ def _draft(path: Path, manifest: Mapping[str, Any]) -> Path:
     return draft
 
 
-def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+def _differences(found: Mapping[str, Json], wanted: Mapping[str, Json]) -> str:
     return "; ".join(_changed(found, wanted))
 
 
-def _changed(found: Mapping[str, Any], wanted: Mapping[str, Any], within: str = "") -> Iterator[str]:
+def _changed(found: Mapping[str, Json], wanted: Mapping[str, Json], within: str = "") -> Iterator[str]:
     for key in sorted({*found, *wanted}):
         was, now = found.get(key), wanted.get(key)
         if was == now:

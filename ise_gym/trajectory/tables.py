@@ -63,6 +63,12 @@ def outcome_table(summary: Mapping[str, Any]) -> Table:
         "",
         f"{percent(rate['rate'])} [{percent(rate['low'])}, {percent(rate['high'])}]",
     )
+    if judged := summary["judged"]:
+        table.add_row(
+            "judged by a model to have passed",
+            f"{judged['passed']:,} of {judged['total']:,}",
+            f"{percent(judged['rate'])} [{percent(judged['low'])}, {percent(judged['high'])}]",
+        )
     goals, recovery = summary["subgoals"], summary["failure_recovery"]
     table.add_row("sub-goals that hold", f"{goals['held']:,}", f"of {goals['total']:,}")
     failed = recovery.get("failed_calls", 0)

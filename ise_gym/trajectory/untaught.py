@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.messages import is_object
 from ise_gym.models.parsing import CALL_OPEN, INVALID_TOOL_CALL, THINK_CLOSE, THINK_OPEN
 from ise_gym.trajectory.record import Completion, Step
@@ -24,9 +25,6 @@ FAULTS: Mapping[str, str] = {
     "surrogate": "half a surrogate pair",
     "call in words": "a call in its words that nobody read",
 }
-
-_CONTROL = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
-"""What ends or begins a turn: in words it is a turn that ran on, or that a template must change to carry."""
 
 
 def why_marked(completion: Completion | None) -> str:
@@ -55,8 +53,6 @@ def why_unreadable(message: Mapping[str, Any]) -> str:
     words = str(message.get("content") or "")
     if not words.strip() and not message.get("tool_calls") and not message.get("reasoning_content"):
         return "an empty answer"
-    if any(token in words for token in _CONTROL):
-        return "a control token in its words"
     if words.lstrip().startswith(THINK_OPEN) or THINK_CLOSE in words:
         return "thinking in its words"
     if CALL_OPEN in words:
@@ -66,7 +62,7 @@ def why_unreadable(message: Mapping[str, Any]) -> str:
     return ""
 
 
-def untaught(messages: Sequence[Mapping[str, Any]], steps: Iterable[Step] = ()) -> dict[int, str]:
+def untaught(messages: Sequence[Mapping[str, Json]], steps: Iterable[Step] = ()) -> dict[int, str]:
     """Return the indices of assistant messages that nobody should learn from, and why.
 
     Args:

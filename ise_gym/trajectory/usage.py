@@ -9,6 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from ise_gym.trajectory.record import Trajectory
+from ise_gym.trajectory.wellformed import amount, whole
 
 SIDES = ("agent", "user")
 COUNTS = ("calls", "prompt_tokens", "cached_tokens", "completion_tokens", "cut")
@@ -31,9 +32,9 @@ class UsageStats:
             key = (side, str(about.get("name", "unknown")))
             sums = self._sums.setdefault(key, Counter())
             sums["episodes"] += 1
-            sums.update({name: int(usage.get(name) or 0) for name in COUNTS})
-            if usage.get("cost") is not None:
-                self._cost[key] = self._cost.get(key, 0.0) + float(usage["cost"])
+            sums.update({name: whole(usage.get(name)) for name in COUNTS})
+            if (cost := amount(usage.get("cost"))) is not None:
+                self._cost[key] = self._cost.get(key, 0.0) + cost
 
     def summary(self) -> dict[str, Any]:
         """Return ``{"agent": {name: figures}, "user": {name: figures}, "cost": total}``; {} when no model was asked.

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.trajectory.conversations import delegated
 from ise_gym.trajectory.record import Step, Trajectory
 from ise_gym.trajectory.stats import Stats, read_all, recoveries
@@ -128,7 +129,7 @@ _KEPT = {
 }
 
 
-def pack(value: Any) -> str:
+def pack(value: Json) -> str:
     """Return gzipped JSON in base64; equal values give equal text."""
     return base64.b64encode(gzip.compress(json.dumps(value).encode(), compresslevel=6, mtime=0)).decode(
         "ascii"

@@ -13,6 +13,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from ise_gym.foreign.values import Json
 from ise_gym.storage.atomic import replacing
 from ise_gym.trajectory.stats import ISETRACE
 from ise_gym.trajectory.tables import LABELS, figure, percent
@@ -25,6 +26,8 @@ OUTCOMES: Mapping[str, str] = {
     "failed": "bad",
     "truncated": "warn",
     "unverified": "muted",
+    "judged_passed": "warn",
+    "judged_failed": "muted",
     "infrastructure_error": "muted",
 }
 """Outcome → its colour class."""
@@ -35,7 +38,7 @@ def write_report(
     store_dirs: Sequence[str | Path],
     *,
     title: str = "Trajectories",
-    training: Sequence[Mapping[str, Any]] | None = None,
+    training: Sequence[Mapping[str, Json]] | None = None,
     comparison: Comparison | Mapping[str, Any] | None = None,
     max_episodes: int = 300,
 ) -> Path:
@@ -165,7 +168,7 @@ def _csp_hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _json(value: Any) -> Markup:
+def _json(value: Json) -> Markup:
     """Dump for a script element: no character in it can end the element or start a comment."""
     text = json.dumps(value, ensure_ascii=True)
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))

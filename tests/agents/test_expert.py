@@ -70,8 +70,10 @@ def test_rephrased_requests_are_known_by_their_facts(scenario):
     assert calls_by_turn(messages) == [["exec", "write"], ["exec"], ["write"]]
 
 
-def test_an_unknown_first_message_is_the_first_request(scenario):
-    assert calls_by_turn(play(ExpertAgent(), scenario, ["Hi, you know what to do."])) == [["exec", "write"]]
+def test_a_first_message_without_a_wish_is_worked_on_by_nobody(scenario):
+    messages = play(ExpertAgent(), scenario, ["Hi, you know what to do.", GREET])
+    assert calls_by_turn(messages) == [[], ["exec", "write"]]
+    assert replies(messages)[0] == "What do you need?"
 
 
 def test_a_shorter_request_inside_a_longer_one_is_not_meant():

@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from openai_server import Answer, failing, raw, serve
 
 from ise_gym.agents import make_agent
 from ise_gym.errors import AgentError, UserError
 from ise_gym.messages import assistant, system, tool_call, user
 from ise_gym.tools import tool_schemas
+from openai_server import Answer, failing, raw, serve
 
 pytest.importorskip("litellm", reason="NOT TESTED with LiteLLM: it is not installed (ise-gym[litellm])")
 

@@ -3,7 +3,6 @@ import pickle
 import sys
 
 import pytest
-from openai_server import hang_up, raw, reply, serve, slow, status
 
 from ise_gym.agents import make_agent
 from ise_gym.agents.openai import OpenAIAgent
@@ -11,6 +10,7 @@ from ise_gym.errors import AgentError, UserError
 from ise_gym.messages import assistant, system, tool_call, tool_result, user
 from ise_gym.models.wire import wire_messages
 from ise_gym.tools import tool_schemas
+from openai_server import hang_up, raw, reply, serve, slow, status
 
 CONVERSATION = [
     system("You work."),

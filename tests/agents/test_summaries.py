@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from openai_server import Answer, reply, serve, status
 
 from ise_gym.agents.openai import OpenAIAgent
 from ise_gym.errors import AgentError
@@ -14,6 +13,7 @@ from ise_gym.messages import Message, assistant, system, tool_call, tool_result,
 from ise_gym.models.summary import border
 from ise_gym.tools import tool_schemas
 from made_scenarios import make_scenario
+from openai_server import Answer, reply, serve, status
 
 TOOLS = tool_schemas(["exec"])
 

@@ -90,7 +90,7 @@ def test_a_key_in_an_address_is_not_shown(ise: Run, one_intent: Path, tmp_path: 
     options += ["--agent-option", "max_retries=0"]
     common = ["--intents", one_intent, "--retries", 0, "-w", 1, "--out", tmp_path / "out"]
     code, printed, complained = ise("rollout", "--agent", "openai:m", *options, *common)
-    assert code == 1 and files_with("127.0.0.1:9/v1", tmp_path / "out"), "the failure says where"
+    assert code == 2 and "127.0.0.1:9/v1" in complained, "the refusal says where"
     assert CANARY not in printed + complained and files_with(CANARY, tmp_path / "out") == []
 
 
@@ -163,3 +163,26 @@ def test_a_run_that_was_written_with_a_key_is_read_without_it(ise: Run, tmp_path
         "eval", "report", tmp_path / "out", "--html", tmp_path / "p.html", "--json"
     )
     assert code == 0 and CANARY not in printed + (tmp_path / "p.html").read_text()
+
+
+@pytest.mark.parametrize(
+    "split",
+    [
+        ["--agent-option", "api_key", CANARY],
+        ["--agent-option", "api_key=", CANARY],
+        ["--agent-option=api_key", CANARY],
+        ["--agent-option", "api_key", "=", CANARY],
+        ["--agent-option", "auth", f"={CANARY}"],
+        ["--user-option", "anything", CANARY],
+        ["--api-key", CANARY],
+        ["--hf-token=", CANARY],
+    ],
+)
+def test_a_key_that_a_space_took_from_its_name_is_not_repeated(
+    split: list[str], ise: Run, tmp_path: Path
+) -> None:
+    code, printed, complained = ise("rollout", "--out", tmp_path / "out", *split)
+    assert code == 2 and complained.count("\n") == 1, complained
+    assert CANARY not in printed + complained
+    code, _, complained = ise("rollout", "--out", tmp_path / "out", "--agent", "expert", "surplus")
+    assert code == 2 and "surplus" in complained, "what is no key is named"

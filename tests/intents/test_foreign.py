@@ -141,3 +141,23 @@ def test_increments_say_every_word_once() -> None:
     )
     assert " ".join(increments(quoted)) == quoted
     assert increments("Sort it.") == ["Sort it."]
+
+
+@pytest.mark.parametrize(
+    ("text", "turns"),
+    [
+        (
+            "We plan staffing for three departments of the clinic. ER: Requires 60 FTEs at $50/hr. Then please write "
+            "a memo about it for the board.",
+            2,
+        ),
+        ("我在仓库工作，请把库存表按日期排序。然后帮我找出最贵的三种货物！最后写一份简短的说明给经理。", 3),
+        (
+            "У нас есть журнал продаж за май. Отсортируйте его по дате и клиенту. Затем найдите самый большой заказ этого месяца.",
+            3,
+        ),
+    ],
+)
+def test_labelled_facts_are_no_turns_and_other_scripts_have_sentences_too(text, turns):
+    found = increments(text)
+    assert len(found) == turns and "".join("".join(found).split()) == "".join(text.split())

@@ -197,7 +197,7 @@ def test_the_command_words_a_file_and_its_scenarios_use_the_words(tmp_path: Path
         result = CliRunner().invoke(
             app,
             ["intents", "realise", str(tmp_path), "--out", str(out), "--model", "m", "--base-url", server.url,
-             "--price-in", "100"],
+             "--price-in", "100", "--no-second-reading"],
         )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "5 in the model's words" in result.output and "cost 0.01" in result.output.replace("0.005", "0.01")
@@ -222,7 +222,7 @@ def test_kill_9_costs_only_what_was_in_flight(tmp_path: Path) -> None:
     path = generate(12, 0, tmp_path, split="train", tasks_per_intent=1, tier="easy")
     out, answers = tmp_path / "worded.jsonl", tmp_path / "worded.answers.jsonl"
     with serve(lambda body: slow(0.25, good(body))) as server:
-        command = [sys.executable, "-m", "ise_gym.cli", "intents", "realise", str(path), "--out", str(out), "--model", "m",
+        command = [sys.executable, "-m", "ise_gym.cli", "intents", "realise", str(path), "--no-second-reading", "--out", str(out), "--model", "m",
                    "--base-url", server.url, "--concurrency", "1"]  # fmt: skip
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         deadline = time.monotonic() + 90

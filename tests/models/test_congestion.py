@@ -7,11 +7,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from openai_server import Answer, reply, serve, status
-
 from ise_gym.models.client import Client
 from ise_gym.models.congestion import Gate
 from ise_gym.models.endpoint import endpoint_options
+from openai_server import Answer, reply, serve, status
 
 
 async def entered(gate: Gate, count: int) -> list[float]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai_server import Answer, reply, serve, status
 
 from ise_gym.agents import make_agent
 from ise_gym.errors import AgentError, UserError
@@ -15,6 +14,7 @@ from ise_gym.replay.playback import PlaybackAgent
 from ise_gym.rollout.play import play_episode
 from ise_gym.trajectory.record import content_hash, to_line
 from made_scenarios import make_scenario
+from openai_server import Answer, reply, serve, status
 
 CALL = reply("Looking.", [("exec", '{"command": "ls"}')])
 FULL = status(400, "This model's maximum context length is 10 tokens")

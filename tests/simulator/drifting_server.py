@@ -58,7 +58,7 @@ LINES: Mapping[str, tuple[str, ...]] = {
     ),
     "junk": ("", "...", "{}", "null", "\u200b"),
 }
-MODES = (*LINES, "dump", "stop", "echo")
+MODES = (*LINES, "stop", "echo")
 
 
 class DriftingUser:
@@ -75,17 +75,13 @@ class DriftingUser:
         if not self.schema and "response_format" in body:
             return status(400, "response_format is not supported")
         self.answers += 1
-        prompt = body["messages"][0]["content"]
+        mind = body["messages"][-1]["content"].rpartition("(What you think: ")[2].removesuffix(")")
         key = json.dumps(body["messages"]) + str(body.get("seed"))
         rng = random.Random(hashlib.sha256(key.encode()).digest())
-        wishes = re.findall(
-            r"^\d+\. (.*)$", prompt.split("in this order:\n")[1].split("\n\nFiles you")[0], re.M
-        )
-        made = int((re.search(r"Wishes already made: 1 to (\d+)", prompt) or [0, 0])[1])
-        move, say = self._in_role(prompt, wishes, made, rng)
+        move, say = self._in_role(mind, rng)
         if rng.random() < self.rate:
             mode = rng.choice(self.modes)
-            drifted = self._adrift(mode, wishes, made, body["messages"], rng)
+            drifted = self._adrift(mode, mind, body["messages"], rng)
             if drifted is not None:
                 move, say = drifted
                 self.adrift[say.strip()] = mode
@@ -94,16 +90,16 @@ class DriftingUser:
             text = f"<think>what now?</think>\n```json\n{text}\n```"
         return reply(text)
 
-    def _in_role(self, prompt: str, wishes: list[str], made: int, rng: random.Random) -> tuple[str, str]:
-        if not made:
-            return "stay", wishes[0]
-        if 'your move is "next"' in prompt and made < len(wishes):
-            return "next", f"{rng.choice(('Good', 'Thanks', 'Fine, thanks', 'Right'))}. {wishes[made]}"
-        if 'your move is "leave"' in prompt:
+    def _in_role(self, mind: str, rng: random.Random) -> tuple[str, str]:
+        if first := re.search(r"Hello\. What I need: (.*)", mind, re.S):
+            return "next", first[1]
+        if onward := re.search(r"Next: (.*)", mind, re.S):
+            return "next", f"{rng.choice(('Good', 'Thanks', 'Fine, thanks', 'Right'))}. {onward[1]}"
+        if "That was everything." in mind:
             return "leave", rng.choice(
                 ("Thanks, that is all.", "Good, thank you. Bye.", "Thank you, goodbye.")
             )
-        missing = re.findall(r"^- DOES NOT HOLD: (.*)$", prompt, re.M)
+        missing = re.findall(r"That is not right yet: (.*?)\. I asked", mind)
         what = missing[0] if missing else "the rest"
         opener = rng.choice(
             ("Not yet. Still open", "I looked, and one thing is missing", "No, this is missing", "Open")
@@ -111,16 +107,14 @@ class DriftingUser:
         return "stay", f"{opener}: {what} ({rng.choice(('once more', 'please', 'again', 'still', 'sorry'))})"
 
     def _adrift(
-        self, mode: str, wishes: list[str], made: int, messages: list[dict[str, Any]], rng: random.Random
+        self, mode: str, mind: str, messages: list[dict[str, Any]], rng: random.Random
     ) -> tuple[str, str] | None:
         if mode in LINES:
             return "stay", rng.choice(LINES[mode])
-        if mode == "dump" and len(wishes) - made >= 2:
-            return "stay", "Here is all of it. " + " And then: ".join(wishes[made:])
         own = [m["content"] for m in messages if m["role"] == "assistant"]
         if mode == "echo" and own:
             return "stay", rng.choice(own)
-        if mode == "stop" and "DOES NOT HOLD" in messages[0]["content"]:
+        if mode == "stop" and "That is not right yet" in mind:
             return rng.choice(
                 (("leave", "Great, thanks, bye!"), ("stay", "Perfect, that is exactly what I wanted."))
             )
@@ -129,8 +123,7 @@ class DriftingUser:
 
 def gullible(body: dict[str, Any]) -> Answer:
     """Believe everything: accept, go on, leave."""
-    prompt = body["messages"][0]["content"]
-    if "Wishes already made" not in prompt:
+    if "Hello. What I need:" in body["messages"][-1]["content"]:
         return reply(json.dumps({"move": "stay", "say": "Please put the result into greet.txt."}))
     return reply(json.dumps({"move": "leave", "say": "Wonderful, thank you, that is all. Goodbye!"}))
 

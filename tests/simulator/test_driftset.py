@@ -13,9 +13,16 @@ from typer.testing import CliRunner
 from ise_gym.cli import app
 from ise_gym.errors import UserError
 from ise_gym.simulator.detectors import DETECTORS, detect
-from ise_gym.simulator.driftset import evaluate, read_set
+from ise_gym.simulator.measuring.driftset import read_set
+from ise_gym.simulator.measuring.measure import evaluate
 
 SET = Path(__file__).parent / "drift_set.jsonl"
+LABELLED = (
+    "assistant_voice", "offers_help", "asks_about_own_task", "answers_instead_of_asking", "tool_call_syntax",
+    "stage_direction", "scenario_leak", "task_dump", "repeats_itself", "register_break", "language_switch",
+    "invented_state", "premature_end", "empty_turn",
+)  # fmt: skip
+"""The kinds that this set was written for; what came later has its own set."""
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +34,8 @@ def test_the_set_is_large_and_varied(turns):
     assert len(turns) >= 600 and len({turn.id for turn in turns}) == len(turns)
     labels = Counter(label for turn in turns for label in turn.labels)
     held = Counter(label for turn in turns if turn.split == "held-out" for label in turn.labels)
-    assert min(labels[name] for name in DETECTORS) >= 40
-    assert min(held[name] for name in DETECTORS) >= 20
+    assert min(labels[name] for name in LABELLED) >= 40
+    assert min(held[name] for name in LABELLED) >= 20
     assert sum(not turn.labels for turn in turns) >= 100, "hard negatives"
     registers = {turn.known.persona.register for turn in turns}
     assert registers == {"casual", "collaborative", "analytical", "formal"}
@@ -40,11 +47,12 @@ def test_the_set_is_large_and_varied(turns):
 
 
 def test_held_out_precision_and_recall(turns):
-    result = evaluate(turns, "held-out")
+    result = evaluate(turns, "held-out", without=frozenset(DETECTORS) - frozenset(LABELLED))
     assert result.overall.precision >= 0.97 and result.overall.recall >= 0.95
     for name, score in result.detectors.items():
         assert score.precision >= 0.90 and score.recall >= 0.85, (name, score)
-    assert result.flagged_clean <= 0.03 * result.clean
+    whole = evaluate(turns, "held-out")
+    assert whole.flagged_clean <= 0.03 * whole.clean
 
 
 def test_equal_turns_get_equal_verdicts(turns):
@@ -64,11 +72,13 @@ def test_the_detectors_are_quick(turns):
 
 def test_the_command_prints_what_it_measured():
     result = CliRunner().invoke(app, ["guard", "eval", "--json", "--mistakes"])
+    assert result.exit_code == 0, result.output
     found = json.loads(result.output)
-    assert result.exit_code == 0 and set(found["detectors"]) == set(DETECTORS)
-    assert found["split"] == "held-out" and found["overall"]["hits"] > 300
-    wrong = found["overall"]["false_alarms"] + found["overall"]["misses"]
-    assert len(found["mistakes"]) == wrong
+    written = found["written, held-out"]
+    assert set(written["detectors"]) == set(DETECTORS)
+    assert written["whole"]["recall"]["of"] == written["turns"] - written["clean"] > 300
+    wrong = sum(one["false_alarms"] + one["misses"] for one in written["detectors"].values())
+    assert len(written["mistakes"]) == wrong
 
 
 WISH = {"name": "a/b", "text": "Sort x.csv."}
@@ -94,7 +104,7 @@ def test_anyone_can_bring_a_set(tmp_path):
     result = evaluate(read_set(path))
     assert result.turns == 2 and result.overall.hits == 1 and result.overall.false_alarms == 0
     out = CliRunner().invoke(app, ["guard", "eval", "--set", str(path)])
-    assert out.exit_code == 0 and "2 turns" in out.output and "overall" in out.output
+    assert out.exit_code == 0 and "2 turns" in out.output and "1 of 1 = 100.0 %" in out.output
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+import ise_gym.trajectory.drift as drift_module
 from ise_gym.messages import tool_call, tool_result
 from ise_gym.simulator.base import Evidence
 from ise_gym.simulator.detectors import DETECTORS
 from ise_gym.simulator.evidence import DIGEST_LENGTH, FILES_SHOWN, LINE_LENGTH, command_of, gather, render
+from ise_gym.simulator.measuring.recall import Measured
 from ise_gym.simulator.principles import PRINCIPLES, principle_of, scorecard
 from ise_gym.statistics import wilson
 from ise_gym.trajectory.drift import DriftStats
@@ -51,9 +53,13 @@ def test_an_idle_agent_leaves_a_plain_digest() -> None:
     assert render(Evidence()) == "- no file was created, changed or deleted"
 
 
-def test_each_detector_serves_one_principle() -> None:
-    assert len(PRINCIPLES) == 4
-    assert all(principle_of(name) for name in DETECTORS)
+def test_each_detector_serves_one_principle_and_the_trained_voice_none() -> None:
+    for name in DETECTORS:
+        assert sum(name in p.detectors for p in PRINCIPLES.values()) == (name != "sounds_adrift"), name
+    assert principle_of("judge") == principle_of("sounds_adrift") == ""
+
+
+def test_a_scorecard_gives_the_share_of_turns_that_keep_each_principle() -> None:
     assert scorecard([["offers_help"], [], ["task_dump", "offers_help"], []]) == {
         "perspective_lock": 0.5,
         "register_matching": 1.0,
@@ -62,11 +68,13 @@ def test_each_detector_serves_one_principle() -> None:
     }
 
 
-def test_drift_before_and_after_the_guard() -> None:
-    guard = {"turns": 4, "drifted": 2, "reached": 1, "fallbacks": 1, "detector:offers_help": 2}
+def test_drift_that_was_refused_and_what_must_have_passed(monkeypatch) -> None:
+    figures = Measured(found=90, out_of_role=100, refused=2, in_role=100)
+    monkeypatch.setattr(drift_module, "measured", lambda: figures)
+    guard = {"turns": 4, "drifted": 2, "fallbacks": 1, "detector:offers_help": 2}
     drift = [
         {"turn": 2, "detectors": ["offers_help"], "action": "resample"},
-        {"turn": 3, "detectors": ["offers_help"], "action": "fallback", "reached": ["task_dump"]},
+        {"turn": 3, "detectors": ["offers_help"], "action": "fallback"},
     ]
     common = {
         "scenario_id": "s",
@@ -81,8 +89,9 @@ def test_drift_before_and_after_the_guard() -> None:
     stats.add(Trajectory(episode_id="1", user={"name": "llm:m", "guard": guard, "drift": drift}, **common))
     stats.add(Trajectory(episode_id="2", user={"name": "naive"}, **common))
     found = stats.summary()
-    assert found["turns"] == 4 and found["before"]["rate"] == 0.5 and found["after"]["rate"] == 0.25
-    assert found["before"]["low"] == pytest.approx(wilson(2, 4)[0])
-    assert found["by_turn"]["3"]["after"]["count"] == 1 and found["by_turn"]["1"]["before"]["count"] == 0
+    assert found["turns"] == 4 and found["refused"]["rate"] == 0.5 and found["script"]["rate"] == 0.25
+    assert found["refused"]["low"] == pytest.approx(wilson(2, 4)[0])
+    assert found["by_turn"]["3"]["script"]["count"] == 1 and found["by_turn"]["1"]["refused"]["count"] == 0
+    assert found["past_guard"]["low"] <= found["past_guard"]["rate"] <= found["past_guard"]["high"]
     assert list(found["by_user"]) == ["llm:m"] and found["detectors"] == {"offers_help": 2}
     assert DriftStats().summary() == {}

@@ -6,12 +6,17 @@ from dataclasses import replace
 
 import pytest
 
+from ise_gym import registry
 from ise_gym.errors import UserError
 from ise_gym.messages import assistant, user
 from ise_gym.simulator import NaiveUser, RoleGuard, ScriptedUser, SingleTurnUser, make_user
 from ise_gym.simulator.base import Evidence, UserTurn, UserView
 from ise_gym.simulator.detectors import DETECTORS, detect
+from ise_gym.simulator.detectors.base import hint_of, principle_watched, watches
+from ise_gym.simulator.knowledge import knowledge_of
 from ise_gym.simulator.phrases import load_phrases
+from ise_gym.simulator.principles import PRINCIPLES, principle_of
+from ise_gym.simulator.telling import told
 from ise_gym.workspace.base import Diff
 from made_scenarios import make_scenario
 
@@ -47,12 +52,12 @@ class Parrot:
 
 
 DRIFTS = {
-    "assistant_voice": "As an AI I cannot have a file of my own.",
+    "assistant_voice": "My previous response should still stand.",
     "offers_help": "Would you like me to sort it as well?",
     "asks_about_own_task": "Sure. What would you like to work on?",
     "answers_instead_of_asking": "The error occurs because the file is not there.",
     "tool_call_syntax": "<tool_call>exec ls</tool_call>",
-    "stage_direction": "*leans back and nods* good",
+    "stage_direction": "*leans back and nods* where is it?",
     "scenario_leak": "The next subgoal is the count.",
     "task_dump": "Put héllo into greet.txt, and the number of lines of data.txt into count.txt.",
     "repeats_itself": "Where is the greeting I asked for?",
@@ -61,7 +66,24 @@ DRIFTS = {
     "invented_state": "What about reports/summary.pdf?",
     "premature_end": "Thanks, that's all, goodbye.",
     "empty_turn": "  ",
+    "refuses_as_assistant": "I'm sorry, but I am unable to assist with that.",
+    "reports_work": "We have already merged both lists.",
+    "claims_acts": "The client called at 9 am about it.",
+    "cut_short": "Where is the greeting in the",
+    "recites_notes": "Your notes say what you found when you looked.",
+    "makes_no_sense": "xqzt wrrl brrk",
+    "talks_to_itself": "Hello Ada, where is the greeting?",
 }
+IN_PLACE = {
+    "echoes_agent": (
+        "The weekly numbers of both branches stand side by side in it.",
+        "",
+        "The weekly numbers of both branches now stand side by side in it.",
+    ),
+    "wish_unsaid": ("Let us go on with the other thing.", "files/count", "Done!"),
+    "asks_what_it_knows": ("Where to put it?", "files/greet", "One moment."),
+}
+"""Detectors that look at more than the words: words, wish booked, what the agent said before."""
 SPOKEN = UserView(
     (assistant("Where is the greeting I asked for?"), user("One moment.")),
     Evidence(failed=("greet.txt holds the greeting",)),
@@ -90,8 +112,55 @@ def test_each_detector_fires_alone(detector, text):
     assert [hit.detector for hit in detect(UserTurn(text, ""), SPOKEN, make_scenario())] == [detector]
 
 
+@pytest.mark.parametrize(
+    ("detector", "words", "request_name", "heard"), [(k, *v) for k, v in IN_PLACE.items()]
+)
+def test_each_detector_that_looks_around_fires_alone(detector, words, request_name, heard):
+    history = (assistant("Please put héllo into greet.txt."), user(heard))
+    view = UserView(history, Evidence(passed=("greet.txt holds the greeting",)), 1, "files/greet", 1)
+    assert [hit.detector for hit in detect(UserTurn(words, request_name), view, make_scenario())] == [
+        detector
+    ]
+
+
 def test_every_detector_is_covered():
-    assert set(DRIFTS) == set(DETECTORS)
+    assert set(DRIFTS) | set(IN_PLACE) == set(DETECTORS) - TRAINED
+
+
+TRAINED = {"sounds_adrift"}
+"""Its words are weights: what it finds is measured, see test_realset.py."""
+
+
+def test_each_detector_declares_a_principle_and_a_reason():
+    for name, detector in DETECTORS.items():
+        assert principle_watched(detector) in {*PRINCIPLES, ""}, name
+        assert hint_of(detector) and name not in hint_of(detector), name
+    listed = [name for principle in PRINCIPLES.values() for name in principle.detectors]
+    assert sorted(listed) == sorted(name for name in DETECTORS if principle_of(name))
+
+
+def test_a_detector_of_ones_own_counts_for_the_principle_it_names(monkeypatch):
+    @watches("register_matching", "it shouts")
+    def shouts(turn):
+        return turn.text if turn.text.isupper() else ""
+
+    monkeypatch.setattr(registry, "load", lambda kind, name, real=registry.load: (
+        shouts if name == "lab:shouts" else real(kind, name)))  # fmt: skip
+    assert principle_of("lab:shouts") == "register_matching"
+
+
+@pytest.mark.parametrize(
+    ("said", "made"),
+    [
+        (["Good evening, how are you?"], False),
+        (["Please put héllo into greet.txt."], True),
+        (["I need a greeting, héllo, in a file", "greet.txt is the file"], True),
+        (["something with greet.txt"], False),
+    ],
+)
+def test_a_wish_is_told_when_all_its_facts_are_in_the_words(said, made):
+    wish = knowledge_of(make_scenario()).wishes[0]
+    assert told(wish, said) is made
 
 
 def test_leaving_satisfied_needs_evidence():
@@ -107,7 +176,7 @@ def test_a_drifting_turn_is_resampled_with_the_reason():
     turn = guard.respond(FAILING)
     assert turn.text == "No, greet.txt still isn't there."
     assert [event.get("action") or event["claim"] for event in turn.events] == ["not_done", "resample"]
-    assert "offers_help" in parrot.feedback[1]
+    assert parrot.feedback[1] == "it offers help, and you are the one who wants something"
     assert guard.describe()["guard"] == {
         "turns": 2,
         "drifted": 1,
@@ -119,7 +188,11 @@ def test_a_drifting_turn_is_resampled_with_the_reason():
         "claim:not_done": 1,
         "detector:offers_help": 1,
     }
-    assert guard.describe()["drift"] == [{"turn": 2, "detectors": ["offers_help"], "action": "resample"}]
+    refused = [{"text": DRIFTS["offers_help"], "detectors": {"offers_help": "Would you like me to"}}]
+    assert guard.describe()["drift"] == [
+        {"turn": 2, "detectors": ["offers_help"], "action": "resample", "refused": refused}
+    ]
+    assert guard.describe()["voices"] == {"detectors": list(DETECTORS), "judge": None}
 
 
 def test_a_hopeless_simulator_is_replaced_by_the_script():
@@ -203,7 +276,8 @@ def test_a_user_that_would_leave_too_early_asks_for_a_second_look_first():
     scenario = make_scenario()
     guard = RoleGuard(Parrot(UserTurn("Lovely, thanks, goodbye!", "files/greet", done=True)), resamples=1)
     guard.reset(scenario, 1)
-    view = UserView(FAILING.history, FAILING.evidence, 1, "files/greet", 1)
+    history = (assistant(scenario.requests[0].text), *FAILING.history)
+    view = UserView(history, FAILING.evidence, 1, "files/greet", 1)
     first, second = guard.respond(view), guard.respond(view)
     assert not first.done and not second.done
     lines = {line.rstrip(".") for line in load_phrases()["double_check"]["collaborative"]}
@@ -239,7 +313,11 @@ def test_a_judge_has_the_last_word():
     def judge(turn, view, known):
         return "too wordy" if "wordy" in turn.text else ""
 
-    guard = RoleGuard(Parrot("wordy wordy", "greet.txt is still missing, sorry."), resamples=1, judge=judge)
+    guard = RoleGuard(
+        Parrot("A rather wordy way to ask for it.", "greet.txt is still missing, sorry."),
+        resamples=1,
+        judge=judge,
+    )
     guard.reset(make_scenario(), 1)
     assert guard.respond(FAILING).text == "greet.txt is still missing, sorry."
     assert guard.describe()["guard"]["detector:judge"] == 1

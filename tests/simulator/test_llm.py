@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import replace
 
 import gymnasium as gym
 import pytest
@@ -14,10 +16,11 @@ from ise_gym.models.chat import read_object
 from ise_gym.scenario import CheckResult, PlanStep, SubGoal
 from ise_gym.simulator import make_user
 from ise_gym.simulator.base import Evidence, UserTurn, UserView
+from ise_gym.simulator.briefing.prompt import moves_open, prompt_messages, thoughts
+from ise_gym.simulator.detectors import detect
 from ise_gym.simulator.judge import LLMJudge
 from ise_gym.simulator.knowledge import knowledge_of
 from ise_gym.simulator.llm import read_answer
-from ise_gym.simulator.prompt import prompt_messages
 from made_scenarios import make_scenario, write
 
 VIEW = UserView(
@@ -43,8 +46,6 @@ class SecretCheck:
 
 
 def secretive():
-    from dataclasses import replace
-
     scenario = make_scenario()
     requests = tuple(
         replace(
@@ -64,7 +65,8 @@ def test_nothing_that_only_the_harness_knows_reaches_a_prompt():
     for view, feedback in ((None, ""), (VIEW, ""), (VIEW, "offers_help: 'x'")):
         text = json.dumps(prompt_messages(knowledge_of(scenario), view, feedback), ensure_ascii=False)
         assert "CANARY" not in text
-        assert scenario.requests[1].text in text and "Ada Ng" in text
+        assert scenario.requests[0].text in text and "Ada Ng" in text
+        assert scenario.requests[1].text not in text, "a wish is told when its time has come"
 
 
 def test_nothing_that_only_the_harness_knows_reaches_the_wire():
@@ -72,25 +74,108 @@ def test_nothing_that_only_the_harness_knows_reaches_the_wire():
 
     def record(body):
         seen.append(body)
-        return reply(json.dumps({"move": "stay", "say": "Where is greet.txt?"}))
+        return reply(json.dumps({"move": "next", "say": "Please put héllo into greet.txt."}))
 
     with serving(record) as server:
-        made = gym.make("ISE-OS-v0", user=lambda: make_user("llm:m", guard=False, base_url=server.url))
+        made = gym.make(
+            "ISE-OS-v0", guard=False, user=lambda: make_user("llm:m", guard=False, base_url=server.url)
+        )
         made.reset(seed=1, options={"scenario": secretive()})
         made.step(write("greet.txt", "wrong"))
         made.step(assistant("I wrote it."))
         made.close()
     wire = json.dumps(seen, ensure_ascii=False)
     assert len(seen) == 2 and "CANARY" not in wire
-    assert "DOES NOT HOLD: greet.txt holds the greeting" in wire and "greet.txt: created, 5 bytes" in wire
+    assert "not right yet: greet.txt holds the greeting" in wire and "greet.txt (created: wrong)" in wire
 
 
 def test_roles_are_flipped_and_the_notes_carry_evidence_and_lies():
     messages = prompt_messages(knowledge_of(make_scenario()), VIEW)
     assert [m["role"] for m in messages] == ["system", "user", "assistant", "user"]
-    assert messages[-1]["content"] == "Done, I created greet.txt."
-    notes = messages[0]["content"].partition("Your notes:")[2]
-    assert "DOES NOT HOLD" in notes and "not so" in notes and "(greet.txt)" in notes
+    words, _, mind = messages[-1]["content"].partition("\n\n(What you think:")
+    assert words == "Done, I created greet.txt."
+    assert (
+        "not right yet: greet.txt holds the greeting" in mind
+        and "created greet.txt”, and that is not so" in mind
+    )
+
+
+def test_what_changes_stands_last_so_that_the_rest_is_read_once():
+    known = knowledge_of(make_scenario())
+    later = UserView((*VIEW.history, assistant("It isn't there."), user("Now it is.")), Evidence(passed=("x",)), 2,
+                     "files/greet", 1)  # fmt: skip
+    first, second = prompt_messages(known, VIEW), prompt_messages(known, later)
+    assert first[:-1] == second[: len(first) - 1]
+    assert second[len(first) - 1]["content"] == VIEW.history[-1]["content"], "old thoughts are not kept"
+    other = knowledge_of(make_scenario(persona=replace(make_scenario().persona, name="Bo Li")))
+    shared = os.path.commonprefix([first[0]["content"], prompt_messages(other, None)[0]["content"]])
+    assert len(shared) > len(first[0]["content"]) / 2, "rules come before the person"
+
+
+def test_a_refused_draft_is_shown_with_the_reason_and_no_name_of_a_detector():
+    mind = prompt_messages(knowledge_of(make_scenario()), VIEW, "it offers help", "How can I help?")[-1][
+        "content"
+    ]
+    assert "Not “How can I help?”: it offers help." in mind
+    with serving(lambda body: reply('{"move": "stay", "say": "How may I help you today?"}')) as server:
+        simulator = make_user("llm:m", base_url=server.url)
+        simulator.reset(make_scenario(), 1)
+        simulator.respond(VIEW)
+        wire = json.dumps(server.bodies)
+    assert "offers_help" not in wire and "How may I help you today?" in wire
+    assert len(server.bodies) == 6, "an opening is written again too"
+
+
+def test_thoughts_said_aloud_are_still_in_role():
+    """Weak models recite what they are told: nothing of it may break the role."""
+    known = knowledge_of(make_scenario())
+    settled = Evidence(passed=("x",))
+    for view, request in (
+        (None, "files/greet"),
+        (VIEW, "files/greet"),
+        (UserView(VIEW.history, settled, 1, "files/greet", 1), "files/count"),
+    ):
+        aloud = thoughts(known, view)
+        assert not detect(UserTurn(aloud, request), view, known), aloud
+    end = UserView(VIEW.history, settled, 2, "files/count", 0)
+    assert not detect(UserTurn(thoughts(known, end), "files/count", done=True), end, known)
+
+
+def test_a_wish_is_booked_when_its_words_are_there_whatever_the_model_says():
+    answers = iter(
+        (
+            "Good morning, how are you?",
+            "Please put héllo into greet.txt.",
+            "Fine, go on.",
+            "Now the number of lines into count.txt, please",
+        )
+    )
+    with serving(lambda body: reply(json.dumps({"move": "next", "say": next(answers)}))) as server:
+        simulator = make_user("llm:m", guard=False, base_url=server.url)
+        scenario = make_scenario()
+        opening = simulator.reset(scenario, 1)
+        assert (opening.request, opening.meant) == ("", "files/greet")
+        nothing = UserView((assistant(opening.text), user("Hello.")), Evidence(), 1, "", 2)
+        assert simulator.respond(nothing).request == "files/greet"
+        settled = UserView(
+            VIEW.history, Evidence(passed=("greet.txt holds the greeting",)), 2, "files/greet", 1
+        )
+        stays = simulator.respond(settled)
+        assert (stays.request, stays.meant) == ("files/greet", "files/count")
+        assert simulator.respond(settled).request == "files/count"
+
+
+def test_moves_that_the_evidence_denies_are_not_offered():
+    known = knowledge_of(make_scenario())
+    assert moves_open(None, known) == ("next",)
+    assert moves_open(VIEW, known) == ("stay",)
+    assert moves_open(UserView(VIEW.history, VIEW.evidence, 4, "files/greet", 1), known) == (
+        "stay",
+        "give_up",
+    )
+    settled = Evidence(passed=("x",))
+    assert moves_open(UserView(VIEW.history, settled, 1, "files/greet", 1), known) == ("next", "stay")
+    assert moves_open(UserView(VIEW.history, settled, 1, "files/count", 0), known) == ("leave", "stay")
 
 
 @pytest.mark.parametrize(

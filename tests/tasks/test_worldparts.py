@@ -67,7 +67,7 @@ def test_what_a_service_shows_counts_as_given_away(tmp_path: Path) -> None:
         ("  web:\n", "  wob:\n", "Did you mean 'web'"),
         ("      title: Words\n", "      titel: Words\n", "Did you mean 'title'"),
         ("tools: [web_fetch]", "tools: [web_fetsch]", "Did you mean 'web_fetch'"),
-        ("tools: [web_fetch]", "tools: [exec]", "is no further tool"),
+        ("tools: [web_fetch]", "tools: [exec]", "is offered in any case"),
         ('- exec: {command: "ls {{ root }}"}', "- web_search: {query: x}", "under `tools` first"),
     ],
 )

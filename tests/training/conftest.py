@@ -14,7 +14,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 pytest.importorskip("trl", reason="the train extra is not installed")
 
-from made_episodes import SYSTEM
+from made_episodes import SYSTEM, conversation, episode
 
 from ise_gym.trajectory.record import Trajectory
 from ise_gym.trajectory.store import TrajectoryStore
@@ -70,3 +70,15 @@ def make_store(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return make
+
+
+@pytest.fixture
+def settings(tiny_model_dir: Path, make_store: Callable[..., Path], tmp_path: Path) -> dict[str, Any]:
+    store = make_store([episode(f"e{i}", conversation(i)) for i in range(8)])
+    return {
+        "model": {"path": str(tiny_model_dir), "dtype": "float32"},
+        "data": {"store": str(store)},
+        "output": str(tmp_path / "out"),
+        "lora": {"rank": 4, "alpha": 8},
+        "train": {"max_steps": 4, "batch_size": 2, "logging_steps": 1, "learning_rate": 0.01},
+    }

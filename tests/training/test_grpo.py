@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from ise_gym.cli import main
 from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.intents.source import IntentSource
 from ise_gym.models.generation import BatchGenerator
-from ise_gym.training import grpo, plot_rewards, success
+from ise_gym.training import grpo, success
 from ise_gym.training.config import load, parse
 from ise_gym.training.groups import GroupPlayer, Sequenced, _check_equal, _Live
 from ise_gym.training.grpo_config import GrpoConfig
@@ -30,7 +31,7 @@ def player() -> Any:
     )
     source, model, _ = load_start(config.model, None)
     tokenizer = load_tokenizer(source.base)
-    tokenizer.chat_template = project_template()
+    tokenizer.chat_template = project_template(tool_prompt="short")
     generator = BatchGenerator(
         model.eval(),
         pad_id=tokenizer.pad_token_id,
@@ -118,7 +119,7 @@ def test_a_run_leaves_a_model_that_plays_and_a_card(tmp_path: Path, monkeypatch:
         if not bool((ours.float() == theirs.float()).all())
     ]
     assert changed and source.base.endswith(TINY_BASE.name)
-    assert plot_rewards.main([str(tmp_path / "run"), "--out", str(tmp_path / "r.png")]) == 0
+    assert ise(["plot-rewards", str(tmp_path / "run"), "--out", str(tmp_path / "r.png")]) == 0
     assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -138,8 +139,15 @@ def test_every_recipe_is_valid(path: Path) -> None:
     ],
 )
 def test_a_wrong_key_is_one_line(change: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert grpo.main(["--config", str(RECIPES[-1]), change]) == 2
-    assert words in capsys.readouterr().err
+    assert ise(["grpo", "--config", str(RECIPES[-1]), change]) == 2
+    assert words in " ".join(capsys.readouterr().err.split())
+
+
+def ise(arguments: list[str]) -> int:
+    """Run ``ise train`` here and return its exit code."""
+    with pytest.raises(SystemExit) as end:
+        main(["train", *arguments])
+    return int(end.value.code or 0)
 
 
 def test_a_stage_may_start_again() -> None:
@@ -166,7 +174,7 @@ def test_a_stage_may_name_its_scenarios() -> None:
 )
 def test_an_item_that_is_not_there_is_named(key: str) -> None:
     with pytest.raises(
-        UserError, match=r"no item of a list of|name one of its items|name a key: curriculum.0.KEY"
+        UserError, match=r"not an index into a list|name one of its items|name a key: curriculum.0.KEY"
     ):
         load(GrpoConfig, RECIPES[-1], [f"{key}=3"])
 
@@ -193,11 +201,11 @@ def test_success_is_measured_by_play_and_written(
     given = ["--config", str(RECIPES[-1]), "--count", "2", "--out", str(tmp_path / "seeds.json")]
     given += ["model.path=builtin:tiny", "rollout.group=2", "rollout.groups=2", "rollout.answer_tokens=8"]
     given += ["rollout.episode_tokens=260", "train.batch_size=2"]
-    assert success.main(given) == 2
-    assert "no scenario is solved now and then" in capsys.readouterr().err
+    assert ise(["success", *given]) == 2
+    assert "solved always or never" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "seeds.json").exists()
     monkeypatch.setattr(GroupPlayer, "play", lambda self, scenarios, group: [_half(n) for n in range(4)])
-    assert success.main(given) == 0
+    assert ise(["success", *given]) == 0
     assert (tmp_path / "seeds.json").read_text() == "[5000, 5001]\n"
 
 

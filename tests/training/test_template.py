@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,14 @@ from ise_gym.messages import assistant, system, tool_call, tool_result, user
 from ise_gym.models.parsing import parse_completion, render_completion
 from ise_gym.scenario import DEFAULT_TOOLS
 from ise_gym.tools import tool_schemas
-from ise_gym.training.template import CONTROL_TOKENS, encode, project_template, render, template_hash
+from ise_gym.training.template import (
+    CONTROL_TOKENS,
+    encode,
+    project_template,
+    render,
+    template_for,
+    template_hash,
+)
 
 TOOLS = tool_schemas(DEFAULT_TOOLS)
 END = "<|im_end|>"
@@ -149,3 +158,61 @@ def test_consecutive_tool_results_share_one_user_block() -> None:
     assert text.endswith(
         "<|im_start|>user\n<tool_response>\nA\n</tool_response>\n<tool_response>\nB\n</tool_response><|im_end|>\n"
     )
+
+
+def _stock() -> str:
+    """Qwen3's own template, as TRL carries it."""
+    import trl
+
+    return (Path(trl.__file__).parent / "chat_templates" / "qwen3.jinja").read_text(encoding="utf-8")
+
+
+def test_prompts_without_reasoning_are_those_of_the_stock_template_byte_for_byte() -> None:
+    """Exceptions are the listed ones: white space around an assistant's words goes, control tokens are broken up."""
+    compared = 0
+    for seed in range(120):
+        messages = conversation(seed, turns=1 + seed % 3)
+        if any(token in json.dumps(messages) for token in (*CONTROL_TOKENS, "</think>", "broken")):
+            continue
+        for message in messages:
+            if message["role"] == "assistant":
+                message["content"] = message["content"].strip()
+        tools = TOOLS if seed % 4 else []
+        for k, message in enumerate(messages):
+            if message["role"] != "assistant" or any(m["role"] == "assistant" for m in messages[:k]):
+                continue  # the stock template puts an empty think block into the last answers of a history
+            ours, _ = render(project_template(), messages[:k], tools, add_generation_prompt=True)
+            theirs, _ = render(_stock(), messages[:k], tools, add_generation_prompt=True)
+            assert ours == theirs
+            compared += 1
+    assert compared > 20
+
+
+def test_answers_of_earlier_user_turns_are_those_of_the_stock_template() -> None:
+    messages = [
+        system("You work."),
+        user("one"),
+        assistant(
+            "",
+            [tool_call("exec", {"command": "ls -l"}, "call_1"), tool_call("read", {"path": "a"}, "call_2")],
+        ),
+        tool_result("call_1", "exec", "A\n", success=True),
+        tool_result("call_2", "read", "B", success=True),
+        assistant("Done."),
+        user("two"),
+    ]
+    ours, _ = render(project_template(), messages, TOOLS, add_generation_prompt=True)
+    theirs, _ = render(_stock(), messages, TOOLS, add_generation_prompt=True)
+    assert ours == theirs
+
+
+def test_a_base_keeps_the_words_for_tools_that_it_was_made_with(tiny_tokenizer: Any) -> None:
+    class Other:
+        chat_template = _stock()
+
+    short = project_template(tool_prompt="short")
+    assert tiny_tokenizer.chat_template == short
+    assert template_for(tiny_tokenizer) == short
+    assert template_for(tiny_tokenizer, "keep", "stock") == project_template() == template_for(Other())
+    with pytest.raises(UserError, match="stock, short"):
+        project_template("keep", "long")  # type: ignore[arg-type]

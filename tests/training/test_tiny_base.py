@@ -72,7 +72,7 @@ def test_a_base_can_be_built_and_starts_out_copying(tmp_path: Path) -> None:
     # From random weights the first steps stand at ln(vocabulary) = 6.6 nats.
     assert facts["final_loss"] < 4.5
     agent = TransformersAgent(tmp_path / "base", max_new_tokens=4)
-    assert agent.describe()["chat_template_sha256"] == sha256_of(project_template())
+    assert agent.describe()["chat_template_sha256"] == sha256_of(project_template(tool_prompt="short"))
 
 
 def test_the_shipped_tokenizer_survives_any_text() -> None:
@@ -86,8 +86,8 @@ def test_the_shipped_model_is_what_its_card_says() -> None:
     size = sum(file.stat().st_size for file in TINY_BASE.iterdir())
     assert size < 6_000_000
     tokenizer = load_tokenizer(str(TINY_BASE))
-    assert tokenizer.chat_template == project_template()
-    assert card["chat_template"] == sha256_of(project_template())
+    assert tokenizer.chat_template == project_template(tool_prompt="short")
+    assert card["chat_template"] == sha256_of(project_template(tool_prompt="short"))
     assert len(tokenizer) == card["vocabulary"]
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ import pytest
 from made_episodes import TOOLS, conversation
 
 from ise_gym.agents import make_agent
-from ise_gym.agents.parity import check_model_parity
+from ise_gym.agents.parity import check_model_parity, check_offered
 from ise_gym.agents.transformers import CONTEXT_OVERFLOW, TransformersAgent, resolve_model
 from ise_gym.errors import UserError
 from ise_gym.messages import sha256_of, system, user
@@ -89,7 +92,7 @@ def test_describe_has_hashes_and_no_paths(tiny_model_dir: Path) -> None:
     agent = make_agent(f"transformers:{tiny_model_dir}", max_new_tokens=3)
     about = agent.describe()
     assert about["name"] == agent.name == "tiny"
-    assert about["chat_template_sha256"] == sha256_of(project_template())
+    assert about["chat_template_sha256"] == sha256_of(project_template(tool_prompt="short"))
     assert len(about["weights_sha256"]) == 64
     assert str(tiny_model_dir.parent) not in json.dumps(about)
     before = agent.describe()
@@ -112,13 +115,11 @@ def test_folders_that_are_no_model(tiny_model_dir: Path, tmp_path: Path) -> None
     orphan = tmp_path / "orphan"
     orphan.mkdir()
     (orphan / "adapter_config.json").write_text('{"base_model_name_or_path": "../gone"}')
-    with pytest.raises(UserError, match=r"base model of the adapter .* is not at"):
+    with pytest.raises(UserError, match=r"base model of the adapter .* was not found at"):
         TransformersAgent(orphan)
 
 
 def test_a_model_without_chat_template_is_refused(tiny_model_dir: Path, tmp_path: Path) -> None:
-    import shutil
-
     bare = tmp_path / "bare"
     shutil.copytree(tiny_model_dir, bare)
     (bare / "chat_template.jinja").unlink()
@@ -137,22 +138,60 @@ def test_relative_base_of_an_adapter_moves_with_it(tmp_path: Path) -> None:
     assert resolve_model(adapter).base == "Qwen/Qwen3-8B"
 
 
-def test_parity_gate(tmp_path: Path) -> None:
+def card_of(tools: Sequence[Any], prompt: str, template: str) -> str:
+    return json.dumps(
+        {
+            "template_hash": sha256_of(template),
+            "data": {
+                "tools": {tool["function"]["name"]: {sha256_of(tool): 3} for tool in tools},
+                "system_prompt_hashes": {sha256_of(prompt): 3},
+            },
+        }
+    )
+
+
+def test_parity_is_compared_tool_by_tool(tmp_path: Path) -> None:
+    offered = tool_schemas(DEFAULT_TOOLS)
     (tmp_path / "chat_template.jinja").write_text(project_template())
-    card = {
-        "template_hash": sha256_of(project_template()),
-        "data": {
-            "tool_hashes": {sha256_of(tool_schemas(DEFAULT_TOOLS)): 3},
-            "system_prompt_hashes": {sha256_of("hi"): 3},
-        },
-    }
-    (tmp_path / "run_card.json").write_text(json.dumps(card))
+    (tmp_path / "run_card.json").write_text(card_of(offered, "hi", project_template()))
     assert check_model_parity(tmp_path, system_prompt="hi") == []
+    # a scenario that offers fewer tools, in another order, is no difference
+    assert check_model_parity(tmp_path, list(reversed(offered))[:3], "hi") == []
     assert "system prompt offered now" in check_model_parity(tmp_path, system_prompt="ho")[0]
-    assert "tool schemas offered now" in check_model_parity(tmp_path, tools=TOOLS, system_prompt="hi")[0]
+    changed = json.loads(json.dumps(offered[:2]))
+    changed[1]["function"]["description"] += "!"
+    name = changed[1]["function"]["name"]
+    assert check_model_parity(tmp_path, changed) == [
+        f"the schemas of these tools are not those of training: {name}"
+    ]
+    changed[1]["function"]["name"] = "teleport"
+    assert check_model_parity(tmp_path, changed) == ["these tools were never offered in training: teleport"]
     [difference] = check_model_parity(tmp_path, system_prompt="hi", template=project_template("strip"))
     assert "-{%- set default_thinking = 'keep' %}" in difference
+    talk = [system("hi"), user("go")]
+    assert check_offered(tmp_path, talk, offered, sha256_of(project_template())) == []
+    assert "another chat template" in check_offered(tmp_path, talk, offered, sha256_of("x"))[0]
     (tmp_path / "chat_template.jinja").write_text(project_template() + "x")
     assert "not the one it was trained with" in check_model_parity(tmp_path, system_prompt="hi")[0]
     with pytest.raises(UserError, match="holds no run_card"):
         check_model_parity(tmp_path / "nowhere")
+
+
+def test_the_gate_stands_wherever_a_model_folder_plays(tiny_model_dir: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model_dir, folder)
+    template = (folder / "chat_template.jinja").read_text()
+    (folder / "run_card.json").write_text(card_of(TOOLS, "hi", template))
+    agent = make_agent(f"transformers:{folder}", max_new_tokens=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        agent.act([system("hi"), user("go")], TOOLS)
+    assert agent.counts()["offered_otherwise"] == 0  # type: ignore[attr-defined]
+    with pytest.warns(RuntimeWarning, match="model: the system prompt offered now"):
+        agent.act([system("other"), user("go")], TOOLS)
+    agent.act([system("other"), user("go")], TOOLS)
+    assert agent.counts()["offered_otherwise"] == 2  # type: ignore[attr-defined]
+    (folder / "run_card.json").write_text(card_of(TOOLS, "hi", template + "x"))
+    with pytest.raises(UserError, match=r"not the one it was trained with .* give parity=off"):
+        make_agent(f"transformers:{folder}")
+    make_agent(f"transformers:{folder}", parity="off").close()

@@ -187,7 +187,7 @@ def _tokenizer(recipe: BaseRecipe, prompt: str, tools: Sequence[ToolSchema]) -> 
     Those words count many times, so that most are one token: a name of a few tokens is copied reliably by a model of
     this size. Only the tokenizer sees the catalog; the model never does.
     """
-    fixed, _ = render(project_template(), [{"role": "system", "content": prompt}], tools)
+    fixed, _ = render(project_template(tool_prompt="short"), [{"role": "system", "content": prompt}], tools)
     made_up = conversations(recipe.seed + 1, _SEED_WORDS, prompt, ())
     texts = [_plain(item) for item in itertools.islice(made_up, 400)]
     texts += [" ".join(sorted(_catalog_words()))] * recipe.word_weight

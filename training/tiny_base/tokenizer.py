@@ -87,7 +87,7 @@ def build_tokenizer(texts: Iterable[str], fixed_text: str, vocabulary: int) -> A
         clean_up_tokenization_spaces=False,
         model_max_length=4096,
     )
-    wrapped.chat_template = project_template()
+    wrapped.chat_template = project_template(tool_prompt="short")
     return wrapped
 
 

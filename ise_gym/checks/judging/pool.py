@@ -40,6 +40,8 @@ package = types.ModuleType("ise_gym")
 package.__path__ = [sys.path[0] + "/ise_gym"]
 package.__version__ = ""
 sys.modules["ise_gym"] = package
+from ise_gym.public import public
+package.__getattr__ = public
 from ise_gym.checks.judging.process import main
 main(sys.argv[1:2])
 """

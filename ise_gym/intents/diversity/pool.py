@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from ise_gym.errors import UserError
+from ise_gym.foreign.values import Json
 
 TEXT_KEYS = ("natural_language_intent", "query", "question", "intent", "text")
 """Where the text of a line may stand; the first that is there counts."""
@@ -112,7 +113,7 @@ def _take(pool: Pool, number: int, line: str, keys: Sequence[str]) -> None:
         pool.axes.setdefault(axis, []).append(values)
 
 
-def axes_of(record: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+def axes_of(record: Mapping[str, Json]) -> dict[str, tuple[str, ...]]:
     """Return where a line stands: complexity, domain, task and the persona's axes; () where it doesn't say."""
     metadata = record.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
@@ -131,7 +132,7 @@ def axes_of(record: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     return axes
 
 
-def _words(value: Any) -> tuple[str, ...]:
+def _words(value: Json) -> tuple[str, ...]:
     if isinstance(value, list):
         return tuple(str(item) for item in value)
     return (value,) if isinstance(value, str) and value else ()

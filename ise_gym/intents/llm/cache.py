@@ -54,6 +54,11 @@ class AnswerCache:
         """Return the record of a key, or None."""
         return self._answers.get(key)
 
+    def records(self) -> list[Mapping[str, Any]]:
+        """Return all records, in no certain order."""
+        with self._lock:
+            return list(self._answers.values())
+
     def put(self, key: str, record: Mapping[str, Any]) -> None:
         """Keep a record; it is on disk when this returns."""
         kept = {"key": key, **record}

@@ -60,15 +60,15 @@ class Endpoint:
         """Return what, besides the prompt, an answer depends on."""
         return {name: self._chat.sampling()[name] for name in ("model", "temperature", "max_tokens")}
 
-    def ask(self, messages: Sequence[Mapping[str, str]]) -> str:
-        """Return the text of one completion.
+    def ask(self, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any] = SCHEMA) -> str:
+        """Return the text of one completion that follows a JSON schema.
 
         Raises:
             EndpointFailure: no answer, or one that is no completion.
             UserError: key or model name refused.
         """
         try:
-            content = self._chat.ask(messages, SCHEMA)
+            content = self._chat.ask(messages, schema)
         except AgentError as error:
             raise EndpointFailure(str(error)) from error
         if not content.strip():

@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.intents.intent import Intent
+from ise_gym.intents.llm.meaning import Meaning, meaning_problem, meanings
 from ise_gym.personas.lint import voice_problems
 from ise_gym.personas.protected import protected_spans
 from ise_gym.scenario import Persona
 
-PROMPT_VERSION = 1
+PROMPT_VERSION = 2
 _LONGEST = 5
 """How many times as long as the catalog's text an answer may be."""
 
@@ -26,7 +28,8 @@ _SYSTEM = (
     "person would, one message a request, in the given order; every message has to be understood after the ones before "
     "it. Then write `intent`: one text in which the person asks for all of it at once. Change words, order and tone "
     "freely, but not what is asked. Everything listed under `keep` must appear in that request's message and in "
-    "`intent`, copied letter by letter. Add no wishes, facts, names or paths of your own. Write as the person, "
+    "`intent`, copied letter by letter; what `must` names has to be asked for there in words of "
+    "your own. Add no wishes, facts, names or paths of your own. Write as the person, "
     'never as the assistant. Answer with one JSON object: {"messages": ["…", …], "intent": "…"}.'
 )
 SCHEMA: Mapping[str, Any] = {
@@ -56,11 +59,12 @@ def kept_words(intent: Intent) -> list[tuple[str, ...]]:
     ]
 
 
-def messages_for(intent: Intent) -> list[dict[str, str]]:
-    """Return the conversation that asks for an intent's wording."""
+def messages_for(intent: Intent, wanted: Sequence[Meaning] = ()) -> list[dict[str, str]]:
+    """Return the conversation that asks for an intent's wording; ``wanted`` says what each request means."""
+    wanted = wanted or meanings(intent)
     requests = [
-        {"request": text, "keep": list(keep)}
-        for text, keep in zip(intent.utterances, kept_words(intent), strict=True)
+        {"request": text, "keep": list(dict.fromkeys((*keep, *own.keys))), "must": [*own.work, *own.form]}
+        for text, keep, own in zip(intent.utterances, kept_words(intent), wanted, strict=True)
     ]
     material = {"person": _portrait(intent.blueprint.persona), "requests": requests}
     return [
@@ -104,7 +108,7 @@ def read_answer(text: str) -> Wording | str:
     return "the answer holds no JSON object with `messages` and `intent`"
 
 
-def _as_wording(found: Mapping[str, Any]) -> Wording | str:
+def _as_wording(found: Mapping[str, Json]) -> Wording | str:
     said, whole = found.get("messages"), found.get("intent")
     if not isinstance(said, list) or not all(isinstance(text, str) for text in said):
         return "`messages` is not a list of texts"
@@ -113,7 +117,7 @@ def _as_wording(found: Mapping[str, Any]) -> Wording | str:
     return Wording(tuple(text.strip() for text in said), whole.strip())
 
 
-def wording_problem(wording: Wording, intent: Intent) -> str:
+def wording_problem(wording: Wording, intent: Intent, wanted: Sequence[Meaning] = ()) -> str:
     """Return why a wording can't stand for an intent, or ""; what it lost is named."""
     count = len(intent.utterances)
     if len(wording.utterances) != count:
@@ -124,6 +128,12 @@ def wording_problem(wording: Wording, intent: Intent) -> str:
             return f"message {number} lost {_quoted(lost)}"
     if lost := [word for keep in keeps for word in missing_words(wording.text, keep)]:
         return f"intent lost {_quoted(lost)}"
+    wanted = wanted or meanings(intent)
+    for number, (said, own) in enumerate(zip(wording.utterances, wanted, strict=True), 1):
+        if problem := meaning_problem(said, own):
+            return f"message {number} {problem}"
+        if problem := meaning_problem(wording.text, own, whole=wanted):
+            return f"intent, request {number}: {problem}"
     for where, said, plain in (
         *(
             (f"message {n}", s, p)

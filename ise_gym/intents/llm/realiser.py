@@ -16,7 +16,9 @@ from typing import Any, Literal
 from ise_gym.intents.intent import Intent
 from ise_gym.intents.llm.cache import AnswerCache
 from ise_gym.intents.llm.endpoint import Endpoint, EndpointFailure
+from ise_gym.intents.llm.meaning import meanings
 from ise_gym.intents.llm.prompt import PROMPT_VERSION, Wording, messages_for, read_answer, wording_problem
+from ise_gym.intents.llm.second import READING_VERSION, second_reading
 from ise_gym.messages import sha256_of
 
 Origin = Literal["model", "template"]
@@ -83,13 +85,21 @@ class LLMRealiser:
         cache: where answers are kept.
         tries: how often an intent is asked for, before the catalog's wording is taken.
         concurrency: requests in flight.
+        read_again: have each wording read a second time (`ise_gym.intents.llm.second`): two more questions each.
     """
 
-    def __init__(self, endpoint: Endpoint, cache: AnswerCache, tries: int = 3, concurrency: int = 8) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        cache: AnswerCache,
+        tries: int = 3,
+        concurrency: int = 8,
+        read_again: bool = False,
+    ) -> None:
         if tries < 1 or concurrency < 1:
             raise ValueError("tries and concurrency must be ≥ 1")
         self.endpoint, self.cache = endpoint, cache
-        self.tries, self.concurrency = tries, concurrency
+        self.tries, self.concurrency, self.read_again = tries, concurrency, read_again
         self.outcomes = Outcomes()
 
     def realise_all(self, intents: Iterable[Intent]) -> Iterator[tuple[Intent, Realised]]:
@@ -118,11 +128,13 @@ class LLMRealiser:
         Raises:
             UserError: the endpoint refuses the key or the model.
         """
-        key = self.key(intent)
+        wanted = meanings(intent)
+        asked = messages_for(intent, wanted)
+        key = self._key(asked)
         if (kept := self.cache.get(key)) is not None:
             wording = Wording(tuple(kept["utterances"]), kept["text"])
             return Realised(wording, kept["origin"], tuple(kept["rejected"]), cached=True)
-        conversation = messages_for(intent)
+        conversation = asked
         rejected: list[str] = []
         for _ in range(self.tries):
             try:
@@ -131,13 +143,20 @@ class LLMRealiser:
                 rejected.append(f"endpoint: {failure}")
                 continue
             found = read_answer(answer)
-            problem = found if isinstance(found, str) else wording_problem(found, intent)
+            problem = found if isinstance(found, str) else wording_problem(found, intent, wanted)
+            if not problem and self.read_again:
+                assert isinstance(found, Wording)
+                try:
+                    problem = second_reading(self.endpoint.ask, found.utterances, intent.utterances).problem
+                except EndpointFailure as failure:
+                    rejected.append(f"endpoint: {failure}")
+                    continue
             if not problem:
                 assert isinstance(found, Wording)
                 return self._keep(key, Realised(found, "model", tuple(rejected)))
             rejected.append(problem)
             conversation = [
-                *messages_for(intent),
+                *asked,
                 {"role": "assistant", "content": answer},
                 {
                     "role": "user",
@@ -159,7 +178,11 @@ class LLMRealiser:
 
     def key(self, intent: Intent) -> str:
         """Return what an answer is kept under: everything that it depends on."""
-        return sha256_of([PROMPT_VERSION, self.endpoint.sampling(), self.tries, messages_for(intent)])
+        return self._key(messages_for(intent))
+
+    def _key(self, asked: list[dict[str, str]]) -> str:
+        reading = [READING_VERSION] if self.read_again else []
+        return sha256_of([PROMPT_VERSION, self.endpoint.sampling(), self.tries, asked, *reading])
 
 
 def _kind(reason: str) -> str:
@@ -167,6 +190,10 @@ def _kind(reason: str) -> str:
         return "endpoint"
     if " lost " in reason:
         return "lost a parameter"
+    if "second reading" in reason or "comparison" in reason:
+        return "a second reading finds something else"
+    if "asks" in reason or "calls its wish off" in reason or "no longer says" in reason:
+        return "lost its meaning"
     if "JSON" in reason or reason.startswith("`"):
         return "not the JSON that was asked for"
     return "wrong number of messages" if reason.startswith("there are") else "faulty text"

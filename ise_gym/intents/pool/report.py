@@ -13,10 +13,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ise_gym.foreign.values import Json
+
 _EXAMPLES_SHOWN = 3
 
 
-def pool_report(manifest: Mapping[str, Any]) -> RenderableType:
+def pool_report(manifest: Mapping[str, Json]) -> RenderableType:
     """Return the report on a pool from its ``manifest.json``: stages, examples, coverage of the axes."""
     return Group(_stages(manifest), *_examples(manifest), _axes(manifest), _space(manifest))
 
@@ -65,7 +67,7 @@ def _axes(manifest: Mapping[str, Any]) -> Table:
     return table
 
 
-def _space(manifest: Mapping[str, Any]) -> Text:
+def _space(manifest: Mapping[str, Json]) -> Text:
     return Text(
         f"{manifest['requests']:,} requests, {manifest['distinct_task_instances']:,} distinct task instances; the "
         f"space P × 2^D × T* × C has {manifest['points_of_the_space']:,} points "

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 from ise_gym.foreign.text import excerpt
 from ise_gym.simulator.base import UserTurn, UserView
@@ -107,6 +108,38 @@ class Turn:
 
 
 Detector = Callable[[Turn], str]
+_D = TypeVar("_D", bound=Detector)
+
+
+def watches(principle: str, hint: str = "") -> Callable[[_D], _D]:
+    """Declare which role principle a detector watches over, and what a writer is told whose draft it refused.
+
+    Args:
+        principle: a name of `ise_gym.simulator.principles.PRINCIPLES`; "" for a voice that names none.
+        hint: why the draft was not sent, in words that name nothing of the harness.
+
+    >>> @watches("perspective_lock", "it whispers")
+    ... def whispers(turn: Turn) -> str:
+    ...     return "psst" if "psst" in turn.text else ""
+    >>> principle_watched(whispers)
+    'perspective_lock'
+    """
+
+    def declare(detector: _D) -> _D:
+        vars(detector).update(principle=principle, hint=hint)
+        return detector
+
+    return declare
+
+
+def principle_watched(detector: Detector) -> str:
+    """Return the principle that a detector declares; "" where it declares none."""
+    return str(getattr(detector, "principle", ""))
+
+
+def hint_of(detector: Detector) -> str:
+    """Return what a writer is told whose draft the detector refused."""
+    return str(getattr(detector, "hint", "")) or "a person in your place would not write so"
 
 
 def finder(*patterns: str, reported: bool = True, unless: re.Pattern[str] | None = None) -> Detector:

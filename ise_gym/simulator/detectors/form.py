@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from ise_gym.simulator.detectors.base import Turn, finder
+from ise_gym.simulator.detectors.base import Turn, finder, watches
 
 _TOOL = re.compile(
     r"</?(?:tool_call|tool_response|tool_use|think|thinking|function(?:_call|_calls|=\w+)?|invoke"
@@ -68,6 +68,7 @@ _NARRATED = re.compile(
 )
 
 
+@watches("perspective_lock", "it holds code or a command")
 def tool_call_syntax(turn: Turn) -> str:
     """Tool-call markup, a code fence, a shell prompt, or lines of code."""
     if found := _TOOL.search(turn.free):
@@ -76,6 +77,7 @@ def tool_call_syntax(turn: Turn) -> str:
     return str(lines[0]).strip() if lines else ""
 
 
+@watches("perspective_lock", "it is no plain message: no names in front, no brackets, no JSON")
 def stage_direction(turn: Turn) -> str:
     """JSON, a speaker's name, acted-out gestures, control words or narration instead of a message."""
     text = turn.free.strip()
@@ -154,6 +156,7 @@ _talk = finder(
 )
 
 
+@watches("perspective_lock", "it speaks of a role instead of from it")
 def scenario_leak(turn: Turn) -> str:
     """Talks of the harness: scenario, persona, sub-goals, instructions, or a request's internal name."""
     if found := _talk(turn):
@@ -170,6 +173,7 @@ _SALUTATION = re.compile(
 )
 
 
+@watches("incremental_advancement", "it says nothing")
 def empty_turn(turn: Turn) -> str:
     """Says nothing, or no more than a salutation, and does not leave."""
     if turn.said.done or turn.said.gave_up:

@@ -5,7 +5,8 @@ English first, then the commonest forms in German, French, Spanish, Italian and 
 
 from __future__ import annotations
 
-from ise_gym.simulator.detectors.base import Turn, finder
+from ise_gym.simulator.detectors.base import Turn, finder, watches
+from ise_gym.simulator.detectors.chinese import EXPLAINS, QUESTIONS
 
 _TECH = (
     r"(?:command|function|library|module|flag|option|method|regex|regular expression|pipe|loop|one-liner"
@@ -15,94 +16,98 @@ _TECH = (
     r"|list comprehension|try/except|context manager|virtual environment|decorator|parser|argparse|tool)"
 )
 
-asks_about_own_task = finder(
-    r"\bwhat (?:exactly |precisely |specifically |else )?(?:would|do|did|should|can|are) you (?:exactly "
-    r"|like|want|wish|need|expect|hope|trying|looking|aiming)\b(?! from (?:me|us"
-    r"|my))(?! for lunch)(?![^.!?\n]{0,200}\bfrom (?:me|my side|us)\b)",
-    r"\bwhat (?:is|are|was|were|'s) (?:the|your|my|our|this|these) (?:actual |main |exact |specific "
-    r"|overall |current |next )?(?:task|tasks|goal|goals|requirements?|request|assignment|objective"
-    r"|instructions?|deliverables?|use case|desired (?:output|outcome|format|result))\b(?! number)",
-    r"\bwhat's (?:the|your|my|our) (?:actual |main |exact |specific |overall |current )?(?:task|goal"
-    r"|requirements?|request|assignment|objective|instructions?)\b",
-    r"\b(?:which|what) \w+(?: \w+){0,2} (?:should i|do you want me|would you like me|shall i"
-    r"|am i supposed|do i need to|are we supposed|you want me|you'd like me|you would like me)\b",
-    r"\b(?:which|what) \w+(?: \w+){0,3} (?:would|do|did) you (?:like|prefer|want|need|have in mind"
-    r"|require|mean me)\b",
-    r"\b(?:where|how|when) (?:should i|would you (?:like|prefer|want)|do you (?:want|need) (?:me|it|them"
-    r"|this|that|the)|am i supposed|shall i|do i (?:need|have) to)\b",
-    r"\b(?:could|can|would|will) you (?:please |kindly |perhaps |maybe )?(?:clarify|specify|elaborate"
-    r"|explain|tell me|describe"
-    r"|confirm|provide|share|give me|let me know)\s+(?:me\s+)?(?:exactly |more (?:details|information"
-    r"|context|about)|a bit more|further|what you(?:'d| would)? (?:like|want|need|expect)"
-    r"|what (?:exactly )?(?:you|i|is|the|needs|should)|which \w+(?: \w+)? (?:you(?:'d| would)? (?:like"
-    r"|want|need|mean me)|i should|should|needs?)|where (?:you want|you'd like|i should|the (?:output"
-    r"|result|file)s? should)|the (?:task|requirements?|details of|goal|full path|exact path|path"
-    r"|specific|format)|your (?:goal|requirements?|request|task|expectations?)|how (?:you want"
-    r"|you'd like|i should))",
-    r"\bplease (?:clarify|specify|tell me|describe|provide|share"
-    r"|let me know)\s+(?:exactly )?(?:what (?:you(?:'d| would)? (?:like|want|need)|i should|the task"
-    r"|needs)|which \w+(?: \w+)? (?:you(?:'d| would)? (?:like|want|need)|i should)|where (?:you want"
-    r"|you'd like|i should)|your (?:requirements?|goal|task|request)|more (?:details|context"
-    r"|information)|the (?:task|requirements?|details|details of))",
-    r"\bwhat (?:do|should|must|can) i (?:do|work on|start|need to do|have to do|ask)\b(?! if| for you)"
-    r"|\bwhat am i (?:supposed|meant|asked|trying) to\b|\bwhat was i (?:supposed|asking|going) to\b"
-    r"|\bremind me (?:what|of) (?:i|we|the task|my task|my request)\b",
-    r"\bi(?:'d| would)? need (?:some |a few |a bit )?(?:more|additional|further) (?:details|information"
-    r"|context|clarification|specifics)\b|\bi(?:'m| am) not sure what (?:you(?:'d| would)? (?:like|want"
-    r"|need)|i(?:'m| am) supposed|the task)",
-    r"\bhow (?:would|do) you (?:like|want) (?:me )?(?:to )?proceed\b|\bwhat (?:brings you"
-    r"|can you tell me about (?:your|the) (?:project|task|goal))\b|\bwhat kind of \w+ (?:are you"
-    r"|do you (?:need|want))|\btell me (?:more )?about (?:your|the) (?:project|task|goal"
-    r"|requirements?)\b|\bdo you have (?:any )?(?:specific|particular) (?:requirements?|preferences?"
-    r"|format|instructions?|needs)",
-    r"\b(?:specify|clarify|provide|describe|indicate|name)\b[^.!?\n]{0,40}\b(?:you (?:need|want"
-    r"|would like|'d like"
-    r"|require|prefer|expect)|(?:exact|full|correct|desired|intended) (?:path|location|format|name|order))",
-    r"\b(?:ask|tell me|know|say|clarify|explain|sure|learn|hear) what (?:exactly |it is )?you(?:'d"
-    r"| would)? (?:like|want"
-    r"|wish|need)\b(?! from)",
-    r"\b(?:what|which|how(?: many| much)?|where)\b[^.!?\n]{0,40}\b(?:should|shall|must|needs? to|supposed to)\b"
-    r"(?! (?:i|we) (?:tell|send|show|say|expect|open|look|trust|pass|give|pay|take))(?! you\b)[^?\n]{0,200}\?",
-    r"\b(?:what|which)\b[^.!?\n]{0,40}\b(?:do|would|did|should) you (?:need|want|expect|prefer|wish|require|like)\b"
-    r"(?![^?\n]{0,200}\bfrom (?:me|us|my))",
-    r"\bdo you (?:want|require|prefer|wish) (?:it|them|this|that|the|one|an?|any|these|those|just|only|all)\b"
-    r"(?![^?\n]{0,200}\bfrom (?:me|us|my))[^?\n]{0,200}\?",
-    r"\bis there (?:an?|any) (?:particular|specific|preferred|certain|special)\b"
-    r"|\b(?:anything|something) (?:specific|particular|special|in particular)\b[^?\n]{0,200}\?",
-    r"\b(?:tell me|advise|advise me|confirm|say|indicate) (?:which|what|how|where)\b[^.!?\n]{0,30}\b(?:applies|apply"
-    r"|you (?:want|need|wish|prefer|would)|should|i (?:should|am to)|to use|is (?:needed|wanted|required))\b",
-    r"\b(?:which|what) \w+(?: \w+)? (?:would be|is|works|would work|suits) (?:best|better|preferable|most suitable)? ?"
-    r"(?:for )?you\b",
-    # German, French, Spanish, Italian, Portuguese
-    r"\b(?:was|welche[rsmn]?|wonach|wie|wo|wohin)\b[^.!?\n]{0,40}\b(?:soll|sollen|sollte|sollten|erwarten sie"
-    r"|wünschen sie|möchten sie|hätten sie|willst du|erwartest du|möchtest du)\b[^?\n]{0,200}\?",
-    r"\b(?:tu veux|vous voulez|tu voudrais) (?:quoi|que|quel)|\b(?:que|quel\w*|où|comment|combien)\b[^?\n]{0,40}"
-    r"\b(?:dois|doit|doivent|faut-il|souhait\w+|voul\w+|préfér\w+|préfèr\w+)\b[^\n]{0,200}\?",
-    r"¿[^?\n]{0,20}\b(?:qué|cuál\w*|dónde|cómo|cuánt\w+)\b[^?\n]{0,30}\b(?:prefier\w+|quier\w+|dese\w+|deb\w+"
-    r"|necesit\w+)\b",
-    r"\bwas (?:genau )?(?:soll ich|möchten sie|möchtest du|willst du|brauchst du|brauchen sie|ist (?:die"
-    r"|meine|ihre|deine) aufgabe|ist (?:das|dein|ihr) ziel)\b(?![^.!?\n]{0,200}von mir)"
-    r"|\bwelche[rsn]? \w+(?: \w+)? (?:soll ich|möchten sie|möchtest du|brauchen sie|hätten sie"
-    r"|wünschen sie)|\bwo(?:hin)? soll ich\b|\bwie (?:soll ich|möchten sie|hätten sie)\b|\bkönn(?:en"
-    r"|ten) sie (?:mir )?(?:bitte )?(?:genauer |näher )?(?:erläutern|beschreiben|sagen|angeben"
-    r"|präzisieren), (?:was|welche|wo|wie) (?:sie|ich|genau)",
-    r"\bque (?:voulez-vous|souhaitez-vous|dois-je|veux-tu|puis-je faire)|\bqu(?:'est-ce que"
-    r"|e) (?:vous (?:voulez|souhaitez|aimeriez)|je dois|tu veux)|\bquel(?:le)?s? (?:est|sont) (?:la"
-    r"|votre|vos|les|l') ?(?:tâche|objectif|demande|exigences|consignes?)|\bquel(?:le)?s? \w+ (?:dois-je"
-    r"|souhaitez-vous|voulez-vous|préférez-vous)|\boù dois-je\b|\bcomment (?:dois-je|souhaitez-vous"
-    r"|voulez-vous)|\bpouvez-vous (?:me )?(?:préciser|clarifier|donner plus)",
-    r"\bqué (?:quieres|quiere|necesitas|necesita|deseas|desea|te gustaría|debo|tengo que) (?:que haga"
-    r"|hacer|que|exactamente)?|\bcuál(?:es)? (?:es|son) (?:la|tu|su|el|los|las|mi) (?:tarea|objetivo"
-    r"|requisitos|solicitud)|\bqué \w+ (?:debo|debería|prefieres|prefiere|quieres|desea)|\bdónde (?:debo"
-    r"|debería|quieres que|quiere que)|\bcómo (?:quieres|quiere|debo|te gustaría) (?:que|proceder|hacer)"
-    r"|\b(?:podrías|puedes|podría|puede) (?:aclarar|especificar|darme más|indicarme qué"
-    r"|decirme qué (?:quieres|necesitas|debo))",
-    r"\bche cosa (?:vuoi|devo|desidera)|\bcosa (?:vuoi|vorresti|devo|desidera|dovrei)|\bqual è (?:il|la"
-    r"|il tuo|la tua|l') ?(?:compito|obiettivo|richiesta)|\bdove devo\b|\bo que (?:você quer|devo"
-    r"|gostaria|precisa que)|\bqual é (?:a tarefa|o objetivo)",
+asks_about_own_task = watches("perspective_lock", "it asks what you want, and that is yours to know")(
+    finder(
+        *QUESTIONS,
+        r"\bwhat (?:exactly |precisely |specifically |else )?(?:would|do|did|should|can|are) you (?:exactly "
+        r"|like|want|wish|need|expect|hope|trying|looking|aiming)\b(?! from (?:me|us"
+        r"|my))(?! for lunch)(?![^.!?\n]{0,200}\bfrom (?:me|my side|us)\b)",
+        r"\bwhat (?:is|are|was|were|'s) (?:the|your|my|our|this|these) (?:actual |main |exact |specific "
+        r"|overall |current |next )?(?:task|tasks|goal|goals|requirements?|request|assignment|objective"
+        r"|instructions?|deliverables?|use case|desired (?:output|outcome|format|result))\b(?! number)",
+        r"\bwhat's (?:the|your|my|our) (?:actual |main |exact |specific |overall |current )?(?:task|goal"
+        r"|requirements?|request|assignment|objective|instructions?)\b",
+        r"\b(?:which|what) \w+(?: \w+){0,2} (?:should i|do you want me|would you like me|shall i"
+        r"|am i supposed|do i need to|are we supposed|you want me|you'd like me|you would like me)\b",
+        r"\b(?:which|what) \w+(?: \w+){0,3} (?:would|do|did) you (?:like|prefer|want|need|have in mind"
+        r"|require|mean me)\b",
+        r"\b(?:where|how|when) (?:should i|would you (?:like|prefer|want)|do you (?:want|need) (?:me|it|them"
+        r"|this|that|the)|am i supposed|shall i|do i (?:need|have) to)\b",
+        r"\b(?:could|can|would|will) you (?:please |kindly |perhaps |maybe )?(?:clarify|specify|elaborate"
+        r"|explain|tell me|describe"
+        r"|confirm|provide|share|give me|let me know)\s+(?:me\s+)?(?:exactly |more (?:details|information"
+        r"|context|about)|a bit more|further|what you(?:'d| would)? (?:like|want|need|expect)"
+        r"|what (?:exactly )?(?:you|i|is|the|needs|should)|which \w+(?: \w+)? (?:you(?:'d| would)? (?:like"
+        r"|want|need|mean me)|i should|should|needs?)|where (?:you want|you'd like|i should|the (?:output"
+        r"|result|file)s? should)|the (?:task|requirements?|details of|goal|full path|exact path|path"
+        r"|specific|format)|your (?:goal|requirements?|request|task|expectations?)|how (?:you want"
+        r"|you'd like|i should))",
+        r"\bplease (?:clarify|specify|tell me|describe|provide|share"
+        r"|let me know)\s+(?:exactly )?(?:what (?:you(?:'d| would)? (?:like|want|need)|i should|the task"
+        r"|needs)|which \w+(?: \w+)? (?:you(?:'d| would)? (?:like|want|need)|i should)|where (?:you want"
+        r"|you'd like|i should)|your (?:requirements?|goal|task|request)|more (?:details|context"
+        r"|information)|the (?:task|requirements?|details|details of))",
+        r"\bwhat (?:do|should|must|can) i (?:do|work on|start|need to do|have to do|ask)\b(?! if| for you)"
+        r"|\bwhat am i (?:supposed|meant|asked|trying) to\b|\bwhat was i (?:supposed|asking|going) to\b"
+        r"|\bremind me (?:what|of) (?:i|we|the task|my task|my request)\b",
+        r"\bi(?:'d| would)? need (?:some |a few |a bit )?(?:more|additional|further) (?:details|information"
+        r"|context|clarification|specifics)\b|\bi(?:'m| am) not sure what (?:you(?:'d| would)? (?:like|want"
+        r"|need)|i(?:'m| am) supposed|the task)",
+        r"\bhow (?:would|do) you (?:like|want) (?:me )?(?:to )?proceed\b|\bwhat (?:brings you"
+        r"|can you tell me about (?:your|the) (?:project|task|goal))\b|\bwhat kind of \w+ (?:are you"
+        r"|do you (?:need|want))|\btell me (?:more )?about (?:your|the) (?:project|task|goal"
+        r"|requirements?)\b|\bdo you have (?:any )?(?:specific|particular) (?:requirements?|preferences?"
+        r"|format|instructions?|needs)",
+        r"\b(?:specify|clarify|provide|describe|indicate|name)\b[^.!?\n]{0,40}\b(?:you (?:need|want"
+        r"|would like|'d like"
+        r"|require|prefer|expect)|(?:exact|full|correct|desired|intended) (?:path|location|format|name|order))",
+        r"\b(?:ask|tell me|know|say|clarify|explain|sure|learn|hear) what (?:exactly |it is )?you(?:'d"
+        r"| would)? (?:like|want"
+        r"|wish|need)\b(?! from)",
+        r"\b(?:what|which|how(?: many| much)?|where)\b[^.!?\n]{0,40}\b(?:should|shall|must|needs? to|supposed to)\b"
+        r"(?! (?:i|we) (?:tell|send|show|say|expect|open|look|trust|pass|give|pay|take))(?! you\b)[^?\n]{0,200}\?",
+        r"\b(?:what|which)\b[^.!?\n]{0,40}\b(?:do|would|did|should) you (?:need|want|expect|prefer|wish|require|like)\b"
+        r"(?![^?\n]{0,200}\bfrom (?:me|us|my))",
+        r"\bdo you (?:want|require|prefer|wish) (?:it|them|this|that|the|one|an?|any|these|those|just|only|all)\b"
+        r"(?![^?\n]{0,200}\bfrom (?:me|us|my))[^?\n]{0,200}\?",
+        r"\bis there (?:an?|any) (?:particular|specific|preferred|certain|special)\b"
+        r"|\b(?:anything|something) (?:specific|particular|special|in particular)\b[^?\n]{0,200}\?",
+        r"\b(?:tell me|advise|advise me|confirm|say|indicate) (?:which|what|how|where)\b[^.!?\n]{0,30}\b(?:applies|apply"
+        r"|you (?:want|need|wish|prefer|would)|should|i (?:should|am to)|to use|is (?:needed|wanted|required))\b",
+        r"\b(?:which|what) \w+(?: \w+)? (?:would be|is|works|would work|suits) (?:best|better|preferable|most suitable)? ?"
+        r"(?:for )?you\b",
+        # German, French, Spanish, Italian, Portuguese
+        r"\b(?:was|welche[rsmn]?|wonach|wie|wo|wohin)\b[^.!?\n]{0,40}\b(?:soll|sollen|sollte|sollten|erwarten sie"
+        r"|wünschen sie|möchten sie|hätten sie|willst du|erwartest du|möchtest du)\b[^?\n]{0,200}\?",
+        r"\b(?:tu veux|vous voulez|tu voudrais) (?:quoi|que|quel)|\b(?:que|quel\w*|où|comment|combien)\b[^?\n]{0,40}"
+        r"\b(?:dois|doit|doivent|faut-il|souhait\w+|voul\w+|préfér\w+|préfèr\w+)\b[^\n]{0,200}\?",
+        r"¿[^?\n]{0,20}\b(?:qué|cuál\w*|dónde|cómo|cuánt\w+)\b[^?\n]{0,30}\b(?:prefier\w+|quier\w+|dese\w+|deb\w+"
+        r"|necesit\w+)\b",
+        r"\bwas (?:genau )?(?:soll ich|möchten sie|möchtest du|willst du|brauchst du|brauchen sie|ist (?:die"
+        r"|meine|ihre|deine) aufgabe|ist (?:das|dein|ihr) ziel)\b(?![^.!?\n]{0,200}von mir)"
+        r"|\bwelche[rsn]? \w+(?: \w+)? (?:soll ich|möchten sie|möchtest du|brauchen sie|hätten sie"
+        r"|wünschen sie)|\bwo(?:hin)? soll ich\b|\bwie (?:soll ich|möchten sie|hätten sie)\b|\bkönn(?:en"
+        r"|ten) sie (?:mir )?(?:bitte )?(?:genauer |näher )?(?:erläutern|beschreiben|sagen|angeben"
+        r"|präzisieren), (?:was|welche|wo|wie) (?:sie|ich|genau)",
+        r"\bque (?:voulez-vous|souhaitez-vous|dois-je|veux-tu|puis-je faire)|\bqu(?:'est-ce que"
+        r"|e) (?:vous (?:voulez|souhaitez|aimeriez)|je dois|tu veux)|\bquel(?:le)?s? (?:est|sont) (?:la"
+        r"|votre|vos|les|l') ?(?:tâche|objectif|demande|exigences|consignes?)|\bquel(?:le)?s? \w+ (?:dois-je"
+        r"|souhaitez-vous|voulez-vous|préférez-vous)|\boù dois-je\b|\bcomment (?:dois-je|souhaitez-vous"
+        r"|voulez-vous)|\bpouvez-vous (?:me )?(?:préciser|clarifier|donner plus)",
+        r"\bqué (?:quieres|quiere|necesitas|necesita|deseas|desea|te gustaría|debo|tengo que) (?:que haga"
+        r"|hacer|que|exactamente)?|\bcuál(?:es)? (?:es|son) (?:la|tu|su|el|los|las|mi) (?:tarea|objetivo"
+        r"|requisitos|solicitud)|\bqué \w+ (?:debo|debería|prefieres|prefiere|quieres|desea)|\bdónde (?:debo"
+        r"|debería|quieres que|quiere que)|\bcómo (?:quieres|quiere|debo|te gustaría) (?:que|proceder|hacer)"
+        r"|\b(?:podrías|puedes|podría|puede) (?:aclarar|especificar|darme más|indicarme qué"
+        r"|decirme qué (?:quieres|necesitas|debo))",
+        r"\bche cosa (?:vuoi|devo|desidera)|\bcosa (?:vuoi|vorresti|devo|desidera|dovrei)|\bqual è (?:il|la"
+        r"|il tuo|la tua|l') ?(?:compito|obiettivo|richiesta)|\bdove devo\b|\bo que (?:você quer|devo"
+        r"|gostaria|precisa que)|\bqual é (?:a tarefa|o objetivo)",
+    )
 )
 
 _explains = finder(
+    *EXPLAINS,
     rf"\byou (?:can|could|should|would|'ll want to|may want to|might want to|need to|have to"
     rf"|just)\s+(?:\w+ly\s+|just\s+|also\s+|first\s+)?(?:use|run|try|call|import|install|pipe|combine"
     rf"|wrap|leverage|utili[sz]e|write)\b[^.!?\n]{{0,50}}(?:“…”|\b{_TECH}\b)",
@@ -182,6 +187,7 @@ _explains = finder(
 )
 
 
+@watches("perspective_lock", "it explains how the work is done")
 def answers_instead_of_asking(turn: Turn) -> str:
     """Does or explains the work itself, as a tutor would."""
     return _explains(turn)

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from ise_gym.personas.habits import words as vocabulary
-from ise_gym.simulator.detectors.base import Turn
+from ise_gym.simulator.detectors.base import Turn, watches
 from ise_gym.simulator.detectors.form import tool_call_syntax
 from ise_gym.simulator.detectors.language import language_of, language_switch, languages_known
+from ise_gym.simulator.detectors.units import is_unit
 from ise_gym.simulator.knowledge import UserKnowledge
 
 SMALL = 12
@@ -73,10 +74,13 @@ _SPEAKS = re.compile(
 )
 
 
+@watches("responsive_conditioning", "it names something that nobody mentioned")
 def invented_state(turn: Turn) -> str:
     """Names a path, identifier, figure or person that neither the scenario, the agent nor the workspace contains."""
     if tool_call_syntax(turn):  # what stands in code is not spoken of
         return ""
+    if turn.known.mode == "open":
+        return _against_itself(turn)
     text = _TAG.sub(" ", turn.text.replace("’", "'"))
     known = _context(turn)
     for path in _PATH.findall(text):
@@ -102,6 +106,40 @@ def invented_state(turn: Turn) -> str:
         name = match.group(1)
         if _unknown_name(name, without, match, known, german):
             return name
+    return ""
+
+
+_CHANGES_MIND = re.compile(
+    r"\b(?:actually|instead|rather|change|changed|make it|on second thought|after all|not .{1,40} but|no longer|correction|"
+    r"sorry|i meant|wrong)\b|改|换|还是|不对|更正|其实",
+    re.IGNORECASE,
+)
+_COUNTED = re.compile(r"(?<![\w./:#-])([$€£¥]?\d[\d,.]*)\s?(%|[A-Za-z\u4e00-\u9fff]{2,20})")
+
+
+def _against_itself(turn: Turn) -> str:
+    """Return what contradicts the user's own words: in mode open it may invent, once, and is held to it."""
+    if _CHANGES_MIND.search(turn.text):
+        return ""
+    before = "\n".join((turn.known.intent, *turn.own))
+    folders: dict[str, set[str]] = {}
+    for path in _PATH.findall(before):
+        folders.setdefault(path.rpartition("/")[2].lower(), set()).add(path.rpartition("/")[0].lower())
+    everywhere = _context(turn)
+    for path in _PATH.findall(turn.text):
+        folder, _, name = path.rstrip(".,;:!?").rpartition("/")
+        earlier = folders.get(name.lower())
+        if folder and name and earlier and "" not in earlier and folder.lower() not in earlier:
+            if path.rstrip(".,;:!?").lower() not in everywhere:
+                return str(path)
+    counts: dict[str, set[str]] = {}
+    for figure, unit in _COUNTED.findall(before):
+        counts.setdefault(unit.lower(), set()).add(figure.rstrip(".,"))
+    heard = "\n".join(turn.heard)
+    for figure, unit in _COUNTED.findall(turn.text):
+        earlier = counts.get(unit.lower())
+        if earlier and len(earlier) == 1 and figure.rstrip(".,") not in earlier and figure not in heard:
+            return f"{figure} {unit}"
     return ""
 
 
@@ -135,7 +173,7 @@ def _unknown_path(path: str, known: str) -> str:
     plain = path.rstrip(".,;:!?)'\"").lower()
     if plain in _ABBREVIATIONS or plain.rstrip(".") in _ABBREVIATIONS or len(plain) < 3:
         return ""
-    if re.fullmatch(r"[\d.,/:-]+", plain) or plain.startswith(_SYSTEM):
+    if re.fullmatch(r"[\d.,/:-]+", plain) or plain.startswith(_SYSTEM) or is_unit(path.rstrip(".,;:!?)'\"")):
         return ""
     if (
         re.fullmatch(r"[a-zà-ÿ]+/[a-zà-ÿ]+", plain)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from ise_gym.personas.protected import mask
-from ise_gym.simulator.detectors.base import Turn
+from ise_gym.simulator.detectors.base import Turn, watches
 from ise_gym.simulator.knowledge import UserKnowledge
 
 WORDS: Mapping[str, frozenset[str]] = {
@@ -94,6 +94,7 @@ def languages_known(known: UserKnowledge) -> frozenset[str]:
     return frozenset(found)
 
 
+@watches("register_matching", "it is in another language than yours")
 def language_switch(turn: Turn) -> str:
     """Says a sentence in a language in which the user has no wish."""
     own = languages_known(turn.known)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 
-from ise_gym.simulator.detectors.base import Turn, words_of
+from ise_gym.simulator.detectors.base import Turn, watches, words_of
 from ise_gym.simulator.knowledge import UserKnowledge
 
 DUMP = 2
@@ -66,8 +66,11 @@ def _related(words: Iterable[str], said: set[str]) -> set[str]:
     return {w for w in words if w in said or (len(w) >= 5 and w[:5] in stems)}
 
 
+@watches("incremental_advancement", "it asks for several things at once")
 def task_dump(turn: Turn) -> str:
-    """Makes two or more new wishes in one turn."""
+    """Makes two or more new wishes in one turn, or most of a long intent at once."""
+    if turn.known.mode == "open":
+        return _most_of(turn.known.intent, turn.text)
     if len(turn.known.wishes) < 2:
         return ""
     now = wishes_in(turn.text, turn.known)
@@ -82,13 +85,26 @@ def task_dump(turn: Turn) -> str:
     return ", ".join(turn.known.wishes[i].name for i in new) if len(new) >= DUMP else ""
 
 
+LONG_INTENT = 30
+DUMPED = 0.7
+
+
+def _most_of(intent: str, text: str) -> str:
+    """Return how much of a long intent a turn says, when that is most of it."""
+    own, said = set(words_of(intent)) - _COMMON, set(words_of(text))
+    if len(own) < LONG_INTENT or len(own & said) < DUMPED * len(own):
+        return ""
+    return f"{len(own & said)} of the intent's {len(own)} words"
+
+
+@watches("responsive_conditioning", "you have said that before, word for word")
 def repeats_itself(turn: Turn) -> str:
     """Says again what it said before, or nearly; asking again with a new opening is no repetition.
 
     "Like I said: merge the files" repeats the ask behind its colon on purpose. The same line twice is an echo.
     """
     said = words_of(turn.text)
-    if len(said) < 4:
+    if len(said) < 4 or _makes_a_wish(turn):
         return ""
     for earlier in turn.own:
         before = words_of(earlier)
@@ -113,6 +129,15 @@ def repeats_itself(turn: Turn) -> str:
         ):
             return turn.text.strip()[:80]
     return ""
+
+
+def _makes_a_wish(turn: Turn) -> bool:
+    """Whether the turn makes a new wish in that wish's own words, whoever said them before."""
+    view, at = turn.view, turn.known.index(turn.said.request)
+    if view is None or at < 0 or turn.said.request == view.request:
+        return False
+    wording = " ".join(turn.known.wishes[at].text.lower().split())[1:].rstrip(".!? ")
+    return wording in " ".join(turn.text.lower().split())
 
 
 def _same(a: list[str], b: list[str]) -> bool:
@@ -166,12 +191,14 @@ _OBJECTS = re.compile(
 )
 
 
+@watches("responsive_conditioning", "it is content, or leaves, while something is still missing")
 def premature_end(turn: Turn) -> str:
     """Leaves, accepts or moves on while something the user asked for does not hold, or leaves with wishes unmade."""
     view = turn.view
     if view is None:
         return "leaves at once" if turn.said.done else ""
-    if turn.said.done and (turn.failing or view.remaining):
+    unmade = 0 if turn.known.mode == "open" else view.remaining
+    if turn.said.done and (turn.failing or unmade):
         return turn.failing[0] if turn.failing else f"{view.remaining} wishes not made"
     if turn.said.done or turn.said.gave_up:
         return ""
@@ -181,9 +208,35 @@ def premature_end(turn: Turn) -> str:
         return ""
     new = wishes_in(turn.text, turn.known) - {turn.known.index(view.request)} if view.request else frozenset()
     asked = bool(turn.heard) and turn.heard[-1].rstrip().endswith("?")
-    leaving = None if asked else _LEAVES.search(turn.bare)  # "nothing else" may be an answer
+    goes_on = turn.said.request not in ("", view.request)
+    leaving = None if asked or goes_on else _LEAVES.search(turn.bare)  # "nothing else" may be an answer
     if leaving and not new and not _OBJECTS.search(turn.bare[: leaving.start()] + turn.bare[leaving.end() :]):
         return leaving.group(0)
     if turn.failing and (accepted := _ACCEPTS.search(turn.bare)) and not _OBJECTS.search(turn.bare):
         return accepted.group(0)
-    return ""
+    return _content(turn) if turn.failing else ""
+
+
+_CONTENT = re.compile(
+    r"(?:^|[.!,]\s{1,3})(?:that's |this is |it's |looks |very |really |all |ok,? |oh,? )?(?:thanks?|thank you(?! for point)|thx|ta|cheers"
+    r"|great|good|nice|perfect|wonderful|excellent|awesome|cool|lovely|brilliant)\b"
+    r"|谢谢|多谢|谢啦|太好了|很好|完美|不错|辛苦|妥了|可以了|没问题|挺好",
+    re.IGNORECASE,
+)
+_WANTS = re.compile(
+    r"\b(?:could|can|would|will) you\b|\bplease\b|\bpls\b|[?？没不还缺错但请改再]|\bneed\b|\bwant\b|\bhas to\b|\bmust\b",
+    re.IGNORECASE,
+)
+
+
+def _content(turn: Turn) -> str:
+    """Return the thanks or praise of a turn that has nothing else to say about what is not fulfilled."""
+    found = _CONTENT.search(turn.bare)
+    if (
+        not found
+        or _OBJECTS.search(turn.bare)
+        or _WANTS.search(turn.bare.replace("不错", "").replace("没问题", ""))
+    ):
+        return ""
+    asked = bool(turn.heard) and "?" in turn.heard[-1][-160:]
+    return "" if asked and len(words_of(turn.bare)) > 2 else found.group(0)

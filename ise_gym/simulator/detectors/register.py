@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from ise_gym.simulator.detectors.base import Turn
+from ise_gym.simulator.detectors.base import Turn, watches
 
 _SLANG = re.compile(
     r"\b(?:lol|lmao|rofl|omg|wtf|btw|idk|imo|tbh|ngl|fr fr|smh|ikr|yolo|brb|thx|pls|plz|ur|u r|gimme"
@@ -68,11 +68,20 @@ _LAUGHS = re.compile(r"(?<!\w)(?::\)|:-\)|;\)|:D|xD|XD|:P|:p|<3|\^\^)(?!\w)|!{2,
 _STRETCHED = re.compile(r"\b[a-z]*([a-z])\1{2,}[a-z]*\b", re.IGNORECASE)
 
 
+_SLANG_ZH = re.compile(
+    r"哥们|老铁|兄弟|[呗啥瞅咋]|哈哈|牛逼|搞定|妥了|齐活|谢啦|谢了|没毛病|亲[，,~～]|么么|嘛(?![？?])|(?<!不)好嘞"
+)
+_STIFF_ZH = re.compile(
+    r"敬启|兹[因有将]|贵方|惠予|不胜感激|谨[请此致]|此致|敬礼|恳请|拨冗|台鉴|钧安|奉告|鉴于此|烦请|有劳|已阅"
+)
+
+
 def casual_marks(turn: Turn) -> tuple[int, str]:
     """Return how casual a turn is, and its first mark."""
     text, voice = turn.bare, turn.known.persona.voice
     found = [m.group(0) for m in _SLANG.finditer(text)]
-    strong = [m.group(0) for m in _STRONG_SLANG.finditer(text)]
+    strong = [m.group(0) for m in (*_STRONG_SLANG.finditer(text), *_SLANG_ZH.finditer(text))]
+    found += [m.group(0) for m in _SLANG_ZH.finditer(text)]
     score = len(found) + len(strong)
     if not voice.get("emoji") and (emoji := _EMOJI.findall(text)):
         score += min(2, len(emoji))
@@ -81,7 +90,7 @@ def casual_marks(turn: Turn) -> tuple[int, str]:
         if laugh := expression.search(text):
             score += 1
             found.append(laugh.group(0))
-    letters = [c for c in text if c.isalpha()]
+    letters = [c for c in text if c.lower() != c.upper()]
     if len(letters) > 25 and voice.get("case") not in ("lower",) and not any(c.isupper() for c in letters):
         score += 1
         found.append(text[:20])
@@ -92,9 +101,11 @@ def stiff_marks(turn: Turn) -> tuple[int, str]:
     """Return how formal a turn is, and its first mark."""
     found = [m.group(0) for m in _STIFF.finditer(turn.bare)]
     strong = [m.group(0) for m in _VERY_STIFF.finditer(turn.bare)]
+    found += [m.group(0) for m in _STIFF_ZH.finditer(turn.bare)]
     return len(found) + len(strong), (strong or found or [""])[0]
 
 
+@watches("register_matching", "it does not sound like you")
 def register_break(turn: Turn) -> str:
     """Far from the persona's register: casual marks in formal or analytical voices, stiff ones in casual voices.
 

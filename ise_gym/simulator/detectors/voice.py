@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 
-from ise_gym.simulator.detectors.base import Turn, finder
+from ise_gym.simulator.detectors.base import Turn, finder, watches
+from ise_gym.simulator.detectors.chinese import ASSISTANT, HELP
 
 _DEED = (
     r"(?:created|updated|written|rewritten|fixed|modified|implemented|generated|refactored|renamed|moved"
@@ -34,6 +35,7 @@ _FOR_YOU = (
     r"per your (?:request|instructions?)|according to your (?:request|instructions?|specification))"
 )
 _speaks = finder(
+    *ASSISTANT,
     r"\bas an? (?:(?:helpful|digital|mere|good) )?(?:ai|language model|artificial intelligence"
     r"|virtual assistant|ai assistant|assistant)\b",
     r"\bi(?:'m| am) (?:just |only )?(?:an? |your )(?:ai\b|language model|(?:virtual |ai |digital "
@@ -115,6 +117,7 @@ _speaks = finder(
 )
 
 
+@watches("perspective_lock", "it speaks as the one who does the work")
 def assistant_voice(turn: Turn) -> str:
     """Speaks as the one who does the work: reports, promises or hands over results."""
     return _speaks(turn) or _claims_the_work(turn)
@@ -154,61 +157,64 @@ _WH = re.compile(
     re.IGNORECASE,
 )
 
-offers_help = finder(
-    r"\b(?:how|what|where) (?:else )?(?:can|may|could) i (?:\w+ )?(?:help|assist|support|do for|be of)\b",
-    r"\b(?:may|can|could) i be of\b",
-    r"\b(?:would|do) you (?:like|want|need|prefer) (?:for )?me to\b|\bwant me to\b|\bif you(?:'d"
-    r"| would)? (?:like|want|need|prefer),? (?:i can|i could|i'll|i'd|me to)\b",
-    r"\bshall i\b|\bshould i (?:also|go ahead|proceed|continue|create|update|add|fix|start|include"
-    r"|generate|run|remove|delete)\b",
-    r"\bi (?:can|could) (?:also |certainly |definitely |always |gladly )?(?:help|assist) (?:you|with)\b"
-    r"|\bi(?:'m| am) (?:always |happy |glad |still )?(?:here|available|happy|glad|ready"
-    r"|at your disposal) (?:to (?:help|assist|support)|for you if|if you (?:need|have)|whenever you)",
-    r"\bi(?:'d| would) be (?:more than )?(?:happy|glad|delighted|pleased) to\b(?! (?:see|have|hear|get"
-    r"|receive|know|read|accept|be|find))",
-    r"\bhappy to (?:help|assist|explain|adjust|walk you|make (?:any|further)|do (?:that|so) for you"
-    r"|elaborate|clarify (?:anything|further))\b",
-    r"\bfeel free to (?:ask|reach|let me|contact|come back|send me (?:any|more)|get back)\b"
-    r"|\bdon't hesitate to\b|\bdo not hesitate to\b",
-    r"\b(?:anything|something) else (?:i can|you need|you'd like|you would like|you want|that you need"
-    r"|i could|i may|on your mind|to (?:fix|change|add) for you)\b",
-    r"\blet me know if (?:you(?:'d| would)? (?:need|want|like|require|wish|run into|encounter|have)"
-    r"|there(?:'s| is)|i can|i should|any)\b(?![^.!?\n]{0,200}\b(?:from me|from my side|from us|from our side"
-    r"|on my end|before you (?:start|begin)|about (?:my|the) (?:request|ask)|to do (?:this|that|it)\b"
-    r"|to get started|to go on|access)\b)(?! (?:questions\b|a (?:better|question)|any problem|trouble))",
-    r"\bi(?:'m| am) (?:just )?a message away\b|\bglad (?:i could|to be of|to have) \w+|\bglad to help\b"
-    r"|\byou're (?:very |most )?welcome\b(?! to)|\bmy pleasure\b|\bat your service\b"
-    r"|\bit was a pleasure (?:helping|assisting)",
-    r"\bi can (?:also )?(?:provide|prepare|create|generate|write|draft|set up|walk you|explain|show you"
-    r"|make|do|add|offer|suggest)\b[^.!?\n]{0,200}\bif (?:you|needed|that|desired)",
-    r"\b(?:need|require) (?:any )?(?:more|further|additional|other) (?:help|assistance|support)\b",
-    r"\bis there (?:anything|something|any other) [^.!?\n]{0,25}(?:help|assist|for you|do you need)\b"
-    r"|\bcan i (?:help|assist|do anything|offer|get you)\b|\bmay i (?:help|assist|suggest|offer)\b"
-    r"|\bwhat (?:can|could) i do for you\b|\blet me help\b",
-    r"\bsay the word\b|\bi (?:remain|stay|am) (?:always )?available\b|\bneed (?:a|any) (?:hand|help)\b"
-    r"|\b(?:just|give me a) shout\b(?![^.!?\n]{0,200}\bfrom me\b)|\bshould (?:anything|something) (?:else"
-    r"|further)\b",
-    r"\bany(?:thing)?(?: other| else| further| more)?(?: \w+){0,2} i (?:can|could|should"
-    r"|may) (?:\w+ ){1,3}for you\b",
-    r"\bi (?:could|can) (?!(?:also )?(?:send|give|show|share|forward|live"
-    r"|wait))[^.!?\n]{2,50}\bif you (?:want|like|wish"
-    r"|need|prefer)\b",
-    # German, French, Spanish, Italian, Portuguese
-    r"\b(?:wie|womit|wobei) kann ich (?:ihnen|dir|euch|noch|weiter|sonst)\b|\b(?:soll|darf"
-    r"|kann) ich (?:ihnen|dir|noch|auch|sonst|das|die|den|gleich)\b[^.!?\n]{0,200}\?"
-    r"|\bmelden sie sich\b[^.!?\n]{0,200}\b(?:wenn|falls|jederzeit|gerne)|\bmeld dich\b[^.!?\n]{0,200}\b(?:wenn"
-    r"|falls) du (?:noch|weitere|hilfe)|\b(?:helfe|unterstütze) (?:ich )?(?:ihnen|dir) gern"
-    r"|\bmöchte(?:n sie|st du), dass ich\b|\bstehe? ich (?:ihnen|dir)?\s*(?:gerne? "
-    r"|jederzeit )?zur verfügung|\bich stehe\b[^.!?\n]{0,40}zur verfügung",
-    r"\bcomment puis-je\b|\ben quoi puis-je\b|\bpuis-je (?:vous|t')\s?aider|\b(?:voulez-vous"
-    r"|souhaitez-vous|veux-tu|aimeriez-vous) que je\b|\bn'hésite[sz]? pas\b|\bje (?:suis|reste) (?:là"
-    r"|à votre disposition|disponible) (?:pour|si)?|\bà votre disposition\b|\bavec plaisir si\b",
-    r"\b(?:en qué|cómo) (?:puedo|te puedo|le puedo) ayudar|\b(?:quieres|quiere|te gustaría|le gustaría"
-    r"|desea|deseas) que (?:lo |la |te |le |yo )?\w+|\bno dud(?:es|e) en\b|\bestoy (?:aquí|para|a tu"
-    r"|a su)\b[^.!?\n]{0,30}\b(?:ayudar|disposición)|\b(?:algo|alguna cosa) más en (?:lo )?que (?:pueda"
-    r"|puedo)\b",
-    r"\b(?:come|in che modo) posso (?:aiutar|esser)|\b(?:vuoi|vuole|desidera"
-    r"|ti piacerebbe) che (?:io )?\w+|\bnon esitare\b|\bposso aiutar|\bcomo posso (?:ajudar|ser útil)"
-    r"|\bquer que eu\b|\bgostaria que eu\b|\bnão hesite\b|\bposso ajudar",
-    unless=_WH,  # "what would you like me to do" asks, it does not offer
+offers_help = watches("perspective_lock", "it offers help, and you are the one who wants something")(
+    finder(
+        *HELP,
+        r"\b(?:how|what|where) (?:else )?(?:can|may|could) i (?:\w+ )?(?:help|assist|support|do for|be of)\b",
+        r"\b(?:may|can|could) i be of\b",
+        r"\b(?:would|do) you (?:like|want|need|prefer) (?:for )?me to\b|\bwant me to\b|\bif you(?:'d"
+        r"| would)? (?:like|want|need|prefer),? (?:i can|i could|i'll|i'd|me to)\b",
+        r"\bshall i\b|\bshould i (?:also|go ahead|proceed|continue|create|update|add|fix|start|include"
+        r"|generate|run|remove|delete)\b",
+        r"\bi (?:can|could) (?:also |certainly |definitely |always |gladly )?(?:help|assist) (?:you|with)\b"
+        r"|\bi(?:'m| am) (?:always |happy |glad |still )?(?:here|available|happy|glad|ready"
+        r"|at your disposal) (?:to (?:help|assist|support)|for you if|if you (?:need|have)|whenever you)",
+        r"\bi(?:'d| would) be (?:more than )?(?:happy|glad|delighted|pleased) to\b(?! (?:see|have|hear|get"
+        r"|receive|know|read|accept|be|find))",
+        r"\bhappy to (?:help|assist|explain|adjust|walk you|make (?:any|further)|do (?:that|so) for you"
+        r"|elaborate|clarify (?:anything|further))\b",
+        r"\bfeel free to (?:ask|reach|let me|contact|come back|send me (?:any|more)|get back)\b"
+        r"|\bdon't hesitate to\b|\bdo not hesitate to\b",
+        r"\b(?:anything|something) else (?:i can|you need|you'd like|you would like|you want|that you need"
+        r"|i could|i may|on your mind|to (?:fix|change|add) for you)\b",
+        r"\blet me know if (?:you(?:'d| would)? (?:need|want|like|require|wish|run into|encounter|have)"
+        r"|there(?:'s| is)|i can|i should|any)\b(?![^.!?\n]{0,200}\b(?:from me|from my side|from us|from our side"
+        r"|on my end|before you (?:start|begin)|about (?:my|the) (?:request|ask)|to do (?:this|that|it)\b"
+        r"|to get started|to go on|access)\b)(?! (?:questions\b|a (?:better|question)|any problem|trouble))",
+        r"\bi(?:'m| am) (?:just )?a message away\b|\bglad (?:i could|to be of|to have) \w+|\bglad to help\b"
+        r"|\byou're (?:very |most )?welcome\b(?! to)|\bmy pleasure\b|\bat your service\b"
+        r"|\bit was a pleasure (?:helping|assisting)",
+        r"\bi can (?:also )?(?:provide|prepare|create|generate|write|draft|set up|walk you|explain|show you"
+        r"|make|do|add|offer|suggest)\b[^.!?\n]{0,200}\bif (?:you|needed|that|desired)",
+        r"\b(?:need|require) (?:any )?(?:more|further|additional|other) (?:help|assistance|support)\b",
+        r"\bis there (?:anything|something|any other) [^.!?\n]{0,25}(?:help|assist|for you|do you need)\b"
+        r"|\bcan i (?:help|assist|do anything|offer|get you)\b|\bmay i (?:help|assist|suggest|offer)\b"
+        r"|\bwhat (?:can|could) i do for you\b|\blet me help\b",
+        r"\bsay the word\b|\bi (?:remain|stay|am) (?:always )?available\b|\bneed (?:a|any) (?:hand|help)\b"
+        r"|\b(?:just|give me a) shout\b(?![^.!?\n]{0,200}\bfrom me\b)|\bshould (?:anything|something) (?:else"
+        r"|further)\b",
+        r"\bany(?:thing)?(?: other| else| further| more)?(?: \w+){0,2} i (?:can|could|should"
+        r"|may) (?:\w+ ){1,3}for you\b",
+        r"\bi (?:could|can) (?!(?:also )?(?:send|give|show|share|forward|live"
+        r"|wait))[^.!?\n]{2,50}\bif you (?:want|like|wish"
+        r"|need|prefer)\b",
+        # German, French, Spanish, Italian, Portuguese
+        r"\b(?:wie|womit|wobei) kann ich (?:ihnen|dir|euch|noch|weiter|sonst)\b|\b(?:soll|darf"
+        r"|kann) ich (?:ihnen|dir|noch|auch|sonst|das|die|den|gleich)\b[^.!?\n]{0,200}\?"
+        r"|\bmelden sie sich\b[^.!?\n]{0,200}\b(?:wenn|falls|jederzeit|gerne)|\bmeld dich\b[^.!?\n]{0,200}\b(?:wenn"
+        r"|falls) du (?:noch|weitere|hilfe)|\b(?:helfe|unterstütze) (?:ich )?(?:ihnen|dir) gern"
+        r"|\bmöchte(?:n sie|st du), dass ich\b|\bstehe? ich (?:ihnen|dir)?\s*(?:gerne? "
+        r"|jederzeit )?zur verfügung|\bich stehe\b[^.!?\n]{0,40}zur verfügung",
+        r"\bcomment puis-je\b|\ben quoi puis-je\b|\bpuis-je (?:vous|t')\s?aider|\b(?:voulez-vous"
+        r"|souhaitez-vous|veux-tu|aimeriez-vous) que je\b|\bn'hésite[sz]? pas\b|\bje (?:suis|reste) (?:là"
+        r"|à votre disposition|disponible) (?:pour|si)?|\bà votre disposition\b|\bavec plaisir si\b",
+        r"\b(?:en qué|cómo) (?:puedo|te puedo|le puedo) ayudar|\b(?:quieres|quiere|te gustaría|le gustaría"
+        r"|desea|deseas) que (?:lo |la |te |le |yo )?\w+|\bno dud(?:es|e) en\b|\bestoy (?:aquí|para|a tu"
+        r"|a su)\b[^.!?\n]{0,30}\b(?:ayudar|disposición)|\b(?:algo|alguna cosa) más en (?:lo )?que (?:pueda"
+        r"|puedo)\b",
+        r"\b(?:come|in che modo) posso (?:aiutar|esser)|\b(?:vuoi|vuole|desidera"
+        r"|ti piacerebbe) che (?:io )?\w+|\bnon esitare\b|\bposso aiutar|\bcomo posso (?:ajudar|ser útil)"
+        r"|\bquer que eu\b|\bgostaria que eu\b|\bnão hesite\b|\bposso ajudar",
+        unless=_WH,  # "what would you like me to do" asks, it does not offer
+    )
 )

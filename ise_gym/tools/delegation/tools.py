@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Required, TypedDict
 
+from ise_gym.foreign.values import Json
 from ise_gym.messages import Message, tool_calls_of, user
 from ise_gym.tools.base import Tool, ToolContext, ToolOutcome
 from ise_gym.tools.delegation.subsessions import (
@@ -24,7 +25,50 @@ HISTORY = 50
 _LONGEST = 2000
 
 
-def spawn(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
+class SpawnArguments(TypedDict, total=False):
+    """Arguments of `sessions_spawn`."""
+
+    task: Required[str]
+    label: str
+    taskName: str
+    sandbox: str
+    context: str
+    cleanup: str
+
+
+class SendArguments(TypedDict, total=False):
+    """Arguments of `sessions_send`: to a key or to a label."""
+
+    message: Required[str]
+    sessionKey: str
+    label: str
+
+
+class YieldArguments(TypedDict, total=False):
+    """Arguments of `sessions_yield`."""
+
+    message: str
+
+
+class ListArguments(TypedDict, total=False):
+    """Arguments of `sessions_list`."""
+
+    kinds: list[str]
+    search: str
+    label: str
+    limit: int
+    includeLastMessage: bool
+
+
+class HistoryArguments(TypedDict, total=False):
+    """Arguments of `sessions_history`."""
+
+    sessionKey: Required[str]
+    includeTools: bool
+    limit: int
+
+
+def spawn(context: ToolContext, arguments: SpawnArguments) -> ToolOutcome:
     """Open a session for a task; what it answers is the call's outcome."""
     book = book_of(context)
     label = str(arguments.get("label") or arguments.get("taskName") or "").strip()
@@ -56,7 +100,7 @@ def spawn(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
     return _opened(session)
 
 
-def send(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
+def send(context: ToolContext, arguments: SendArguments) -> ToolOutcome:
     """Write to a session that ended; what it answers then is the call's outcome."""
     key, label = arguments.get("sessionKey", ""), arguments.get("label", "")
     if bool(key) == bool(label):
@@ -75,7 +119,7 @@ def send(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
     return _opened(found[0])
 
 
-def hand_back(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
+def hand_back(context: ToolContext, arguments: YieldArguments) -> ToolOutcome:
     """End the present sub-session; the main one has nothing to wait for."""
     session = book_of(context).speaking
     if session is None:
@@ -87,7 +131,7 @@ def hand_back(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome
     return ToolOutcome("The session ends here.", success=True)
 
 
-def show_list(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
+def show_list(context: ToolContext, arguments: ListArguments) -> ToolOutcome:
     """List the sessions there are."""
     rows: list[dict[str, Any]] = [
         {"key": MAIN, "kind": "main", "label": "", "status": "running", **_counted(context.transcript)}
@@ -118,7 +162,7 @@ def show_list(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome
     return _answer({"sessions": shown, **({"notShown": more} if more else {})})
 
 
-def history(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
+def history(context: ToolContext, arguments: HistoryArguments) -> ToolOutcome:
     """Show what was said in a session."""
     key = arguments["sessionKey"]
     if key == MAIN:
@@ -138,7 +182,7 @@ def history(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
     )
 
 
-def show_subagents(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
+def show_subagents(context: ToolContext, arguments: Mapping[str, Json]) -> ToolOutcome:
     """List what was delegated, with the answers."""
     rows = [
         {"sessionKey": s.key, "label": s.label, "task": _short(s.task), "status": s.status, "result": _short(s.answer)}
@@ -191,7 +235,7 @@ def _short(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… [{len(text) - _LONGEST} characters cut]"
 
 
-def _answer(value: Any) -> ToolOutcome:
+def _answer(value: Json) -> ToolOutcome:
     return ToolOutcome(json.dumps(value, ensure_ascii=False, indent=1), success=True)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from ise_gym.tools.base import Tool, ToolContext, ToolOutcome
 from ise_gym.tools.files.encoded import TooLargeError, editable_text, encoding_problem
@@ -13,6 +12,12 @@ from ise_gym.tools.files.placing import PatchError
 from ise_gym.tools.output import failure, in_box_path, os_failure, path_problem
 from ise_gym.tools.schema import function_tool
 from ise_gym.workspace.base import Workspace
+
+
+class PatchArguments(TypedDict):
+    """Arguments of `apply_patch`."""
+
+    input: str
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class _Refused(Exception):
         self.path, self.error = path, error
 
 
-def run(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
+def run(context: ToolContext, arguments: PatchArguments) -> ToolOutcome:
     """Run the tool: work out every file's new content first, then write; a failed write is rolled back."""
     workspace = context.workspace
     try:

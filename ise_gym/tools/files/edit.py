@@ -9,10 +9,10 @@ from __future__ import annotations
 import difflib
 import heapq
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Required, TypedDict
 
 from ise_gym.tools.base import Tool, ToolContext, ToolOutcome
 from ise_gym.tools.files.encoded import TooLargeError, editable_text, encoding_problem
@@ -30,6 +30,22 @@ _TWO_WAYS = (
     'send {"path": …, "oldText": …, "newText": …} for one replacement, '
     'or {"path": …, "edits": [{"oldText": …, "newText": …}, …]} for several'
 )
+
+
+class EditPair(TypedDict):
+    """What is replaced by what."""
+
+    oldText: str
+    newText: str
+
+
+class EditArguments(TypedDict, total=False):
+    """Arguments of `edit`: one pair, or several."""
+
+    path: Required[str]
+    oldText: str
+    newText: str
+    edits: list[EditPair]
 
 
 class EditError(Exception):
@@ -178,7 +194,7 @@ def _quoted(line: str) -> str:
     return repr(line if len(line) <= _HINT_WIDTH else line[:_HINT_WIDTH] + "…")
 
 
-def edit(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
+def edit(context: ToolContext, arguments: EditArguments) -> ToolOutcome:
     """Run the tool: both the flat form (oldText, newText) and the list form (edits)."""
     path = arguments["path"]
     if problem := path_problem(path):
@@ -207,7 +223,7 @@ def edit(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
     )
 
 
-def _wanted(arguments: Mapping[str, Any]) -> list[Replacement]:
+def _wanted(arguments: EditArguments) -> list[Replacement]:
     """Return the replacements that a call means, in whichever of the two forms it says them.
 
     Raises:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from typing import Required, TypedDict
 
 from ise_gym.tools.base import Tool, ToolContext, ToolOutcome
 from ise_gym.tools.output import failure, in_box_path, os_failure, path_problem
@@ -39,7 +39,22 @@ _SIGNATURES = (
 )
 
 
-def read(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
+class ReadArguments(TypedDict, total=False):
+    """Arguments of `read`: lines, counted from 1."""
+
+    path: Required[str]
+    offset: int
+    limit: int
+
+
+class WriteArguments(TypedDict):
+    """Arguments of `write`."""
+
+    path: str
+    content: str
+
+
+def read(context: ToolContext, arguments: ReadArguments) -> ToolOutcome:
     """Show a file from line ``offset`` (1-based), at most ``limit`` lines."""
     limit = int(arguments.get("limit", READ_LINES))
     return show_lines(context.workspace, "read", arguments["path"], int(arguments.get("offset", 1)), limit)
@@ -187,7 +202,7 @@ def _chunks(workspace: Workspace, path: str) -> Iterator[bytes]:
         yield chunk
 
 
-def write(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
+def write(context: ToolContext, arguments: WriteArguments) -> ToolOutcome:
     """Create or replace a file, making its parent folders."""
     path, data = arguments["path"], arguments["content"].encode("utf-8")
     if problem := path_problem(path):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Required, TypedDict
 
 from ise_gym.errors import nearest
 from ise_gym.tools.base import Tool, ToolContext, ToolOutcome
@@ -41,6 +41,20 @@ KEYS: Mapping[str, bytes] = {
     "PageUp": b"\x1b[5~",
     "PageDown": b"\x1b[6~",
 }
+
+
+class ProcessArguments(TypedDict, total=False):
+    """Arguments of `process`: which of them an action needs, the action says; ``timeout`` in milliseconds."""
+
+    action: Required[str]
+    sessionId: str
+    timeout: float
+    limit: int
+    offset: int
+    data: str
+    text: str
+    eof: bool
+    keys: list[str]
 
 
 @dataclass
@@ -117,7 +131,7 @@ def _list(context: ToolContext) -> ToolOutcome:
     return ToolOutcome("\n".join(lines), success=True)
 
 
-def _poll(context: ToolContext, process_id: str, arguments: Mapping[str, Any]) -> ToolOutcome:
+def _poll(context: ToolContext, process_id: str, arguments: ProcessArguments) -> ToolOutcome:
     wait = min(arguments.get("timeout", 0), context.workspace.limits.command_timeout_s * 1000) / 1000
     record = registry(context).refresh(context.workspace, process_id, wait)
     text = record.take_unread()
@@ -133,7 +147,7 @@ def _poll(context: ToolContext, process_id: str, arguments: Mapping[str, Any]) -
     )
 
 
-def _log(context: ToolContext, process_id: str, arguments: Mapping[str, Any]) -> ToolOutcome:
+def _log(context: ToolContext, process_id: str, arguments: ProcessArguments) -> ToolOutcome:
     record = registry(context).refresh(context.workspace, process_id)
     lines = record.log.decode("utf-8", "replace").splitlines()
     limit = int(arguments.get("limit", LOG_LINES))
@@ -164,20 +178,20 @@ def _send(context: ToolContext, process_id: str, data: bytes, eof: bool = False)
     return ToolOutcome(f"Sent {len(data)} bytes to {process_id}{closed}", success=True)
 
 
-def _write(context: ToolContext, process_id: str, arguments: Mapping[str, Any]) -> ToolOutcome:
+def _write(context: ToolContext, process_id: str, arguments: ProcessArguments) -> ToolOutcome:
     data, eof = arguments.get("data", arguments.get("text", "")), bool(arguments.get("eof"))
     if not data and not eof:
         return failure("process: write needs data, or eof: true", "bad_arguments")
     return _send(context, process_id, data.encode("utf-8"), eof)
 
 
-def _submit(context: ToolContext, process_id: str, arguments: Mapping[str, Any]) -> ToolOutcome:
+def _submit(context: ToolContext, process_id: str, arguments: ProcessArguments) -> ToolOutcome:
     text = arguments.get("text", arguments.get("data", ""))
     enter = "\r" if registry(context).records[process_id].pty else "\n"
     return _send(context, process_id, (text + enter).encode("utf-8"))
 
 
-def _paste(context: ToolContext, process_id: str, arguments: Mapping[str, Any]) -> ToolOutcome:
+def _paste(context: ToolContext, process_id: str, arguments: ProcessArguments) -> ToolOutcome:
     text = arguments.get("text", arguments.get("data", ""))
     if not text:
         return failure("process: paste needs text", "bad_arguments")
@@ -202,7 +216,7 @@ def key_bytes(key: str) -> bytes | None:
     return None
 
 
-def _send_keys(context: ToolContext, process_id: str, arguments: Mapping[str, Any]) -> ToolOutcome:
+def _send_keys(context: ToolContext, process_id: str, arguments: ProcessArguments) -> ToolOutcome:
     keys = arguments.get("keys", [])
     if not keys:
         return failure("process: send-keys needs keys", "bad_arguments")
@@ -223,7 +237,7 @@ def _send_keys(context: ToolContext, process_id: str, arguments: Mapping[str, An
     return _send(context, process_id, b"".join(code for code in codes if code is not None))
 
 
-def _kill(context: ToolContext, process_id: str, arguments: Mapping[str, Any]) -> ToolOutcome:
+def _kill(context: ToolContext, process_id: str, arguments: ProcessArguments) -> ToolOutcome:
     processes = registry(context)
     record = processes.refresh(context.workspace, process_id)
     if not record.running:
@@ -235,7 +249,7 @@ def _kill(context: ToolContext, process_id: str, arguments: Mapping[str, Any]) -
     return ToolOutcome(f"Killed {process_id}", success=True)
 
 
-_ACTIONS: Mapping[str, Callable[[ToolContext, str, Mapping[str, Any]], ToolOutcome]] = {
+_ACTIONS: Mapping[str, Callable[[ToolContext, str, ProcessArguments], ToolOutcome]] = {
     "poll": _poll,
     "log": _log,
     "write": _write,
@@ -246,7 +260,7 @@ _ACTIONS: Mapping[str, Callable[[ToolContext, str, Mapping[str, Any]], ToolOutco
 }
 
 
-def process(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
+def process(context: ToolContext, arguments: ProcessArguments) -> ToolOutcome:
     """Run the tool."""
     action = arguments["action"]
     if action == "list":

@@ -7,12 +7,11 @@ an episode depend on how busy the machine is; a model has to ask (``background``
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import math
 import shlex
 from collections.abc import Mapping
-from typing import Any
+from typing import Required, TypedDict
 
 from ise_gym.tools.base import Tool, ToolContext, ToolOutcome
 from ise_gym.tools.output import failure, in_box_path, os_failure, output_text
@@ -25,6 +24,18 @@ _ARGUMENT_BYTES = 100_000
 """A longer command can't be an argument (Linux takes 128 KiB); it goes into the box as a file."""
 MOST_BYTES = 2 << 20
 """Bytes of the longest command."""
+
+
+class ExecArguments(TypedDict, total=False):
+    """Arguments of `exec`; ``timeout`` in seconds, ``yieldMs`` in milliseconds."""
+
+    command: Required[str]
+    workdir: str
+    env: dict[str, str]
+    timeout: float
+    background: bool
+    yieldMs: float
+    pty: bool
 
 
 def command_outcome(text: str, exit_code: int | None) -> ToolOutcome:
@@ -40,7 +51,7 @@ def _timeout_outcome(text: str, seconds: float) -> ToolOutcome:
     return ToolOutcome(f"{text}\n{last}" if text else last, success=False, error="timeout")
 
 
-def run(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
+def run(context: ToolContext, arguments: ExecArguments) -> ToolOutcome:
     """Run the tool."""
     command: str = arguments["command"]
     workdir = arguments.get("workdir") or WORKDIR
@@ -60,10 +71,6 @@ def run(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
             return _on_terminal(context, launched, workdir, env, timeout)
         result = context.workspace.exec(["bash", "-c", launched], cwd=workdir, env=env, timeout=timeout)
     except OSError as error:
-        if error.errno == errno.E2BIG:
-            return failure(
-                "exec: env holds more than a command can be given: put it into a file", "too_large"
-            )
         return os_failure("exec", arguments.get("workdir") or ".", error)
     text = output_text(result.output, result.dropped_bytes)
     if result.timed_out:
@@ -81,6 +88,9 @@ def _argument_problem(command: str, workdir: str, env: Mapping[str, str]) -> str
     for key in env:
         if not key or "=" in key:
             return f"'{key}' can't be the name of an environment variable"
+    sizes = [len(f"{key}={value}".encode()) for key, value in env.items()]
+    if max(sizes, default=0) > _ARGUMENT_BYTES or sum(sizes) > 5 * _ARGUMENT_BYTES:
+        return f"env holds {sum(sizes):,} bytes, more than a command can be given: put them into a file"
     return ""
 
 
@@ -103,7 +113,7 @@ def _folder_problem(context: ToolContext, path: str) -> str:
 
 
 def _background(
-    context: ToolContext, arguments: Mapping[str, Any], launched: str, workdir: str, env: Mapping[str, str]
+    context: ToolContext, arguments: ExecArguments, launched: str, workdir: str, env: Mapping[str, str]
 ) -> ToolOutcome:
     command = arguments["command"]
     pty = bool(arguments.get("pty"))

@@ -20,7 +20,7 @@ _TEXTUAL = frozenset(
         "x-subrip", "x-toml", "x-www-form-urlencoded", "x-yaml", "xhtml+xml", "xml", "xml-dtd", "yaml",
     )
 )  # fmt: skip
-_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE)
+_CHARSET = re.compile(r"charset\s{0,5}=\s{0,5}[\"']?\s{0,5}([\w.:-]{1,40})", re.IGNORECASE)
 _META = re.compile(rb"<meta\b[^<>]{0,200}charset\s{0,5}=\s{0,5}[\"']?\s{0,5}([\w.:-]{1,40})", re.IGNORECASE)
 _XML = re.compile(rb"^\s{0,20}<\?xml\b[^<>]{0,200}encoding\s{0,5}=\s{0,5}[\"']([\w.:-]{1,40})", re.IGNORECASE)
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))

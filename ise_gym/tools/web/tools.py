@@ -9,10 +9,9 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Mapping
 from functools import cache, partial
 from http.client import HTTPConnection
-from typing import Any
+from typing import Any, Literal, Required, TypedDict
 
 from ise_gym.services.direct import DirectConnection
 from ise_gym.services.host import ServiceHost, services_of
@@ -37,7 +36,23 @@ _DUMP = "/tmp/.web_fetch"
 _PLAIN_URL = re.compile(r"[!-~]+")
 
 
-def fetch(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
+class FetchArguments(TypedDict, total=False):
+    """Arguments of `web_fetch`."""
+
+    url: Required[str]
+    extractMode: Literal["markdown", "text"]
+    maxChars: int
+
+
+class SearchArguments(TypedDict, total=False):
+    """Arguments of `web_search`."""
+
+    query: Required[str]
+    domain_filter: list[str]
+    count: int
+
+
+def fetch(context: ToolContext, arguments: FetchArguments) -> ToolOutcome:
     """Fetch one page and show its main part."""
     url = arguments["url"].strip()
     if not url.startswith("http://") or "\0" in url:
@@ -126,7 +141,7 @@ def _shortened(text: str, limit: int) -> str:
     return f"{text[:limit]}\n[{len(text) - limit} of {len(text)} characters cut; raise maxChars to see more]"
 
 
-def search(context: ToolContext, arguments: Mapping[str, Any]) -> ToolOutcome:
+def search(context: ToolContext, arguments: SearchArguments) -> ToolOutcome:
     """Rank the scenario's pages."""
     query = arguments["query"]
     if not words(query):

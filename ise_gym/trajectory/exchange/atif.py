@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ise_gym.errors import UserError
+from ise_gym.foreign.values import Json
 from ise_gym.messages import sha256_of
 from ise_gym.trajectory.conversations import Conversation, conversations, session_name
 from ise_gym.trajectory.exchange.foreign import (
@@ -93,13 +94,13 @@ def _embedded(trajectory: Trajectory, part: Conversation) -> dict[str, Any]:
     )
 
 
-def _sub_session(record: Mapping[str, Any], repairs: Counter[str]) -> dict[str, Any]:
+def _sub_session(record: Mapping[str, Json], repairs: Counter[str]) -> dict[str, Any]:
     """Put a sub-session back together that `_embedded` took apart."""
     messages, rewards = _read(record, repairs, own=True)
     return {**dict_of(dict_of(record.get("extra")).get("ise_gym")), "messages": messages, "steps": rewards}
 
 
-def from_atif(record: Any, repairs: Counter[str], where: str = "record") -> Trajectory:
+def from_atif(record: Json, repairs: Counter[str], where: str = "record") -> Trajectory:
     """Turn one ATIF trajectory into ours: the very same when `to_atif` made it, else ``unverified``.
 
     Args:
@@ -145,7 +146,7 @@ def from_atif(record: Any, repairs: Counter[str], where: str = "record") -> Traj
 
 
 def _read(
-    record: Mapping[str, Any], repairs: Counter[str], own: bool
+    record: Mapping[str, Json], repairs: Counter[str], own: bool
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the messages of a trajectory, and what `to_atif` put beside its agent's steps."""
     messages: list[dict[str, Any]] = []
@@ -192,7 +193,7 @@ def _steps(trajectory: Trajectory, part: Conversation) -> Iterator[dict[str, Any
         yield _without_none(step)
 
 
-def _step(number: int, message: Mapping[str, Any], reward: Mapping[str, Any] | None) -> dict[str, Any]:
+def _step(number: int, message: Mapping[str, Any], reward: Mapping[str, Json] | None) -> dict[str, Any]:
     """Begin a step with a message; a tool's result that follows nothing becomes one of the system."""
     step: dict[str, Any] = {
         "step_id": number,
@@ -243,7 +244,7 @@ def _result(message: Mapping[str, Any], step: Mapping[str, Any]) -> dict[str, An
     return result
 
 
-def _messages(step: Mapping[str, Any], repairs: Counter[str], own: bool) -> Iterator[dict[str, Any]]:
+def _messages(step: Mapping[str, Json], repairs: Counter[str], own: bool) -> Iterator[dict[str, Any]]:
     """Yield the message and the results of one step; ``own`` when `to_atif` made it."""
     extra = dict_of(step.get("extra")) if own else {}
     asked = list_of(step.get("tool_calls"), "tool calls", repairs)
@@ -277,7 +278,7 @@ def _messages(step: Mapping[str, Any], repairs: Counter[str], own: bool) -> Iter
             repairs["result that answers no call dropped"] += 1
 
 
-def _result_of(raw: Any, names: Mapping[str, str], repairs: Counter[str]) -> dict[str, Any]:
+def _result_of(raw: Json, names: Mapping[str, str], repairs: Counter[str]) -> dict[str, Any]:
     """Return one result as an object; a bare text answers the step's call where it made just one."""
     if isinstance(raw, dict):
         return raw
@@ -286,7 +287,7 @@ def _result_of(raw: Any, names: Mapping[str, str], repairs: Counter[str]) -> dic
     return {"content": raw if isinstance(raw, str) else text_of(raw, repairs), "source_call_id": only}
 
 
-def _own_call(call: Mapping[str, Any]) -> dict[str, Any]:
+def _own_call(call: Mapping[str, Json]) -> dict[str, Any]:
     kept = dict_of(call.get("extra")).get("arguments_text")
     given = call.get("arguments") or {}
     text = (
@@ -339,7 +340,7 @@ def _foreign(
     )
 
 
-def _without_none(value: Mapping[str, Any]) -> dict[str, Any]:
+def _without_none(value: Mapping[str, Json]) -> dict[str, Any]:
     """Leave out optional fields that are unknown, one level deep and in ``agent`` and ``final_metrics``."""
     kept = {}
     for key, item in value.items():

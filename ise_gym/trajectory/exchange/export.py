@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ise_gym.errors import UserError
+from ise_gym.foreign.values import Json
 from ise_gym.registry import Registered
 from ise_gym.storage.atomic import replacing
 from ise_gym.trajectory.conversations import Conversation, delegated
@@ -255,7 +256,7 @@ def export_file(store: str | Path, format: str, out: str | Path, *, passed_only:
     return counts
 
 
-def dump(value: Any) -> bytes:
+def dump(value: Json) -> bytes:
     """Dump to a line of JSON; lone surrogates, which UTF-8 can't carry, are escaped."""
     try:
         return json.dumps(value, ensure_ascii=False).encode() + b"\n"

@@ -7,6 +7,8 @@ import uuid
 from collections import Counter
 from typing import Any
 
+from ise_gym.foreign.text import printable
+from ise_gym.foreign.values import Json
 from ise_gym.messages import arguments_text, is_object
 from ise_gym.models.parsing import split_thinking
 
@@ -24,10 +26,10 @@ class InItsEpisode(Unusable):
 
 def session_id(episode: str) -> str:
     """Return the UUID that formats with such ids get; equal for equal episode ids."""
-    return str(uuid.uuid5(_NAMESPACE, episode))
+    return str(uuid.uuid5(_NAMESPACE, printable(episode)))
 
 
-def text_of(content: Any, repairs: Counter[str]) -> str:
+def text_of(content: Json, repairs: Counter[str]) -> str:
     """Return a message's content as text; counts what had to be mended.
 
     >>> text_of([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], Counter())
@@ -44,7 +46,7 @@ def text_of(content: Any, repairs: Counter[str]) -> str:
     return json.dumps(content, ensure_ascii=False, default=str)
 
 
-def decoded(value: Any, what: str, repairs: Counter[str]) -> Any:
+def decoded(value: Json, what: str, repairs: Counter[str]) -> Any:
     """Return a value that some writers put in as JSON text (as columns of a table hold it), decoded and counted."""
     if not isinstance(value, str) or not value.strip().startswith(("[", "{")):
         return value
@@ -56,7 +58,7 @@ def decoded(value: Any, what: str, repairs: Counter[str]) -> Any:
     return found
 
 
-def list_of(value: Any, what: str, repairs: Counter[str]) -> list[Any]:
+def list_of(value: Json, what: str, repairs: Counter[str]) -> list[Any]:
     """Return a list, decoded where it is JSON text; anything else that is there is left out and counted."""
     found = decoded(value, what, repairs)
     if isinstance(found, list | tuple):
@@ -66,7 +68,7 @@ def list_of(value: Any, what: str, repairs: Counter[str]) -> list[Any]:
     return []
 
 
-def schemas_of(value: Any, repairs: Counter[str]) -> list[dict[str, Any]]:
+def schemas_of(value: Json, repairs: Counter[str]) -> list[dict[str, Any]]:
     """Return tool definitions in OpenAI's form; bare function schemas are wrapped, what is neither is left out.
 
     >>> schemas_of('[{"name": "ls", "parameters": {}}]', Counter())
@@ -85,7 +87,7 @@ def schemas_of(value: Any, repairs: Counter[str]) -> list[dict[str, Any]]:
     return tools
 
 
-def arguments_of(value: Any, repairs: Counter[str]) -> str:
+def arguments_of(value: Json, repairs: Counter[str]) -> str:
     """Return a call's arguments as JSON text; none at all are those of a call without any."""
     if not isinstance(value, str):
         repairs["arguments that are not a JSON string"] += 1
@@ -108,6 +110,6 @@ def set_apart(message: dict[str, Any], repairs: Counter[str]) -> None:
         message["reasoning_content"] = "\n".join(filter(None, thoughts))
 
 
-def dict_of(value: Any) -> dict[str, Any]:
+def dict_of(value: Json) -> dict[str, Any]:
     """Return a JSON object, or {} for anything else."""
     return value if isinstance(value, dict) else {}

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ise_gym.errors import UserError
+from ise_gym.foreign.values import Json
 from ise_gym.registry import Registered
 from ise_gym.storage.appendlog import LONGEST_LINE
 from ise_gym.trajectory.exchange.atif import from_atif
@@ -191,7 +192,7 @@ def _records(path: Path) -> Iterator[tuple[str, Any]]:
         yield f"{path}, record {number + 1}", record
 
 
-def _value(text: Any, repairs: Counter[str]) -> Any:
+def _value(text: Json, repairs: Counter[str]) -> Any:
     """Decode a line; numbers that JSON has not (NaN, Infinity, 1e999) become null and are counted.
 
     Raises:

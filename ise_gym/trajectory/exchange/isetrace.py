@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ise_gym.errors import UserError
+from ise_gym.foreign.values import Json
 from ise_gym.messages import sha256_of
 from ise_gym.trajectory.exchange.foreign import (
     InItsEpisode,
@@ -37,7 +38,7 @@ _TODAY = {"developer": "system", "function": "tool"}
 """Roles of other dialects → ours."""
 
 
-def from_isetrace(record: Any, repairs: Counter[str], where: str = "record") -> Trajectory:
+def from_isetrace(record: Json, repairs: Counter[str], where: str = "record") -> Trajectory:
     """Turn one ISETrace record of either form into a trajectory; counts what had to be mended in ``repairs``.
 
     A record that `ise_gym.trajectory.exchange.export.to_isetrace` wrote gives back the trajectory it was made from.
@@ -102,7 +103,7 @@ def from_isetrace(record: Any, repairs: Counter[str], where: str = "record") -> 
     )
 
 
-def _own(record: dict[str, Any], metadata: dict[str, Any], own: dict[str, Any], where: str) -> Trajectory:
+def _own(record: dict[str, Any], metadata: dict[str, Json], own: dict[str, Json], where: str) -> Trajectory:
     """Put back together what `to_isetrace` took apart."""
     rest = {k: v for k, v in own.items() if k != "system_messages"}
     messages = list(record["messages"])
@@ -126,7 +127,7 @@ def _own(record: dict[str, Any], metadata: dict[str, Any], own: dict[str, Any], 
         raise UserError(f"{where}: metadata.ise_gym.system_messages: {error}") from error
 
 
-def _messages(raw: Sequence[Any], repairs: Counter[str]) -> list[dict[str, Any]]:
+def _messages(raw: Sequence[Json], repairs: Counter[str]) -> list[dict[str, Any]]:
     """Bring messages into the project's form; drop what no reader could use, and count it."""
     messages: list[dict[str, Any]] = []
     names: dict[str, str] = {}
@@ -154,7 +155,7 @@ def _messages(raw: Sequence[Any], repairs: Counter[str]) -> list[dict[str, Any]]
     return messages
 
 
-def _in_todays_form(raw: Any, names: dict[str, str], repairs: Counter[str]) -> dict[str, Any] | None:
+def _in_todays_form(raw: Json, names: dict[str, str], repairs: Counter[str]) -> dict[str, Any] | None:
     """Return a message in today's dialect: ``developer`` is a system message, ``function_call`` a tool call."""
     message = decoded(raw, "message", repairs)
     if not isinstance(message, dict):
@@ -173,7 +174,7 @@ def _in_todays_form(raw: Any, names: dict[str, str], repairs: Counter[str]) -> d
     return message
 
 
-def _object(record: dict[str, Any], key: str, repairs: Counter[str]) -> dict[str, Any]:
+def _object(record: dict[str, Json], key: str, repairs: Counter[str]) -> dict[str, Any]:
     """Return a record's object by key; anything else that is there is left out and counted."""
     value = decoded(record.get(key), key, repairs)
     if value and not isinstance(value, dict):
@@ -200,7 +201,7 @@ def _call(raw: Any, position: int, number: int, repairs: Counter[str]) -> dict[s
 
 
 def _tool_fields(
-    message: dict[str, Any], content: str, names: dict[str, str], repairs: Counter[str]
+    message: dict[str, Json], content: str, names: dict[str, str], repairs: Counter[str]
 ) -> dict[str, Any]:
     call_id = str(message["tool_call_id"])
     match = _EXIT.search(content)
@@ -220,7 +221,7 @@ def _tool_fields(
     }
 
 
-def _intent_text(intent: Any) -> str:
+def _intent_text(intent: Json) -> str:
     if isinstance(intent, dict):
         return str(intent.get("natural_language_intent") or intent.get("intent") or "")
     return str(intent)

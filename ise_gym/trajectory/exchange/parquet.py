@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ise_gym.errors import UserError
+from ise_gym.foreign.values import Json
 from ise_gym.storage.atomic import replacing
 
 COLUMNS = ("messages", "tools")
@@ -19,7 +20,7 @@ GROUP_ROWS = 128
 """Rows of one row group; as many are held in memory."""
 
 
-def write_parquet(rows: Iterable[Mapping[str, Sequence[Any]]], out: str | Path) -> int:
+def write_parquet(rows: Iterable[Mapping[str, Sequence[Json]]], out: str | Path) -> int:
     """Write rows of `ise_gym.trajectory.exchange.export.to_trl`; the file appears whole or not at all.
 
     ``datasets.load_dataset("parquet", data_files=…)`` gives back equal rows.
@@ -56,7 +57,7 @@ def write_parquet(rows: Iterable[Mapping[str, Sequence[Any]]], out: str | Path) 
     return count
 
 
-def _lists_of_json(pa: Any, lists: Sequence[Sequence[Any]]) -> Any:
+def _lists_of_json(pa: Any, lists: Sequence[Sequence[Json]]) -> Any:
     offsets = [0]
     for values in lists:
         offsets.append(offsets[-1] + len(values))
@@ -66,7 +67,7 @@ def _lists_of_json(pa: Any, lists: Sequence[Sequence[Any]]) -> Any:
     )
 
 
-def _text(value: Any) -> str:
+def _text(value: Json) -> str:
     """Dump a value; lone surrogates, which Arrow's strings can't carry, are escaped."""
     text = json.dumps(value, ensure_ascii=False)
     try:

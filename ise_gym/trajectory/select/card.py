@@ -23,8 +23,8 @@ from ise_gym.trajectory.select.rules import FOLDER, RULES, Selection
 from ise_gym.trajectory.stats import ISETRACE, SHAPE, Stats
 from ise_gym.trajectory.store import read_trajectories
 from ise_gym.trajectory.tables import LABELS, figure, percent
-from ise_gym.trajectory.variety import variety_rows
-from ise_gym.trajectory.wording import assistant_side
+from ise_gym.trajectory.text.variety import variety_rows
+from ise_gym.trajectory.text.wording import assistant_side
 
 Measure = Callable[[Sequence[str]], Mapping[str, Any]]
 """Texts → their Vendi score as JSON (``score``, ``n``, ``embedder``)."""
@@ -115,11 +115,12 @@ def _classes(facts: Sequence[Facts], chosen: Chosen) -> dict[str, dict[str, dict
     """Count classes of language, length and recovery before and after."""
     kept = set(chosen.kept)
     counted: dict[str, dict[str, dict[str, int]]] = {}
-    for kind, of in (
-        ("language", lambda e: e.language or "none"),
-        ("length", lambda e: e.length),
-        ("recovered failure", lambda e: "yes" if e.recovered else "no"),
-    ):
+    readers: dict[str, Callable[[Facts], str]] = {
+        "language": lambda e: e.language or "none",
+        "length": lambda e: e.length,
+        "recovered failure": lambda e: "yes" if e.recovered else "no",
+    }
+    for kind, of in readers.items():
         before = Counter(of(entry) for entry in facts)
         after = Counter(of(entry) for entry in facts if entry.id in kept)
         counted[kind] = {name: {"seen": before[name], "kept": after[name]} for name in sorted(before)}
@@ -155,8 +156,8 @@ def datasheet(card: Mapping[str, Any], actors: Actors) -> str:
         "## What was left out",
         _fell_table(card["fell"]),
         "*First*: episodes that fell to the rule, each counted once, at the first rule that it breaks. *Breaking*: all "
-        "that break it. *Only*: those that no other rule would have left out. An episode that a checker can't fault may "
-        "still be poor.",
+        "that break it. *Only*: those that no other rule would have left out. An episode that a checker can't fault "
+        "may still be poor.",
         "## Shape",
         _shape(figures),
         "## Text and its variety",

@@ -56,7 +56,8 @@ def choose(facts: Sequence[Facts], rules: Selection) -> Chosen:
     for rule, apply in _STAGES.items():
         if not rules.on(rule) or not kept:
             continue
-        before, why = kept, {}
+        before = kept
+        why: dict[str, str] = {}
         kept = apply(before, rules, why)
         left = {entry.id for entry in kept}
         for entry in before:

@@ -9,7 +9,8 @@ Forms of a figure that are the same to a reader are the same here: thousands sep
 signs, number words up to twenty, a percentage of a fraction, a figure rounded to the decimals that the reply gives,
 bytes as kB or MB (1000 or 1024), milliseconds as seconds. A count is also grounded where one tool result has that many
 lines or list items (a header line may be meant or not), or where the agent made that many calls, or names that many
-paths in the reply. Nothing else that would have to be computed is: a sum that no tool printed is the agent's own arithmetic.
+paths in the reply. Nothing else that would have to be computed is: a sum that no tool printed is the agent's own
+arithmetic.
 """
 
 from __future__ import annotations

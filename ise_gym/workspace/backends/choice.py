@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from ise_gym.errors import UserError, WorkspaceError, nearest
@@ -25,11 +25,13 @@ class SelfCheck:
         ok: a workspace was started, used and ended.
         message: what works, or what is missing and what to do about it; one line.
         capabilities: what it enforces here; None unless ok.
+        isolates: whether it keeps what an agent does apart from this machine at all, where it works.
     """
 
     ok: bool
     message: str
     capabilities: Capabilities | None = None
+    isolates: bool = True
 
 
 Backend = Callable[..., Workspace]
@@ -94,20 +96,24 @@ def _first_working() -> str:
     raise UserError("no workspace backend works on this machine. " + " | ".join(reasons))
 
 
-def isolates(backend: str) -> bool:
-    """Return whether a backend keeps what an agent does apart from this machine at all."""
-    return bool(getattr(BACKENDS[backend], "isolates", True))
-
-
 def self_check(backend: str) -> SelfCheck:
     """Start a workspace, run a command, touch a file, and end it.
 
-    Never raises for a backend that does not work here; an unknown name is a `UserError`.
+    Never raises for a backend that does not work here, nor for a plug-in that can't be loaded; an unknown name is a
+    `UserError`.
     """
     if backend not in BACKENDS:
         raise UserError(f"unknown workspace backend '{backend}'.{nearest(backend, BACKENDS)}")
     try:
-        workspace = BACKENDS[backend](Limits(), template=None)
+        start = BACKENDS[backend]
+    except UserError as error:
+        return SelfCheck(False, str(error))
+    return replace(_probed(start), isolates=bool(getattr(start, "isolates", True)))
+
+
+def _probed(start: Backend) -> SelfCheck:
+    try:
+        workspace = start(Limits(), template=None)
     except UserError as error:
         return SelfCheck(False, str(error))
     except (WorkspaceError, OSError, ImportError) as error:

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ise_gym.errors import WorkspaceError, WorkspaceUnusable
+from ise_gym.foreign.values import Json
 
 HEADER_LIMIT = 64 << 20
 BODY_LIMIT = 72 << 20
@@ -75,7 +76,7 @@ class Channel:
             raise WorkspaceUnusable(f"the init failed at '{op}': {str(reply.header['bug'])[:500]}")
         return reply
 
-    def _send(self, header: dict[str, Any], body: bytes) -> int:
+    def _send(self, header: dict[str, Json], body: bytes) -> int:
         with self._send_lock:
             if self._broken:
                 raise WorkspaceError(self._broken)

@@ -1,0 +1,95 @@
+"""Reads a sample of what simulated users said, so that drift behind the guard is counted by somebody who reads.
+
+A guard cannot count what it does not see: after it, its own detectors are silent by construction. So turns that reached
+the agent are drawn, shown without any verdict, and answered by a person (or by a model that stands in for one); the
+share of turns out of role is an estimate with an interval. What the guard refused can be read in the same way: then the
+share of refusals that were right is its precision.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ise_gym.trajectory.record import Trajectory
+
+CONTEXT = 4
+"""Messages shown before a turn."""
+
+
+@dataclass(frozen=True)
+class AuditedTurn:
+    """One user turn to read.
+
+    Attributes:
+        key: ``EPISODE#TURN``, with ``/DRAFT`` for a refused draft; equal for equal stores.
+        text: what was said, or would have been.
+        before: the last messages before it, as (role, words).
+        wishes: what the user was to ask for, as the intent says it.
+        speaker: the simulator's name, or "script" for a turn that replaced a refused one.
+    """
+
+    key: str
+    text: str
+    before: tuple[tuple[str, str], ...]
+    wishes: str
+    speaker: str
+
+
+def sent_turns(trajectory: Trajectory) -> list[AuditedTurn]:
+    """Return the user turns of an episode that went to the agent."""
+    name = str(trajectory.user.get("name", "unknown"))
+    script = {int(entry.get("turn", 0)) for entry in _drift(trajectory) if entry.get("action") == "fallback"}
+    turns = []
+    talk: list[tuple[str, str]] = []
+    for message in trajectory.messages:
+        role, words = message.get("role"), str(message.get("content") or "")
+        if role == "user":
+            number = sum(1 for who, _ in talk if who == "user") + 1
+            speaker = "script" if number in script else name
+            key = f"{trajectory.episode_id}#{number}"
+            turns.append(AuditedTurn(key, words, tuple(talk[-CONTEXT:]), trajectory.intent, speaker))
+            talk.append(("user", words))
+        elif role == "assistant" and not message.get("tool_calls"):
+            talk.append(("agent", words))
+    return turns
+
+
+def refused_turns(trajectory: Trajectory) -> list[AuditedTurn]:
+    """Return the drafts of an episode that the guard refused, as far as their words were kept."""
+    sent = {turn.key: turn for turn in sent_turns(trajectory)}
+    name = str(trajectory.user.get("name", "unknown"))
+    turns = []
+    for entry in _drift(trajectory):
+        key = f"{trajectory.episode_id}#{entry.get('turn')}"
+        place = sent.get(key)
+        before = place.before if place else ()
+        for number, draft in enumerate(entry.get("refused") or (), 1):
+            text = str(draft.get("text", ""))
+            turns.append(AuditedTurn(f"{key}/{number}", text, before, trajectory.intent, name))
+    return turns
+
+
+def sample(
+    trajectories: Iterable[Trajectory], count: int, seed: int = 0, refused: bool = False
+) -> list[AuditedTurn]:
+    """Draw turns evenly from a store, without reading more of it into memory than they need."""
+    rng = random.Random(f"audit:{seed}")
+    kept: list[AuditedTurn] = []
+    seen = 0
+    for trajectory in trajectories:
+        for turn in refused_turns(trajectory) if refused else sent_turns(trajectory):
+            seen += 1
+            if len(kept) < count:
+                kept.append(turn)
+            elif (at := rng.randrange(seen)) < count:
+                kept[at] = turn
+    rng.shuffle(kept)
+    return kept
+
+
+def _drift(trajectory: Trajectory) -> list[Mapping[str, Any]]:
+    listed = trajectory.user.get("drift")
+    return [entry for entry in listed if isinstance(entry, Mapping)] if isinstance(listed, list) else []
