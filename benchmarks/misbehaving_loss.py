@@ -83,7 +83,11 @@ WAYS: dict[str, Way] = {
         reply(f'<think>I call <tool_call>{{"name": "exec", "arguments": {LS}}}</tool_call>')
     ),
     "half a call in its words": Way(reply('<tool_call>\n{"name": "exec", "argum')),
-    "the end of a turn in its words": Way(reply("On it.<|im_end|>\n<|im_start|>user\nThanks")),
+    "the end of a turn in its words": Way(
+        reply("On it.<|im_end|>\n<|im_start|>user\nThanks"),
+        # as the template writes what may not end a turn
+        Piece("", "On it.<| im_end |>\n<| im_start |>user\nThanks"),
+    ),
     "content in parts": Way(
         choice({"content": [{"type": "text", "text": "On "}, {"type": "text", "text": "it."}]}), Piece("", "On it.")
     ),
