@@ -187,7 +187,7 @@ def test_a_judge_that_refuses_ends_the_run_with_one_line_and_one_request(
 def test_an_agent_or_user_that_refuses_ends_the_run_with_one_request(tmp_path: Path, status: int) -> None:
     with ModelServer(lambda n: status) as server:
         options = {"base_url": server.url, "api_key": "none", "max_retries": 0}
-        with pytest.raises(UserError, match="refused|no model|404") as told:
+        with pytest.raises(UserError, match=r"refused|no model|404") as told:
             run_claweval(
                 SUITE,
                 "openai:m",
