@@ -17,13 +17,14 @@ import yaml
 from made_episodes import conversation, episode
 
 from ise_gym.errors import UserError
-from ise_gym.training import checkpoints, sft
+from ise_gym.training import sft
 from ise_gym.training.config import load_config, parse_config
-from ise_gym.training.faults import is_full_disk, spoken_faults
+from ise_gym.training.loop import checkpoints
+from ise_gym.training.loop.faults import is_full_disk, spoken_faults
 from ise_gym.training.models import held_to_positions, positions_of
 from ise_gym.training.runcard import read_card
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def with_train(settings: dict[str, Any], **changes: Any) -> dict[str, Any]:
