@@ -1,7 +1,7 @@
 """Follows one intent through the code, seed → intent → scenario, and counts how often a reader has to go back.
 
-    python benchmarks/intent_walk.py            the functions of seed 7 in order, with each return marked
-    python benchmarks/intent_walk.py --seeds 200   fewest, median and most returns over many seeds
+    python benchmarks/intents/intent_walk.py            the functions of seed 7 in order, with each return marked
+    python benchmarks/intents/intent_walk.py --seeds 200   fewest, median and most returns over many seeds
 
 The walk is every function or method with a name, in the order in which it is first called, while
 ``IntentSource("train").scenario(seed)`` runs a second time: what is loaded, compiled and kept is not part of it.
