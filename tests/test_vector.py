@@ -19,7 +19,7 @@ def _vector(mode, extra, n=2, **kwargs):
 
 
 @pytest.mark.parametrize(("mode", "extra"), MODES)
-def test_steps_equal_those_of_single_envs(mode, extra):
+def test_steps_equal_those_of_single_envs(mode, extra) -> None:
     actions = [
         assistant("", [tool_call("exec", {"command": "echo 'naïve — 日本語 🙂'"})]),
         assistant("Done."),
@@ -41,7 +41,7 @@ def test_steps_equal_those_of_single_envs(mode, extra):
 
 @pytest.mark.parametrize(("mode", "extra"), MODES)
 @pytest.mark.parametrize("autoreset", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
-def test_autoreset(mode, extra, autoreset):
+def test_autoreset(mode, extra, autoreset) -> None:
     vector = _vector(mode, extra, autoreset_mode=autoreset)
     first, _ = vector.reset(seed=40)
     idle = (assistant("I am not going to."),) * 2
@@ -61,7 +61,7 @@ def test_autoreset(mode, extra, autoreset):
     vector.close()
 
 
-def test_kept_observations_do_not_change():
+def test_kept_observations_do_not_change() -> None:
     vector = _vector("async", {})
     kept, _ = vector.reset(seed=40)
     before = [tuple(obs) for obs in kept]
@@ -70,7 +70,7 @@ def test_kept_observations_do_not_change():
     vector.close()
 
 
-def test_shared_memory_keeps_every_character():
+def test_shared_memory_keeps_every_character() -> None:
     from gymnasium.vector.utils import create_shared_memory, read_from_shared_memory, write_to_shared_memory
 
     from ise_gym.messages import user

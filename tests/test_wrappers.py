@@ -1,18 +1,21 @@
+from __future__ import annotations
+
 import copy
 
 import gymnasium as gym
 import pytest
 from gymnasium.error import InvalidAction
 
-from ise_gym.messages import assistant
+from ise_gym.messages import Message, assistant
 from ise_gym.models.parsing import parse_completion
+from ise_gym.scenario import Scenario
 from ise_gym.wrappers import ChatHistory, CompletionSpace, TextAction
 from made_scenarios import make_scenario
 
 CALL = '<tool_call>\n{"name": "exec", "arguments": {"command": "echo hé; exit 3"}}\n</tool_call>'
 
 
-def test_raw_text_plays_the_env(env, scenario):
+def test_raw_text_plays_the_env(env: gym.Env[tuple[Message, ...], Message], scenario: Scenario) -> None:
     wrapped = TextAction(env)
     wrapped.reset(seed=1, options={"scenario": scenario})
     observation, _, terminated, truncated, _ = wrapped.step(f"<think>\nLook.\n</think>\n\nLooking.\n{CALL}")
@@ -38,7 +41,9 @@ def test_raw_text_plays_the_env(env, scenario):
         ),
     ],
 )
-def test_a_wrong_call_is_an_error_observation(env, scenario, text, says):
+def test_a_wrong_call_is_an_error_observation(
+    env: gym.Env[tuple[Message, ...], Message], scenario: Scenario, text, says
+) -> None:
     wrapped = TextAction(env)
     wrapped.reset(seed=1, options={"scenario": scenario})
     observation, reward, terminated, truncated, _ = wrapped.step(text)
@@ -47,21 +52,23 @@ def test_a_wrong_call_is_an_error_observation(env, scenario, text, says):
     assert (reward, terminated, truncated) == (0.0, False, False)
 
 
-def test_text_without_a_call_ends_the_turn(env, scenario):
+def test_text_without_a_call_ends_the_turn(
+    env: gym.Env[tuple[Message, ...], Message], scenario: Scenario
+) -> None:
     wrapped = TextAction(env)
     wrapped.reset(seed=1, options={"scenario": scenario})
     observation, *_ = wrapped.step("I looked around.")
     assert [m["role"] for m in observation] == ["user"]
 
 
-def test_only_text_is_an_action(env, scenario):
+def test_only_text_is_an_action(env: gym.Env[tuple[Message, ...], Message], scenario: Scenario) -> None:
     wrapped = TextAction(env)
     wrapped.reset(seed=1, options={"scenario": scenario})
     with pytest.raises(InvalidAction, match="raw text here, got dict"):
         wrapped.step(assistant("hi"))
 
 
-def test_completion_space(env):
+def test_completion_space(env: gym.Env[tuple[Message, ...], Message]) -> None:
     space = TextAction(env).action_space
     assert "" in space and "<tool_call>{ é" in space and 3 not in space
     space.seed(4)
@@ -74,7 +81,9 @@ def test_completion_space(env):
     assert copy.deepcopy(space) == space
 
 
-def test_chat_history_observes_everything(env, scenario):
+def test_chat_history_observes_everything(
+    env: gym.Env[tuple[Message, ...], Message], scenario: Scenario
+) -> None:
     wrapped = ChatHistory(TextAction(env))
     first, _ = wrapped.reset(seed=1, options={"scenario": scenario})
     assert [m["role"] for m in first["messages"]] == ["system", "user"]
@@ -104,7 +113,7 @@ def make_wrapped():
 
 
 @pytest.mark.parametrize("vector", [gym.vector.SyncVectorEnv, gym.vector.AsyncVectorEnv])
-def test_vector_envs_carry_wrapped_observations(vector):
+def test_vector_envs_carry_wrapped_observations(vector) -> None:
     envs = vector([make_wrapped] * 2)
     try:
         first, _ = envs.reset(seed=[1, 2])
@@ -120,7 +129,7 @@ def test_vector_envs_carry_wrapped_observations(vector):
         envs.close()
 
 
-def test_equal_seeds_and_texts_give_equal_observations():
+def test_equal_seeds_and_texts_give_equal_observations() -> None:
     runs = []
     for _ in range(2):
         env = make_wrapped()

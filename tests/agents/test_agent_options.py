@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from openai_server import failing, raw, reply, serve, status
 
 from ise_gym.agents import make_agent
 from ise_gym.agents.openai import OpenAIAgent
@@ -26,6 +25,7 @@ from ise_gym.rollout.play import play_episode
 from ise_gym.tools import tool_schemas
 from ise_gym.trajectory.record import Trajectory, to_line
 from ise_gym.trajectory.untaught import untaught
+from openai_server import failing, raw, reply, serve, status
 
 TOOLS = tool_schemas(["exec", "read"])
 TALK = [system("You work."), user("Count.")]
@@ -34,7 +34,7 @@ FULL = failing(400, {"error": {"message": "prompt is too long: 9 tokens > 8 maxi
 
 
 @pytest.fixture(autouse=True)
-def _no_outer_settings(monkeypatch):
+def _no_outer_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
 

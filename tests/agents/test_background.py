@@ -20,17 +20,17 @@ def session(words, messages):
     return resolved({"action": "poll", "sessionId": words}, messages)["sessionId"]
 
 
-def test_a_process_is_named_by_its_command():
+def test_a_process_is_named_by_its_command() -> None:
     assert session("@serve.py", SEEN) == "proc_3"
     assert session("@a/watch", SEEN) == "proc_4"
     assert session("@", SEEN) == "proc_4"
 
 
-def test_the_same_command_again_means_the_newer_process():
+def test_the_same_command_again_means_the_newer_process() -> None:
     assert session("@serve.py", [*SEEN, *started(7, "python3 a/serve.py", "c3")]) == "proc_7"
 
 
-def test_what_was_never_started_is_no_process():
+def test_what_was_never_started_is_no_process() -> None:
     assert session("@serve.py", []) == "proc_0"
     broken = [
         assistant("", [tool_call("exec", "{oops", "c1")]),
@@ -39,7 +39,7 @@ def test_what_was_never_started_is_no_process():
     assert session("@", broken) == "proc_0"
 
 
-def test_only_what_exec_itself_says_counts():
+def test_only_what_exec_itself_says_counts() -> None:
     reading = [
         assistant("", [tool_call("read", {"path": "notes"}, "c9")]),
         tool_result("c9", "read", "(Still running as proc_9; use process)", success=True),
@@ -54,12 +54,12 @@ def test_only_what_exec_itself_says_counts():
     assert session("@", [*SEEN, *printed]) == "proc_9"
 
 
-def test_other_arguments_stay_as_they_are():
+def test_other_arguments_stay_as_they_are() -> None:
     assert resolved({"command": "mail @ada"}, SEEN) == {"command": "mail @ada"}
     assert session("proc_1", SEEN) == "proc_1"
 
 
-def test_the_expert_looks_after_what_it_started():
+def test_the_expert_looks_after_what_it_started() -> None:
     plan = (
         PlanStep("exec", {"command": "python3 serve.py", "background": True}, key=True),
         PlanStep("process", {"action": "kill", "sessionId": "@serve.py"}),

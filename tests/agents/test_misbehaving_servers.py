@@ -11,12 +11,12 @@ import json
 from typing import Any
 
 import pytest
-from openai_server import Answer, Item, choice, failing, hang_up, raw, reply, serve, streamed
 
 from ise_gym.agents.openai import OpenAIAgent
 from ise_gym.errors import AgentError, UserError
 from ise_gym.messages import assistant, system, tool_call, user
 from ise_gym.tools import tool_schemas
+from openai_server import Answer, Item, choice, failing, hang_up, raw, reply, serve, streamed
 
 TALK = [system("You work."), user("Count.")]
 TOOLS = tool_schemas(["exec", "read", "session_status"])
@@ -25,7 +25,7 @@ CALL = {"id": "1", "type": "function", "function": {"name": "exec", "arguments":
 
 
 @pytest.fixture(autouse=True)
-def _no_outer_settings(monkeypatch):
+def _no_outer_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
 

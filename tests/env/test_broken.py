@@ -268,7 +268,7 @@ def test_a_machine_that_starts_no_box_at_all_is_an_error() -> None:
 
 
 class Unreachable(ScriptedUser):
-    def respond(self, view, feedback=""):  # type: ignore[no-untyped-def]
+    def respond(self, view, feedback="") -> None:  # type: ignore[no-untyped-def]
         raise AgentError("503 from the endpoint")
 
 

@@ -7,6 +7,7 @@ import pytest
 from ise_gym.episode.goals import GoalBoard
 from ise_gym.scenario import Request, SubGoal
 from ise_gym.workspace import open_workspace
+from ise_gym.workspace.base import Workspace
 from made_scenarios import FileHolds, make_scenario
 
 
@@ -24,7 +25,7 @@ def _requests():
     )
 
 
-def test_superseded_goals_keep_their_verdict(workspace):
+def test_superseded_goals_keep_their_verdict(workspace: Workspace) -> None:
     board = GoalBoard(make_scenario(requests=_requests()))
     board.reach("a")
     workspace.write("x", b"1")
@@ -36,7 +37,7 @@ def test_superseded_goals_keep_their_verdict(workspace):
     assert board.score == 1.0 and board.open_goals("b") == (("x holds 2",), ())
 
 
-def test_goals_superseded_within_one_turn_are_dropped(workspace):
+def test_goals_superseded_within_one_turn_are_dropped(workspace: Workspace) -> None:
     board = GoalBoard(make_scenario(requests=_requests()))
     board.reach("b")
     workspace.write("x", b"2")
@@ -44,7 +45,9 @@ def test_goals_superseded_within_one_turn_are_dropped(workspace):
     assert board.verdicts == {"b: x holds 2": True} and board.score == 1.0
 
 
-def test_final_goals_are_judged_when_the_episode_is_over_and_are_no_evidence_before(workspace):
+def test_final_goals_are_judged_when_the_episode_is_over_and_are_no_evidence_before(
+    workspace: Workspace,
+) -> None:
     final = SubGoal("graded", (FileHolds("x", "1"),), final=True)
     board = GoalBoard(make_scenario(requests=(Request("a", "a", subgoals=(final,), folder="."),)))
     board.reach("a")
@@ -55,7 +58,7 @@ def test_final_goals_are_judged_when_the_episode_is_over_and_are_no_evidence_bef
     assert board.score == 1.0 and board.open_goals("a") == ((), ())
 
 
-def test_goals_not_asked_for_yet_do_not_pass(workspace):
+def test_goals_not_asked_for_yet_do_not_pass(workspace: Workspace) -> None:
     board = GoalBoard(make_scenario(requests=_requests()))
     board.reach("a")
     workspace.write("x", b"2")
@@ -64,11 +67,11 @@ def test_goals_not_asked_for_yet_do_not_pass(workspace):
     assert board.reasons["a: x holds 1"].startswith("x holds")
 
 
-def test_an_unchanged_folder_keeps_its_verdict_and_a_changed_one_loses_it(workspace):
+def test_an_unchanged_folder_keeps_its_verdict_and_a_changed_one_loses_it(workspace: Workspace):
     looked = []
 
     class Counting(FileHolds):
-        def run(self, box, start):
+        def run(self, box: Workspace, start):
             looked.append(self.path)
             return super().run(box, start)
 

@@ -158,6 +158,6 @@ def test_increments_say_every_word_once() -> None:
         ),
     ],
 )
-def test_labelled_facts_are_no_turns_and_other_scripts_have_sentences_too(text, turns):
+def test_labelled_facts_are_no_turns_and_other_scripts_have_sentences_too(text, turns) -> None:
     found = increments(text)
     assert len(found) == turns and "".join("".join(found).split()) == "".join(text.split())

@@ -4,7 +4,6 @@ import threading
 import time
 
 import pytest
-from openai_server import raw, reply, serve
 
 from ise_gym.agents.openai import OpenAIAgent
 from ise_gym.errors import UserError
@@ -13,6 +12,7 @@ from ise_gym.models.answer import Answer, answer_of, tokens_of
 from ise_gym.models.metering import Meter, Pace, Prices, prices_of, shared_pace
 from ise_gym.simulator.llm import LLMUser
 from made_scenarios import make_scenario
+from openai_server import raw, reply, serve
 
 
 def completion(prompt: int, completion: int, cached: int | None = None, finish: str = "stop") -> Answer:

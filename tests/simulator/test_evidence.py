@@ -64,7 +64,7 @@ def test_each_detector_serves_one_principle() -> None:
     }
 
 
-def test_drift_that_was_refused_and_what_must_have_passed(monkeypatch) -> None:
+def test_drift_that_was_refused_and_what_must_have_passed(monkeypatch: pytest.MonkeyPatch) -> None:
     figures = Measured(found=90, out_of_role=100, refused=2, in_role=100)
     monkeypatch.setattr(drift_module, "measured", lambda: figures)
     guard = {"turns": 4, "drifted": 2, "fallbacks": 1, "detector:offers_help": 2}

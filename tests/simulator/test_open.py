@@ -42,6 +42,6 @@ def test_the_whole_intent_is_held_and_taken_apart():
         assert simulator.describe()["mode"] == "open"
 
 
-def test_a_mode_that_is_none_is_named():
+def test_a_mode_that_is_none_is_named() -> None:
     with pytest.raises(UserError, match="known: checked, open"):
         make_user("llm:m", mode="opne", base_url="http://127.0.0.1:1/v1")

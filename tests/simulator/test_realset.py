@@ -27,7 +27,7 @@ def turns():
     return list(read_set(SET))
 
 
-def test_the_set_has_models_languages_and_both_splits(turns):
+def test_the_set_has_models_languages_and_both_splits(turns) -> None:
     spoken = [t for t in turns if t.source == "model"]
     assert len({t.model for t in spoken}) >= 3 and len({t.temperature for t in spoken}) >= 3
     assert {t.prompt for t in spoken} >= {"first", "second"}
@@ -37,7 +37,7 @@ def test_the_set_has_models_languages_and_both_splits(turns):
     assert len({t.id for t in turns}) == len(turns)
 
 
-def test_no_intent_stands_on_both_sides_and_one_model_was_never_tuned_on(turns):
+def test_no_intent_stands_on_both_sides_and_one_model_was_never_tuned_on(turns) -> None:
     sides = {}
     for turn in turns:
         if turn.split != "untuned-model":
@@ -46,7 +46,7 @@ def test_no_intent_stands_on_both_sides_and_one_model_was_never_tuned_on(turns):
     assert not any(t.model == "qwen2.5-coder-1.5b" for t in turns if t.split == "tuning")
 
 
-def test_the_guard_finds_drift_and_lets_users_be(turns):
+def test_the_guard_finds_drift_and_lets_users_be(turns) -> None:
     """On turns that no rule or weight was made with; the ends of intervals are in the documentation."""
     spoken = evaluate(t for t in turns if t.source == "model" and t.split != "tuning").whole
     assert spoken.recall.rate >= 0.85
@@ -54,12 +54,12 @@ def test_the_guard_finds_drift_and_lets_users_be(turns):
     assert everything.false_refusals.rate <= 0.05
 
 
-def test_chinese_turns_are_judged_as_english_ones_are(turns):
+def test_chinese_turns_are_judged_as_english_ones_are(turns) -> None:
     chinese = evaluate(t for t in turns if t.language == "zh" and t.source == "written").whole
     assert chinese.recall.rate >= 0.85 and chinese.false_refusals.rate <= 0.05
 
 
-def test_what_is_estimated_from_is_what_the_set_gives(turns):
+def test_what_is_estimated_from_is_what_the_set_gives(turns) -> None:
     """A rule that is changed changes the figures that ``ise stats`` starts from: benchmarks/real_set.py --measure."""
     figures = measured()
     assert figures.turns_sha256 == hashlib.sha256(SET.read_bytes()).hexdigest()
@@ -70,7 +70,7 @@ def test_what_is_estimated_from_is_what_the_set_gives(turns):
     assert (figures.refused, figures.in_role) == (everything.refused, everything.in_role)
 
 
-def test_silent_detectors_are_no_proof_of_no_drift():
+def test_silent_detectors_are_no_proof_of_no_drift() -> None:
     figures = Measured(found=80, out_of_role=100, refused=1, in_role=100)
     past = drift_past_guard(turns=100, drifted=50, script=10, figures=figures)
     assert 0.15 < past.rate < 0.25 and past.low < past.rate < past.high
@@ -79,7 +79,7 @@ def test_silent_detectors_are_no_proof_of_no_drift():
     assert drift_past_guard(100, 1, 0, blind).rate == 1.0, "a guard that finds nothing proves nothing"
 
 
-def test_the_command_shows_real_turns_first(turns):
+def test_the_command_shows_real_turns_first(turns) -> None:
     result = CliRunner().invoke(app, ["guard", "eval", "--json"])
     titles = list(json.loads(result.output))
     assert titles == [
@@ -111,13 +111,13 @@ OPEN = UserKnowledge(
         ("Put it into plan/staffing.csv, for 60 people.", "Actually, make it 45 people.", False),
     ],
 )
-def test_an_open_user_may_invent_once_and_is_held_to_it(before, text, fires):
+def test_an_open_user_may_invent_once_and_is_held_to_it(before, text, fires) -> None:
     view = UserView((assistant(before), user("Done.")), Evidence(), 1, "intent/1", 0)
     hits = [hit.detector for hit in detect(UserTurn(text, "intent/1"), view, OPEN)]
     assert ("invented_state" in hits) is fires, hits
 
 
-def test_an_open_user_takes_one_step_at_a_time():
+def test_an_open_user_takes_one_step_at_a_time() -> None:
     long = UserKnowledge(
         OPEN.persona, OPEN.wishes, mode="open", intent=" ".join(f"word{n} thing{n}" for n in range(30))
     )

@@ -1,5 +1,7 @@
 """Whatever a model writes as a call, it gets a tool message back."""
 
+from __future__ import annotations
+
 import json
 
 import pytest
@@ -10,6 +12,7 @@ from ise_gym.episode.floor import Floor
 from ise_gym.messages import tool_call
 from ise_gym.tools import TOOLS
 from ise_gym.tools.dispatch import Toolbox
+from ise_gym.workspace.base import Workspace
 
 SETTINGS = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -52,7 +55,7 @@ def plausible(schema):
             )
 
 
-def check(message):
+def check(message) -> None:
     assert message["role"] == "tool" and isinstance(message["success"], bool)
     assert message["content"] and len(message["content"]) < 60_000
     assert message["exit_code"] is None or (message["exit_code"] == 0) == message["success"]
@@ -60,7 +63,7 @@ def check(message):
 
 
 @pytest.fixture
-def floor(workspace):
+def floor(workspace: Workspace):
     workspace.write("a.txt", b"one\ntwo\n")
     workspace.write("d/x", b"")
     return Floor(Toolbox(TOOLS, workspace))
@@ -69,7 +72,7 @@ def floor(workspace):
 @pytest.mark.parametrize("name", list(TOOLS))
 @SETTINGS
 @given(data=st.data())
-def test_arguments_that_fit_the_schema(floor, name, data):
+def test_arguments_that_fit_the_schema(floor, name, data) -> None:
     parameters = TOOLS[name].schema["function"]["parameters"]
     arguments = data.draw(plausible({"type": "object", **parameters}))
     if name == "exec":
@@ -84,7 +87,7 @@ def test_arguments_that_fit_the_schema(floor, name, data):
 @pytest.mark.parametrize("name", [*TOOLS, "invalid_tool_call", "nothing"])
 @SETTINGS
 @given(data=st.data())
-def test_arguments_that_fit_nothing(floor, name, data):
+def test_arguments_that_fit_nothing(floor, name, data) -> None:
     known = TOOLS[name].schema["function"]["parameters"]["properties"] if name in TOOLS else ("a",)
     keys = st.sampled_from(sorted(known)) | st.text(max_size=5)
     junk = st.dictionaries(keys, JUNK, max_size=4).filter(lambda d: "command" not in d).map(json.dumps)

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import difflib
 
 import pytest
@@ -7,12 +9,13 @@ from hypothesis import strategies as st
 from ise_gym.tools.dispatch import Toolbox
 from ise_gym.tools.files.patch import Hunk, apply_hunks, parse_patch
 from ise_gym.tools.files.placing import PatchError
+from ise_gym.workspace.base import Workspace
 
 from .conftest import Caller
 
 
 @pytest.fixture
-def call(workspace):
+def call(workspace: Workspace):
     return Caller(Toolbox(["apply_patch", "exec"], workspace))
 
 
@@ -20,7 +23,7 @@ def patch(*lines):
     return "\n".join(["*** Begin Patch", *lines, "*** End Patch"])
 
 
-def test_add_update_move_and_delete_at_once(call, workspace):
+def test_add_update_move_and_delete_at_once(call, workspace: Workspace) -> None:
     call(
         "exec",
         command="printf 'a\\nb\\nc\\n' > app.py; chmod 755 app.py; echo x > old.txt; echo k > keep.txt",
@@ -93,7 +96,7 @@ def test_add_update_move_and_delete_at_once(call, workspace):
         ),
     ],
 )
-def test_what_does_not_fit_changes_nothing(call, workspace, text, says):
+def test_what_does_not_fit_changes_nothing(call, workspace: Workspace, text, says) -> None:
     call("exec", command="printf 'one\\nsame\\nsame\\n' > f; chmod 640 f; echo g > g; mkdir d")
     before = {p: e for p, e in workspace.manifest().entries.items() if e[0] != "dir"}
     message = call("apply_patch", input=text)
@@ -107,7 +110,7 @@ def apply(text, *lines):
     return apply_hunks(text, change.hunks)
 
 
-def test_an_anchor_chooses_among_equal_places():
+def test_an_anchor_chooses_among_equal_places() -> None:
     text = "def a():\n    pass\ndef b():\n    pass\n"
     changed = "def a():\n    pass\ndef b():\n    return\n"
     assert apply(text, "@@ def b():", "-    pass", "+    return") == changed
@@ -116,28 +119,28 @@ def test_an_anchor_chooses_among_equal_places():
     assert apply(text, "@@ def b():", "+    # new") == "def a():\n    pass\ndef b():\n    # new\n    pass\n"
 
 
-def test_end_of_file_chooses_the_last_place():
+def test_end_of_file_chooses_the_last_place() -> None:
     assert apply("x\nx\n", "-x", "+y", "*** End of File") == "x\ny\n"
     with pytest.raises(PatchError):
         apply("x\ny\n", "-x", "*** End of File")
 
 
-def test_hunks_follow_each_other():
+def test_hunks_follow_each_other() -> None:
     assert apply("a\nx\nb\nx\n", "@@", "-a", "+A", " x", "@@", "-x", "+X") == "A\nx\nb\nX\n"
 
 
-def test_blank_lines_and_trailing_blanks_are_forgiven():
+def test_blank_lines_and_trailing_blanks_are_forgiven() -> None:
     assert apply("a\n\nb  \n", " a", "", "-b", "+c") == "a\n\nc\n"
 
 
-def test_line_ends_stay():
+def test_line_ends_stay() -> None:
     assert apply("a\r\nb\r\n", " a", "-b", "+c", "+d") == "a\r\nc\r\nd\r\n"
     assert apply("a\nb", " a", "+x", " b") == "a\nx\nb"
     assert apply("a\nb", " b", "+c") == "a\nb\nc\n"
     assert apply("a\x0cb\nc\n", "-c", "+d") == "a\x0cb\nd\n"
 
 
-def test_an_empty_file_can_be_filled():
+def test_an_empty_file_can_be_filled() -> None:
     assert apply("", "+a", "+b") == "a\nb\n"
 
 
@@ -160,7 +163,7 @@ new_lines = st.text(alphabet="xyz +-@*", max_size=4)
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_a_patch_between_two_texts_turns_one_into_the_other(data):
+def test_a_patch_between_two_texts_turns_one_into_the_other(data) -> None:
     old = [
         f"line {n}" for n in range(data.draw(st.integers(1, 25)))
     ]  # distinct, so that every place is unique
@@ -179,7 +182,7 @@ def test_a_patch_between_two_texts_turns_one_into_the_other(data):
 
 @settings(deadline=None)
 @given(st.text(alphabet="*@ +-abc\n", max_size=60))
-def test_any_text_is_parsed_or_refused(text):
+def test_any_text_is_parsed_or_refused(text) -> None:
     for candidate in (text, patch(text), patch("*** Update File: f", text)):
         try:
             changes = parse_patch(candidate)
@@ -189,5 +192,5 @@ def test_any_text_is_parsed_or_refused(text):
             assert str(error) and error.kind in ("bad_patch", "no_match", "many_matches")
 
 
-def test_hunk_without_lines_changes_nothing():
+def test_hunk_without_lines_changes_nothing() -> None:
     assert apply_hunks("a\n", [Hunk()]) == "a\n"
