@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ise_gym.messages import assistant, tool_call
+from ise_gym.messages import Message, assistant, tool_call
 from ise_gym.scenario import CheckResult, Persona, PlanStep, Request, Scenario, SubGoal
 from ise_gym.workspace.base import SeedFile, Workspace
 
@@ -66,5 +66,5 @@ def make_scenario(**changes: object) -> Scenario:
     return Scenario(**{**fields, **changes})  # type: ignore[arg-type]
 
 
-def write(path: str, content: str) -> dict:
+def write(path: str, content: str) -> Message:
     return assistant("", [tool_call("write", {"path": path, "content": content})])

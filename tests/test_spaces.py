@@ -14,7 +14,7 @@ TOOLS = tool_schemas(("exec", "process", "edit"))
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_samples_are_members(seed) -> None:
+def test_samples_are_members(seed: int) -> None:
     actions, observations = AssistantMessageSpace(TOOLS, seed=seed), MessageSequenceSpace(TOOLS, seed=seed)
     assert actions.sample() in actions
     assert observations.sample() in observations
@@ -42,7 +42,7 @@ def test_samples_repeat_for_a_seed() -> None:
         {"role": "assistant", "content": "", "reasoning_content": 3},
     ],
 )
-def test_malformed_messages_are_named(bad) -> None:
+def test_malformed_messages_are_named(bad: str) -> None:
     assert message_problem(bad)
     assert bad not in AssistantMessageSpace(TOOLS)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -14,12 +16,12 @@ TEXT = "naïve — 日本語 🙂 \u0000 \ud800"
 MODES = [("sync", {}), ("async", {}), ("async", {"shared_memory": False})]
 
 
-def _vector(mode, extra, n=2, **kwargs):
+def _vector(mode: str, extra: Any, n: int = 2, **kwargs: Any) -> Any:
     return gym.make_vec("ISE-OS-v0", n, vectorization_mode=mode, vector_kwargs={**extra, **kwargs})
 
 
 @pytest.mark.parametrize(("mode", "extra"), MODES)
-def test_steps_equal_those_of_single_envs(mode, extra) -> None:
+def test_steps_equal_those_of_single_envs(mode: str, extra: Any) -> None:
     actions = [
         assistant("", [tool_call("exec", {"command": "echo 'naïve — 日本語 🙂'"})]),
         assistant("Done."),
@@ -41,7 +43,7 @@ def test_steps_equal_those_of_single_envs(mode, extra) -> None:
 
 @pytest.mark.parametrize(("mode", "extra"), MODES)
 @pytest.mark.parametrize("autoreset", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
-def test_autoreset(mode, extra, autoreset) -> None:
+def test_autoreset(mode: str, extra: Any, autoreset: Any) -> None:
     vector = _vector(mode, extra, autoreset_mode=autoreset)
     first, _ = vector.reset(seed=40)
     idle = (assistant("I am not going to."),) * 2

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import gymnasium as gym
 import pytest
@@ -42,7 +43,7 @@ def test_raw_text_plays_the_env(env: gym.Env[tuple[Message, ...], Message], scen
     ],
 )
 def test_a_wrong_call_is_an_error_observation(
-    env: gym.Env[tuple[Message, ...], Message], scenario: Scenario, text, says
+    env: gym.Env[tuple[Message, ...], Message], scenario: Scenario, text: str, says: str
 ) -> None:
     wrapped = TextAction(env)
     wrapped.reset(seed=1, options={"scenario": scenario})
@@ -104,16 +105,16 @@ def test_chat_history_observes_everything(
 class OneScenario:
     name = "one"
 
-    def scenario(self, seed):
+    def scenario(self, seed: int) -> Any:
         return make_scenario()
 
 
-def make_wrapped():
+def make_wrapped() -> Any:
     return ChatHistory(TextAction(gym.make("ISE-OS-v0", source=OneScenario())))
 
 
 @pytest.mark.parametrize("vector", [gym.vector.SyncVectorEnv, gym.vector.AsyncVectorEnv])
-def test_vector_envs_carry_wrapped_observations(vector) -> None:
+def test_vector_envs_carry_wrapped_observations(vector: Any) -> None:
     envs = vector([make_wrapped] * 2)
     try:
         first, _ = envs.reset(seed=[1, 2])

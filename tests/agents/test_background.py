@@ -1,5 +1,9 @@
 """The expert finds the process that its plan means in what it was told when the process started."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from ise_gym.agents.background import resolved
 from ise_gym.agents.expert import ExpertAgent
 from ise_gym.messages import assistant, tool_call, tool_calls_of, tool_result, user
@@ -7,7 +11,7 @@ from ise_gym.scenario import PlanStep, Request
 from made_scenarios import make_scenario
 
 
-def started(number, command, call_id, **arguments):
+def started(number: int, command: str, call_id: str, **arguments: Any) -> Any:
     call = tool_call("exec", {"command": command, "background": True, **arguments}, call_id)
     told = f"(Still running as proc_{number}; use process with this sessionId to poll, write to or kill it)"
     return [assistant("", [call]), tool_result(call_id, "exec", told, success=True)]
@@ -16,7 +20,7 @@ def started(number, command, call_id, **arguments):
 SEEN = [*started(3, "python3 a/serve.py", "c1"), *started(4, "bash a/watch.sh", "c2")]
 
 
-def session(words, messages):
+def session(words: str, messages: Any) -> Any:
     return resolved({"action": "poll", "sessionId": words}, messages)["sessionId"]
 
 

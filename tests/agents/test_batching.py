@@ -1,5 +1,9 @@
 """Calls that need not wait for each other share a message; those that do stand alone."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from ise_gym.agents.batching import MOST_CALLS, batches
 from ise_gym.agents.expert import ExpertAgent
 from ise_gym.messages import assistant, tool_calls_of, tool_result, user
@@ -12,7 +16,7 @@ RUN = PlanStep("exec", {"command": "python3 a.py > b"}, key=True)
 OUTPUT = PlanStep("read", {"path": "b"})
 
 
-def tools(steps):
+def tools(steps: Any) -> Any:
     return [[step.tool for step in batch] for batch in batches(steps)]
 
 

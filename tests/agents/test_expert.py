@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import gymnasium as gym
 import pytest
@@ -14,7 +15,7 @@ GREET = "Please put héllo into greet.txt."
 COUNT = "Could you put the number of lines of data.txt into count.txt?"
 
 
-def play(agent, scenario: Scenario, texts, seed=0):
+def play(agent: Any, scenario: Scenario, texts: Any, seed: int = 0) -> Any:
     """Answer each user text to the end of the turn; tool results are made up, since the expert is scripted."""
     agent.reset(scenario, seed)
     messages = [system("You work.")]
@@ -29,7 +30,7 @@ def play(agent, scenario: Scenario, texts, seed=0):
     return messages
 
 
-def calls_by_turn(messages):
+def calls_by_turn(messages: Any) -> Any:
     turns = []
     for message in messages:
         if message["role"] == "user":
@@ -39,7 +40,7 @@ def calls_by_turn(messages):
     return turns
 
 
-def replies(messages):
+def replies(messages: Any) -> Any:
     return [m["content"] for m in messages if m["role"] == "assistant" and not tool_calls_of(m)]
 
 
@@ -123,8 +124,8 @@ def test_a_fork_continues_like_the_original(scenario: Scenario) -> None:
             assert fresh.act(messages[:position], []) == message
 
 
-def test_quality_is_the_rate_of_complete_plans(scenario: Scenario):
-    def writes(quality, seed):
+def test_quality_is_the_rate_of_complete_plans(scenario: Scenario) -> Any:
+    def writes(quality: float, seed: int) -> Any:
         return calls_by_turn(play(ExpertAgent(quality), scenario, [GREET], seed))[0].count("write")
 
     assert sum(writes(0.7, seed) for seed in range(400)) == pytest.approx(280, abs=40)
@@ -149,7 +150,7 @@ def test_lazy_agent_only_talks(scenario: Scenario) -> None:
 
 
 @pytest.mark.parametrize("agent", [ExpertAgent(), LazyAgent()])
-def test_reset_comes_first(agent) -> None:
+def test_reset_comes_first(agent: Any) -> None:
     with pytest.raises(RuntimeError, match="reset"):
         agent.act([user("hi")], [])
 
@@ -168,7 +169,7 @@ def test_arguments_and_words_of_a_step(scenario: Scenario) -> None:
     [(ExpertAgent(), "passed", 1.0), (ExpertAgent(0.0), "failed", 0.0), (LazyAgent(), "failed", 0.0)],
 )
 def test_in_the_real_env(
-    env: gym.Env[tuple[Message, ...], Message], scenario: Scenario, agent, outcome, score
+    env: gym.Env[tuple[Message, ...], Message], scenario: Scenario, agent: Any, outcome: str, score: float
 ) -> None:
     env.reset(seed=4, options={"scenario": scenario})
     episode = env.unwrapped.episode

@@ -1,5 +1,8 @@
+from __future__ import annotations
+
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -32,7 +35,7 @@ def test_specs() -> None:
         ("openai:x", {"base": "http://127.0.0.1:9"}, "there is no option 'base'. Did you mean 'base_url'?"),
     ],
 )
-def test_wrong_specs_are_user_errors(spec, options, says) -> None:
+def test_wrong_specs_are_user_errors(spec: str, options: Any, says: str) -> None:
     with pytest.raises(UserError) as caught:
         make_agent(spec, **options)
     assert says in str(caught.value)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import builtins
 import pickle
 import sys
+from typing import Any
 
 import gymnasium as gym
 import pytest
@@ -31,12 +32,12 @@ def _no_outer_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def said(message):
+def said(message: Any) -> Any:
     """The message without what the server said of it."""
     return {key: value for key, value in message.items() if key != "completion"}
 
 
-def agent_at(server, **options) -> OpenAIAgent:
+def agent_at(server: Any, **options: Any) -> OpenAIAgent:
     return OpenAIAgent("tiny", base_url=server.url, **{"timeout": 5.0, "max_retries": 1, **options})
 
 
@@ -134,7 +135,7 @@ def test_usage_is_counted_by_episode_and_in_all(scenario: Scenario) -> None:
         hang_up(),
     ],
 )
-def test_passing_trouble_is_retried(bad) -> None:
+def test_passing_trouble_is_retried(bad: str) -> None:
     with serve(bad, reply("ok")) as server:
         assert agent_at(server).act(CONVERSATION, TOOLS)["content"] == "ok"
     assert len(server.requests) == 2
@@ -177,7 +178,7 @@ def test_nobody_listens() -> None:
         status(400, "the 'frobnicate' field is not allowed"),
     ],
 )
-def test_a_malformed_answer_is_an_infrastructure_failure(answer) -> None:
+def test_a_malformed_answer_is_an_infrastructure_failure(answer: Any) -> None:
     with serve(answer) as server, pytest.raises(AgentError) as caught:
         agent_at(server).act(CONVERSATION, TOOLS)
     assert caught.value.infrastructure is True
@@ -209,7 +210,7 @@ def test_too_long_a_conversation_is_the_agents_own_failure() -> None:
 
 
 @pytest.mark.parametrize("code", [401, 403, 404])
-def test_what_the_user_can_mend_is_a_user_error(code) -> None:
+def test_what_the_user_can_mend_is_a_user_error(code: str) -> None:
     with (
         serve(status(code, "model 'tiny' unknown")) as server,
         pytest.raises(UserError, match="model 'tiny' unknown"),
@@ -232,10 +233,10 @@ def test_no_endpoint_and_no_key() -> None:
         OpenAIAgent("tiny")
 
 
-def test_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch):
+def test_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> Any:
     real = builtins.__import__
 
-    def without_openai(name, *args, **kwargs):
+    def without_openai(name: str, *args: Any, **kwargs: Any) -> Any:
         if name == "openai":
             raise ImportError(name)
         return real(name, *args, **kwargs)

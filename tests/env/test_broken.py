@@ -20,6 +20,7 @@ from ise_gym.env import GIVEN_UP_IN_A_ROW, RESET_TRIES, ISEEnv
 from ise_gym.errors import AgentError, UserError, WorkspaceError
 from ise_gym.messages import Message, assistant, tool_call
 from ise_gym.scenario import Scenario
+from ise_gym.simulator.base import UserView
 from ise_gym.simulator.scripted import ScriptedUser
 from ise_gym.workspace import Limits, Workspace, open_workspace
 from ise_gym.workspace.backends.dummy import DummyWorkspace
@@ -268,7 +269,7 @@ def test_a_machine_that_starts_no_box_at_all_is_an_error() -> None:
 
 
 class Unreachable(ScriptedUser):
-    def respond(self, view, feedback="") -> None:  # type: ignore[no-untyped-def]
+    def respond(self, view: UserView, feedback: str = "") -> None:  # type: ignore[no-untyped-def]
         raise AgentError("503 from the endpoint")
 
 

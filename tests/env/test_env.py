@@ -9,6 +9,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import pytest
@@ -104,7 +105,7 @@ def test_undoing_a_sub_goal_costs_its_reward(
         (Budget(seconds=0.0), "seconds"),
     ],
 )
-def test_budgets_truncate(env: gym.Env[tuple[Message, ...], Message], budget, reason) -> None:
+def test_budgets_truncate(env: gym.Env[tuple[Message, ...], Message], budget: Any, reason: str) -> None:
     env.reset(seed=1, options={"scenario": make_scenario(budget=budget)})
     _, _, terminated, truncated, info = env.step(write("greet.txt", "héllo"))
     if reason == "user turns":
@@ -144,7 +145,7 @@ def test_same_seed_same_episode() -> None:
     ],
 )
 def test_what_is_not_an_assistant_message_is_refused(
-    env: gym.Env[tuple[Message, ...], Message], scenario: Scenario, action
+    env: gym.Env[tuple[Message, ...], Message], scenario: Scenario, action: str
 ) -> None:
     env.reset(seed=1, options={"scenario": scenario})
     with pytest.raises(InvalidAction, match="assistant message"):

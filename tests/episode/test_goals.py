@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ise_gym.episode.goals import GoalBoard
@@ -12,13 +14,13 @@ from made_scenarios import FileHolds, make_scenario
 
 
 @pytest.fixture
-def workspace():
+def workspace() -> Any:
     opened = open_workspace("dummy")
     yield opened
     opened.close()
 
 
-def _requests():
+def _requests() -> Any:
     return (
         Request("a", "a", subgoals=(SubGoal("x holds 1", (FileHolds("x", "1"),)),)),
         Request("b", "b", subgoals=(SubGoal("x holds 2", (FileHolds("x", "2"),)),), supersedes=("a",)),
@@ -67,11 +69,11 @@ def test_goals_not_asked_for_yet_do_not_pass(workspace: Workspace) -> None:
     assert board.reasons["a: x holds 1"].startswith("x holds")
 
 
-def test_an_unchanged_folder_keeps_its_verdict_and_a_changed_one_loses_it(workspace: Workspace):
+def test_an_unchanged_folder_keeps_its_verdict_and_a_changed_one_loses_it(workspace: Workspace) -> Any:
     looked = []
 
     class Counting(FileHolds):
-        def run(self, box: Workspace, start):
+        def run(self, box: Workspace, start: Any) -> Any:
             looked.append(self.path)
             return super().run(box, start)
 

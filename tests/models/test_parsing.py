@@ -1,4 +1,7 @@
+from __future__ import annotations
+
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -46,7 +49,7 @@ def test_qwen_text_is_understood() -> None:
         ("<think>a</think><think>b</think>c", "a", "<think>b</think>c"),
     ],
 )
-def test_reasoning(text, reasoning, content) -> None:
+def test_reasoning(text: str, reasoning: str, content: str) -> None:
     message = parse_completion(text)
     assert (message.get("reasoning_content"), message["content"]) == (reasoning, content)
 
@@ -75,7 +78,7 @@ def test_reasoning(text, reasoning, content) -> None:
         ('<tool_call>{"name": "a", "arguments": {"x": ' + "9" * 5000 + "}}</tool_call>", "out of range"),
     ],
 )
-def test_broken_block_becomes_an_invalid_call_with_its_reason(block, why) -> None:
+def test_broken_block_becomes_an_invalid_call_with_its_reason(block: Any, why: str) -> None:
     message = parse_completion("I will.\n" + block)
     assert message["content"] == "I will."
     (call,) = tool_calls_of(message)
@@ -113,7 +116,7 @@ messages = st.builds(assistant, plain, st.lists(calls, max_size=3), reasonings)
 
 @settings(deadline=None)
 @given(messages)
-def test_rendering_is_undone_by_parsing(message) -> None:
+def test_rendering_is_undone_by_parsing(message: Any) -> None:
     assert parse_completion(render_completion(message)) == message
 
 
@@ -140,7 +143,7 @@ fragments = st.sampled_from(
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(fragments | st.text(max_size=4), max_size=12).map("".join))
-def test_any_text_parses_and_its_message_survives_a_round_trip(text) -> None:
+def test_any_text_parses_and_its_message_survives_a_round_trip(text: str) -> None:
     message = parse_completion(text)
     assert message["role"] == "assistant"
     assert parse_completion(render_completion(message)) == message

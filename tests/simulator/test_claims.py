@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from drifting_server import gullible, serving
 
@@ -73,17 +75,17 @@ def test_there_is_a_lie_of_every_kind() -> None:
 
 
 @pytest.mark.parametrize(("kind", "case"), LIES.items())
-def test_each_lie_is_seen(kind, case) -> None:
+def test_each_lie_is_seen(kind: str, case: Any) -> None:
     assert kind in {claim.kind for claim in false_claims(*case)}
 
 
 @pytest.mark.parametrize("case", HONEST)
-def test_honest_words_are_not_doubted(case) -> None:
+def test_honest_words_are_not_doubted(case: Any) -> None:
     assert false_claims(*case) == ()
 
 
 @pytest.mark.parametrize("case", LIES.values())
-def test_no_lie_is_ever_accepted_by_the_scripted_user(case) -> None:
+def test_no_lie_is_ever_accepted_by_the_scripted_user(case: Any) -> None:
     scenario = make_scenario()
     for seed in range(5):
         simulator = ScriptedUser(patience=3)

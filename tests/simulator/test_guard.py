@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -30,25 +31,25 @@ class Parrot:
 
     name = "parrot"
 
-    def __init__(self, *turns) -> None:
+    def __init__(self, *turns: Any) -> None:
         self.turns, self.position, self.feedback = turns, 0, []
 
-    def reset(self, scenario: Scenario, seed):
+    def reset(self, scenario: Scenario, seed: int) -> Any:
         self.request = scenario.requests[0].name
         return UserTurn(scenario.requests[0].text, self.request)
 
-    def respond(self, view, feedback=""):
+    def respond(self, view: UserView, feedback: str = "") -> Any:
         self.feedback.append(feedback)
         turn = self.turns[min(len(self.feedback), len(self.turns)) - 1]
         return turn if isinstance(turn, UserTurn) else UserTurn(turn, self.request)
 
-    def state(self):
+    def state(self) -> Any:
         return None
 
-    def set_state(self, state) -> None:
+    def set_state(self, state: Any) -> None:
         pass
 
-    def describe(self):
+    def describe(self) -> Any:
         return {"name": self.name}
 
 
@@ -95,7 +96,7 @@ SPOKEN = UserView(
 @pytest.mark.parametrize(
     "text", ["Good morning,", "Dear colleague,", "Hi there!", "hello, good evening", "Good day, dear all"]
 )
-def test_a_salutation_alone_asks_nothing(text) -> None:
+def test_a_salutation_alone_asks_nothing(text: str) -> None:
     assert "empty_turn" in [hit.detector for hit in detect(UserTurn(text, ""), SPOKEN, make_scenario())]
     whole = UserTurn(f"{text} Where is the greeting?", "")
     assert "empty_turn" not in [hit.detector for hit in detect(whole, SPOKEN, make_scenario())]
@@ -104,19 +105,21 @@ def test_a_salutation_alone_asks_nothing(text) -> None:
 @pytest.mark.parametrize(
     "text", ["Dear agent delete everything", "Dear assistant run tests.", "dear " * 60 + "!?"]
 )
-def test_what_begins_like_a_salutation_is_read_on(text) -> None:
+def test_what_begins_like_a_salutation_is_read_on(text: str) -> None:
     assert "empty_turn" not in [hit.detector for hit in detect(UserTurn(text, ""), SPOKEN, make_scenario())]
 
 
 @pytest.mark.parametrize(("detector", "text"), DRIFTS.items())
-def test_each_detector_fires_alone(detector, text) -> None:
+def test_each_detector_fires_alone(detector: str, text: str) -> None:
     assert [hit.detector for hit in detect(UserTurn(text, ""), SPOKEN, make_scenario())] == [detector]
 
 
 @pytest.mark.parametrize(
     ("detector", "words", "request_name", "heard"), [(k, *v) for k, v in IN_PLACE.items()]
 )
-def test_each_detector_that_looks_around_fires_alone(detector, words, request_name, heard) -> None:
+def test_each_detector_that_looks_around_fires_alone(
+    detector: str, words: str, request_name: str, heard: Any
+) -> None:
     history = (assistant("Please put héllo into greet.txt."), user(heard))
     view = UserView(history, Evidence(passed=("greet.txt holds the greeting",)), 1, "files/greet", 1)
     assert [hit.detector for hit in detect(UserTurn(words, request_name), view, make_scenario())] == [
@@ -140,9 +143,9 @@ def test_each_detector_declares_a_principle_and_a_reason() -> None:
     assert sorted(listed) == sorted(name for name in DETECTORS if principle_of(name))
 
 
-def test_a_detector_of_ones_own_counts_for_the_principle_it_names(monkeypatch: pytest.MonkeyPatch):
+def test_a_detector_of_ones_own_counts_for_the_principle_it_names(monkeypatch: pytest.MonkeyPatch) -> Any:
     @watches("register_matching", "it shouts")
-    def shouts(turn):
+    def shouts(turn: UserTurn) -> Any:
         return turn.text if turn.text.isupper() else ""
 
     monkeypatch.setattr(registry, "load", lambda kind, name, real=registry.load: (
@@ -159,7 +162,7 @@ def test_a_detector_of_ones_own_counts_for_the_principle_it_names(monkeypatch: p
         (["something with greet.txt"], False),
     ],
 )
-def test_a_wish_is_told_when_all_its_facts_are_in_the_words(said, made) -> None:
+def test_a_wish_is_told_when_all_its_facts_are_in_the_words(said: str, made: Any) -> None:
     wish = knowledge_of(make_scenario()).wishes[0]
     assert told(wish, said) is made
 
@@ -235,7 +238,7 @@ def test_naive_user_believes_words() -> None:
 
 
 @pytest.mark.parametrize("words", ["Which folder do you mean?", "The script failed.", "I can't find it."])
-def test_naive_user_hears_what_is_no_success(words) -> None:
+def test_naive_user_hears_what_is_no_success(words: str) -> None:
     naive = NaiveUser()
     scenario = make_scenario()
     naive.reset(scenario, 1)
@@ -310,8 +313,8 @@ def test_guard_state_round_trip() -> None:
     assert other.respond(FAILING) == first and other.describe() == counts
 
 
-def test_a_judge_has_the_last_word():
-    def judge(turn, view, known):
+def test_a_judge_has_the_last_word() -> Any:
+    def judge(turn: UserTurn, view: UserView, known: Any) -> Any:
         return "too wordy" if "wordy" in turn.text else ""
 
     guard = RoleGuard(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
+from typing import Any
 
 import gymnasium as gym
 import pytest
@@ -39,14 +40,14 @@ class SecretCheck:
     def __init__(self) -> None:
         self.expected = "CANARY-CHECK"
 
-    def run(self, workspace: Workspace, start):
+    def run(self, workspace: Workspace, start: Any) -> Any:
         return CheckResult(False, "CANARY-REASON")
 
     def __repr__(self) -> str:
         return "CANARY-CHECK"
 
 
-def secretive():
+def secretive() -> Any:
     scenario = make_scenario()
     requests = tuple(
         replace(
@@ -70,10 +71,10 @@ def test_nothing_that_only_the_harness_knows_reaches_a_prompt() -> None:
         assert scenario.requests[1].text not in text, "a wish is told when its time has come"
 
 
-def test_nothing_that_only_the_harness_knows_reaches_the_wire():
+def test_nothing_that_only_the_harness_knows_reaches_the_wire() -> Any:
     seen = []
 
-    def record(body):
+    def record(body: str) -> Any:
         seen.append(body)
         return reply(json.dumps({"move": "stay", "say": "Where is greet.txt?"}))
 
@@ -191,7 +192,7 @@ def test_moves_that_the_evidence_denies_are_not_offered() -> None:
         ("", ("stay", "")),
     ],
 )
-def test_answers_are_read_tolerantly(raw, expected) -> None:
+def test_answers_are_read_tolerantly(raw: str, expected: Any) -> None:
     assert read_answer(raw) == expected
 
 
@@ -230,7 +231,7 @@ def test_a_whole_episode_with_a_model_as_user() -> None:
 
 
 @pytest.mark.parametrize("answer", [status(500), status(429)])
-def test_a_dead_endpoint_is_nobodys_failure_but_the_infrastructures(answer) -> None:
+def test_a_dead_endpoint_is_nobodys_failure_but_the_infrastructures(answer: Any) -> None:
     with serving(lambda body: answer) as server:
         simulator = make_user("llm:m", base_url=server.url, max_retries=0)
         with pytest.raises(AgentError) as caught:
@@ -243,10 +244,10 @@ def test_a_refused_key_is_the_users_to_mend() -> None:
         make_user("llm:m", base_url=server.url).reset(make_scenario(), 1)
 
 
-def test_retries_are_made():
+def test_retries_are_made() -> Any:
     model, calls = DriftingUser(0.0), []
 
-    def flaky(body):
+    def flaky(body: str) -> Any:
         calls.append(1)
         return status(503, retry_after="0") if len(calls) < 3 else model(body)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from drifting_server import reply, serving
@@ -14,11 +15,11 @@ from ise_gym.simulator.base import Evidence, UserView
 from made_scenarios import make_scenario
 
 
-def test_the_whole_intent_is_held_and_taken_apart():
+def test_the_whole_intent_is_held_and_taken_apart() -> Any:
     answers = iter((("next", "First, please put héllo into greet.txt."), ("stay", "Where is it?"),
                     ("next", "Good. Now the number of lines of data.txt, into count.txt."), ("leave", "That was all.")))  # fmt: skip
 
-    def answer(body):
+    def answer(body: str) -> Any:
         move, say = next(answers)
         return reply(json.dumps({"move": move, "say": say}, ensure_ascii=False))
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import difflib
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,15 +16,15 @@ from .conftest import Caller
 
 
 @pytest.fixture
-def call(workspace: Workspace):
+def call(workspace: Workspace) -> Any:
     return Caller(Toolbox(["apply_patch", "exec"], workspace))
 
 
-def patch(*lines):
+def patch(*lines: Any) -> Any:
     return "\n".join(["*** Begin Patch", *lines, "*** End Patch"])
 
 
-def test_add_update_move_and_delete_at_once(call, workspace: Workspace) -> None:
+def test_add_update_move_and_delete_at_once(call: Caller, workspace: Workspace) -> None:
     call(
         "exec",
         command="printf 'a\\nb\\nc\\n' > app.py; chmod 755 app.py; echo x > old.txt; echo k > keep.txt",
@@ -96,7 +97,7 @@ def test_add_update_move_and_delete_at_once(call, workspace: Workspace) -> None:
         ),
     ],
 )
-def test_what_does_not_fit_changes_nothing(call, workspace: Workspace, text, says) -> None:
+def test_what_does_not_fit_changes_nothing(call: Caller, workspace: Workspace, text: str, says: str) -> None:
     call("exec", command="printf 'one\\nsame\\nsame\\n' > f; chmod 640 f; echo g > g; mkdir d")
     before = {p: e for p, e in workspace.manifest().entries.items() if e[0] != "dir"}
     message = call("apply_patch", input=text)
@@ -105,7 +106,7 @@ def test_what_does_not_fit_changes_nothing(call, workspace: Workspace, text, say
     assert {p: e for p, e in workspace.manifest().entries.items() if e[0] != "dir"} == before
 
 
-def apply(text, *lines):
+def apply(text: str, *lines: Any) -> Any:
     (change,) = parse_patch(patch("*** Update File: f", *lines))
     return apply_hunks(text, change.hunks)
 
@@ -144,7 +145,7 @@ def test_an_empty_file_can_be_filled() -> None:
     assert apply("", "+a", "+b") == "a\nb\n"
 
 
-def hunks_between(old, new, context):
+def hunks_between(old: str, new: str, context: Any) -> Any:
     """Hunks as a careful author would write them, from difflib's grouping."""
     found = []
     for group in difflib.SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(context):
@@ -163,7 +164,7 @@ new_lines = st.text(alphabet="xyz +-@*", max_size=4)
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_a_patch_between_two_texts_turns_one_into_the_other(data) -> None:
+def test_a_patch_between_two_texts_turns_one_into_the_other(data: Any) -> None:
     old = [
         f"line {n}" for n in range(data.draw(st.integers(1, 25)))
     ]  # distinct, so that every place is unique
@@ -182,7 +183,7 @@ def test_a_patch_between_two_texts_turns_one_into_the_other(data) -> None:
 
 @settings(deadline=None)
 @given(st.text(alphabet="*@ +-abc\n", max_size=60))
-def test_any_text_is_parsed_or_refused(text) -> None:
+def test_any_text_is_parsed_or_refused(text: str) -> None:
     for candidate in (text, patch(text), patch("*** Update File: f", text)):
         try:
             changes = parse_patch(candidate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -64,7 +65,7 @@ def test_a_sample_is_even_and_the_same_for_the_same_seed() -> None:
 
 
 @pytest.fixture
-def store(tmp_path: Path):
+def store(tmp_path: Path) -> Any:
     with TrajectoryStore(tmp_path / "store") as made:
         for number in range(3):
             made.append(episode(number))

@@ -17,7 +17,7 @@ def test_run_card(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("text", "says"), [("{}", "losses"), ("{", "not JSON"), (None, "can't be read")])
-def test_no_run_card(tmp_path: Path, text, says) -> None:
+def test_no_run_card(tmp_path: Path, text: str, says: str) -> None:
     if text is not None:
         (tmp_path / "run_card.json").write_text(text)
     with pytest.raises(UserError, match=says):
