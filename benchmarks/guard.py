@@ -169,8 +169,9 @@ def honest(episodes: int, seed: int = 0, backend: str = "auto") -> dict[str, Any
 def ablation(
     episodes: int, seed: int = 0, backend: str = "auto", agent: str = "expert:0.6"
 ) -> dict[str, Any]:
-    """One mid-quality agent, the same intents, three users; paired bootstrap intervals and McNemar's exact test."""
-    from ise_gym.evaluation.results.stats import mcnemar_exact, paired_bootstrap
+    """One mid-quality agent, the same intents, three users; paired intervals and McNemar's exact test."""
+    from ise_gym.evaluation.results.intervals import difference
+    from ise_gym.evaluation.results.stats import mcnemar_exact
 
     rows: dict[str, list[dict[str, float]]] = {}
     for name in ("scripted", "single-turn", "naive"):
@@ -198,7 +199,7 @@ def ablation(
         passed = [(a["passed"], b["passed"]) for a, b in pairs]
         accepted = [(a["false_acceptance"], b["false_acceptance"]) for a, b in pairs]
         found["paired_with_scripted"][name] = {
-            "share_difference_95": vars(paired_bootstrap(*shares)),
+            "share_difference_95": vars(difference(*shares)),
             "passed_mcnemar_p": mcnemar_exact(sum(a > b for a, b in passed), sum(a < b for a, b in passed)),
             "false_acceptance_mcnemar_p": mcnemar_exact(
                 sum(a > b for a, b in accepted), sum(a < b for a, b in accepted)

@@ -17,8 +17,8 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 sys.path[:0] = [str(TESTS), str(TESTS / "hostile")]
 
-from made.shapes import SHAPES, filled
-from made.stepping import step_seconds
+from made.shapes import SHAPES, filled  # noqa: E402
+from made.stepping import step_seconds  # noqa: E402
 
 SIZES = (8_000, 64_000, 1_000_000)
 TARGETS = {8_000: 0.05, 1_000_000: 1.0}

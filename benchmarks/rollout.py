@@ -40,7 +40,7 @@ from drifting_server import DriftingUser  # noqa: E402
 
 from ise_gym.rollout.pool import ProcessPool  # noqa: E402
 from ise_gym.rollout.run import run  # noqa: E402
-from ise_gym.rollout.spec import RolloutSpec, agent_factory, env_factory, user_factory  # noqa: E402
+from ise_gym.rollout.spec import RolloutSpec, agent_factory, env_factory  # noqa: E402
 from ise_gym.trajectory.stats import ISETRACE, Stats  # noqa: E402
 from ise_gym.trajectory.store import TrajectoryStore, read_trajectories  # noqa: E402
 
@@ -178,7 +178,7 @@ def main() -> None:
             with BusyEndpoint(given.latency, seats, user=lambda body: person(body).body) as endpoint:
                 there = {"base_url": endpoint.url, "api_key": "none"}
                 if given.user != "scripted":
-                    make_env = env_factory(backend=given.backend, user=user_factory(given.user, there))
+                    make_env = env_factory(backend=given.backend, user=given.user, user_options=there)
                 spec = RolloutSpec(
                     source, agent_factory("openai:stand-in", **there), make_env, slots=given.slots
                 )

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from ise_gym.env.aio import AsyncEnv
     from ise_gym.env.settings import EnvSettings
     from ise_gym.errors import AgentError, UserError, WorkspaceError
-    from ise_gym.evaluation.manifest import Manifest, SuiteSource, load_suite
+    from ise_gym.evaluation.manifest import Manifest, load_suite
+    from ise_gym.evaluation.suite import SuiteSource
     from ise_gym.intents.lines import IntentFileSource
     from ise_gym.intents.source import IntentSource
     from ise_gym.messages import Message, ToolCall, ToolSchema, assistant, system, tool_call, user
@@ -75,6 +76,7 @@ if "ISE-OS-v0" not in _gym.registry:
             "reward": "shaped",
             "penalties": None,
             "on_broken": None,
+            "record_diffs": True,
             "render_mode": None,
         },
     )

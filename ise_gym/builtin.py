@@ -19,13 +19,17 @@ def _under(package: str, **names: str) -> dict[str, str]:
 
 KINDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        "agent": _under(
-            "ise_gym.agents",
-            expert="expert:ExpertAgent",
-            lazy="expert:LazyAgent",
-            openai="openai:OpenAIAgent",
-            transformers="transformers:TransformersAgent",
-        ),
+        "agent": {
+            **_under(
+                "ise_gym.agents",
+                expert="expert:ExpertAgent",
+                lazy="expert:LazyAgent",
+                openai="openai:OpenAIAgent",
+                litellm="litellm:LiteLLMAgent",
+                transformers="transformers:TransformersAgent",
+            ),
+            "playback": "ise_gym.replay.playback:PlaybackAgent",
+        },
         "user": _under(
             "ise_gym.simulator",
             scripted="scripted:ScriptedUser",

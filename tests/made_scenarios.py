@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ise_gym.messages import Message, assistant, tool_call
 from ise_gym.scenario import CheckResult, Persona, PlanStep, Request, Scenario, SubGoal
@@ -30,7 +31,7 @@ PERSONA = Persona(name="Ada Ng", role="archivist", industry="museums", register=
 
 def make_scenario(**changes: object) -> Scenario:
     """Two requests: greet.txt must hold 'héllo', then count.txt the figure 3."""
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "id": "two-files",
         "seed": 3,
         "intent": "Please put héllo into greet.txt, and the number of lines of data.txt into count.txt.",

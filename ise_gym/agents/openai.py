@@ -19,6 +19,7 @@ from ise_gym.models.client import Client
 from ise_gym.models.endpoint import EndpointOptions, endpoint_options
 from ise_gym.models.metering import Meter
 from ise_gym.models.parsing import split_thinking
+from ise_gym.models.summary import MAX_TOKENS, TELLING, Summaries, border, question
 from ise_gym.models.textcalls import FORMATS, CallFormat, holds_call, mark, read_words, text_messages
 from ise_gym.models.wire import clipped, wire_messages
 from ise_gym.scenario import Scenario
@@ -29,7 +30,7 @@ CHOICES = {
     "calls": ("server", "text"),
     "call_format": FORMATS,
     "continue_cut": ("no", "prefill", "again"),
-    "when_full": ("stop", "clip"),
+    "when_full": ("stop", "clip", "summarise"),
 }
 """Options of this agent that name one of several ways."""
 
@@ -58,7 +59,8 @@ class OpenAIAgent:
         continue_cut: one more chance for an answer that was cut for its length: ``prefill`` hands its beginning back to
             be gone on with (vLLM, SGLang, llama.cpp), ``again`` asks anew with twice the ``max_tokens``.
         when_full: what to do when the conversation is longer than the model's context: ``stop`` (the episode is
-            truncated, the agent's own failure), or ``clip`` old tool results and ask again, three times at most.
+            truncated, the agent's own failure); ``clip`` old tool results and ask again, three times at most; or
+            ``summarise``: have the model tell what happened before its last messages, and go on from that.
         endpoint: ``base_url``, ``api_key``, ``temperature``, ``timeout``, … of
             `ise_gym.models.endpoint.EndpointOptions`.
 
@@ -70,6 +72,9 @@ class OpenAIAgent:
 
     options_from: ClassVar[type] = EndpointOptions
     """Whose parameters the further options are."""
+
+    kind: ClassVar[str] = "openai"
+    speaks_through: ClassVar[type[Client]] = Client
 
     def __init__(
         self,
@@ -83,8 +88,8 @@ class OpenAIAgent:
         **endpoint: Any,
     ) -> None:
         if not model:
-            raise UserError("the agent 'openai:MODEL' needs a model name after the colon")
-        self.name = f"openai:{model}"
+            raise UserError(f"the agent '{self.kind}:MODEL' needs a model name after the colon")
+        self.name = f"{self.kind}:{model}"
         chosen = {
             "calls": calls,
             "call_format": call_format,
@@ -102,10 +107,11 @@ class OpenAIAgent:
         options = endpoint_options(f"agent '{self.name}'", DEFAULTS, endpoint)
         self.model = model
         self.send_reasoning, self.chosen = send_reasoning, chosen
-        self._client = Client(model, options, self.name, f"the agent '{self.name}'")
+        self._client = self.speaks_through(model, options, self.name, f"the agent '{self.name}'")
         self._episode = Meter(self._client.meter.prices)
         self._session = ""
         self._said: dict[str, str] = {}
+        self._summaries = Summaries()
 
     @property
     def usage(self) -> dict[str, Any]:
@@ -121,6 +127,7 @@ class OpenAIAgent:
         """Start counting anew; a model never sees the scenario."""
         self._episode.reset()
         self._said.clear()
+        self._summaries.clear()
         self._session = f"{scenario.id} {seed}"
 
     def probe(self) -> None:
@@ -167,6 +174,8 @@ class OpenAIAgent:
 
     def _fitting(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> Answer:
         """Ask, and where the context is full do what the option says."""
+        if self.chosen["when_full"] == "summarise":
+            return self._told_shorter(messages, tools)
         steps = CLIPS if self.chosen["when_full"] == "clip" else ()
         try:
             return self._whole(messages, tools)
@@ -184,6 +193,39 @@ class OpenAIAgent:
             else:
                 self._note("clipped")
                 return replace(answer, faults=(*answer.faults, "clipped"))
+        raise full
+
+    def _told_shorter(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> Answer:
+        """Ask; a context that is full has what is older told by the model, once for all later turns."""
+        known, told = self._summaries.apply(messages)
+        try:
+            answer = self._whole(known, tools)
+        except AgentError as error:
+            at = border(messages)
+            if error.kind != "context" or at <= told:  # nothing more is left to tell
+                raise
+            self._summaries.add(
+                messages, at, self._summary(known[: len(known) - (len(messages) - at)], error)
+            )
+            told = at
+            answer = self._whole(self._summaries.apply(messages)[0], tools)
+        if not told:
+            return answer
+        self._note("summarised")
+        return replace(answer, faults=(*answer.faults, "summarised"))
+
+    def _summary(self, older: Sequence[Message], full: AgentError) -> str:
+        for longest in TELLING:
+            try:
+                answer = self._ask(
+                    {"messages": wire_messages(question(older, longest)), "max_tokens": MAX_TOKENS}
+                )
+            except AgentError as error:
+                if error.kind != "context":
+                    raise
+                continue
+            if answer.text.strip():
+                return answer.text
         raise full
 
     def _whole(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> Answer:
@@ -261,7 +303,7 @@ class OpenAIAgent:
             chosen["call_format"] = self.chosen["call_format"]
         if sampling["seed"] is None:
             del sampling["seed"]
-        return {"agent": "openai", "model": self.model, **sampling, **chosen, "usage": dict(self.usage)}
+        return {"agent": self.kind, "model": self.model, **sampling, **chosen, "usage": dict(self.usage)}
 
     def close(self) -> None:
         """Nothing is held: the connections are the process', see `ise_gym.models.loop`."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ise_gym.errors import UserError
-from ise_gym.messages import Message, ToolSchema, sha256_of
+from ise_gym.messages import sha256_of
 
 CARD = "run_card.json"
 
@@ -37,7 +37,9 @@ class Trained:
     tools: Mapping[str, frozenset[str]]
     system_prompts: frozenset[str]
 
-    def differences(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> Iterator[str]:
+    def differences(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
+    ) -> Iterator[str]:
         """Yield what of an offered conversation never occurred in training: its tools and its system prompt."""
         if self.tools:
             changed, unknown = [], []
@@ -98,7 +100,7 @@ def trained_on(folder: str | Path) -> Trained | None:
 
 def check_model_parity(
     model_dir: str | Path,
-    tools: Sequence[ToolSchema] = (),
+    tools: Sequence[Mapping[str, Any]] = (),
     system_prompt: str | None = None,
     template: str | None = None,
 ) -> list[str]:
@@ -132,7 +134,9 @@ def check_model_parity(
             n=1,
         )
         problems.append("another chat template would be served:\n" + "\n".join(lines))
-    opening: list[Message] = [] if system_prompt is None else [{"role": "system", "content": system_prompt}]
+    opening: list[dict[str, Any]] = (
+        [] if system_prompt is None else [{"role": "system", "content": system_prompt}]
+    )
     return [*problems, *trained.differences(opening, tools)]
 
 
@@ -149,8 +153,8 @@ def template_differences(trained: Trained, template: str, name: str) -> list[str
 
 def check_offered(
     model_dir: str | Path,
-    messages: Sequence[Message],
-    tools: Sequence[ToolSchema],
+    messages: Sequence[Mapping[str, Any]],
+    tools: Sequence[Mapping[str, Any]],
     template_sha256: str = "",
 ) -> list[str]:
     """Return what a conversation offered, or was rendered with, that the model was not trained on.

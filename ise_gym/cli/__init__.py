@@ -12,21 +12,20 @@ from typing import Annotated
 import typer
 
 from ise_gym.cli import (
-    authoring,
     corpus,
     doctor,
     evaluation,
+    experiment,
     gc,
     guard,
-    judge,
     play,
     plugins,
     replay,
     rollout,
-    select,
     tasks,
     train,
 )
+from ise_gym.cli.curation import authoring, judge, select
 from ise_gym.cli.evaluation import claweval
 from ise_gym.cli.voice import OneVoice
 
@@ -52,6 +51,7 @@ replay.register(app)
 app.add_typer(train.app, name="train")
 app.add_typer(evaluation.app, name="eval")
 app.add_typer(claweval.app, name="claweval")
+app.add_typer(experiment.app, name="experiment")
 gc.register(app)
 plugins.register(app)
 

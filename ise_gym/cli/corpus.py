@@ -43,7 +43,7 @@ def stats(
     console = Screen()
     console.print(tables.shape_table(summary))
     if summary["variety"]:
-        from ise_gym.trajectory.variety import variety_table
+        from ise_gym.trajectory.text.variety import variety_table
 
         console.print(variety_table(summary["variety"]))
     console.print(tables.outcome_table(summary))

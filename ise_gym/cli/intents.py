@@ -66,6 +66,13 @@ def generate(
             show_default="minhash where datasketch is installed, else normalised",
         ),
     ] = None,
+    self_contained: Annotated[
+        bool,
+        typer.Option(
+            "--self-contained",
+            help="Write each intent's scenario into its line, so that it can be played under any later catalog.",
+        ),
+    ] = False,
     workers: Annotated[
         int | None, typer.Option("--workers", "-w", min=1, help="Processes.", show_default="one per core")
     ] = None,
@@ -92,6 +99,7 @@ def generate(
             seed,
             out,
             dedup=stage,
+            self_contained=self_contained,
             workers=workers,
             on_progress=advance,
             split=split,

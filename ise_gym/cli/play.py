@@ -47,7 +47,6 @@ def play(
     import ise_gym  # noqa: F401  (registers the env)
     from ise_gym.agents import make_agent
     from ise_gym.cli.rollout import open_intents
-    from ise_gym.rollout.spec import user_factory
 
     if side not in SIDES:
         raise UserError(f"unknown side '{side}'; known: {', '.join(SIDES)}.{nearest(side, SIDES)}")
@@ -58,7 +57,7 @@ def play(
     source = None
     if intents is not None:
         source = open_intents(intents / "intents.jsonl" if intents.is_dir() else intents, None)
-    env = gymnasium.make("ISE-OS-v0", source=source, user=user_factory(user, user_options), backend=backend)
+    env = gymnasium.make("ISE-OS-v0", source=source, user=user, user_options=user_options, backend=backend)
     try:
         if side == "user":
             _as_user(env, make_agent(agent, **agent_options), seed)

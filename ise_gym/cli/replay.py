@@ -1,4 +1,4 @@
-"""``ise replay``: prove that a store's records are true by running their tool calls again."""
+"""``ise replay`` proves records by running them again; ``ise upgrade`` makes them last longer than a catalog."""
 
 from __future__ import annotations
 
@@ -9,12 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
+
+    from ise_gym.scenario import Scenario
+    from ise_gym.trajectory.record import Trajectory
+
+NAMED = 10
+"""Episodes without a scenario that ``ise upgrade`` names on the screen."""
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the commands."""
     app.command()(replay)
+    app.command()(upgrade)
 
 
 def replay(
@@ -121,4 +130,55 @@ def _conclude(console: Console, summary: Any) -> None:
         text += f" ({', '.join(f'{rule}: {number}' for rule, number in sorted(summary.rules.items()))})"
     console.print(
         Text(f"{text}; {summary.calls} tool results and {summary.digests} digests agree"), soft_wrap=True
+    )
+
+
+def upgrade(
+    store: Annotated[Path, typer.Argument(help="Trajectory store, or a JSONL file of trajectories.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder of the new store; an interrupted copy is completed there.")
+    ],
+    intents: Annotated[
+        Path | None,
+        typer.Option(
+            help="Intents file that the episodes were played from, for intents that a model worded.",
+            show_default="the catalog",
+        ),
+    ] = None,
+) -> None:
+    """Copy a store into the present schema version and write each episode's scenario into its record.
+
+    Such a record replays under any later catalog. Run it while the catalog is still the one that drew the episodes;
+    those that it no longer draws are copied as they are and named.
+    """
+    from rich.progress import Progress
+
+    from ise_gym.cli.rollout import open_intents
+    from ise_gym.foreign.screen import Screen
+    from ise_gym.replay.episode import catalog_scenario
+    from ise_gym.replay.upgrade import FromSource
+    from ise_gym.replay.upgrade import upgrade as copied
+    from ise_gym.trajectory.store import raw_records
+
+    console, errors = Screen(), Screen(stderr=True)
+    rebuild: Callable[[Trajectory], Scenario] = catalog_scenario
+    if intents is not None:
+        rebuild = FromSource(open_intents(intents / "intents.jsonl" if intents.is_dir() else intents, None))
+    total = sum(1 for _ in raw_records(store))
+    with Progress(console=errors, disable=not errors.is_terminal) as progress:
+        bar = progress.add_task("upgrade", total=total)
+        done = copied(
+            store, out, rebuild=rebuild, on_record=lambda now: progress.update(bar, completed=now.episodes)
+        )
+    for name, why in list(done.without.items())[:NAMED]:
+        console.print(f"{name}: no scenario: {why}", markup=False, soft_wrap=True)
+    if len(done.without) > NAMED:
+        console.print(f"… and {len(done.without) - NAMED:,} more without a scenario")
+    console.print(
+        f"{done.written:,} of {done.episodes:,} episodes got their scenario, {done.had:,} had it, "
+        f"{len(done.without):,} can't get it"
+        + (f", {done.already:,} were there already" if done.already else "")
+        + f"; {out}",
+        markup=False,
+        soft_wrap=True,
     )

@@ -120,7 +120,7 @@ def rollout(
     from ise_gym.models.options import a_workers_share, binding, options_of
     from ise_gym.rollout.progress import RolloutProgress
     from ise_gym.rollout.run import run
-    from ise_gym.rollout.spec import RolloutSpec, agent_factory, env_factory, user_factory
+    from ise_gym.rollout.spec import RolloutSpec, agent_factory, env_factory
 
     if engine not in ENGINES:
         raise UserError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}.{nearest(engine, ENGINES)}")
@@ -137,7 +137,8 @@ def rollout(
         make_agent=agent_factory(agent, **a_workers_share(for_agent, workers)),
         make_env=env_factory(
             backend=backend,
-            user=user_factory(user, a_workers_share(for_user, workers)),
+            user=user,
+            user_options=a_workers_share(for_user, workers),
             guard=guard,
             judge=judge or None,
             judge_options=a_workers_share(for_judge, workers),

@@ -59,6 +59,7 @@ class ISEEnv(gym.Env[Observation, Message]):
             - ``reward``: ``"shaped"`` or ``"sparse"``; ``penalties``: see `ise_gym.episode.reward.PENALTIES`;
             - ``on_broken``: ``"raise"`` when a sandbox or an endpoint breaks, or ``"truncate"`` the episode; by default
               an env of a vector truncates and any other raises;
+            - ``record_diffs``: records show what a step changed inside of text files, not only which files;
             - ``render_mode``: "ansi" returns the conversation as text, "human" prints it.
 
     ``info["valid"]`` is False when the sandbox or an endpoint broke: a trainer masks such an episode out.
@@ -235,6 +236,7 @@ class ISEEnv(gym.Env[Observation, Message]):
             self.settings.make_toolbox(saved.scenario, workspace),
             self.settings.make_user(),
             rewarding=self.settings.rewarding,
+            diffs=self.settings.record_diffs,
         )
         self._given_up = 0
         return _fresh(self._episode.conversation), self._episode.info()
@@ -289,7 +291,15 @@ class ISEEnv(gym.Env[Observation, Message]):
     def _new_episode(self, scenario: Scenario, seed: int, workspace: Workspace) -> Episode:
         settings = self.settings
         toolbox = settings.make_toolbox(scenario, workspace)
-        return Episode(scenario, workspace, toolbox, settings.make_user(), seed, rewarding=settings.rewarding)
+        return Episode(
+            scenario,
+            workspace,
+            toolbox,
+            settings.make_user(),
+            seed,
+            rewarding=settings.rewarding,
+            diffs=settings.record_diffs,
+        )
 
     def _prompt(self, scenario: Scenario) -> str:
         own = self.settings.system_prompt

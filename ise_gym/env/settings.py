@@ -51,6 +51,7 @@ class EnvOptions(TypedDict, total=False):
     reward: str
     penalties: Mapping[str, float] | None
     on_broken: str | None
+    record_diffs: bool
     render_mode: str | None
 
 
@@ -75,6 +76,7 @@ class EnvSettings:
         toolbox: makes the tools of an episode, for scenarios that bring tools of their own.
         rewarding: what a step earns.
         on_broken: what a broken sandbox or endpoint does: ``raise``, or end the episode as truncated.
+        record_diffs: records show what a step changed inside of text files, too, not only which files.
         render_mode: "ansi" returns the conversation as text, "human" prints it.
     """
 
@@ -92,6 +94,7 @@ class EnvSettings:
     toolbox: MakeToolbox | None = None
     rewarding: Rewarding = field(default_factory=Rewarding)
     on_broken: OnBroken = "raise"
+    record_diffs: bool = True
     render_mode: str | None = None
 
     @classmethod
@@ -132,6 +135,7 @@ class EnvSettings:
             toolbox=options.get("toolbox"),
             rewarding=rewarding(options.get("reward", "shaped"), options.get("penalties")),
             on_broken=_on_broken(options.get("on_broken"), on_broken),
+            record_diffs=options.get("record_diffs", True),
             render_mode=options.get("render_mode"),
         )
         if made.judge is not None and not made.guard:

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ise_gym.episode.budget import no_user_turn_left, truncation, used_up
+from ise_gym.episode.changes import Contents, described, flipped, held_at_start
 from ise_gym.episode.floor import Floor
 from ise_gym.episode.goals import GoalBoard, Goals
 from ise_gym.episode.handover import parting, user_view
 from ise_gym.episode.reward import Rewarding
 from ise_gym.episode.spoken import failures
 from ise_gym.episode.state import EpisodeSnapshot, EpisodeState
-from ise_gym.episode.steps import Step, Timings, received, timed
+from ise_gym.episode.steps import FileChanges, Step, Timings, received, timed
 from ise_gym.episode.turns import Turns
 from ise_gym.errors import WorkspaceUnusable
 from ise_gym.messages import Message, ToolSchema, system, user
@@ -53,6 +55,7 @@ class Episode:
         simulator: the user.
         seed: of the user.
         rewarding: what a step earns; shaped and without penalties when not given.
+        diffs: record what a step changed inside of files, not only their names.
         state: a saved episode's state to go on from; a new one otherwise. See `restored`.
     """
 
@@ -65,6 +68,7 @@ class Episode:
         seed: int,
         *,
         rewarding: Rewarding | None = None,
+        diffs: bool = False,
         state: EpisodeState | None = None,
     ) -> None:
         self.scenario, self.workspace, self.toolbox = scenario, workspace, toolbox
@@ -74,6 +78,7 @@ class Episode:
         self._board = GoalBoard(scenario, self.state.goals)
         self._floor = Floor(toolbox)
         self._turns = Turns(self.state, self._floor, workspace)
+        self._contents = Contents(self.state.held) if diffs else None
         self._false_claims = 0  # in the present step
         self.workspace_lost = False
         """Whether what runs in the box keeps it from answering; it must be thrown away."""
@@ -94,8 +99,10 @@ class Episode:
         self.workspace.seed(self.scenario.files)
         start_services(self.workspace, self.scenario.services)
         self.toolbox.reset(self.workspace, state.tools, state.messages)
-        state.seen = state.tree = self.workspace.manifest()
-        state.digest = state.seen.digest()
+        state.look(self.workspace)
+        state.seen = state.tree
+        if self._contents is not None:
+            state.held.update(held_at_start(self.scenario.files))
         state.timings.reset_s = time.monotonic() - begun
         with timed(state.timings, "user_s"):
             turn = self.simulator.reset(self.scenario, self.seed)
@@ -119,11 +126,13 @@ class Episode:
         begun = time.monotonic()
         before, broken, self._false_claims = self.score, self.toolbox.broken_calls, 0
         inside, position = self._floor.speaking, len(self.conversation)
+        tree, verdicts, files = self.state.tree, self.subgoals, FileChanges()
         try:
             if self._turns.speak(message):
                 self._hand_over()
             self._spend()
             self._settle()
+            files = described(self._contents, self.workspace, tree, self.state.tree)
         except WorkspaceUnusable as problem:
             self._lose_workspace(str(problem))
         counted = {
@@ -131,7 +140,8 @@ class Episode:
             "broken_call": self.toolbox.broken_calls - broken,
         }
         reward = self._rewarding.of(self.score - before, self.outcome, counted)
-        self._note_step(message, inside, position, reward)
+        effect = {"files": files, "flipped": flipped(verdicts, self._board.verdicts)}
+        self._note_step(message, inside, position, reward, effect)
         self.timings.step_s.append(time.monotonic() - begun)
         self.timings.total_s = time.monotonic() - self._clock
         return Transition(
@@ -196,6 +206,27 @@ class Episode:
     def check_reasons(self) -> dict[str, str]:
         """Sub-goal → why it does not hold. For people: it shows what the checks look for."""
         return {key: reason for key, reason in self._board.reasons.items() if reason}
+
+    @property
+    def judged_at(self) -> dict[str, int]:
+        """Sub-goal → index of the assistant message after which it was last verified."""
+        return dict(self.state.goals.judged)
+
+    @property
+    def first_attempt(self) -> bool | None:
+        """Whether it passed and no agent's turn ended with something asked for undone; None while nothing can be said.
+
+        So the user never had a reason to ask again: every request's sub-goals held at the first end of a turn after it
+        was made, and at every later one. A user who only asks to look again (nothing was undone) takes nothing away.
+        """
+        if self.outcome not in ("passed", "failed", "truncated") or not self._board.verdicts:
+            return None
+        return self.outcome == "passed" and not self.state.goals.missed
+
+    @property
+    def failing_checks(self) -> dict[str, int]:
+        """Sub-goal that does not hold → which of its checks says so; absent where none was asked."""
+        return dict(self.state.goals.failing)
 
     @property
     def tool_schemas(self) -> list[ToolSchema]:
@@ -272,6 +303,7 @@ class Episode:
         simulator: UserSimulator,
         *,
         rewarding: Rewarding | None = None,
+        diffs: bool = False,
     ) -> Episode:
         """Build the episode that `snapshot` saved, on a workspace of its own."""
         state = copy.deepcopy(saved.state)
@@ -279,7 +311,14 @@ class Episode:
         toolbox.reset(workspace, state.tools, state.messages)
         simulator.set_state(copy.deepcopy(saved.user))
         return cls(
-            saved.scenario, workspace, toolbox, simulator, saved.seed, rewarding=rewarding, state=state
+            saved.scenario,
+            workspace,
+            toolbox,
+            simulator,
+            saved.seed,
+            rewarding=rewarding,
+            diffs=diffs,
+            state=state,
         )
 
     # -- inside ----------------------------------------------------------------------------------
@@ -287,6 +326,7 @@ class Episode:
     def _hand_over(self) -> None:
         """End the agent's turn: verify, show the user what really happened, and let it answer."""
         self._verify()
+        self._board.note_turn()
         with timed(self.timings, "user_s"):
             view = user_view(self.state, self._board, self.workspace)
             turn = self.simulator.respond(view)
@@ -311,9 +351,9 @@ class Episode:
     def _verify(self) -> None:
         with timed(self.timings, "checks_s"):
             self.workspace.freeze()  # nothing of the agent's runs while it is judged
-            self.state.tree = self.workspace.manifest()
-            self.state.digest = self.state.tree.digest()
-            self._board.verify(self.workspace, self.state.tree, self.over)
+            self.state.look(self.workspace)
+            spoken = [n for n, message in enumerate(self.messages) if message["role"] == "assistant"]
+            self._board.verify(self.workspace, self.state.tree, self.over, spoken[-1] if spoken else 0)
             self.workspace.thaw()
 
     def _lose_workspace(self, reason: str) -> None:
@@ -349,14 +389,23 @@ class Episode:
         else:
             self.state.outcome = "passed" if self.score == 1.0 else "failed"
 
-    def _note_step(self, said: Message, inside: SubSession | None, position: int, reward: float) -> None:
+    def _note_step(
+        self,
+        said: Message,
+        inside: SubSession | None,
+        position: int,
+        reward: float,
+        effect: Mapping[str, Any],
+    ) -> None:
         """Record the step beside its message, at ``position`` of the session in which it was said."""
         digest, score = self.state.digest, self.score
         completion, arrival = received(said, position, inside.key if inside else "")
         if arrival is not None:
             self.timings.received.append(arrival)
         error = failures((inside or self.state).messages[position:])
-        step = Step(message=position, reward=reward, digest=digest, error=error, completion=completion)
+        step = Step(
+            message=position, reward=reward, digest=digest, error=error, completion=completion, **effect
+        )
         if inside is None:
             self.steps.append(step.model_copy(update={"score": score}))
             return

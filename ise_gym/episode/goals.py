@@ -20,6 +20,9 @@ class Goals:
         reached: how many requests the user has made.
         frozen: names of requests whose verdicts stay as they are.
         verified_at: request → digest of its folder when it was last verified.
+        judged: ``request: sub-goal`` → index of the assistant message after which it was last verified.
+        missed: request → at how many ends of the agent's turn one of its sub-goals did not hold.
+        failing: ``request: sub-goal`` → place of the check that failed, among the sub-goal's.
     """
 
     verdicts: dict[str, bool]
@@ -27,6 +30,9 @@ class Goals:
     reached: int = 0
     frozen: frozenset[str] = frozenset()
     verified_at: dict[str, str] = field(default_factory=dict)
+    judged: dict[str, int] = field(default_factory=dict)
+    missed: dict[str, int] = field(default_factory=dict)
+    failing: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, scenario: Scenario) -> Goals:
@@ -78,7 +84,7 @@ class GoalBoard:
                     self._drop(old)
         self.goals.reached = upto
 
-    def verify(self, workspace: Workspace, tree: Manifest, over: bool = False) -> None:
+    def verify(self, workspace: Workspace, tree: Manifest, over: bool = False, at: int = 0) -> None:
         """Run the checks of every request made so far, but for frozen ones and those whose folder is unchanged.
 
         Args:
@@ -86,6 +92,7 @@ class GoalBoard:
                 check that talks to them (``live``) and for final sub-goals, which belong to somebody else's grader.
             tree: its present manifest.
             over: the episode has ended, so final sub-goals are judged too.
+            at: index of the assistant message after which this is.
         """
         for request in self.scenario.requests[: self.goals.reached]:
             if request.name in self.goals.frozen:
@@ -99,7 +106,18 @@ class GoalBoard:
             for goal in request.subgoals:
                 key = goal_key(request, goal)
                 if key in self.verdicts and (over or not goal.final):
-                    self.verdicts[key], self.reasons[key] = self._run(goal, workspace)
+                    self.goals.failing.pop(key, None)
+                    self.verdicts[key], self.reasons[key] = self._run(key, goal, workspace)
+                    self.goals.judged[key] = at
+
+    def note_turn(self) -> None:
+        """Count, when the agent's turn has ended and was verified, the requests that it leaves unfulfilled."""
+        for request in self.scenario.requests[: self.goals.reached]:
+            keys = [goal_key(request, goal) for goal in request.subgoals if not goal.final]
+            if request.name not in self.goals.frozen and not all(
+                self.verdicts.get(key, True) for key in keys
+            ):
+                self.goals.missed[request.name] = self.goals.missed.get(request.name, 0) + 1
 
     def fail_all(self, reason: str) -> None:
         """Let no sub-goal hold that would be looked at now: the workspace can't be looked at any more."""
@@ -108,6 +126,7 @@ class GoalBoard:
                 key = goal_key(request, goal)
                 if request.name not in self.goals.frozen and key in self.verdicts:
                     self.verdicts[key], self.reasons[key] = False, reason
+                    self.goals.failing.pop(key, None)
 
     def open_goals(self, request_name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the names of (holding, failing) sub-goals among requests up to and including this one."""
@@ -135,8 +154,8 @@ class GoalBoard:
                 for goal in request.subgoals:
                     self.verdicts.pop(goal_key(request, goal), None)
 
-    def _run(self, goal: SubGoal, workspace: Workspace) -> tuple[bool, str]:
-        for check in goal.checks:
+    def _run(self, key: str, goal: SubGoal, workspace: Workspace) -> tuple[bool, str]:
+        for place, check in enumerate(goal.checks):
             if goal.final or getattr(check, "live", False):
                 workspace.thaw()
                 result = check.run(workspace, self._start)
@@ -144,6 +163,7 @@ class GoalBoard:
             else:
                 result = self._look(check, workspace)
             if not result.passed:
+                self.goals.failing[key] = place
                 return False, result.reason
         return True, ""
 

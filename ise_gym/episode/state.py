@@ -16,7 +16,7 @@ from ise_gym.episode.steps import Step, Timings
 from ise_gym.messages import Message
 from ise_gym.scenario import Scenario
 from ise_gym.simulator.base import Command
-from ise_gym.workspace.base import Manifest, Snapshot
+from ise_gym.workspace.base import Manifest, Snapshot, Workspace
 
 
 def _no_counts() -> dict[str, int]:
@@ -43,6 +43,7 @@ class EpisodeState:
         user_events: the role guard's events of the user's last turn.
         seen: the files when the user last spoke; ``tree``: when they were last looked at.
         digest: of the workspace after the last step.
+        held: path → content of small files, for diffs; empty where none are recorded.
         tools: the tools' own state by tool, sub-sessions included.
         timings: wall seconds by part; the only nondeterministic field beside ``elapsed_s``.
         elapsed_s: wall seconds that the episode had been running when it was saved.
@@ -60,9 +61,19 @@ class EpisodeState:
     seen: Manifest = field(default_factory=_no_files)
     tree: Manifest = field(default_factory=_no_files)
     digest: str = ""
+    held: dict[str, bytes] = field(default_factory=dict)
     tools: dict[str, Any] = field(default_factory=dict)
     timings: Timings = field(default_factory=Timings)
     elapsed_s: float = 0.0
+
+    def look(self, workspace: Workspace) -> None:
+        """Note how the files stand.
+
+        Raises:
+            WorkspaceError: the sandbox failed.
+        """
+        self.tree = workspace.manifest()
+        self.digest = self.tree.digest()
 
     def saved(self, elapsed_s: float) -> EpisodeState:
         """Return a copy that shares nothing with this one, for a snapshot."""

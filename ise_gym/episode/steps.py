@@ -72,14 +72,19 @@ class Completion(Sparse):
 
 
 class FileChanges(Sparse):
-    """What one step did to the workspace's files, by path; ``diffs`` are unified, bounded, and of text files only."""
+    """What one step did to the workspace's files and folders, by path.
+
+    ``diffs`` are unified, bounded, and of text files only (of others the sizes are told); ``more`` counts the paths
+    that are not named, since there are so many. Empty for a step that changed nothing.
+    """
 
     created: list[str] = Field(default_factory=list)
     changed: list[str] = Field(default_factory=list)
     deleted: list[str] = Field(default_factory=list)
     diffs: dict[str, str] = Field(default_factory=dict)
+    more: int | None = None
 
-    _sparse = ("created", "changed", "deleted", "diffs")
+    _sparse = ("created", "changed", "deleted", "diffs", "more")
 
 
 class Step(Sparse):

@@ -79,7 +79,7 @@ class Turns:
         """Play a sub-session's message; when that ends it, answer what waited for it and go on."""
         with timed(self._state.timings, "tools_s"):
             outcome = self._floor.say(message, self._note)
-            self._state.digest = self._workspace.digest()
+            self._state.look(self._workspace)
         if outcome is not None:
             _, *rest = self._answer_waiting(outcome)
             self._run(rest)
@@ -99,7 +99,7 @@ class Turns:
                     break
                 self.add(result)
                 self._note(call, result)
-            self._state.digest = self._workspace.digest()
+            self._state.look(self._workspace)
 
     def _note(self, call: ToolCall, result: Message) -> None:
         self._state.counts["tool_calls"] += 1

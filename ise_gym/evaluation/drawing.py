@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 
 from ise_gym.errors import UserError, nearest
-from ise_gym.evaluation.manifest import Wanted
+from ise_gym.evaluation.suite import Wanted
 from ise_gym.intents.catalog import tasks_of
 from ise_gym.tasks.file import TaskSpec
 

@@ -34,12 +34,15 @@ class Trial(BaseModel):
         suite: name of the suite; ``protocol``: how its tasks are played (builtin, upstream, env).
         task: id of the task or scenario; ``trial``: 0, 1, … of the same task; ``attempt``: 1, 2, … of a trial.
         score: in [0, 1]; None where nothing was graded, which is so for every error.
+        first_attempt: whether it passed without anything having to be asked for again
+            (`ise_gym.evaluation.firsttry`); None where nobody can correct, and in older ledgers.
         completion, robustness, safety: grader dimensions, where the suite has them.
         labels: what results are grouped by (tier, category, language, split, …).
         counts: user_turns, messages, tool_calls, tokens, judge_calls, …
         agent: what the agent says of itself.
         episode: id of the stored trajectory or trace; "" when there is none.
-        notes: the grader's and the judge's remarks, JSON.
+        notes: the grader's and the judge's remarks, JSON; of a suite of ours what failed, as
+            `ise_gym.trajectory.record.Finding`.
         costs: dollars by whom (agent_usd, judge_usd, user_usd), where a price is known.
         timings: wall seconds; the only part that differs between two runs of the same thing.
     """
@@ -56,6 +59,7 @@ class Trial(BaseModel):
     outcome: Outcome
     reason: str = ""
     score: float | None = Field(default=None, ge=0, le=1)
+    first_attempt: bool | None = None
     completion: float | None = None
     robustness: float | None = None
     safety: float | None = None

@@ -1,25 +1,26 @@
 """A frozen suite: which scenarios it consists of, by seed, and what each must look like when drawn again.
 
 A suite that is drawn afresh each time measures something else each time. The manifest holds for every task the
-seed and a hash of the scenario that the seed gave, so a catalog that has changed underneath is noticed before
+seed and hashes of the scenario that the seed gave, so a catalog that has changed underneath is noticed before
 any figure is printed, and it holds the fingerprints of the task instances, so training data can be checked.
+
+Under protocol 2 a task whose content (`ise_gym.evaluation.content`) is not the frozen one is refused. The suites of
+protocol 1 were frozen by ids, words, files and names of sub-goals (`ise_gym.evaluation.suite.scenario_sha256`); their
+content was added to them later, and what differs from it is played, and noted in the run and in every comparison.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ise_gym.errors import UserError, nearest
-from ise_gym.evaluation.run import TaskEntry
 from ise_gym.messages import sha256_of
 from ise_gym.resources import data_dir
-from ise_gym.scenario import Scenario
+from ise_gym.storage.atomic import replacing
 
 SUITES = data_dir("eval") / "suites"
 ALIASES = {"builtin": "builtin-v1"}
@@ -31,12 +32,25 @@ class _Strict(BaseModel):
 
 
 class Entry(_Strict):
-    """One task: the seed that draws it, the id and hash of the scenario, its task instances' fingerprints."""
+    """One task: the seed that draws it, the id and hashes of the scenario, its task instances' fingerprints.
+
+    ``sha256`` is that of `ise_gym.evaluation.suite.scenario_sha256`, ``content_sha256`` that of everything which
+    decides a verdict.
+    """
 
     seed: int = Field(ge=0)
     id: str
     sha256: str
     instances: list[str] = Field(min_length=1)
+    content_sha256: str = ""
+
+
+class Terms(_Strict):
+    """How a suite is meant to be played, for its figures to stand beside others; a run says what it did differently."""
+
+    user: str = "scripted"
+    user_options: dict[str, Any] = Field(default_factory=dict)
+    trials: int = Field(default=1, ge=1)
 
 
 class Part(_Strict):
@@ -54,14 +68,45 @@ class Part(_Strict):
 
 
 class Manifest(_Strict):
-    """A suite of held-out scenarios."""
+    """A suite of held-out scenarios.
+
+    Attributes:
+        protocol: 2: tasks whose content is not as frozen are refused; 1: they are played and noted (see the module).
+        terms: how it is meant to be played.
+        content: what all its tasks share, part by part, as `ise_gym.evaluation.content.shared_content` hashes it.
+    """
 
     name: str
     description: str = ""
+    protocol: Literal[1, 2] = 1
+    terms: Terms = Field(default_factory=Terms)
+    content: dict[str, str] = Field(default_factory=dict)
     parts: list[Part] = Field(min_length=1)
 
+    @model_validator(mode="after")
+    def _holds_its_content(self) -> Manifest:
+        bare = [entry.id for _, entry in self.numbered() if not entry.content_sha256]
+        if self.protocol > 1 and (bare or not self.content):
+            raise ValueError(
+                f"protocol 2 needs the content of every task ({(bare or ['the suite'])[0]} has none)"
+            )
+        return self
+
     def sha256(self) -> str:
-        """Hash of everything in it; runs carry it, and only runs with equal ones are compared."""
+        """Hash of what is drawn; runs carry it, and only runs with equal ones are compared.
+
+        It is taken over the fields that suites had at first, so that a suite to which its content was added stays the
+        suite that it was; `content_sha256` covers the rest.
+        """
+        later = {"protocol": True, "terms": True, "content": True}
+        return sha256_of(
+            self.model_dump(
+                exclude={**later, "parts": {"__all__": {"entries": {"__all__": {"content_sha256"}}}}}
+            )
+        )
+
+    def content_sha256(self) -> str:
+        """Hash of everything in it, contents and terms included."""
         return sha256_of(self.model_dump())
 
     def numbered(self) -> list[tuple[Part, Entry]]:
@@ -73,11 +118,11 @@ class Manifest(_Strict):
         return {print_ for _, entry in self.numbered() for print_ in entry.instances}
 
 
-def load_suite(name: str) -> Manifest:
-    """Load a suite by name (``builtin``, ``demo-easy``, …) or from a YAML file.
+def suite_file(name: str) -> Path:
+    """Return the file of a suite, given by name (``builtin``, ``demo-easy``, …) or as a YAML file.
 
     Raises:
-        UserError: no such suite (with the nearest name), or a file that isn't a manifest (with the field).
+        UserError: no such suite (with the nearest name).
     """
     known = {path.stem: path for path in sorted(SUITES.glob("*.yaml"))}
     file = known.get(ALIASES.get(name, name))
@@ -88,6 +133,16 @@ def load_suite(name: str) -> Manifest:
             raise UserError(
                 f"unknown suite '{name}'.{nearest(name, names)} Known: {', '.join(names) or 'none'}, or a file."
             )
+    return file
+
+
+def load_suite(name: str) -> Manifest:
+    """Load a suite by name or from a YAML file.
+
+    Raises:
+        UserError: no such suite (with the nearest name), or a file that isn't a manifest (with the field).
+    """
+    file = suite_file(name)
     try:
         return Manifest.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
     except ValidationError as error:
@@ -100,171 +155,18 @@ def load_suite(name: str) -> Manifest:
 
 def save_suite(manifest: Manifest, file: Path) -> None:
     """Write a manifest, one line an entry, so that a change shows as the lines that it touches."""
-    lines = [f"name: {_flow(manifest.name)}", f"description: {_flow(manifest.description)}", "parts:"]
+    lines = [f"name: {_flow(manifest.name)}", f"description: {_flow(manifest.description)}"]
+    if manifest.content:
+        lines += [f"protocol: {manifest.protocol}", f"terms: {_flow(manifest.terms.model_dump())}"]
+        lines += [f"content: {_flow(manifest.content)}"]
+    lines.append("parts:")
     for part in manifest.parts:
         lines += [f"- labels: {_flow(part.labels)}", f"  options: {_flow(part.options)}", "  entries:"]
-        lines += [f"  - {_flow(entry.model_dump())}" for entry in part.entries]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        lines += [f"  - {_flow(entry.model_dump(exclude_defaults=True))}" for entry in part.entries]
+    with replacing(file) as out:
+        out.write(("\n".join(lines) + "\n").encode())
 
 
 def _flow(value: Any) -> str:
     dumped = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True, sort_keys=False)
     return dumped.removesuffix("\n").removesuffix("\n...")
-
-
-def scenario_sha256(scenario: Scenario) -> str:
-    """Hash of all that the agent and its user can see of a scenario, and of the sub-goals' names."""
-    return sha256_of(
-        {
-            "id": scenario.id,
-            "seed": scenario.seed,
-            "persona": scenario.persona.name,
-            "system_prompt": scenario.system_prompt,
-            "tools": list(scenario.tools),
-            "files": sorted([f.path, f.mode, sha256_of(f.content.hex())] for f in scenario.files),
-            "requests": [
-                {"name": r.name, "text": r.text, "subgoals": [goal.name for goal in r.subgoals]}
-                for r in scenario.requests
-            ],
-            **({"services": [[s.kind, s.data] for s in scenario.services]} if scenario.services else {}),
-        }
-    )
-
-
-def instance_fingerprints(scenario: Scenario) -> list[str]:
-    """Fingerprints of the task instances in a scenario, as its source recorded them.
-
-    Raises:
-        UserError: the source recorded none.
-    """
-    found = scenario.metadata.get("fingerprints")
-    values = list(found.values()) if isinstance(found, Mapping) else list(found or ())
-    if not values:
-        raise UserError(f"scenario {scenario.id} has no fingerprints of its task instances.")
-    return sorted(str(value) for value in values)
-
-
-def open_source(options: Mapping[str, Any]) -> Any:
-    """Open the held-out half of the catalog with a part's options."""
-    from ise_gym.intents.source import IntentSource
-
-    try:
-        return IntentSource(split=HELD_OUT, **options)
-    except TypeError as error:
-        raise UserError(f"suite options {dict(options)} don't fit the catalog: {error}") from error
-
-
-@dataclass
-class SuiteSource:
-    """A suite's scenarios, by their place in it; what a rollout plays.
-
-    Args:
-        manifest: the suite.
-        limit: play only so many, spread evenly over the suite.
-
-    Raises (from `scenario`):
-        UserError: the catalog no longer draws what was frozen.
-    """
-
-    manifest: Manifest
-    limit: int | None = None
-    name: str = field(init=False)
-    _sources: dict[str, Any] = field(default_factory=dict, repr=False)
-
-    def __post_init__(self) -> None:
-        every = self.manifest.numbered()
-        count = len(every) if self.limit is None else min(self.limit, len(every))
-        self._chosen = [every[i * len(every) // count] for i in range(count)]
-        self.name = self.manifest.name
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Pickle without the opened catalogs: each worker opens its own."""
-        return {**self.__dict__, "_sources": {}}
-
-    def ids(self) -> list[str]:
-        """Ids of the scenarios, without drawing them."""
-        return [entry.id for _, entry in self._chosen]
-
-    def scenario(self, seed: int) -> Scenario:
-        """Draw the scenario at a place (0 … n-1) and check that it is the one that was frozen."""
-        part, entry = self._chosen[seed]
-        key = sha256_of(part.options)
-        if key not in self._sources:
-            self._sources[key] = open_source(part.options)
-        drawn: Scenario = self._sources[key].scenario(entry.seed)
-        if drawn.id != entry.id or scenario_sha256(drawn) != entry.sha256:
-            raise UserError(
-                f"suite {self.name}: the catalog no longer draws what was frozen for {entry.id} (seed "
-                f"{entry.seed}). Use the version of ise_gym that it was frozen with, or freeze a new suite: "
-                "`ise eval suite freeze`."
-            )
-        return drawn
-
-    def __iter__(self) -> Iterator[Scenario]:
-        return (self.scenario(index) for index in range(len(self._chosen)))
-
-    def tasks(self) -> list[TaskEntry]:
-        """The fixed list of a run: ids and labels."""
-        return [TaskEntry(id=entry.id, labels=part.labels) for part, entry in self._chosen]
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A part to be drawn: its labels, the options of its source, and how many entries."""
-
-    labels: Mapping[str, str]
-    options: Mapping[str, Any]
-    count: int
-
-
-def freeze(name: str, wanted: Sequence[Wanted], *, first_seed: int = 0, description: str = "") -> Manifest:
-    """Draw a suite and freeze it.
-
-    Args:
-        name: of the suite.
-        wanted: its parts.
-        first_seed: where drawing begins; scenarios whose task instances are in the suite already are skipped.
-        description: one line on what it is for.
-
-    Raises:
-        UserError: the catalog doesn't hold enough different held-out instances.
-    """
-    seen: set[str] = set()
-    ids: set[str] = set()
-    parts = []
-    for part in wanted:
-        entries: list[Entry] = []
-        source = open_source(part.options)
-        seed = first_seed
-        while len(entries) < part.count:
-            if seed > first_seed + 50 * part.count + 50:
-                raise UserError(
-                    f"only {len(entries)} of {part.count} different scenarios could be drawn with "
-                    f"{dict(part.options)}; ask for fewer."
-                )
-            scenario = source.scenario(seed)
-            prints = instance_fingerprints(scenario)
-            if scenario.split != HELD_OUT:
-                raise UserError(f"scenario {scenario.id} is not held out (its split is {scenario.split!r}).")
-            if seen.isdisjoint(prints) and scenario.id not in ids:
-                seen.update(prints)
-                ids.add(scenario.id)
-                entry = Entry(seed=seed, id=scenario.id, sha256=scenario_sha256(scenario), instances=prints)
-                entries.append(entry)
-            seed += 1
-        parts.append(Part(labels=dict(part.labels), options=dict(part.options), entries=entries))
-    return Manifest(name=name, description=description, parts=parts)
-
-
-def check_unique(ids: Iterable[str]) -> None:
-    """Refuse a suite that holds a scenario twice.
-
-    Raises:
-        UserError: names the first.
-    """
-    seen: set[str] = set()
-    for one in ids:
-        if one in seen:
-            raise UserError(f"the suite contains {one} twice.")
-        seen.add(one)

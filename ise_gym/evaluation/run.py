@@ -29,12 +29,17 @@ _OF_SEATS = ("agent_options", "user_options")
 
 
 class TaskEntry(BaseModel):
-    """One task of the fixed list: its id and what results are grouped by."""
+    """One task of the fixed list: its id and what results are grouped by.
+
+    ``content`` holds what it was when it was played, part by part (`ise_gym.evaluation.content.task_content`); runs
+    that were made before this was written down have none.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     id: str
     labels: dict[str, str] = Field(default_factory=dict)
+    content: dict[str, str] = Field(default_factory=dict)
 
 
 class RunCard(BaseModel):
@@ -47,8 +52,10 @@ class RunCard(BaseModel):
         trials: per task.
         options: user simulator, backend, judge, clock, … ; equal on resume. Credentials never get in, whoever makes
             the card; older cards that hold one are read without it.
-        versions: packages; noted, not compared on resume.
+        versions: packages, and the code's commit and hash; noted, not compared on resume.
         left_out: tasks of the suite that this run could not include → why.
+        content: what all tasks share, part by part (`ise_gym.evaluation.content.shared_content`).
+        changed: what is not as the suite has it frozen: tasks by id, shared parts and terms by name.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -65,6 +72,8 @@ class RunCard(BaseModel):
     options: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
     left_out: dict[str, str] = Field(default_factory=dict)
+    content: dict[str, str] = Field(default_factory=dict)
+    changed: list[str] = Field(default_factory=list)
 
     @field_validator("options")
     @classmethod
@@ -84,12 +93,17 @@ def list_sha256(ids: list[str]) -> str:
 
 @dataclass(frozen=True)
 class Run:
-    """A run read back: its card and the last attempt at each trial."""
+    """A run read back: its card, every attempt, oldest first, and the last one at each trial."""
 
     path: Path
     card: RunCard
     trials: dict[tuple[str, int], Trial]
-    attempts: int
+    every: tuple[Trial, ...]
+
+    @property
+    def attempts(self) -> int:
+        """How many there are in all."""
+        return len(self.every)
 
     @property
     def name(self) -> str:
@@ -114,10 +128,13 @@ def open_run(path: str | Path, card: RunCard) -> Path:
         raise UserError(f"{folder}: it is a file, but a run is a folder. Give another --out.")
     if file.exists():
         found = read_card(folder)
+        if not found.content:  # made before contents were written down: what it was can't be told
+            card = card.model_copy(update={"content": {}, "changed": [], "tasks": _bare(card.tasks)})
         differing = [
             name
             for name in RunCard.model_fields
-            if name != "versions" and _plain(getattr(found, name)) != _plain(getattr(card, name))
+            if name not in ("versions", "changed")
+            and _plain(getattr(found, name)) != _plain(getattr(card, name))
         ]
         if differing:
             raise UserError(
@@ -171,7 +188,11 @@ def load_run(path: str | Path) -> Run:
     """
     card = read_card(path)
     trials = read_trials(Path(path) / LEDGER)
-    return Run(Path(path), card, last_attempts(trials), len(trials))
+    return Run(Path(path), card, last_attempts(trials), tuple(trials))
+
+
+def _bare(tasks: list[TaskEntry]) -> list[TaskEntry]:
+    return [task.model_copy(update={"content": {}}) for task in tasks]
 
 
 def _plain(value: Any) -> str:
@@ -193,7 +214,11 @@ def _changes(found: RunCard, wanted: RunCard, names: list[str]) -> str:
     parts = []
     for name in names:
         old, new = getattr(found, name), getattr(wanted, name)
-        if name == "tasks":
+        if name == "tasks" and [task.id for task in old] == [task.id for task in new]:
+            moved = [a.id for a, b in zip(old, new, strict=True) if a.content != b.content]
+            told = f"{len(moved)} tasks are no longer what they were, for example {moved[0]}" if moved else ""
+            parts.append(told or "other labels of tasks")
+        elif name == "tasks":
             parts.append(f"{len(old)} tasks, now {len(new)}" if len(old) != len(new) else "another task list")
         elif isinstance(old, dict):
             old, new = _binding(old), _binding(new)

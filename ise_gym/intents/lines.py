@@ -1,7 +1,7 @@
 """An intents file: one JSON line an intent, with what is needed to rebuild its scenario exactly.
 
-The checks and files of a scenario don't stand in the file; its seed and options do, and the hash of the
-catalog. A rebuilt scenario whose intent reads differently from the line is refused.
+The checks and files of a scenario don't stand in the file, unless it was asked to be self-contained; its seed and
+options do, and the hash of the catalog. A rebuilt scenario whose intent reads differently from the line is refused.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ise_gym.intents.intent import Intent
 from ise_gym.intents.source import IntentSource
 from ise_gym.messages import canonical_json, sha256_of
 from ise_gym.scenario import Complexity, Scenario
+from ise_gym.scenario.carried import carries, opaque_checks, packed, to_json, unpacked
 
 
 class IntentLine(BaseModel):
@@ -31,6 +32,8 @@ class IntentLine(BaseModel):
         utterances: one text a request, where a model worded the intent; else the catalog words them again.
         template_sha256: hash of the catalog's own text; "" when the line has that text itself.
         realiser: which model worded it, or why the catalog's own words had to do.
+        scenario: the scenario itself, in the words of the line (`ise_gym.scenario.carried.packed`, with the expert's
+            plans); absent unless asked for. Such a line needs no catalog to be played.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -50,6 +53,7 @@ class IntentLine(BaseModel):
     utterances: list[str] = Field(default_factory=list)
     template_sha256: str = ""
     realiser: dict[str, Any] = Field(default_factory=dict)
+    scenario: dict[str, Any] = Field(default_factory=dict)
 
     def text(self) -> str:
         """Return the whole text."""
@@ -63,9 +67,14 @@ class IntentLine(BaseModel):
         return (intent.id, sha256_of(intent.text)) == (self.id, own)
 
 
-def line_of(intent: Intent, source: IntentSource) -> IntentLine:
-    """Describe an intent of a source as a line."""
+def line_of(intent: Intent, source: IntentSource, *, self_contained: bool = False) -> IntentLine:
+    """Describe an intent of a source as a line; a self-contained one carries its scenario.
+
+    Raises:
+        UserError: one of its checks has no name by which another process could read it.
+    """
     blueprint = intent.blueprint
+    scenario = carried(executable(intent, source.catalog, source.described())) if self_contained else {}
     return IntentLine(
         id=intent.id,
         seed=blueprint.seed,
@@ -79,7 +88,25 @@ def line_of(intent: Intent, source: IntentSource) -> IntentLine:
         persona=blueprint.persona.to_json(voice=False),
         requests=len(intent.utterances),
         fingerprints=intent.fingerprints(),
+        scenario=scenario,
     )
+
+
+def carried(scenario: Scenario) -> dict[str, Any]:
+    """Return what a line carries of its scenario: all of it.
+
+    Raises:
+        UserError: it can't be carried whole; says why.
+    """
+    if unnamed := opaque_checks(to_json(scenario)):
+        raise UserError(
+            f"{scenario.id} can't carry its scenario: its check {unnamed[0]} is no registered one. Register it by an "
+            "entry point of the group ise_gym.check, or leave out --self-contained."
+        )
+    found = packed(scenario, plans=True)
+    if not carries(found):
+        raise UserError(f"{scenario.id} is too large to carry its scenario ({found['left_out']})")
+    return found
 
 
 @dataclass(frozen=True)
@@ -171,9 +198,7 @@ class IntentFileSource:
             UserError: the catalog no longer gives what the line says.
         """
         found = self._entries[place % len(self._entries)]
-        with self.path.open("rb") as file:
-            file.seek(found.offset)
-            line = self._parse(found.number, file.readline().decode())
+        line = self._line(found)
         source = self._source(found)
         intent = source.intent(line.seed)
         if not line.tells(intent):
@@ -188,14 +213,28 @@ class IntentFileSource:
             )
         return line, intent
 
+    def _line(self, entry: _Entry) -> IntentLine:
+        with self.path.open("rb") as file:
+            file.seek(entry.offset)
+            return self._parse(entry.number, file.readline().decode())
+
     def scenario(self, seed: int) -> Scenario:
-        """Rebuild the scenario at a place of the file, in the words of its line.
+        """Return the scenario at a place of the file: the line's own, or rebuilt in the words of the line.
 
         Raises:
             UserError: the catalog no longer gives what the line says.
         """
-        line, intent = self.entry(seed)
-        source = self._source(self._entries[seed % len(self._entries)])
+        line = self._line(self._entries[seed % len(self._entries)])
+        if carries(line.scenario):
+            try:
+                return unpacked(line.scenario)
+            except UserError as error:
+                raise UserError(f"{self.path}: {line.id}: {error}") from None
+        return self.drawn(*self.entry(seed))
+
+    def drawn(self, line: IntentLine, intent: Intent) -> Scenario:
+        """Return the scenario of an intent that `entry` gave, in the words of a line."""
+        source = self._sources[canonical_json(line.options)]
         if line.utterances:
             intent = replace(intent, utterances=tuple(line.utterances), text=line.text())
         scenario = executable(intent, source.catalog, source.described())

@@ -20,6 +20,7 @@ from ise_gym.messages import sha256_of
 from ise_gym.models import loop
 from ise_gym.models.answer import Answer, NoAnswer, answer_of
 from ise_gym.models.blame import MENDABLE, Fault, Kind, fault_of
+from ise_gym.models.congestion import LATE, shared_gate
 from ise_gym.models.endpoint import EndpointOptions
 from ise_gym.models.metering import Meter, prices_of, shared_pace
 from ise_gym.models.parsing import without_surrogates
@@ -56,7 +57,7 @@ class Client:
         self.model, self.options, self.who = model, options, who
         self.where = f"{who} at {options.where}"
         self.meter = Meter(prices_of(options.price_in, options.price_out, options.price_cached))
-        self._key = options.key(who)
+        self._key = self._found_key()
         self._pace = shared_pace(
             ",".join(filter(None, options.urls)),
             model,
@@ -122,7 +123,7 @@ class Client:
             with attempt:
                 tries += 1
                 try:
-                    return await self._once(request, session, tries - 1), tries
+                    return await self._let_through(request, session, tries - 1), tries
                 except Trouble as trouble:
                     if not trouble.fault.passing:
                         raise self._blamed(trouble.fault) from trouble
@@ -130,12 +131,28 @@ class Client:
                     raise
         raise AssertionError("tenacity returns or raises")
 
+    async def _let_through(self, request: dict[str, Any], session: str, number: int) -> Answer:
+        """Ask once, when as many others as the endpoint bears leave a place."""
+        gate = shared_gate(self.options.where, self.model, self.options.concurrency)
+        began = await gate.enter()
+        busy = good = False
+        try:
+            answer = await self._once(request, session, number)
+            busy = time.monotonic() - began > LATE * self.options.timeout
+            good = not busy
+        except Trouble as trouble:
+            busy = trouble.fault.kind in ("busy", "timeout")
+            raise
+        finally:
+            gate.leave(began, busy=busy, good=good)
+        return answer
+
     async def _once(self, request: dict[str, Any], session: str, number: int) -> Answer:
         import openai
 
         urls = self.options.urls
         first = int(sha256_of(session)[:8], 16) if session and len(urls) > 1 else 0
-        client = loop.shared_client(urls[(first + number) % len(urls)], self._key)
+        client = self._connection(urls[(first + number) % len(urls)])
         timeout = self.options.timeout
         try:
             async with asyncio.timeout(timeout):
@@ -156,6 +173,13 @@ class Client:
         except openai.APIError as error:
             kind: Kind = "connection" if isinstance(error, openai.APIConnectionError) else "failed"
             raise Trouble(self._masked(Fault(kind, _first_line(error)))) from error
+
+    def _found_key(self) -> str:
+        return self.options.key(self.who)
+
+    def _connection(self, url: str | None) -> Any:
+        """Return what `_sent` sends through."""
+        return loop.shared_client(url, self._key)
 
     async def _sent(self, client: Any, request: dict[str, Any], session: str) -> Answer:
         known = {name: request[name] for name in request if name in _KNOWN}
@@ -255,7 +279,11 @@ def _body_of(error: Any) -> tuple[Any, str]:
     try:
         return json.loads(text), text
     except (ValueError, RecursionError):
-        return None, text
+        if text.strip():
+            return None, text
+    # a library that spoke with the provider in its own way: the error's name is the code, its words are the provider's
+    said = str(getattr(error, "message", error))
+    return {"error": {"message": said, "type": type(error).__name__}}, said
 
 
 def _first_line(error: Exception) -> str:

@@ -32,6 +32,8 @@ class EndpointOptions(BaseModel):
         session_header: name of a header that carries the episode's id, so that a router can keep its prefix cached.
         extra: further fields of the request body, e.g. ``{"top_p": 0.9}``.
         price_in, price_out, price_cached: prices of a million prompt, completion and cached prompt tokens.
+        concurrency: most requests of this process at once. Whatever it is, fewer are sent to an endpoint that says that
+            it is busy (429, overload) or answers late, see `ise_gym.models.congestion`.
         requests_per_minute, tokens_per_minute: of this process, see `ise_gym.models.metering.Pace`.
     """
 
@@ -51,6 +53,7 @@ class EndpointOptions(BaseModel):
     price_in: Price | None = None
     price_out: Price | None = None
     price_cached: Price | None = None
+    concurrency: Annotated[int, Field(ge=1)] | None = None
     requests_per_minute: Positive | None = None
     tokens_per_minute: Positive | None = None
 

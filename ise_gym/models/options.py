@@ -18,7 +18,7 @@ RATES = ("requests_per_minute", "tokens_per_minute")
 """Given for the whole run, and shared out among its workers."""
 
 _FREE = re.compile(
-    r"requests_per_minute|tokens_per_minute|(?:\w+_)?(?:url|endpoint|address|proxy|host|port)"
+    r"requests_per_minute|tokens_per_minute|concurrency|(?:\w+_)?(?:url|endpoint|address|proxy|host|port)"
     r"|(?:\w+_)?timeout(?:_s)?|(?:max_)?retries|(?:\w+_)?prices?(?:_\w+)?|device"
 )
 

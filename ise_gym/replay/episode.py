@@ -1,10 +1,10 @@
 """Runs a recorded episode's tool calls again and compares all that they gave, to prove that a record is true.
 
-The scenario is rebuilt from what the record says of it (catalog options and number), so nothing but the
-record is needed. Every call goes through the same tools into a fresh workspace, in the recorded order; what
-the user and the agent said is taken as recorded. Compared are text, success and exit code of each tool
-message, and the workspace's digest after each step. The first difference ends an episode's replay, since all
-that follows may follow from it.
+The scenario is the one that the record carries; older records say of it what the catalog needs to draw it again
+(options and number). So nothing but the record is needed. Every call goes through the same tools into a fresh
+workspace, in the recorded order; what the user and the agent said is taken as recorded. Compared are text, success and
+exit code of each tool message, and the workspace's digest after each step. The first difference ends an episode's
+replay, since all that follows may follow from it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ise_gym.intents.source import IntentSource
 from ise_gym.messages import Message, canonical_json, tool_calls_of
 from ise_gym.replay.normalise import SLACK_S, Window, masked
 from ise_gym.scenario import Scenario
+from ise_gym.scenario.carried import carries, unpacked
 from ise_gym.services import start_services
 from ise_gym.tools import get_tools
 from ise_gym.tools.delegation.subsessions import SubSession
@@ -122,6 +123,17 @@ class Replayed:
         return self.status in (IDENTICAL, BY_RULE)
 
 
+def recorded_scenario(trajectory: Trajectory) -> Scenario:
+    """Return the scenario that a record carries; of one that carries none, draw it from the catalog again.
+
+    Raises:
+        UserError: what it carries can't be read, or the catalog can't give it.
+    """
+    if carries(trajectory.scenario):
+        return unpacked(trajectory.scenario)
+    return catalog_scenario(trajectory)
+
+
 def catalog_scenario(trajectory: Trajectory) -> Scenario:
     """Draw a record's scenario from the catalog again.
 
@@ -161,7 +173,7 @@ def limits_of(trajectory: Trajectory) -> Limits:
 
 
 def replay(
-    trajectory: Trajectory, workspace: Workspace, *, rebuild: Rebuild = catalog_scenario, exact: bool = False
+    trajectory: Trajectory, workspace: Workspace, *, rebuild: Rebuild = recorded_scenario, exact: bool = False
 ) -> Replayed:
     """Replay one record in a workspace (which is reset first).
 

@@ -18,8 +18,8 @@ from ise_gym.replay.episode import (
     STATUSES,
     Rebuild,
     Replayed,
-    catalog_scenario,
     limits_of,
+    recorded_scenario,
     replay,
 )
 from ise_gym.trajectory.conversation import find_episode
@@ -39,7 +39,7 @@ class Options:
     backend: str = ""
     exact: bool = False
     template: str = ""
-    rebuild: Rebuild = catalog_scenario
+    rebuild: Rebuild = recorded_scenario
 
 
 @dataclass

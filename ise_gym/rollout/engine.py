@@ -19,13 +19,10 @@ from typing import Any, Generic
 from ise_gym.errors import UserError
 from ise_gym.rollout.limits import NO_LIMITS, Limits
 from ise_gym.rollout.pool import ProcessPool
-from ise_gym.rollout.work import BROKEN, A, Attempt, Crew, I, Lost, Pool, Work
+from ise_gym.rollout.work import BROKEN, GIVE_UP_AFTER, A, Attempt, Crew, I, Lost, Pool, Work
 
 BACKOFF_S = 0.5
 """Pause before an item is tried again; doubles each time."""
-
-GIVE_UP_AFTER = 20
-"""Infrastructure failures in a row, each after its retries, that end a run: something is down."""
 
 _TICK_S = 0.25
 

@@ -11,7 +11,9 @@ from typing import Any
 
 from ise_gym.foreign.values import Json
 from ise_gym.messages import sha256_of
+from ise_gym.rollout.explained import findings, guard_events
 from ise_gym.scenario import Scenario
+from ise_gym.scenario.carried import packed
 from ise_gym.trajectory.record import Outcome, Timings, Trajectory, episode_id
 
 
@@ -64,6 +66,8 @@ def build(
         reason=reason,
         score=episode.score if episode and episode.subgoals else None,
         subgoals=dict(episode.subgoals) if episode else {},
+        findings=findings(scenario, episode) if episode else [],
+        first_attempt=episode.first_attempt if episode and outcome == episode.outcome else None,
         counts=dict(episode.counts) if episode else {},
         messages=messages,
         tools=tools,
@@ -73,6 +77,8 @@ def build(
         user=plain(episode.user_report) if episode else {},
         hashes=hashes,
         env=plain(env or {}),
+        guard_events=guard_events(episode.user_report, messages) if episode else [],
+        scenario=packed(scenario),
         metadata={**metadata, "detail": detail} if detail else metadata,
         timings=episode.timings.model_copy(deep=True) if episode else Timings(),
     )

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ise_gym.foreign.values import Json
-from ise_gym.rollout.engine import GIVE_UP_AFTER, Status, drive
+from ise_gym.rollout.engine import Status, drive
 from ise_gym.rollout.limits import NO_LIMITS, Limits
 from ise_gym.rollout.players import EpisodeCrew, crew_of, result_of
 from ise_gym.rollout.pool import ProcessPool
 from ise_gym.rollout.record import build
-from ise_gym.rollout.spec import Item, Result, RolloutSpec, probed
-from ise_gym.rollout.work import Lost, Pool
+from ise_gym.rollout.spec import Item, Result, RolloutSpec, probed, settings_of
+from ise_gym.rollout.work import GIVE_UP_AFTER, Lost, Pool
 from ise_gym.storage.locks import held_alone
 from ise_gym.trajectory.record import episode_id
 from ise_gym.trajectory.shards import Compression
@@ -61,7 +61,9 @@ def run(
             broken for ``give_up_after`` episodes.
     """
     with (
-        TrajectoryStore(out, run=describe, compression=compression, sync_s=sync_s) as store,
+        TrajectoryStore(
+            out, run=describe, told=settings_of(spec.make_env), compression=compression, sync_s=sync_s
+        ) as store,
         only_driver(store),
     ):
         work = EpisodeWork(spec, store, retry_failed=retry_failed, on_attempt=on_attempt)

@@ -15,7 +15,6 @@ from ise_gym.agents.base import Agent, BatchAgent
 from ise_gym.messages import sha256_of
 from ise_gym.rollout.work import Attempt
 from ise_gym.scenario import ScenarioSource
-from ise_gym.simulator.base import UserSimulator
 
 AnyAgent = Agent | BatchAgent
 
@@ -102,21 +101,20 @@ def probed(make_agent: Callable[[], AnyAgent], make_env: Callable[[], Any] | Non
         probe_seat("agent", *make_agent.args)
     if not isinstance(make_env, functools.partial) or make_env.func is not _env_of:
         return
-    user = make_env.args[0].get("user", "")
-    if isinstance(user, functools.partial) and user.func is _user_of:
-        probe_seat("user", *user.args)
-    elif isinstance(user, str) and user:
-        probe_seat("user", user, {})
+    given = make_env.args[0]
+    if isinstance(user := given.get("user"), str) and user:
+        probe_seat("user", user, given.get("user_options") or {})
 
 
 def probe_seat(kind: str, spec: str, options: Mapping[str, Any]) -> None:
     """Ask the endpoint of one named agent or user, where it has one; raises as `probed`."""
     from ise_gym.registry import load, split
+    from ise_gym.simulator import make_user
 
     seat = load(kind, split(kind, spec)[0])
     if getattr(seat, "heavy", False) or not hasattr(seat, "probe"):
         return
-    made: Any = (_agent_of if kind == "agent" else _user_of)(spec, dict(options))
+    made: Any = _agent_of(spec, dict(options)) if kind == "agent" else make_user(spec, False, **options)
     try:
         made.probe()
     finally:
@@ -124,26 +122,28 @@ def probe_seat(kind: str, spec: str, options: Mapping[str, Any]) -> None:
             made.close()
 
 
-def user_factory(user: str, options: Mapping[str, Any]) -> str | Callable[[], UserSimulator]:
-    """Return what an env's ``user`` argument takes: the name, or a picklable function when there are options."""
-    return functools.partial(_user_of, user, dict(options)) if options else user
-
-
 def env_factory(**kwargs: Any) -> Callable[[], Any]:
     """Return a picklable function that makes an ``ISE-OS-v0`` with these arguments."""
     return functools.partial(_env_of, kwargs)
+
+
+def settings_of(make_env: Callable[[], Any]) -> dict[str, Any]:
+    """Return ``{"env": …}``, what envs of `env_factory` are made with, for a manifest; {} of envs made elsewhere.
+
+    Without credentials, and without the source: a run names its own.
+    """
+    if not isinstance(make_env, functools.partial) or make_env.func is not _env_of:
+        return {}
+    from ise_gym.env.settings import EnvSettings
+
+    told = EnvSettings.of(None, make_env.args[0]).to_json()
+    return {"env": {name: value for name, value in told.items() if name != "source"}}
 
 
 def _agent_of(spec: str, options: dict[str, Any]) -> AnyAgent:
     from ise_gym.agents import make_agent
 
     return make_agent(spec, **options)
-
-
-def _user_of(spec: str, options: dict[str, Any]) -> UserSimulator:
-    from ise_gym.simulator import make_user
-
-    return make_user(spec, guard=False, **options)  # the env puts the guard around it
 
 
 def _env_of(kwargs: dict[str, Any]) -> Any:

@@ -23,6 +23,10 @@ BROKEN = "infrastructure_error"
 """Outcome of an attempt that nobody can be judged by: sandbox, endpoint, service, judge or worker broke."""
 
 
+GIVE_UP_AFTER = 20
+"""Infrastructure failures in a row, each after its retries, that end a run: something is down."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Attempt(Generic[I]):
     """What a worker reports of one attempt at one item; kinds of work add to it what they store.
@@ -166,7 +170,7 @@ class Pool(Protocol[I, A_co]):
     """
 
     @property
-    def about(self) -> Mapping[str, Any]: ...  # noqa: D102  (said above)
+    def about(self) -> Mapping[str, Any]: ...
 
     def room(self) -> int:
         """How many more items can be handed out now."""

@@ -1,7 +1,7 @@
 """A scenario as JSON: records, intent lines and suites carry their own, so that no later catalog has to draw it again.
 
-`to_json` and `from_json` are the plain form; `packed` and `unpacked` the one that stands in a line: compressed, with the
-SHA-256 of the plain form. Checks travel as kind and spec, as a task file says them; one that has no such form is
+`to_json` and `from_json` are the plain form; `packed` and `unpacked` the one that stands in a line: compressed, with
+the SHA-256 of the plain form. Checks travel as kind and spec, as a task file says them; one that has no such form is
 named as opaque, and a scenario that was read back fails its sub-goal with that reason. The plain form leaves out what
 only a catalog needs (other wordings) and, unless asked for, what only the scripted expert needs (plan and reply).
 """
@@ -9,6 +9,7 @@ only a catalog needs (other wordings) and, unless asked for, what only the scrip
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import zlib
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,6 @@ from typing import Any
 
 from ise_gym.errors import UserError
 from ise_gym.foreign.values import Json
-from ise_gym.messages import canonical_json, sha256_of
 from ise_gym.registry import entries, load, name_of
 from ise_gym.scenario.model import (
     Budget,
@@ -32,7 +32,7 @@ from ise_gym.scenario.model import (
 from ise_gym.services.spec import ServiceSpec
 from ise_gym.workspace.base import SeedFile, Workspace
 
-LARGEST = 16 << 20
+LARGEST = 4 << 20
 """Bytes of the plain form beyond which a scenario is not carried: its record names it by hash alone."""
 
 
@@ -85,12 +85,16 @@ def from_json(data: Mapping[str, Any]) -> Scenario:
 
 
 def packed(scenario: Scenario, *, plans: bool = False) -> dict[str, Any]:
-    """Return ``{"sha256", "z"}``: the hash of the canonical plain form, and that form under zlib and base64.
+    """Return ``{"sha256", "z"}``: the hash of the plain form as sorted ASCII JSON, and that text under zlib and base64.
 
-    One whose plain form is larger than `LARGEST` gives ``{"sha256", "left_out"}``.
+    One whose plain form is larger than `LARGEST` gives ``{"sha256", "left_out"}``, one that holds what JSON does not
+    have ``{"left_out"}``: that is no reason to lose an episode's record.
     """
-    text = canonical_json(to_json(scenario, plans=plans)).encode()
-    digest = sha256_of(json.loads(text))
+    try:
+        text = _text(to_json(scenario, plans=plans))
+    except (TypeError, ValueError, RecursionError) as error:
+        return {"left_out": f"it has no form as JSON ({error})"[:200]}
+    digest = hashlib.sha256(text).hexdigest()
     if len(text) > LARGEST:
         return {"sha256": digest, "left_out": f"{len(text):,} bytes"}
     return {"sha256": digest, "z": base64.b64encode(zlib.compress(text, 9)).decode()}
@@ -112,12 +116,16 @@ def unpacked(found: Mapping[str, Json]) -> Scenario:
         text = unpacker.decompress(base64.b64decode(str(found.get("z") or ""), validate=True), LARGEST + 1)
         if not unpacker.eof:
             raise ValueError("cut short, or too large")
+        if hashlib.sha256(text).hexdigest() != found.get("sha256"):
+            raise ValueError("its hash is another")
         data = json.loads(text)
     except (ValueError, zlib.error, RecursionError) as error:
         raise UserError(f"the scenario that it carries is damaged ({error})") from error
-    if sha256_of(data) != found.get("sha256"):
-        raise UserError("the scenario that it carries is damaged (its hash is another)")
     return from_json(data)
+
+
+def _text(data: Mapping[str, Any]) -> bytes:
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
 # -- checks --------------------------------------------------------------------------------------

@@ -12,9 +12,9 @@ from ise_gym.messages import system, user
 from ise_gym.models.chat import JsonChat, read_object
 from ise_gym.models.endpoint import EndpointOptions
 from ise_gym.simulator.base import UserTurn, UserView
+from ise_gym.simulator.briefing.prompt import role_prompt
 from ise_gym.simulator.knowledge import UserKnowledge
 from ise_gym.simulator.principles import PRINCIPLES
-from ise_gym.simulator.prompt import role_prompt
 
 VERDICT_SCHEMA: Mapping[str, Any] = {
     "type": "object",

@@ -33,7 +33,7 @@ class UserKnowledge:
         persona: who the user is.
         wishes: what it wants, in order.
         files: (path, text) of the files that it owns from the start; "" for binary ones.
-        mode: "checked" (the wishes are made one by one) or "open" (`ise_gym.simulator.open`).
+        mode: "checked" (the wishes are made one by one) or "open" (`ise_gym.simulator.briefing.open`).
         intent: the whole of what it wants, in mode open.
     """
 

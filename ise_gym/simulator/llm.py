@@ -15,13 +15,20 @@ from ise_gym.messages import sha256_of
 from ise_gym.models.chat import JsonChat, read_object, without_thinking
 from ise_gym.models.endpoint import EndpointOptions
 from ise_gym.scenario import Scenario
-from ise_gym.simulator import open as open_mode
 from ise_gym.simulator.base import UserTurn, UserView
+from ise_gym.simulator.briefing import open as open_mode
+from ise_gym.simulator.briefing.prompt import (
+    FORMAT,
+    MOVES,
+    answer_schema,
+    moves_open,
+    prompt_messages,
+    role_prompt,
+)
+from ise_gym.simulator.briefing.thoughts import THOUGHTS
 from ise_gym.simulator.knowledge import UserKnowledge, knowledge_of
 from ise_gym.simulator.principles import PRINCIPLES
-from ise_gym.simulator.prompt import FORMAT, MOVES, answer_schema, moves_open, prompt_messages, role_prompt
 from ise_gym.simulator.telling import begun
-from ise_gym.simulator.thoughts import THOUGHTS
 
 MODES = ("checked", open_mode.MODE)
 ANSWER_TOKENS = 2048
@@ -39,7 +46,7 @@ class LLMUser:
         model: name at the endpoint; ``options`` are `ise_gym.models.endpoint.EndpointOptions` (``base_url``,
             ``temperature``, …; ``max_tokens`` is 2048 unless given).
         mode: "checked": the scenario's wishes one by one, in order, each made once it is said. "open": the whole intent,
-            taken apart by the model, see `ise_gym.simulator.open`.
+            taken apart by the model, see `ise_gym.simulator.briefing.open`.
 
     Raises:
         UserError: the ``openai`` package is missing, or there is no endpoint.

@@ -19,6 +19,10 @@ _ENOUGH = 0.4
 """Share of a wish's words that make it when it has no facts."""
 
 
+_SOME = 0.2
+"""Share of a wish's words beside its facts that must be among those that begin it."""
+
+
 def told(wish: Wish, said: Iterable[str]) -> bool:
     """Whether all of a wish has been said.
 
@@ -30,9 +34,21 @@ def told(wish: Wish, said: Iterable[str]) -> bool:
 
 
 def begun(wish: Wish, said: Iterable[str]) -> bool:
-    """Whether enough of a wish has been said to know that it is meant."""
+    """Whether enough of a wish has been said to know that it is meant: half of its facts, and some of its words.
+
+    A path alone says what a wish is about, not what is to be done there.
+    """
+    texts = list(said)
     facts = facts_of(wish)
-    return len(untold(wish, said)) * 2 <= max(1, len(facts))
+    missing = untold(wish, texts)
+    if len(missing) * 2 > max(1, len(facts)):
+        return False
+    return (
+        not facts
+        or not _bare(wish)
+        or bool(missing == () and _worded(wish, texts))
+        or _share(wish, texts) >= _SOME
+    )
 
 
 def untold(wish: Wish, said: Iterable[str]) -> tuple[str, ...]:
@@ -55,6 +71,26 @@ def facts_of(wish: Wish) -> tuple[str, ...]:
     text = _plain(wish.text)
     present = [fact for fact in dict.fromkeys(wish.facts) if fact and _plain(fact) in text]
     return tuple(fact for fact in present if not any(fact != other and fact in other for other in present))
+
+
+def _worded(wish: Wish, texts: list[str]) -> bool:
+    wording = _plain(wish.text)[1:].rstrip(".!?。！？ ")
+    return any(wording in _plain(text) for text in texts)
+
+
+@lru_cache(maxsize=512)
+def _bare(wish: Wish) -> frozenset[str]:
+    """Return the words of a wish that are no part of its facts."""
+    text = _plain(wish.text)
+    for fact in sorted(facts_of(wish), key=len, reverse=True):
+        text = text.replace(_plain(fact), " ")
+    return frozenset(_content(text))
+
+
+def _share(wish: Wish, texts: list[str]) -> float:
+    own = _bare(wish)
+    heard = set().union(*(_content(text) for text in texts)) if texts else set()
+    return len(own & heard) / len(own) if own else 1.0
 
 
 def _stands_in(fact: str, text: str) -> bool:

@@ -132,7 +132,10 @@ class Toolbox:
         if tool is None:
             offered = ", ".join(names)
             hint = nearest(name, names)
-            return self._broken(f"Unknown tool '{name[:80]}'.{hint} Available: {offered}.", "unknown_tool")
+            text = f"Unknown tool '{name[:80]}'.{hint} Available: {offered}."
+            if not hint and (most := self._tools.get("exec" if "exec" in names else next(iter(names), ""))):
+                text = f"{text} {_right_call(most)}"
+            return self._broken(text, "unknown_tool")
         try:
             values = _decode(arguments)
         except (ValueError, RecursionError) as error:

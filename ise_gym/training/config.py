@@ -183,9 +183,11 @@ class RunConfig(Section):
     def _keys_that_need_others(self) -> RunConfig:
         if self.merge and self.lora is None:
             raise ValueError("merge=true is for adapters: with lora=null the output is whole already")
-        if 0 < self.train.packing_length < self.data.max_length:
+        given = "max_length" in self.data.model_fields_set  # else it is held to the model's positions first
+        if given and 0 < self.train.packing_length < self.data.max_length:
             raise ValueError(
-                f"train.packing_length {self.train.packing_length} is less than data.max_length {self.data.max_length}: "
+                f"train.packing_length {self.train.packing_length} is less than data.max_length "
+                f"{self.data.max_length}: "
                 "rows would be cut"
             )
         if self.train.early_stopping or self.train.best_checkpoint:

@@ -175,7 +175,7 @@ def make_arguments(config: RunConfig) -> Any:
             train_sampling_strategy="group_by_length" if settings.group_by_length else "random",
             use_liger_kernel=settings.liger,
             # Rows were cut to fit by ise_gym.training.rows; the trainer must not cut again.
-            max_length=(settings.packing_length or config.data.max_length) if settings.packing else None,
+            max_length=max(settings.packing_length, config.data.max_length) if settings.packing else None,
             packing=settings.packing,
             eval_packing=False,
             logging_steps=settings.logging_steps,

@@ -14,6 +14,7 @@ from rich.rule import Rule
 from rich.text import Text
 
 from ise_gym.errors import UserError
+from ise_gym.trajectory import explain
 from ise_gym.trajectory.conversations import Conversation, conversations
 from ise_gym.trajectory.record import Trajectory
 from ise_gym.trajectory.stats import read_all
@@ -55,10 +56,16 @@ def print_conversation(trajectory: Trajectory, console: Console, *, full: bool =
     for part in parts:
         for call in (part.session.get("opened_by") or ())[-1:]:  # whole, where its last answer was given
             opened.setdefault(call, []).append(part)
+    refused = explain.guarded(trajectory)
     for position, message in enumerate(main.messages):
+        for line in refused.pop(position, ()):
+            console.print(line)
         for part in opened.pop(str(message.get("tool_call_id")), ()):
             _print_session(part, console, full)
         _print_turn(main, position, console, full)
+    for lines in refused.values():  # of a turn that ended the episode without a word
+        for line in lines:
+            console.print(line)
     console.print(_verdict(trajectory))
 
 
@@ -74,8 +81,12 @@ def _print_session(part: Conversation, console: Console, full: bool) -> None:
 def _print_turn(part: Conversation, position: int, console: Console, full: bool) -> None:
     console.print(_message(part.messages[position], full))
     for step in part.steps:
-        if step.message == position and step.reward:
+        if step.message != position:
+            continue
+        if step.reward:
             console.print(Text(f"  reward {step.reward:+.3f}, score {step.score:.3f}", style="magenta"))
+        for line in explain.of_step(step, full):
+            console.print(line)
 
 
 def _header(trajectory: Trajectory) -> Panel:
@@ -135,9 +146,12 @@ def _shown(text: str, full: bool) -> str:
 
 def _verdict(trajectory: Trajectory) -> Panel:
     text = Text()
+    why = {finding.subgoal: finding for finding in trajectory.findings}
     for name, held in trajectory.subgoals.items():
         text.append("✔ " if held else "✘ ", style="green" if held else "red")
         text.append(name + "\n")
+        if name in why:
+            text.append(explain.of_goal(why[name]))
     text.append("nothing was verified" if trajectory.score is None else f"score {trajectory.score:.3f}")
     if trajectory.reason:
         text.append(f" · {trajectory.reason}")

@@ -2,7 +2,7 @@
 
 *Refused* is the share of user turns whose first draft a detector refused, with Wilson's 95 % interval. *Script* is the
 share that the scripted user spoke in the model's place. What reached the agent out of role is an estimate from the
-guard's measured recall (`ise_gym.simulator.recall`): its own detectors are silent there by construction. A count takes a
+guard's measured recall (`ise_gym.simulator.measuring.recall`): its own detectors are silent there by construction. A count takes a
 reader: ``ise guard audit``.
 """
 
@@ -15,10 +15,10 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from ise_gym.simulator.recall import drift_past_guard, measured
+from ise_gym.simulator.measuring.recall import drift_past_guard, measured
 from ise_gym.statistics import wilson
-from ise_gym.trajectory.figures import whole
 from ise_gym.trajectory.record import Trajectory
+from ise_gym.trajectory.wellformed import whole
 
 MOST_TURNS = 10_000
 """User turns of one episode that are counted; no episode has as many."""

@@ -82,6 +82,9 @@ class Trajectory(Sparse):
         messages: the whole conversation in OpenAI format, system message first.
         tools: the schemas the agent was offered.
         subgoals: sub-goal name → holds at the end (superseded ones keep the verdict they had).
+        findings: why sub-goals do not hold (absent where all do, and in older records).
+        first_attempt: whether it passed and no agent's turn ended with something asked for undone (absent where nothing
+            was verified, and in older records).
         score: fraction of sub-goals that hold, in [0, 1]; the sum of all rewards, those inside ``sessions`` included,
             unless the env was given another ``reward`` or ``penalties`` (``env`` then says which). None where nothing
             was verified.
@@ -92,8 +95,8 @@ class Trajectory(Sparse):
         user: simulator name and parameters, plus ``guard`` counts: turns, hits by detector, resamples,
             fallbacks.
         guard_events: the drafts that the guard refused, at their turns (absent where there are none).
-        scenario: the drawn scenario itself, so that the record replays under any later catalog (absent in records
-            that were made before it was kept, or elsewhere).
+        scenario: the drawn scenario itself, as `ise_gym.scenario.carried.packed` gives it, so that the record replays
+            under any later catalog (absent in records that were made before it was kept, or elsewhere).
         judged: what a model found afterwards where nothing was verified (absent where none was asked): its name and
             sampling, ``score``, ``agreed``, and ``points`` with verdicts and quoted grounds of both readings.
         hashes: SHA-256 of ``system_prompt``, ``tools`` and, where the agent has one, ``chat_template``.
@@ -118,6 +121,7 @@ class Trajectory(Sparse):
     score: float | None
     subgoals: dict[str, bool] = Field(default_factory=dict)
     findings: list[Finding] = Field(default_factory=list)
+    first_attempt: bool | None = None
     counts: dict[str, int] = Field(default_factory=dict)
     messages: list[dict[str, Any]]
     tools: list[dict[str, Any]]
@@ -140,7 +144,7 @@ class Trajectory(Sparse):
         cleaned: dict[str, Any] = without_secrets(described)
         return cleaned
 
-    _sparse = ("brief", "findings", "sessions", "guard_events", "scenario", "judged")
+    _sparse = ("brief", "findings", "first_attempt", "sessions", "guard_events", "scenario", "judged")
 
     @field_validator("messages")
     @classmethod
@@ -188,5 +192,9 @@ def to_line(trajectory: Trajectory) -> bytes:
 
 
 def content_hash(trajectory: Trajectory) -> str:
-    """Hash all that must be equal between two runs of the same episode: everything but ``timings``."""
-    return sha256_of(trajectory.model_dump(exclude={"timings"}))
+    """Hash all that must be equal between two runs of the same episode: everything but ``timings``.
+
+    ``scenario`` plays no part either: what was played is named by id, seed and hashes, and a record keeps its hash when
+    its scenario is written into it later.
+    """
+    return sha256_of(trajectory.model_dump(exclude={"timings", "scenario"}))

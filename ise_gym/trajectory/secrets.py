@@ -110,6 +110,11 @@ def _texts(trajectory: Trajectory) -> Iterator[str]:
         for call in message.get("tool_calls") or ():
             # an escaped line break would otherwise glue its "n" to the word that follows
             yield call["function"]["arguments"].replace("\\n", "\n").replace("\\t", "\t")
+    for step in trajectory.steps:
+        if step.files is not None:
+            yield from step.files.diffs.values()
+    yield from (finding.found for finding in trajectory.findings)
+    yield from (event.said for event in trajectory.guard_events)
 
 
 def _luhn(digits: str) -> bool:

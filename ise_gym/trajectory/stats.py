@@ -17,11 +17,11 @@ from typing import Any
 from ise_gym.foreign.values import Json
 from ise_gym.statistics import wilson
 from ise_gym.trajectory.drift import DriftStats
-from ise_gym.trajectory.figures import whole
 from ise_gym.trajectory.record import Trajectory, content_hash
 from ise_gym.trajectory.store import read_trajectories
+from ise_gym.trajectory.text.variety import VarietyStats
 from ise_gym.trajectory.usage import UsageStats
-from ise_gym.trajectory.variety import VarietyStats
+from ise_gym.trajectory.wellformed import whole
 
 ISETRACE: Mapping[str, float] = {
     "episodes": 23_132,

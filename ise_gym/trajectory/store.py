@@ -42,6 +42,8 @@ from ise_gym.trajectory.shards import (
 
 FORMAT = "ise_gym trajectories"
 MANIFEST = "manifest.json"
+OWN_KEYS = ("format", "schema_version", "compression", "run")
+"""Keys of a manifest that are the store's own; others tell of the run and bind nobody."""
 _LONGEST_SHOWN = 200
 """Characters of a value that a message about another run quotes."""
 _ID = re.compile(rb'^\{"schema_version":\d+,"episode_id":("(?:[^"\\]|\\.)*")')
@@ -54,6 +56,7 @@ class TrajectoryStore:
         path: the folder; made when missing.
         run: what is being run, as JSON (intents, agent, user, seed, …). A folder that holds another run is
             refused, so that two experiments never mix. None accepts whatever is there.
+        told: what else the manifest says of the run, such as the env's settings; it binds nobody.
         compression: "none" or "zstd" (needs the zstandard package); an existing folder keeps its own.
         sync_s: longest time between a line's write and its ``fdatasync``; 0 syncs every line.
 
@@ -66,11 +69,12 @@ class TrajectoryStore:
         path: str | Path,
         *,
         run: Mapping[str, Any] | None = None,
+        told: Mapping[str, Any] | None = None,
         compression: Compression = "none",
         sync_s: float = 1.0,
     ) -> None:
         self.path = Path(path)
-        self.manifest = _open_manifest(self.path, run, compression)
+        self.manifest = _open_manifest(self.path, run, told or {}, compression)
         self.run: dict[str, Any] = self.manifest["run"]
         chosen: Compression = self.manifest["compression"]
         self.torn: list[TornTail] = [*repair(self.path / "shards"), *repair(self.path / "failures")]
@@ -207,12 +211,15 @@ def _ids(folder: Path) -> Iterator[str]:
                 yield parse_line(line, f"{shard}, line {number}").episode_id
 
 
-def _open_manifest(path: Path, run: Mapping[str, Json] | None, compression: Compression) -> dict[str, Any]:
+def _open_manifest(
+    path: Path, run: Mapping[str, Json] | None, told: Mapping[str, Json], compression: Compression
+) -> dict[str, Any]:
     wanted = {
         "format": FORMAT,
         "schema_version": SCHEMA_VERSION,
         "compression": compression,
         "run": json.loads(canonical_json(dict(run or {}))),
+        **json.loads(canonical_json(dict(told))),
     }
     if path.exists() and not path.is_dir():
         raise UserError(f"{path}: it is a file, but a trajectory store is a folder. Give another --out.")

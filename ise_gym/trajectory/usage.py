@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.table import Table
 
-from ise_gym.trajectory.figures import amount, whole
 from ise_gym.trajectory.record import Trajectory
+from ise_gym.trajectory.wellformed import amount, whole
 
 SIDES = ("agent", "user")
 COUNTS = ("calls", "prompt_tokens", "cached_tokens", "completion_tokens", "cut")

@@ -1,7 +1,8 @@
-"""What a recorded message and a recorded sub-session must hold, so that every reader of records may rely on it."""
+"""What records must hold, so that every reader may rely on it: messages, sub-sessions; and figures that may be odd."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,8 @@ from pydantic import ValidationError
 
 from ise_gym.episode.steps import Step
 
+LARGEST = 10**12
+"""More than anything that is counted in an episode; a larger figure is a fault of the record."""
 ROLES = ("system", "user", "assistant", "tool")
 _TEXTS: Mapping[str, Any] = {
     "content": str,
@@ -67,3 +70,20 @@ def session_fault(session: Mapping[str, Any]) -> str:
     except (ValidationError, TypeError):
         return "'steps' must be a list of steps"
     return ""
+
+
+def whole(value: Any) -> int:
+    """Return a count, 0 for what is no count.
+
+    >>> whole(3), whole(2.0), whole(None), whole("7"), whole(-1), whole(10**400)
+    (3, 2, 0, 0, 0, 0)
+    """
+    found = amount(value)
+    return 0 if found is None else max(0, int(found))
+
+
+def amount(value: Any) -> float | None:
+    """Return a finite figure as it is, None for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if -LARGEST <= value <= LARGEST and math.isfinite(value) else None

@@ -21,7 +21,7 @@ from ise_gym.trajectory.record import Trajectory
 from ise_gym.trajectory.select.rules import FOLDER, RULES
 from ise_gym.trajectory.store import read_trajectories
 from ise_gym.trajectory.tables import figure, percent
-from ise_gym.trajectory.variety import variety_rows
+from ise_gym.trajectory.text.variety import variety_rows
 
 LONGEST_SHOWN = 1_500
 """Characters of one message on the page."""

@@ -3,11 +3,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import gymnasium as gym
 import pytest
 
 from ise_gym.agents.expert import AGAIN, CLOSING, ExpertAgent, LazyAgent, compiled, current_assignment
-from ise_gym.messages import Message, assistant, system, tool_calls_of, tool_result, user
+from ise_gym.messages import assistant, system, tool_calls_of, tool_result, user
 from ise_gym.scenario import PlanStep, Request, Scenario
 from made_scenarios import make_scenario
 
@@ -168,9 +167,7 @@ def test_arguments_and_words_of_a_step(scenario: Scenario) -> None:
     ("agent", "outcome", "score"),
     [(ExpertAgent(), "passed", 1.0), (ExpertAgent(0.0), "failed", 0.0), (LazyAgent(), "failed", 0.0)],
 )
-def test_in_the_real_env(
-    env: gym.Env[tuple[Message, ...], Message], scenario: Scenario, agent: Any, outcome: str, score: float
-) -> None:
+def test_in_the_real_env(env: Any, scenario: Scenario, agent: Any, outcome: str, score: float) -> None:
     env.reset(seed=4, options={"scenario": scenario})
     episode = env.unwrapped.episode
     agent.reset(scenario, 4)

@@ -5,13 +5,12 @@ import pickle
 import sys
 from typing import Any
 
-import gymnasium as gym
 import pytest
 
 from ise_gym.agents import make_agent
 from ise_gym.agents.openai import OpenAIAgent
 from ise_gym.errors import AgentError, UserError
-from ise_gym.messages import Message, assistant, system, tool_call, tool_result, user
+from ise_gym.messages import assistant, system, tool_call, tool_result, user
 from ise_gym.models.wire import wire_messages
 from ise_gym.scenario import Scenario
 from ise_gym.tools import tool_schemas
@@ -247,9 +246,7 @@ def test_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> Any
         OpenAIAgent("tiny", base_url="http://127.0.0.1:9")
 
 
-def test_an_episode_through_the_real_env(
-    env: gym.Env[tuple[Message, ...], Message], scenario: Scenario
-) -> None:
+def test_an_episode_through_the_real_env(env: Any, scenario: Scenario) -> None:
     script = [
         reply("", [("write", '{"path": "greet.txt", "content": "héllo"}')]),
         reply("", [("read", '{"path": ')]),

@@ -17,7 +17,7 @@ from gymnasium.error import InvalidAction
 from gymnasium.utils.env_checker import check_env, data_equivalence
 
 from ise_gym.errors import UserError, WorkspaceError
-from ise_gym.messages import Message, assistant, tool_call
+from ise_gym.messages import assistant, tool_call
 from ise_gym.scenario import Budget, Scenario
 from made_scenarios import make_scenario, write
 
@@ -38,7 +38,7 @@ def test_check_env_has_nothing_to_warn_about() -> None:
         made.close()
 
 
-def test_a_whole_episode(env: gym.Env[tuple[Message, ...], Message], scenario: Scenario) -> None:
+def test_a_whole_episode(env: Any, scenario: Scenario) -> None:
     observation, info = env.reset(seed=1, options={"scenario": scenario})
     assert [m["role"] for m in observation] == ["system", "user"]
     assert observation[1]["content"] == scenario.requests[0].text
@@ -61,9 +61,7 @@ def test_a_whole_episode(env: gym.Env[tuple[Message, ...], Message], scenario: S
         env.step(assistant("more?"))
 
 
-def test_a_false_claim_earns_nothing_and_is_contradicted(
-    env: gym.Env[tuple[Message, ...], Message], scenario: Scenario
-) -> None:
+def test_a_false_claim_earns_nothing_and_is_contradicted(env: Any, scenario: Scenario) -> None:
     env.reset(seed=1, options={"scenario": scenario})
     observation, reward, terminated, _, _ = env.step(assistant("Done, greet.txt is created."))
     assert reward == 0 and not terminated
@@ -71,9 +69,7 @@ def test_a_false_claim_earns_nothing_and_is_contradicted(
     assert scenario.requests[1].text not in observation[0]["content"]
 
 
-def test_the_user_leaves_when_patience_ends(
-    env: gym.Env[tuple[Message, ...], Message], scenario: Scenario
-) -> None:
+def test_the_user_leaves_when_patience_ends(env: Any, scenario: Scenario) -> None:
     env.reset(seed=1, options={"scenario": scenario})
     for _ in range(2):
         _, _, terminated, _, _ = env.step(assistant("Done."))
@@ -83,9 +79,7 @@ def test_the_user_leaves_when_patience_ends(
     assert info["outcome"] == "failed" and info["reason"] == "the user gave up"
 
 
-def test_undoing_a_sub_goal_costs_its_reward(
-    env: gym.Env[tuple[Message, ...], Message], scenario: Scenario
-) -> None:
+def test_undoing_a_sub_goal_costs_its_reward(env: Any, scenario: Scenario) -> None:
     env.reset(seed=1, options={"scenario": scenario})
     env.step(write("greet.txt", "héllo"))
     _, reward, *_ = env.step(assistant("There."))
@@ -105,7 +99,7 @@ def test_undoing_a_sub_goal_costs_its_reward(
         (Budget(seconds=0.0), "seconds"),
     ],
 )
-def test_budgets_truncate(env: gym.Env[tuple[Message, ...], Message], budget: Any, reason: str) -> None:
+def test_budgets_truncate(env: Any, budget: Any, reason: str) -> None:
     env.reset(seed=1, options={"scenario": make_scenario(budget=budget)})
     _, _, terminated, truncated, info = env.step(write("greet.txt", "héllo"))
     if reason == "user turns":
@@ -144,9 +138,7 @@ def test_same_seed_same_episode() -> None:
         {"role": "assistant", "content": "", "tool_calls": [{}]},
     ],
 )
-def test_what_is_not_an_assistant_message_is_refused(
-    env: gym.Env[tuple[Message, ...], Message], scenario: Scenario, action: str
-) -> None:
+def test_what_is_not_an_assistant_message_is_refused(env: Any, scenario: Scenario, action: str) -> None:
     env.reset(seed=1, options={"scenario": scenario})
     with pytest.raises(InvalidAction, match="assistant message"):
         env.step(action)
@@ -162,14 +154,12 @@ def test_unknown_names_fail_early() -> None:
         made.reset(seed=1)
 
 
-def test_unknown_reset_option(env: gym.Env[tuple[Message, ...], Message]) -> None:
+def test_unknown_reset_option(env: Any) -> None:
     with pytest.raises(UserError, match="known: scenario"):
         env.reset(options={"scenaro": None})
 
 
-def test_fork_and_restore_continue_alike(
-    env: gym.Env[tuple[Message, ...], Message], scenario: Scenario
-) -> None:
+def test_fork_and_restore_continue_alike(env: Any, scenario: Scenario) -> None:
     env.reset(seed=1, options={"scenario": scenario})
     env.step(write("greet.txt", "héllo"))
     env.step(assistant("There."))
@@ -192,9 +182,7 @@ def test_fork_and_restore_continue_alike(
     assert info["outcome"] == "" and info["score"] == pytest.approx(0.5), "the fork's count.txt is not here"
 
 
-def test_a_dead_sandbox_is_no_reward_of_zero(
-    env: gym.Env[tuple[Message, ...], Message], scenario: Scenario
-) -> None:
+def test_a_dead_sandbox_is_no_reward_of_zero(env: Any, scenario: Scenario) -> None:
     before = _descendants_of(os.getpid())
     env.reset(seed=1, options={"scenario": scenario})
     _kill_and_wait(_descendants_of(os.getpid()) - before)

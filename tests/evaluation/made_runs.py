@@ -41,7 +41,7 @@ def trial(task: str, outcome: str, number: int = 0, **changes: Any) -> Trial:
 
 def make_run(path: Path, outcomes: Mapping[str, str | Sequence[str]], **changes: Any) -> Path:
     """Write a run: task → outcome, or → one outcome a trial; "" leaves the trial unplayed."""
-    open_run(path, card(list(outcomes), **changes))
+    open_run(path, RunCard(**{**dict(card(list(outcomes))), **changes}))
     with Ledger(path / LEDGER) as ledger:
         for task, found in outcomes.items():
             for number, outcome in enumerate([found] if isinstance(found, str) else found):

@@ -13,19 +13,23 @@ from made_source import MadeSource, open_made
 from ise_gym.agents import make_agent
 from ise_gym.errors import AgentError, UserError
 from ise_gym.evaluation import manifest as manifests
+from ise_gym.evaluation import suite as suites
 from ise_gym.evaluation.builtin import run_suite
-from ise_gym.evaluation.contamination import check_stores
-from ise_gym.evaluation.manifest import Manifest, SuiteSource, Wanted, freeze, load_suite, save_suite
+from ise_gym.evaluation.contamination import check_training_data
+from ise_gym.evaluation.manifest import Manifest, load_suite, save_suite
 from ise_gym.evaluation.results.compare import compare
 from ise_gym.evaluation.run import load_run
+from ise_gym.evaluation.suite import SuiteSource, Wanted, freeze
 from ise_gym.messages import Message, ToolSchema, assistant
 from ise_gym.scenario import Scenario
+from ise_gym.trajectory.exchange.export import FORMATS
+from ise_gym.trajectory.exchange.parquet import write_parquet
 from ise_gym.trajectory.store import TrajectoryStore, read_trajectories
 
 
 @pytest.fixture(autouse=True)
 def made_catalog(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manifests, "open_source", open_made)
+    monkeypatch.setattr(suites, "open_source", open_made)
 
 
 def wanted(count: int, tier: str = "easy", **options: Any) -> Wanted:
@@ -108,7 +112,7 @@ def test_a_suite_is_written_and_read_back(tmp_path: Path, suite: Manifest) -> No
     save_suite(suite, tmp_path / "s.yaml")
     again = load_suite(str(tmp_path / "s.yaml"))
     assert again == suite and again.sha256() == suite.sha256()
-    assert len((tmp_path / "s.yaml").read_text().splitlines()) == 3 + 2 * 3 + 6
+    assert len((tmp_path / "s.yaml").read_text().splitlines()) == 6 + 2 * 3 + 6
     assert len(suite.fingerprints()) == 6
 
 
@@ -129,7 +133,7 @@ def test_a_catalog_that_changed_is_noticed(
 ) -> None:
     assert len(list(SuiteSource(suite))) == 6
     monkeypatch.setattr(
-        manifests,
+        suites,
         "open_source",
         lambda options: MadeSource(**options, wording="{n} goes into number.txt, please."),
     )
@@ -226,9 +230,12 @@ def test_trials_have_seeds_of_their_own(suite: Manifest, tmp_path: Path) -> None
 def test_contamination(suite: Manifest, tmp_path: Path) -> None:
     play(suite, make_agent("expert"), tmp_path / "leaked", limit=3)
     leaked = tmp_path / "leaked" / "trajectories"
-    overlap = check_stores(suite.fingerprints(), [leaked])
+    overlap = check_training_data(suite, [leaked])
     assert (overlap.trajectories, overlap.without, len(overlap.shared)) == (3, 0, 3)
-    with pytest.raises(UserError, match="contaminated: 3 task instances of suite made occur in 3 training"):
+    with pytest.raises(
+        UserError,
+        match=r"contaminated: 3 task instances, 3 scenarios by id, 3 episodes .* occur in 3 of 3 training",
+    ):
         play(suite, make_agent("expert"), tmp_path / "run", trained_on=[leaked])
     assert not (tmp_path / "run").exists()
     play(suite, make_agent("expert"), tmp_path / "run", trained_on=[leaked], allow_contaminated=True)
@@ -237,16 +244,17 @@ def test_contamination(suite: Manifest, tmp_path: Path) -> None:
 
 def test_clean_training_data_is_recorded(suite: Manifest, tmp_path: Path) -> None:
     other = freeze("other", [wanted(3)], first_seed=100)
-    play(other, make_agent("expert"), tmp_path / "train")
-    unmarked = next(read_trajectories(tmp_path / "train" / "trajectories")).model_copy(
-        update={"metadata": {}}
-    )
-    with TrajectoryStore(tmp_path / "old") as store:
-        store.append(unmarked)
-    stores = [tmp_path / "train" / "trajectories", tmp_path / "old"]
+    play(other, make_agent("expert"), tmp_path / "played")
+    with TrajectoryStore(tmp_path / "train") as store, TrajectoryStore(tmp_path / "old") as unmarked:
+        for number, record in enumerate(read_trajectories(tmp_path / "played" / "trajectories")):
+            store.append(record.model_copy(update={"split": "train"}))
+            if not number:
+                unmarked.append(record.model_copy(update={"split": "", "metadata": {}}))
+    stores = [tmp_path / "train", tmp_path / "old"]
     play(suite, make_agent("expert"), tmp_path / "run", trained_on=stores)
     found = load_run(tmp_path / "run").card.options["contamination"]
-    assert found == {"trajectories": 4, "without_fingerprints": 1, "shared_instances": 0}
+    shared = {"shared_instances": 0, "shared_scenarios": 0, "shared_split": 0, "shared_words": 0}
+    assert found == {"trajectories": 4, "without_fingerprints": 1, **shared}
 
 
 def test_a_typo_in_the_agent_leaves_no_run_behind(suite: Manifest, tmp_path: Path) -> None:
@@ -274,3 +282,43 @@ def test_own_suites_need_no_package_of_claw_eval(tmp_path: Path) -> None:
     ]
     wrong = subprocess.run([*other, str(tmp_path / "x")], capture_output=True, text=True)
     assert wrong.returncode == 2 and "pip install 'ise-gym[claweval]'" in wrong.stderr
+
+
+@pytest.mark.parametrize("form", ["openai", "trl", "isetrace", "parquet"])
+def test_exports_of_the_suite_are_known_by_what_they_say(suite: Manifest, tmp_path: Path, form: str) -> None:
+    play(suite, make_agent("expert"), tmp_path / "leaked", limit=2)
+    records = list(read_trajectories(tmp_path / "leaked" / "trajectories"))
+    rows = [row for record in records for row in FORMATS["trl" if form == "parquet" else form](record)]
+    file = tmp_path / f"rows.{'parquet' if form == 'parquet' else 'jsonl'}"
+    if form == "parquet":
+        pytest.importorskip("datasets")
+        write_parquet(rows, file)
+    else:
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = check_training_data(suite, [file])
+    assert found.trajectories == 2 and {"easy-0", "easy-3"} <= set(found.found["words"])
+    carries = form == "isetrace"
+    assert (found.without == 0) is carries and ("instances" in found.found) is carries
+    with pytest.raises(UserError, match="scenarios by their words"):
+        found.require_clean("made")
+    assert "2 training conversations" in found.text() and "share" in found.text()
+
+
+def test_words_of_the_same_task_drawn_otherwise_are_no_leak(suite: Manifest, tmp_path: Path) -> None:
+    other = freeze("other", [wanted(3)], first_seed=100)
+    play(other, make_agent("expert"), tmp_path / "train")
+    played = read_trajectories(tmp_path / "train" / "trajectories")
+    rows = [row for record in played for row in FORMATS["openai"](record)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = check_training_data(suite, [tmp_path / "rows.jsonl"])
+    assert (found.trajectories, found.found) == (3, {})
+    found.require_clean("made")
+
+
+def test_what_is_no_training_data_is_refused(suite: Manifest, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"text": "x"}\n')
+    with pytest.raises(UserError, match=r"rows.jsonl, line 1: it is not a conversation"):
+        check_training_data(suite, [tmp_path / "rows.jsonl"])
+    (tmp_path / "rows.parquet").write_bytes(b"nothing")
+    with pytest.raises(UserError, match=r"rows.parquet: it can't be read as Parquet"):
+        check_training_data(suite, [tmp_path / "rows.parquet"])

@@ -34,38 +34,6 @@ def test_k_beyond_the_trials_is_an_error(arguments: tuple[int, int, int]) -> Non
             function(*arguments)
 
 
-def test_paired_bootstrap_agrees_with_scipy() -> None:
-    rng = np.random.default_rng(3)
-    a = (rng.random(114) < 0.25).astype(float)
-    b = (rng.random(114) < 0.4).astype(float)
-    ours = stats.paired_bootstrap(a.tolist(), b.tolist(), resamples=20_000, seed=1)
-    theirs = scipy_stats.bootstrap(
-        (b - a,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(2)
-    ).confidence_interval
-    assert ours.mean == pytest.approx(float((b - a).mean()))
-    # Two independent draws of 20,000 resamples differ by Monte-Carlo error and the grid of 1/114.
-    assert ours.low == pytest.approx(theirs.low, abs=0.01)
-    assert ours.high == pytest.approx(theirs.high, abs=0.01)
-    assert ours == stats.paired_bootstrap(a.tolist(), b.tolist(), resamples=20_000, seed=1)
-
-
-def test_bootstrap_covers_the_truth_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(0)
-    hits = 0
-    for trial in range(300):
-        sample = rng.normal(0.5, 1.0, size=80)
-        interval = stats.bootstrap_mean(sample.tolist(), resamples=400, seed=trial)
-        hits += interval.low <= 0.5 <= interval.high
-    assert 0.90 <= hits / 300 <= 0.985
-
-
-def test_bootstrap_refuses_what_it_cannot_do() -> None:
-    with pytest.raises(ValueError, match="at least one"):
-        stats.bootstrap_mean([])
-    with pytest.raises(ValueError, match="same length"):
-        stats.paired_bootstrap([1.0], [1.0, 0.0])
-
-
 def test_power_equals_simulation() -> None:
     n, difference, discordance = 60, 0.2, 0.35
     rng = np.random.default_rng(5)

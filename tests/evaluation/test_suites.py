@@ -9,8 +9,9 @@ from typer.testing import CliRunner
 from ise_gym import cli
 from ise_gym.errors import UserError
 from ise_gym.evaluation.drawing import catalog_tasks, chained, singles
-from ise_gym.evaluation.manifest import SUITES, SuiteSource, load_suite, scenario_sha256
+from ise_gym.evaluation.manifest import SUITES, load_suite
 from ise_gym.evaluation.run import load_run
+from ise_gym.evaluation.suite import SuiteSource, scenario_sha256
 from ise_gym.intents.source import IntentSource
 
 SHIPPED = sorted(path.stem for path in SUITES.glob("*.yaml"))

@@ -260,10 +260,17 @@ def test_once_no_background_process_runs_digests_have_to_agree(box: Workspace) -
 
 
 def test_a_scenario_that_can_not_be_rebuilt_is_said(played: list[Trajectory], box: Workspace) -> None:
-    foreign = played[0].model_copy(update={"metadata": {}})
-    changed = played[0].model_copy(update={"intent": "something else"})
-    options = played[0].model_copy(update={"metadata": {"options": {"colour": "red"}}})
+    older = played[0].model_copy(update={"scenario": {}})
+    foreign = older.model_copy(update={"metadata": {}})
+    changed = older.model_copy(update={"intent": "something else"})
+    options = older.model_copy(update={"metadata": {"options": {"colour": "red"}}})
+    damaged = played[0].model_copy(update={"scenario": {**played[0].scenario, "sha256": "0" * 64}})
+    cut = played[0].model_copy(
+        update={"scenario": {**played[0].scenario, "z": played[0].scenario["z"][:400]}}
+    )
     for trajectory, words in (
+        (damaged, "its hash is another"),
+        (cut, "is damaged"),
         (foreign, "not from the catalog"),
         (changed, "draws something"),
         (options, "colour"),

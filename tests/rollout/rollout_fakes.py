@@ -69,6 +69,9 @@ class FakeEpisode:
     counts: dict[str, int] = field(default_factory=lambda: {"user_turns": 1, "messages": 2, "tool_calls": 0})
     timings: Timings = field(default_factory=Timings)
     sessions: list[dict[str, Any]] = field(default_factory=list)
+    check_reasons: dict[str, str] = field(default_factory=dict)
+    judged_at: dict[str, int] = field(default_factory=dict)
+    first_attempt: bool | None = None
 
     @property
     def conversation(self) -> list[Message]:

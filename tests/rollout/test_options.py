@@ -8,8 +8,7 @@ import pytest
 from ise_gym.errors import UserError
 from ise_gym.models.options import a_workers_share, binding, options_of
 from ise_gym.rollout.players import result_of
-from ise_gym.rollout.spec import Item, agent_factory, user_factory
-from ise_gym.simulator import make_user
+from ise_gym.rollout.spec import Item, agent_factory, env_factory, settings_of
 from ise_gym.trajectory.record import Trajectory
 from ise_gym.trajectory.stats import Stats
 from ise_gym.trajectory.usage import usage_table
@@ -44,11 +43,20 @@ def test_only_what_shapes_the_records_binds_a_resumed_run() -> None:
 def test_factories_with_options_reach_the_classes_in_another_process() -> None:
     agent = pickle.loads(pickle.dumps(agent_factory("expert", quality=0.5)))()
     assert agent.name == "expert:0.5"
-    patient = pickle.loads(pickle.dumps(user_factory("scripted", {"patience": 7})))
-    assert make_user(patient).describe()["patience"] == 7
-    assert user_factory("scripted", {}) == "scripted"
+    env = pickle.loads(pickle.dumps(env_factory(backend="dummy", user_options={"patience": 7})))()
+    assert env.unwrapped.settings.make_user().describe()["patience"] == 7
+    env.close()
     with pytest.raises(UserError, match=r"there is no option 'patients'\. Did you mean 'patience'"):
-        user_factory("scripted", {"patients": 1})()  # type: ignore[operator]
+        env_factory(backend="dummy", user_options={"patients": 1})()
+
+
+def test_a_run_s_manifest_tells_what_its_envs_are_made_with_and_no_key() -> None:
+    options = {"base_url": "http://there/v1", "api_key": "sk-hush"}
+    made = env_factory(backend="bubblewrap", user="llm:m", user_options=options, limits={"memory_mb": 300})
+    told = settings_of(made)["env"]
+    assert (told["backend"], told["user"], told["limits"]["memory_mb"]) == ("bubblewrap", "llm:m", 300)
+    assert told["user_options"]["base_url"] == "http://there/v1" and "sk-hush" not in str(told)
+    assert settings_of(lambda: None) == {}
 
 
 def spent(agent_tokens: int, user_tokens: int, cost: float) -> Trajectory:

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from ise_gym.cli import app
 from ise_gym.errors import UserError
 from ise_gym.simulator.detectors import DETECTORS, detect
-from ise_gym.simulator.driftset import read_set
-from ise_gym.simulator.measure import evaluate
+from ise_gym.simulator.measuring.driftset import read_set
+from ise_gym.simulator.measuring.measure import evaluate
 
 SET = Path(__file__).parent / "drift_set.jsonl"
 LABELLED = (

@@ -9,8 +9,8 @@ from ise_gym.messages import tool_call, tool_result
 from ise_gym.simulator.base import Evidence
 from ise_gym.simulator.detectors import DETECTORS
 from ise_gym.simulator.evidence import DIGEST_LENGTH, FILES_SHOWN, LINE_LENGTH, command_of, gather, render
+from ise_gym.simulator.measuring.recall import Measured
 from ise_gym.simulator.principles import PRINCIPLES, principle_of, scorecard
-from ise_gym.simulator.recall import Measured
 from ise_gym.statistics import wilson
 from ise_gym.trajectory.drift import DriftStats
 from ise_gym.trajectory.record import Trajectory
@@ -53,9 +53,13 @@ def test_an_idle_agent_leaves_a_plain_digest() -> None:
     assert render(Evidence()) == "- no file was created, changed or deleted"
 
 
-def test_each_detector_serves_one_principle() -> None:
-    assert len(PRINCIPLES) == 4
-    assert all(principle_of(name) for name in DETECTORS)
+def test_each_detector_serves_one_principle_and_the_trained_voice_none() -> None:
+    for name in DETECTORS:
+        assert sum(name in p.detectors for p in PRINCIPLES.values()) == (name != "sounds_adrift"), name
+    assert principle_of("judge") == principle_of("sounds_adrift") == ""
+
+
+def test_a_scorecard_gives_the_share_of_turns_that_keep_each_principle() -> None:
     assert scorecard([["offers_help"], [], ["task_dump", "offers_help"], []]) == {
         "perspective_lock": 0.5,
         "register_matching": 1.0,

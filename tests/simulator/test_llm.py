@@ -17,11 +17,11 @@ from ise_gym.models.chat import read_object
 from ise_gym.scenario import CheckResult, PlanStep, SubGoal
 from ise_gym.simulator import make_user
 from ise_gym.simulator.base import Evidence, UserTurn, UserView
+from ise_gym.simulator.briefing.prompt import moves_open, prompt_messages, thoughts
 from ise_gym.simulator.detectors import detect
 from ise_gym.simulator.judge import LLMJudge
 from ise_gym.simulator.knowledge import knowledge_of
 from ise_gym.simulator.llm import read_answer
-from ise_gym.simulator.prompt import moves_open, prompt_messages, thoughts
 from ise_gym.workspace.base import Workspace
 from made_scenarios import make_scenario, write
 
@@ -76,10 +76,12 @@ def test_nothing_that_only_the_harness_knows_reaches_the_wire() -> Any:
 
     def record(body: str) -> Any:
         seen.append(body)
-        return reply(json.dumps({"move": "stay", "say": "Where is greet.txt?"}))
+        return reply(json.dumps({"move": "next", "say": "Please put héllo into greet.txt."}))
 
     with serving(record) as server:
-        made = gym.make("ISE-OS-v0", user=lambda: make_user("llm:m", guard=False, base_url=server.url))
+        made = gym.make(
+            "ISE-OS-v0", guard=False, user=lambda: make_user("llm:m", guard=False, base_url=server.url)
+        )
         made.reset(seed=1, options={"scenario": secretive()})
         made.step(write("greet.txt", "wrong"))
         made.step(assistant("I wrote it."))
@@ -147,7 +149,7 @@ def test_a_wish_is_booked_when_its_words_are_there_whatever_the_model_says() -> 
             "Good morning, how are you?",
             "Please put héllo into greet.txt.",
             "Fine, go on.",
-            "Now count.txt, please",
+            "Now the number of lines into count.txt, please",
         )
     )
     with serving(lambda body: reply(json.dumps({"move": "next", "say": next(answers)}))) as server:

@@ -14,10 +14,10 @@ from ise_gym.cli import app
 from ise_gym.messages import assistant, user
 from ise_gym.simulator.base import Evidence, UserTurn, UserView
 from ise_gym.simulator.detectors import detect
-from ise_gym.simulator.driftset import read_set
 from ise_gym.simulator.knowledge import UserKnowledge, Wish
-from ise_gym.simulator.measure import evaluate
-from ise_gym.simulator.recall import Measured, drift_past_guard, measured
+from ise_gym.simulator.measuring.driftset import read_set
+from ise_gym.simulator.measuring.measure import evaluate
+from ise_gym.simulator.measuring.recall import Measured, drift_past_guard, measured
 from made_scenarios import make_scenario
 
 SET = Path(__file__).parent / "real_set.jsonl.gz"
@@ -61,7 +61,7 @@ def test_chinese_turns_are_judged_as_english_ones_are(turns: Any) -> None:
 
 
 def test_what_is_estimated_from_is_what_the_set_gives(turns: Any) -> None:
-    """A rule that is changed changes the figures that ``ise stats`` starts from: benchmarks/real_set.py --measure."""
+    """A rule that is changed changes the figures that ``ise stats`` starts from: benchmarks/users/real_set.py --measure."""
     figures = measured()
     assert figures.turns_sha256 == hashlib.sha256(SET.read_bytes()).hexdigest()
     unseen = [t for t in turns if t.split != "tuning"]

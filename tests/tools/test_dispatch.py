@@ -85,6 +85,7 @@ def test_a_call_is_answered_by_its_tool_message(call: Caller) -> None:
             "Unknown tool 'exce'. Did you mean 'exec'? Available: exec, read, write, edit, process.",
         ),
         ("", "{}", "Unknown tool ''. Available:"),
+        ("append", '{"team": "blue"}', 'read, write, edit, process. For example: exec {"command": "ls -la"}'),
         ("read", "{}", "read: bad arguments: missing argument 'path'"),
         ("read", "", "missing argument 'path'"),
         ("read", '{"path": 3}', "'path' must be a string, not an integer"),

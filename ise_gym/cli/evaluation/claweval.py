@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from ise_gym.cli.evaluation.run import Adapter, Limit, Out, Quiet, Seed, Trials, Workers, conclude
+from ise_gym.cli.evaluation.run import (
+    Adapter,
+    GiveUpAfter,
+    Limit,
+    Out,
+    Price,
+    Quiet,
+    Seed,
+    Trials,
+    Workers,
+    conclude,
+)
 from ise_gym.cli.seats import (
     DRAIN_S,
     AgentOptions,
@@ -21,6 +32,7 @@ from ise_gym.cli.seats import (
 )
 from ise_gym.cli.voice import resumable
 from ise_gym.errors import UserError
+from ise_gym.rollout.work import GIVE_UP_AFTER
 
 app = typer.Typer(
     help="Play Claw-Eval from a checkout, with the benchmark's own loop and graders or through ISE-OS-v0.",
@@ -49,10 +61,8 @@ def run(
     out: Out,
     adapter: Adapter = None,
     agent_option: AgentOptions = None,
-    agent_price: Annotated[
-        str,
-        typer.Option(help="IN,OUT: the agent's price in dollars per million tokens.", show_default="none"),
-    ] = "",
+    price: Price = None,
+    give_up_after: GiveUpAfter = GIVE_UP_AFTER,
     tasks: Selection = "T",
     protocol: Protocol = "upstream",
     judge: Judge = "none",
@@ -65,10 +75,6 @@ def run(
     judge_concurrency: Annotated[
         int, typer.Option(min=0, help="Judge requests in flight, all workers together; 0: no limit.")
     ] = 0,
-    judge_price: Annotated[
-        str,
-        typer.Option(help="IN,OUT: the judge's price in dollars per million tokens.", show_default="none"),
-    ] = "",
     user_model: UserModel = "",
     user_base_url: Annotated[
         str, typer.Option(help="Endpoint of that model, up to /v1.", show_default="OpenAI's own")
@@ -98,13 +104,16 @@ def run(
     require_packages()
     from ise_gym.evaluation.claweval.models.judge import parse_judge
     from ise_gym.evaluation.claweval.runner import run_claweval
+    from ise_gym.evaluation.spending import parse_prices
     from ise_gym.foreign.screen import Screen
     from ise_gym.rollout.progress import RolloutProgress
 
     agent_options, _ = read_options(agent_option)
     if adapter is not None:
         agent_options["adapter"] = str(adapter)
-    price_in, price_out = parse_price(judge_price, "--judge-price")
+    prices = parse_prices(price)
+    price_in, price_out = prices.pair("judge")
+    user_in, user_out = prices.pair("user")
     judged_by = parse_judge(
         judge,
         base_url=judge_base_url,
@@ -113,7 +122,7 @@ def run(
         price_in=price_in,
         price_out=price_out,
     )
-    priced = {"price_in": 0} if agent_price or judge_price else {}
+    priced = {"price_in": 0} if price else {}
     limits = read_limits(max_tokens_total, max_cost, max_hours, drain_limit, priced, agent_options)
     with resumable(), RolloutProgress(Screen(stderr=True, quiet=quiet), title="claweval") as progress:
         summary = run_claweval(
@@ -122,13 +131,16 @@ def run(
             out,
             tasks=tasks,
             judge=judged_by,
-            user=parse_judge(user_model, base_url=user_base_url) if user_model else None,
+            user=parse_judge(user_model, base_url=user_base_url, price_in=user_in, price_out=user_out)
+            if user_model
+            else None,
             sandbox="" if sandbox == "none" else sandbox,
             protocol=protocol,
             services=services,
             clock=clock,
             agent_options=agent_options,
-            agent_prices=parse_price(agent_price, "--agent-price"),
+            agent_prices=prices.pair("agent"),
+            give_up_after=give_up_after,
             trials=trials,
             limit=limit,
             seed=seed,
@@ -181,21 +193,3 @@ def require_packages() -> None:
     missing = [name for name in ("httpx", "openai", "fastapi") if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(f"Claw-Eval needs {', '.join(missing)}: pip install 'ise-gym[claweval]'")
-
-
-def parse_price(text: str, flag: str = "--agent-price") -> tuple[float, float]:
-    """Parse ``IN,OUT``, dollars per million tokens; "" is no price.
-
-    Raises:
-        UserError: not two numbers, or a negative one.
-
-    >>> parse_price("0.5,3")
-    (0.5, 3.0)
-    """
-    try:
-        read, written = (float(part) for part in text.split(",")) if text else (0.0, 0.0)
-    except ValueError:
-        read = written = -1.0
-    if not (0 <= read < float("inf") and 0 <= written < float("inf")):
-        raise UserError(f"{flag} {text}: write IN,OUT in dollars per million tokens, such as 0.5,3.")
-    return read, written

@@ -23,6 +23,7 @@ from ise_gym.cli.seats import (
 )
 from ise_gym.cli.voice import resumable
 from ise_gym.errors import UserError
+from ise_gym.rollout.work import GIVE_UP_AFTER
 
 if TYPE_CHECKING:
     from ise_gym.evaluation.results.summary import RunSummary
@@ -31,6 +32,17 @@ Adapter = Annotated[
     Path | None, typer.Option(help="LoRA adapter folder on top of transformers:DIR.", show_default="none")
 ]
 Trials = Annotated[int, typer.Option(min=1, help="Trials per task.")]
+Price = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="[SEAT=]IN,OUT: dollars per million tokens of the agent, or of SEAT (agent, user, judge). Repeatable.",
+        metavar="[SEAT=]IN,OUT",
+        show_default="as the models tell",
+    ),
+]
+GiveUpAfter = Annotated[
+    int, typer.Option(min=1, help="End the run after N trials in a row without a verdict.", metavar="N")
+]
 Workers = Annotated[int, typer.Option("--workers", "-w", min=1, help="Worker processes.")]
 Limit = Annotated[
     int | None,
@@ -57,11 +69,16 @@ def run(
     adapter: Adapter = None,
     agent_option: AgentOptions = None,
     user: Annotated[
-        str, typer.Option(help="User simulator: scripted, single-turn, naive, llm:MODEL.")
-    ] = "scripted",
+        str | None,
+        typer.Option(
+            help="User simulator: scripted, single-turn, naive, llm:MODEL.", show_default="the suite's"
+        ),
+    ] = None,
     user_option: UserOptions = None,
     backend: Backend = "auto",
-    trials: Trials = 1,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Trials per task.", show_default="the suite's")
+    ] = None,
     limit: Limit = None,
     seed: Seed = 0,
     workers: Workers = 1,
@@ -73,13 +90,18 @@ def run(
             show_default="16 for a local model, else 1",
         ),
     ] = None,
+    price: Price = None,
+    give_up_after: GiveUpAfter = GIVE_UP_AFTER,
     max_tokens_total: MaxTokens = None,
     max_cost: MaxCost = None,
     max_hours: MaxHours = None,
     drain_limit: DrainLimit = DRAIN_S,
     trained_on: Annotated[
         list[Path] | None,
-        typer.Option(help="Store that the model was trained on; checked for tasks of the suite. Repeatable."),
+        typer.Option(
+            help="What the model was trained on: a store, or an export of one (openai, trl, isetrace; JSONL or "
+            "Parquet). Checked for tasks of the suite. Repeatable."
+        ),
     ] = None,
     allow_contaminated: Annotated[
         bool, typer.Option("--allow-contaminated", help="Run although training data and suite share tasks.")
@@ -88,9 +110,11 @@ def run(
 ) -> None:
     """Play a suite and print pass@1 with its interval.
 
-    Exit code 0 when every trial has a verdict, 1 when some ended in an error or a limit ended the run, 130 when interrupted.
+    Exit code 0 when every trial has a verdict, 1 when some ended in an error or a limit ended the run, 130 when
+    interrupted.
     """
     from ise_gym.evaluation.builtin import run_suite
+    from ise_gym.evaluation.spending import parse_prices
     from ise_gym.foreign.screen import Screen
     from ise_gym.rollout.progress import RolloutProgress
 
@@ -99,7 +123,11 @@ def run(
     agent_options, user_options = read_options(agent_option, user_option)
     if adapter is not None:
         agent_options["adapter"] = str(adapter)
-    check_seats(agent, user, backend, agent_options=agent_options, user_options=user_options)
+    prices = parse_prices(price)
+    for seat, spec, options in (("agent", agent, agent_options), ("user", user or "", user_options)):
+        if seat in prices.seats and spec.partition(":")[0] in ("openai", "llm"):  # they count it as they go
+            options["price_in"], options["price_out"] = prices.pair(seat)
+    check_seats(agent, user or "scripted", backend, agent_options=agent_options, user_options=user_options)
     limits = read_limits(max_tokens_total, max_cost, max_hours, drain_limit, agent_options, user_options)
     with resumable(), RolloutProgress(Screen(stderr=True, quiet=quiet), title="eval") as progress:
         summary = run_suite(
@@ -115,10 +143,13 @@ def run(
             seed=seed,
             workers=workers,
             slots=slots,
+            prices=prices,
+            give_up_after=give_up_after,
             limits=limits,
             trained_on=trained_on or (),
             allow_contaminated=allow_contaminated,
             on_progress=progress,
+            on_checked=(lambda told: None) if quiet else Screen(stderr=True, highlight=False).print,
         )
     conclude(summary, quiet=quiet)
 

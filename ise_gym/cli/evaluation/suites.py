@@ -30,6 +30,7 @@ def freeze(
         list[str] | None, typer.Option(help="Only these tasks, e.g. file-io/write-note. Repeatable.")
     ] = None,
     first_seed: Annotated[int, typer.Option(min=0, help="First seed to draw from.")] = 0,
+    trials: Annotated[int, typer.Option(min=1, help="Trials per task that its figures stand for.")] = 1,
     description: Annotated[str, typer.Option(help="One line saying what the suite is for.")] = "",
     out: Annotated[
         Path | None, typer.Option(help="File to write.", show_default="among the shipped suites")
@@ -40,8 +41,8 @@ def freeze(
     Every part names its catalog tasks, so a suite stays as it is when other tasks are added to the catalog.
     """
     from ise_gym.evaluation.drawing import catalog_tasks, chained, singles
-    from ise_gym.evaluation.manifest import SUITES, save_suite
-    from ise_gym.evaluation.manifest import freeze as freeze_suite
+    from ise_gym.evaluation.manifest import SUITES, Terms, save_suite
+    from ise_gym.evaluation.suite import freeze as freeze_suite
 
     found = catalog_tasks(domains or [], tasks or [])
     wanted = [
@@ -52,11 +53,42 @@ def freeze(
     wanted += chained(found, chains, chain_length)
     if not wanted:
         raise UserError("nothing to freeze: give --easy, --medium, --hard or --chains a number.")
-    manifest = freeze_suite(name, wanted, first_seed=first_seed, description=description)
+    manifest = freeze_suite(
+        name, wanted, first_seed=first_seed, description=description, terms=Terms(trials=trials)
+    )
     file = out or SUITES / f"{name}.yaml"
     save_suite(manifest, file)
     Screen().print(
-        f"{file}: {len(manifest.numbered())} tasks, sha256 {manifest.sha256()[:12]}", highlight=False
+        f"{file}: {len(manifest.numbered())} tasks, sha256 {manifest.sha256()[:12]}, with content "
+        f"{manifest.content_sha256()[:12]}",
+        highlight=False,
+    )
+
+
+@app.command()
+def seal(
+    suite: Annotated[str, typer.Argument(help="Suite of protocol 1, by name or file.")],
+    out: Annotated[
+        Path | None, typer.Option(help="File to write.", show_default="over the suite's own file")
+    ] = None,
+) -> None:
+    """Add to a suite of protocol 1 what its tasks are today, so that runs can say what has changed since.
+
+    What it draws, its ids and its hash stay as they are.
+    """
+    from ise_gym.evaluation.manifest import load_suite, save_suite, suite_file
+    from ise_gym.evaluation.suite import with_content
+
+    manifest = load_suite(suite)
+    if manifest.protocol > 1:
+        raise UserError(
+            f"suite {manifest.name} has protocol {manifest.protocol}: its content is frozen for good."
+        )
+    sealed = with_content(manifest)
+    file = out or suite_file(suite)
+    save_suite(sealed, file)
+    Screen().print(
+        f"{file}: sha256 {sealed.sha256()[:12]}, with content {sealed.content_sha256()[:12]}", highlight=False
     )
 
 
@@ -64,28 +96,32 @@ def freeze(
 def check(
     suite: Annotated[str, typer.Argument(help="Suite by name or file.")],
     trained_on: Annotated[
-        list[Path] | None, typer.Option(help="Training store to look for the suite's tasks in. Repeatable.")
+        list[Path] | None,
+        typer.Option(help="Training data (store or export) to look for the suite's tasks in. Repeatable."),
     ] = None,
 ) -> None:
     """Redraw every scenario of a suite and compare; look for its tasks in training data."""
-    from ise_gym.evaluation.contamination import check_stores
-    from ise_gym.evaluation.manifest import SuiteSource, load_suite
+    from ise_gym.evaluation.contamination import check_training_data
+    from ise_gym.evaluation.content import differing, shared_content
+    from ise_gym.evaluation.manifest import load_suite
+    from ise_gym.evaluation.results.terms import changed_text
+    from ise_gym.evaluation.suite import SuiteSource
 
     manifest = load_suite(suite)
     source = SuiteSource(manifest)
-    drawn = sum(1 for _ in source)
+    tasks = source.tasks()
     console = Screen()
     console.print(
-        f"{manifest.name}: {drawn} of {len(source.ids())} scenarios are as frozen.", highlight=False
+        f"{manifest.name}: {len(tasks)} of {len(source.ids())} scenarios are drawn as frozen.",
+        highlight=False,
     )
+    shared = shared_content(manifest.terms.user, manifest.terms.user_options)
+    if changed := source.changed(tasks) + differing(manifest.content, shared):
+        console.print(f"{manifest.name}: {changed_text(changed)}.", highlight=False)
     if trained_on:
-        overlap = check_stores(manifest.fingerprints(), trained_on)
+        overlap = check_training_data(manifest, trained_on)
+        console.print(overlap.text() + ".", highlight=False)
         overlap.require_clean(manifest.name)
-        console.print(
-            f"{overlap.trajectories} training trajectories share no task instance with it"
-            + (f" ({overlap.without} of them carry no fingerprints)." if overlap.without else "."),
-            highlight=False,
-        )
 
 
 @app.command("list")

@@ -16,7 +16,15 @@ from ise_gym.agents import check_agent, make_agent
 from ise_gym.agents.base import Agent
 from ise_gym.arguments import check_options
 from ise_gym.errors import UserError
-from ise_gym.messages import Message, ToolSchema, assistant, canonical_json, tool_call, tool_calls_of
+from ise_gym.messages import (
+    Message,
+    ToolSchema,
+    assistant,
+    canonical_json,
+    sha256_of,
+    tool_call,
+    tool_calls_of,
+)
 from ise_gym.scenario import Scenario
 
 
@@ -112,6 +120,34 @@ class DiligentAgent(VacuousAgent):
                 yield function["name"], dict(zip(required, chosen, strict=True))
 
 
+class HashedAgent(DiligentAgent):
+    """Chooses its calls by a hash of everything that it is told, so two harnesses that differ anywhere part soon.
+
+    Moments and ids that differ from run to run are no part of the hash.
+    """
+
+    name = "hashed"
+    rounds = 4
+
+    def act(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> Message:
+        """Make two of the possible calls, or report."""
+        rounds = sum(bool(tool_calls_of(message)) for message in messages)
+        told = [[m["role"], _CHANGING.sub("", m["content"])] for m in messages]
+        names = sorted(tool["function"]["name"] for tool in tools)
+        values = _values([message["content"] for message in messages if message["role"] == "tool"])
+        possible = list(itertools.islice(self._candidates(tools, values), 200))
+        if rounds >= self.rounds or not possible:
+            return assistant(f"Report {sha256_of(told)[:8]}.")
+        drawn = int(sha256_of([told, names])[:12], 16)
+        chosen = [possible[drawn % len(possible)], possible[drawn // len(possible) % len(possible)]]
+        return assistant("", [tool_call(name, arguments) for name, arguments in chosen])
+
+
+_CHANGING = re.compile(
+    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d[:.\d+Z-]{0,24}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+)
+
+
 def _values(results: Sequence[str]) -> dict[str, list[Any]]:
     """Collect the plain values of JSON answers by key, in order and without repeats."""
     found: dict[str, list[Any]] = {}
@@ -135,7 +171,7 @@ def _values(results: Sequence[str]) -> dict[str, list[Any]]:
 
 
 _OURS = ("expert", "lazy")
-SCRIPTED = {agent.name: agent for agent in (VacuousAgent, ExplorerAgent, DiligentAgent)}
+SCRIPTED = {agent.name: agent for agent in (VacuousAgent, ExplorerAgent, DiligentAgent, HashedAgent)}
 """Scripted agents by name."""
 
 

@@ -19,11 +19,12 @@ import gymnasium as gym
 import ise_gym  # noqa: F401  (registers the env)
 from ise_gym.agents.base import Agent
 from ise_gym.errors import AgentError, WorkspaceError
-from ise_gym.evaluation.claweval.grading import Graded, collect_snapshot, grade, model_costs, model_counts
-from ise_gym.evaluation.claweval.models.persona import TaskUser, guarded
+from ise_gym.evaluation.claweval.grading import Graded, collect_snapshot, trace_counts
+from ise_gym.evaluation.claweval.kept import Played
+from ise_gym.evaluation.claweval.models.persona import TaskUser, watched
 from ise_gym.evaluation.claweval.models.provider import AgentBroke, tokens_of
 from ise_gym.evaluation.claweval.sandbox import PORT, SandboxApp
-from ise_gym.evaluation.claweval.stage import Stage, has_user
+from ise_gym.evaluation.claweval.stage import Stage, has_user, mock_today
 from ise_gym.evaluation.claweval.toolbox import ClawToolbox
 from ise_gym.evaluation.claweval.traces import write_trace
 from ise_gym.intents.catalog import system_prompt
@@ -60,25 +61,30 @@ class EnvPlayer:
             disable_env_checker=True,
         )
 
-    def play(self, folder: Path, seed: int) -> Graded:
-        """Play and grade one trial.
+    def play(self, folder: Path, seed: int, finish: Callable[[Played], Graded]) -> Graded:
+        """Play one trial, and have it graded within its last step.
+
+        Args:
+            folder: the task's.
+            seed: of the episode.
+            finish: keeps what was played and grades it.
 
         Raises:
-            ServiceError, WorkspaceError, AgentBroke, UserFailed, JudgeFailed: the infrastructure's, an endpoint's or
-                the judge's fault.
-            Exception: whatever the benchmark's grader raised.
+            ServiceError, WorkspaceError, AgentBroke, UserFailed: the infrastructure's or an endpoint's fault.
+            BaseException: whatever ``finish`` raised.
         """
         began = time.perf_counter()
         stage = self._stage
         upstream = stage.upstream
         task = upstream.TaskDefinition.from_yaml(folder / "task.yaml")
-        stage.begin_trial()
         trace_id = str(uuid4())
         serve = stage.sandbox if self._sandbox_tools else None
         self._toolbox = lambda workspace: ClawToolbox(upstream, task, trace_id, workspace, serve)
         self._user = self._user_of(task)
         agent = _Steady(stage.agent)
-        grader = _Grader(lambda: self._grade(task, folder, trace_id))
+        grader = _Grader(
+            lambda: finish(self._played(task, folder, trace_id, seed, agent, broken, (began, ready)))
+        )
         try:
             with stage.services(task):
                 broken = stage.broken_tools(task)
@@ -93,27 +99,7 @@ class EnvPlayer:
             raise WorkspaceError(record.reason)
         if grader.graded is None:
             raise RuntimeError(f"the episode ended without a verdict: {record.outcome}: {record.reason}")
-        counts = {
-            **grader.graded.counts,
-            **{name: record.counts[name] for name in ("user_turns", "messages")},
-            **dict(zip(("input_tokens", "output_tokens"), tokens_of(stage.agent), strict=True)),
-            **{f"user_{key}": record.user["guard"][key] for key in ("drifted", "fallbacks") if "guard" in record.user},
-            **model_counts(stage.judge, stage.user),
-        }  # fmt: skip
-        timings = {
-            "total_s": round(time.perf_counter() - began, 4),
-            "services_s": round(ready - began, 4),
-            "loop_s": round(record.timings.total_s - record.timings.checks_s, 4),
-        }
-        reason = f"the agent gave up: {agent.failure}" if agent.failure else ""
-        return replace(
-            grader.graded,
-            counts=counts,
-            notes=[*broken, *grader.graded.notes],
-            timings=timings,
-            reason=reason,
-            costs=model_costs(stage.judge, stage.user),
-        )
+        return grader.graded
 
     def close(self) -> None:
         """Close the env."""
@@ -136,7 +122,7 @@ class EnvPlayer:
             answer: str | None = simulator.generate_response(persona=persona, conversation_messages=said)
             return answer
 
-        return guarded(speak, task.user_agent.persona, task.user_agent.max_rounds)
+        return watched(speak, task.user_agent.persona, task.user_agent.max_rounds)
 
     def _files(self, task: Any, folder: Path) -> tuple[SeedFile, ...]:
         """Let the benchmark hand out the task's files, and keep them for the scenario."""
@@ -150,21 +136,50 @@ class EnvPlayer:
             self._stage.router.remove(PORT)
         return tuple(SeedFile(path.removeprefix(_ROOT), content) for path, content in taken.files.items())
 
-    def _grade(self, task: Any, folder: Path, trace_id: str) -> Graded:
+    def _played(
+        self,
+        task: Any,
+        folder: Path,
+        trace_id: str,
+        seed: int,
+        agent: _Steady,
+        broken: list[dict[str, Any]],
+        since: tuple[float, float],
+    ) -> Played:
+        """Write the episode that has just ended as a trace, with what a grader looks at beside it."""
         stage, toolbox = self._stage, self._open
+        began, ready = since
         assert toolbox is not None, "an episode that is over has begun"
         path = stage.traces / f"{task.task_id}_{trace_id[:8]}.jsonl"
-        messages = self._env.unwrapped.episode.messages  # type: ignore[attr-defined]
-        write_trace(stage.upstream, task, path, trace_id, messages, toolbox, stage.agent.name)
+        episode = self._env.unwrapped.episode  # type: ignore[attr-defined]
+        write_trace(stage.upstream, task, path, trace_id, episode.messages, toolbox, stage.agent.name)
         snapshot = collect_snapshot(stage.upstream, task, folder, sandboxed=self._sandbox_tools)
         toolbox.require_sandbox()
-        return grade(stage.upstream, task, folder, path, stage.benchmark_judge(), snapshot)
+        guard = episode.user_report.get("guard", {})
+        counts = {
+            **trace_counts(stage.upstream, path),
+            **{name: episode.counts[name] for name in ("user_turns", "messages")},
+            **dict(zip(("input_tokens", "output_tokens"), tokens_of(stage.agent), strict=True)),
+            **{f"user_{key}": guard[key] for key in ("drifted", "reached") if guard},
+        }
+        now = time.perf_counter()
+        return Played(
+            trace=path.name,
+            seed=seed,
+            snapshot=snapshot,
+            counts=counts,
+            notes=broken,
+            timings={"services_s": round(ready - began, 4), "loop_s": round(now - ready, 4)},
+            reason=f"the agent gave up: {agent.failure}" if agent.failure else "",
+        )
 
 
 def scenario_of(task: Any, seed: int, files: tuple[SeedFile, ...], grader: _Grader) -> Scenario:
     """Turn a task into a scenario: one request, the task's files and limits, its grader as the final check."""
     persona = task.user_agent if has_user(task) else None
     prompt = system_prompt()
+    if today := mock_today(task):
+        prompt = f"{prompt}\n\nCurrent date: {today}"
     if persona is not None and persona.system_prompt_suffix:
         prompt = f"{prompt}\n\n{persona.system_prompt_suffix}"
     limits = task.environment

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,24 +17,24 @@ from ise_gym.evaluation.claweval.sandbox import URL
 
 @dataclass(frozen=True)
 class Graded:
-    """What the benchmark's grader said of one trial, and what the trial took."""
+    """What the benchmark's grader said of one trial; ``notes`` are its judge's."""
 
     score: float
     passed: bool
     dimensions: dict[str, float]
-    counts: dict[str, int]
     notes: list[dict[str, Any]]
-    timings: dict[str, float]
-    trace: str
-    reason: str = ""
-    costs: dict[str, float] = field(default_factory=dict)
 
 
 def grade(
     upstream: Upstream, task: Any, folder: Path, trace: Path, judge: Any, snapshot: Mapping[str, Any]
 ) -> Graded:
-    """Grade a finished trace as the benchmark's batch does."""
-    _, messages, dispatches, media, end, audit = upstream.load_trace(trace)
+    """Grade a finished trace as the benchmark's batch does.
+
+    Raises:
+        JudgeFailed, ModelRefused: the judge's fault.
+        Exception: whatever the grader raised.
+    """
+    _, messages, dispatches, media, _, audit = upstream.load_trace(trace)
     grader = upstream.get_grader(task.task_id, tasks_dir=folder.parent, task_dir=folder)
     accepted = inspect.signature(grader.grade).parameters
     optional = {"media_events": media, **({"env_snapshot": dict(snapshot)} if snapshot else {})}
@@ -50,15 +50,20 @@ def grade(
     dimensions = {
         name: float(getattr(scores, name)) for name in ("completion", "robustness", "communication", "safety")
     }
-    counts = {
+    notes = judge.get_call_log() if judge is not None else []
+    return Graded(score, bool(upstream.is_pass(score)), dimensions, notes)
+
+
+def trace_counts(upstream: Upstream, trace: Path) -> dict[str, int]:
+    """Return what a finished trace says that playing took."""
+    _, _, dispatches, _, end, _ = upstream.load_trace(trace)
+    return {
         "turns": int(end.total_turns) if end else 0,
         "tool_calls": len(dispatches),
         "failed_calls": sum(dispatch.response_status >= 400 for dispatch in dispatches),
         "input_tokens": int(end.model_input_tokens) if end else 0,
         "output_tokens": int(end.model_output_tokens) if end else 0,
     }
-    notes = judge.get_call_log() if judge is not None else []
-    return Graded(score, bool(upstream.is_pass(score)), dimensions, counts, notes, {}, trace.name)
 
 
 def local_files(folder: Path, names: list[str]) -> dict[str, dict[str, str]]:

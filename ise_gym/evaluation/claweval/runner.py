@@ -19,9 +19,10 @@ from ise_gym.evaluation.results.summary import RunSummary, summarise
 from ise_gym.evaluation.run import LEDGER, RunCard, TaskEntry, load_run, open_run
 from ise_gym.messages import sha256_of
 from ise_gym.models.options import a_workers_share, binding
-from ise_gym.rollout.engine import GIVE_UP_AFTER, Status, drive
+from ise_gym.rollout.engine import Status, drive
 from ise_gym.rollout.limits import NO_LIMITS, Limits
 from ise_gym.rollout.spec import probe_seat
+from ise_gym.rollout.work import GIVE_UP_AFTER
 
 SERVICES = ("process", "subprocess")
 PROTOCOLS = {
@@ -152,7 +153,9 @@ def playable(
     left_out: dict[str, str] = {}
     chosen = []
     for task in tasks:
-        if judge.kind == "none" and task.uses_judge:
+        if unknown := task.file.environment.unknown:
+            left_out[task.id] = f"its environment has keys that are not known here: {', '.join(unknown)}"
+        elif judge.kind == "none" and task.uses_judge:
             left_out[task.id] = "its grader asks a judge"
         elif task.needs_sandbox and not sandbox:
             left_out[task.id] = "needs a sandbox"

@@ -55,9 +55,10 @@ class Stage:
 
     def services(self, task: Any) -> AbstractContextManager[object]:
         """The task's services, running while the context is open."""
+        services = dated(task)
         if self.how_services == "subprocess":
-            return SubprocessServices(task.services, self.upstream.root, self.router)
-        return InProcessServices(task.services, self.upstream.root, self.router, self.clock, self.modules)
+            return SubprocessServices(services, self.upstream.root, self.router)
+        return InProcessServices(services, self.upstream.root, self.router, self.clock, self.modules)
 
     def broken_tools(self, task: Any) -> list[dict[str, Any]]:
         """Notes on the task's tools that can only fail, while its services run."""
@@ -86,6 +87,39 @@ class Stage:
     def inject(self, task: Any, folder: Path) -> None:
         """Let the benchmark put the task's files into the sandbox that is being served."""
         self.upstream.SandboxRunner.inject_files(SimpleNamespace(sandbox_url=URL), task, task_dir=str(folder))
+
+
+def mock_today(task: Any) -> str:
+    """The day on which a task plays, "" when it does not say, or the checkout is older than that."""
+    return str(getattr(task.environment, "mock_today", None) or "")
+
+
+@dataclass
+class Dated:
+    """A service with the task's day in its environment, where the benchmark's own manager puts it."""
+
+    name: str
+    command: str
+    port: int
+    health_check: str
+    health_check_method: str
+    env: dict[str, str]
+
+
+def dated(task: Any) -> list[Dated]:
+    """Return a task's services as they are started."""
+    today = mock_today(task)
+    return [
+        Dated(
+            service.name,
+            service.command,
+            service.port,
+            service.health_check,
+            service.health_check_method,
+            {**(service.env or {}), **({"MOCK_TODAY": today} if today else {})},
+        )
+        for service in task.services
+    ]
 
 
 def has_user(task: Any) -> bool:

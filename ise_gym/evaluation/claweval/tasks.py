@@ -53,11 +53,31 @@ class Service(_Tolerant):
     env: dict[str, str] = Field(default_factory=dict)
 
 
+KNOWN_ENVIRONMENT = frozenset(
+    {"timeout_seconds", "max_turns", "mock_today", "fixtures", "env_snapshot_timeout", "sandbox_tools"}
+    | {"enable_todo", "todo_nag_rounds", "enable_compact", "compact_keep_recent", "compact_min_chars"}
+    | {"compact_threshold_pct", "compact_keep_recent_on_summary", "compact_protect_tokens"}
+    | {"compact_max_auto_compacts"}
+)
+"""Keys of a task's environment up to 39b27dc. A newer one may change what a task means without anybody noticing, as
+``mock_today`` did, so tasks with others are left out."""
+
+
 class Environment(_Tolerant):
-    """Limits of one task."""
+    """Limits of one task, and the day on which it plays.
+
+    ``mock_today`` (YYYY-MM-DD, since April 2026): services shift no dates and count from this day, and the agent is
+    told it.
+    """
 
     timeout_seconds: int = 300
     max_turns: int = 20
+    mock_today: str | None = None
+
+    @property
+    def unknown(self) -> list[str]:
+        """Keys that this version does not know."""
+        return sorted((self.model_extra or {}).keys() - KNOWN_ENVIRONMENT)
 
 
 class UserAgent(_Tolerant):

@@ -9,31 +9,30 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ise_gym.evaluation.claweval.grading import Graded, collect_snapshot, grade, model_costs, model_counts
-from ise_gym.evaluation.claweval.models.provider import AgentClient
+from ise_gym.agents.base import Agent
+from ise_gym.evaluation.claweval.grading import collect_snapshot, trace_counts
+from ise_gym.evaluation.claweval.kept import Played
+from ise_gym.evaluation.claweval.models.provider import AgentClient, tokens_of
 from ise_gym.evaluation.claweval.sandbox import URL, SandboxApp
 from ise_gym.evaluation.claweval.stage import Stage, has_user
 from ise_gym.scenario import Persona, Scenario
 
 
-def play(stage: Stage, folder: Path, seed: int) -> Graded:
-    """Play and grade one trial.
+def play(stage: Stage, folder: Path, seed: int) -> Played:
+    """Play one trial.
 
     Raises:
-        ServiceError, WorkspaceError, AgentBroke, UserFailed, JudgeFailed: the infrastructure's, an endpoint's or
-            the judge's fault.
-        Exception: whatever the benchmark's own loop or grader raised.
+        ServiceError, WorkspaceError, AgentBroke, UserFailed: the infrastructure's or an endpoint's fault.
+        Exception: whatever the benchmark's own loop raised.
     """
     began = time.perf_counter()
     upstream, agent = stage.upstream, stage.agent
     task = upstream.TaskDefinition.from_yaml(folder / "task.yaml")
     agent.reset(stand_in(task.task_id, task.prompt.text, seed), seed)
     client = AgentClient(agent)
-    stage.begin_trial()
     with stage.services(task), _sandbox(stage, task, folder) as sandbox:
         broken = stage.broken_tools(task)
         ready = time.perf_counter()
@@ -50,23 +49,21 @@ def play(stage: Stage, folder: Path, seed: int) -> Graded:
         )
         played = time.perf_counter()
         snapshot = collect_snapshot(upstream, task, folder, sandboxed=sandbox is not None)
-        graded = grade(upstream, task, folder, Path(trace), stage.benchmark_judge(), snapshot)
-    timings = {
-        "total_s": round(time.perf_counter() - began, 4),
-        "services_s": round(ready - began, 4),
-        "loop_s": round(played - ready, 4),
-    }
-    counts = {**graded.counts, **model_counts(stage.judge, stage.user)}
-    reason = f"the agent gave up: {client.agent_failure}" if client.agent_failure else ""
-    return replace(
-        graded,
-        counts=counts,
-        notes=[*broken, *graded.notes],
-        timings=timings,
+    return Played(
         trace=Path(trace).name,
-        reason=reason,
-        costs=model_costs(stage.judge, stage.user),
+        seed=seed,
+        snapshot=snapshot,
+        counts={**trace_counts(upstream, Path(trace)), **_own_tokens(agent)},
+        notes=broken,
+        timings={"services_s": round(ready - began, 4), "loop_s": round(played - ready, 4)},
+        reason=f"the agent gave up: {client.agent_failure}" if client.agent_failure else "",
     )
+
+
+def _own_tokens(agent: Agent) -> dict[str, int]:
+    """Return the tokens that the agent counted itself; nothing where it does not count."""
+    read, written = tokens_of(agent)
+    return {"input_tokens": read, "output_tokens": written} if read or written else {}
 
 
 @contextmanager

@@ -95,6 +95,11 @@ class ClawWork:
             "labels": self._labels[job.task],
             "agent": dict(answer.agent),
             "reason": answer.reason,
+            "episode": answer.took.trace,
+            "counts": answer.took.counts,
+            "costs": answer.took.costs,
+            "timings": answer.took.timings,
+            "notes": answer.took.notes,
         }
         if graded is None:
             return Trial(**shared, outcome=_OUTCOMES[answer.kind])
@@ -105,9 +110,4 @@ class ClawWork:
             completion=graded.dimensions["completion"],
             robustness=graded.dimensions["robustness"],
             safety=graded.dimensions["safety"],
-            counts=graded.counts,
-            episode=graded.trace,
-            notes=graded.notes,
-            costs=graded.costs,
-            timings=graded.timings,
         )

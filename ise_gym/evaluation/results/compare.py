@@ -7,22 +7,27 @@ hash is printed. "Not significant" is said where it is so, with the difference t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ise_gym.errors import UserError
 from ise_gym.evaluation.ledger import VERDICTS
-from ise_gym.evaluation.results.stats import (
-    Bootstrap,
-    holm,
-    mcnemar_exact,
-    minimum_detectable_difference,
-    paired_bootstrap,
+from ise_gym.evaluation.results.intervals import Difference, difference
+from ise_gym.evaluation.results.stats import holm, mcnemar_exact, minimum_detectable_difference
+from ise_gym.evaluation.results.summary import (
+    NO_RATE,
+    Rate,
+    first_rate,
+    fixed_rate,
+    rate,
+    share_passed,
+    summarise,
 )
-from ise_gym.evaluation.results.summary import Rate, fixed_rate, rate, share_passed
+from ise_gym.evaluation.results.terms import changed_text, check_comparable, other_terms, unknown_terms
 from ise_gym.evaluation.run import Run, list_sha256, load_run
+from ise_gym.statistics import Interval
 
 ALPHA = 0.05
 
@@ -34,6 +39,8 @@ class Side:
     Attributes:
         common: pass@1 over the common set. ``fixed``: over the fixed list, missing counted as not passed.
         missing: tasks of the fixed list without a verdict → the outcome that they have instead.
+        first: passes at the first attempt, over the common set, where they are known.
+        at_k: pass@k and pass^k as of `ise_gym.evaluation.results.summary.RunSummary`; ``intervals``: theirs.
     """
 
     name: str
@@ -41,6 +48,9 @@ class Side:
     common: Rate
     fixed: Rate
     missing: dict[str, str]
+    first: Rate = NO_RATE
+    at_k: dict[str, float] = field(default_factory=dict)
+    intervals: dict[str, Interval] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,10 +59,12 @@ class Pair:
 
     Attributes:
         better, worse, equal: tasks on which the run passes more often than the baseline, less often, equally.
-        difference: mean difference of pass rates (run - baseline) with its paired bootstrap over tasks.
+        difference: mean difference of pass rates (run - baseline) with its 95 % interval over tasks.
         p: exact McNemar; with several trials a task the same test on the signs of the per-task differences.
         p_holm: adjusted for the number of runs compared.
         detectable: smallest true difference found with 80 % power, given the observed disagreement.
+        first: the same difference for passes at the first attempt, over the tasks where both know them.
+        differs: terms that the two runs don't share (`ise_gym.evaluation.results.terms`), apart from the agent's own.
     """
 
     baseline: str
@@ -60,10 +72,12 @@ class Pair:
     better: int
     worse: int
     equal: int
-    difference: Bootstrap
+    difference: Difference
     p: float
     p_holm: float
     detectable: float | None
+    first: Difference | None = None
+    differs: tuple[str, ...] = ()
 
     @property
     def significant(self) -> bool:
@@ -72,10 +86,11 @@ class Pair:
 
     @property
     def verdict(self) -> str:
-        """What may be said of the difference."""
+        """What may be said of the difference: not that a model is better where more than the model differs."""
         if not self.significant:
             return "not significant"
-        return "better" if self.difference.mean > 0 else "worse"
+        word = "better" if self.difference.mean > 0 else "worse"
+        return f"{word}, but {', '.join(self.differs)} differ" if self.differs else word
 
 
 @dataclass(frozen=True)
@@ -125,28 +140,29 @@ class Comparison:
         }
 
 
-def compare(*runs: Run | Path | str, resamples: int = 10_000) -> Comparison:
+def compare(*runs: Run | Path | str) -> Comparison:
     """Compare runs, the first being the baseline.
 
     Args:
         runs: two or more run folders, or runs already loaded.
-        resamples: bootstrap samples.
 
     Raises:
-        UserError: fewer than two runs, not a run, or runs of different suites or protocols.
+        UserError: fewer than two runs, not a run, or runs of different suites or protocols, or of a suite whose tasks
+            were changed between them.
     """
     loaded = [run if isinstance(run, Run) else load_run(run) for run in runs]
     if len(loaded) < 2:
         raise UserError(f"a comparison needs at least two runs, got {len(loaded)}.")
     first = loaded[0]
     for other in loaded[1:]:
-        _check_comparable(first, other)
+        check_comparable(first, other)
     names = _names(loaded)
     ids = [task.id for task in first.card.tasks]
     others = [{task.id for task in run.card.tasks} for run in loaded[1:]]
     common = [task for task in ids if all(run.verdicts(task) for run in loaded)]
+    terms = [other_terms(first, run) for run in loaded[1:]]
     sides = [_side(name, run, common) for name, run in zip(names, loaded, strict=True)]
-    pairs = _pairs(names, loaded, common, resamples)
+    pairs = _pairs(names, loaded, common, terms)
     return Comparison(
         suite=first.card.suite,
         protocol=first.card.protocol,
@@ -154,24 +170,8 @@ def compare(*runs: Run | Path | str, resamples: int = 10_000) -> Comparison:
         common=common,
         sides=sides,
         pairs=pairs,
-        warnings=_warnings(names, loaded, others, set(ids)),
+        warnings=_warnings(names, loaded, others, set(ids), terms),
     )
-
-
-def _check_comparable(a: Run, b: Run) -> None:
-    where = f"{a.path} and {b.path} can't be compared"
-    if a.card.suite != b.card.suite:
-        raise UserError(f"{where}: the suites are {a.card.suite!r} and {b.card.suite!r}.")
-    if a.card.protocol != b.card.protocol:
-        raise UserError(
-            f"{where}: the protocols are {a.card.protocol!r} and {b.card.protocol!r}, and their figures "
-            "mean different things. Run both with the same --protocol."
-        )
-    if a.card.suite_sha256 != b.card.suite_sha256:
-        raise UserError(
-            f"{where}: both played {a.card.suite!r}, but in different versions "
-            f"({a.card.suite_sha256[:12]} and {b.card.suite_sha256[:12]}). Run one of them again."
-        )
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
@@ -188,16 +188,26 @@ def _side(name: str, run: Run, common: Sequence[str]) -> Side:
         if not run.verdicts(task.id):
             found = [t.outcome for (key, _), t in run.trials.items() if key == task.id]
             missing[task.id] = found[0] if found else "not played"
+    summary = summarise(run)
     return Side(
         name=name,
         agent=run.card.agent,
         common=rate(run.verdicts(task) for task in common),
         fixed=fixed_rate(run),
         missing=missing,
+        first=first_rate(run.verdicts(task) for task in common),
+        at_k=summary.at_k,
+        intervals=summary.intervals,
     )
 
 
-def _pairs(names: Sequence[str], runs: Sequence[Run], common: Sequence[str], resamples: int) -> list[Pair]:
+_OWN = frozenset({"agent_options", "contamination"})
+"""Options that belong to the agent, which is what is compared."""
+
+
+def _pairs(
+    names: Sequence[str], runs: Sequence[Run], common: Sequence[str], terms: Sequence[Mapping[str, str]]
+) -> list[Pair]:
     if not common:
         return []
     base = [share_passed(runs[0].verdicts(task)) for task in common]
@@ -216,30 +226,48 @@ def _pairs(names: Sequence[str], runs: Sequence[Run], common: Sequence[str], res
             better=better,
             worse=worse,
             equal=n - better - worse,
-            difference=paired_bootstrap(base, shares, resamples=resamples),
+            difference=difference(base, shares),
             p=p,
             p_holm=p_holm,
             detectable=minimum_detectable_difference(n, (better + worse) / n),
+            first=_first_difference(runs[0], run, common),
+            differs=tuple(term for term in differs if term not in _OWN),
         )
-        for name, (shares, better, worse, p), p_holm in zip(names[1:], rows, adjusted, strict=True)
+        for name, run, (shares, better, worse, p), p_holm, differs in zip(
+            names[1:], runs[1:], rows, adjusted, terms, strict=True
+        )
     ]
 
 
+def _first_difference(base: Run, run: Run, common: Sequence[str]) -> Difference | None:
+    known = [(first_rate([base.verdicts(task)]), first_rate([run.verdicts(task)])) for task in common]
+    both = [(a.value, b.value) for a, b in known if a.tasks and b.tasks]
+    return difference([a for a, _ in both], [b for _, b in both]) if both else None
+
+
 def _warnings(
-    names: Sequence[str], runs: Sequence[Run], others: Sequence[set[str]], ids: set[str]
+    names: Sequence[str],
+    runs: Sequence[Run],
+    others: Sequence[set[str]],
+    ids: set[str],
+    terms: Sequence[Mapping[str, str]],
 ) -> list[str]:
     found = []
-    for name, run, theirs in zip(names[1:], runs[1:], others, strict=True):
+    for name, run in zip(names, runs, strict=True):
+        if told := unknown_terms(run):
+            found.append(f"{name} {told}.")
+        if run.card.changed:
+            found.append(f"{name}: {changed_text(run.card.changed)}.")
+    for name, run, theirs, differs in zip(names[1:], runs[1:], others, terms, strict=True):
         if theirs != ids:
             found.append(
                 f"{name} has another task list than {names[0]} ({len(theirs)} tasks, {len(theirs & ids)} in "
                 "both): compare the common set only."
             )
-        keys = sorted({*run.card.options, *runs[0].card.options})
-        for key in keys:
-            mine, base = run.card.options.get(key), runs[0].card.options.get(key)
-            if mine != base:
-                found.append(f"{name} ran with {key}={mine!r}, {names[0]} with {base!r}.")
+        found += [
+            told + "." if told.startswith(run.name) else f"{name} and {names[0]}: {told}."
+            for told in differs.values()
+        ]
         if run.card.trials != runs[0].card.trials:
             found.append(f"{name} has {run.card.trials} trials a task, {names[0]} {runs[0].card.trials}.")
     for name, run in zip(names, runs, strict=True):

@@ -14,11 +14,12 @@ from typing import Any
 
 import jinja2
 
-from ise_gym.evaluation.ledger import Trial, read_trials
+from ise_gym.evaluation.ledger import Trial
 from ise_gym.evaluation.results.conversations import Conversations, Line
 from ise_gym.evaluation.results.summary import RunSummary, broken_tools, summarise
-from ise_gym.evaluation.results.tables import outcomes_text, rate_text
-from ise_gym.evaluation.run import LEDGER, Run
+from ise_gym.evaluation.results.tables import at_k_text, error_lines, outcomes_text, rate_text, spent_lines
+from ise_gym.evaluation.results.terms import changed_text
+from ise_gym.evaluation.run import Run
 from ise_gym.storage.atomic import replacing
 
 TEXT_LIMIT = 6000
@@ -62,8 +63,13 @@ class RunView:
             ("agent", card.agent),
             ("suite", f"{card.suite}, protocol {card.protocol}"),
             ("pass@1", f"{rate_text(found.rate)} ({found.rate.method}, 95 %)"),
+            *([("pass at first attempt", rate_text(found.first))] if found.first.tasks else []),
             ("missing as not passed", rate_text(found.fixed)),
+            *((name, at_k_text(found.at_k, found.intervals, name)) for name in found.intervals),
             ("outcomes", outcomes_text(found)),
+            *(("", line) for line in error_lines(found)),
+            *spent_lines(found),
+            *([("note", changed_text(found.changed))] if found.changed else []),
         ]
         facts += [(f"mean {name}", f"{value:.3f}") for name, value in found.means.items()]
         facts += [(name, str(value)) for name, value in card.options.items()]
@@ -111,7 +117,7 @@ def shown(text: str, limit: int = TEXT_LIMIT) -> str:
 def _view(run: Run) -> RunView:
     kept = Conversations(run)
     attempts: dict[tuple[str, int], list[Trial]] = {}
-    for trial in read_trials(run.path / LEDGER):
+    for trial in run.every:
         attempts.setdefault(trial.key, []).append(trial)
     trials = [
         TrialView(trial, kept.of(trial), attempts.get(trial.key, [trial])[:-1])

@@ -8,10 +8,28 @@ from collections.abc import Sequence
 from typing import Any
 
 from ise_gym.evaluation.results.summary import RunSummary, broken_tools, summarise
-from ise_gym.evaluation.results.tables import outcomes_text, percent, rate_text
+from ise_gym.evaluation.results.tables import (
+    at_k_text,
+    error_lines,
+    outcomes_text,
+    rate_text,
+    spent_lines,
+)
+from ise_gym.evaluation.results.terms import changed_text
 from ise_gym.evaluation.run import Run
 
-_COLUMNS = ("suite", "protocol", "task", "trial", "attempt", "seed", "outcome", "reason", "score")
+_COLUMNS = (
+    "suite",
+    "protocol",
+    "task",
+    "trial",
+    "attempt",
+    "seed",
+    "outcome",
+    "reason",
+    "score",
+    "first_attempt",
+)
 _DIMENSIONS = ("completion", "robustness", "safety")
 
 
@@ -25,6 +43,7 @@ def to_json(runs: Sequence[Run]) -> dict[str, Any]:
                 "options": run.card.options,
                 "versions": run.card.versions,
                 "suite_sha256": run.card.suite_sha256,
+                "content": run.card.content,
                 "task_list_sha256": run.card.task_list_sha256(),
                 "broken_tools": [
                     {"tool": tool, "why": why, "tasks": tasks}
@@ -32,6 +51,7 @@ def to_json(runs: Sequence[Run]) -> dict[str, Any]:
                 ],
                 "results": [
                     {"task": t.task, "trial": t.trial, "outcome": t.outcome, "score": t.score}
+                    | ({} if t.first_attempt is None else {"first_attempt": t.first_attempt})
                     for t in run.trials.values()
                 ],
             }
@@ -71,12 +91,18 @@ def to_markdown(runs: Sequence[Run]) -> str:
     """Return a table in the paper's layout: one row a run, pass@1 with interval, the dimensions, every error."""
     summaries = [summarise(run) for run in runs]
     dimensions = [name for name in _DIMENSIONS if any(name in summary.means for summary in summaries)]
+    at_first = any(summary.first.tasks for summary in summaries)
+    hat = next(
+        (name for name in reversed(summaries[0].at_k) if name.startswith("pass^") and "unbiased" in name), ""
+    )
     header = [
         "Run",
         "Agent",
         "Suite",
         "Tasks",
         "Pass@1 (95 %)",
+        *(["First attempt (95 %)"] if at_first else []),
+        *([_plain(hat)] if hat else []),
         *(d.capitalize() for d in dimensions),
         "Outcomes",
     ]
@@ -88,12 +114,15 @@ def to_markdown(runs: Sequence[Run]) -> str:
             f"{summary.suite} ({summary.protocol})",
             str(summary.tasks),
             rate_text(summary.rate),
+            *([rate_text(summary.first)] if at_first else []),
+            *([at_k_text(summary.at_k, summary.intervals, hat)] if hat else []),
             *(f"{summary.means[d]:.3f}" if d in summary.means else "–" for d in dimensions),
             outcomes_text(summary),
         ]
         lines.append("| " + " | ".join(_escape(cell) for cell in cells) + " |")
     for summary in summaries:
         lines += _groups(summary)
+        lines += _spent(summary)
     for run in runs:
         lines += _broken(run)
     return "\n".join(lines) + "\n"
@@ -113,9 +142,23 @@ def _groups(summary: RunSummary) -> list[str]:
             f"| {_escape(value)} | {rate.tasks} | {rate_text(rate)} |" for value, rate in values.items()
         ]
     if summary.at_k:
-        figures = (f"{name} {percent(v)}" for name, v in summary.at_k.items() if not name.startswith("tasks"))
+        figures = (
+            f"{name} {at_k_text(summary.at_k, summary.intervals, name)}"
+            for name in summary.at_k
+            if not name.startswith("tasks")
+        )
         lines += ["", f"**{_escape(summary.name)}**: " + ", ".join(figures)]
     return lines
+
+
+def _spent(summary: RunSummary) -> list[str]:
+    told = [f"{name}: {words}" for name, words in spent_lines(summary)] + error_lines(summary)
+    told += [changed_text(summary.changed)] if summary.changed else []
+    return ["", f"**{_escape(summary.name)}**", "", *(f"- {_escape(line)}" for line in told)] if told else []
+
+
+def _plain(name: str) -> str:
+    return f"{name.removesuffix(' (unbiased)').capitalize()} (95 %)"
 
 
 def _broken(run: Run) -> list[str]:

@@ -1,16 +1,15 @@
-"""Statistics that keep a small benchmark honest: every figure gets an interval, every difference is paired.
+"""Statistics that keep a small benchmark honest: pass@k, exact tests, and what a number of tasks could have shown.
 
-A pass rate of 43 out of 114 is 37.7 %, but also anything from 29.4 % to 46.9 %. Two models that played the
-same tasks differ by less than two models that played different ones. So comparisons here look only at the
-tasks where the two disagree (McNemar), resample whole tasks (bootstrap), and say how large a difference the
-number of tasks could have shown at all. numpy is the only dependency; scipy checks these in the tests.
+Two models that played the same tasks differ by less than two models that played different ones. So comparisons here
+look only at the tasks where the two disagree (McNemar), and say how large a difference the number of tasks could have
+shown at all; intervals are those of `ise_gym.evaluation.results.intervals`. numpy is the only dependency; scipy checks
+these in the tests.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
 
@@ -80,54 +79,6 @@ def pass_hat_k_power(n: int, passed: int, k: int) -> float:
 def _check_k(n: int, passed: int, k: int) -> None:
     if not 1 <= k <= n or not 0 <= passed <= n:
         raise ValueError(f"needs 1 <= k <= n and 0 <= passed <= n, got k={k}, n={n}, passed={passed}")
-
-
-@dataclass(frozen=True)
-class Bootstrap:
-    """A mean with a percentile-bootstrap interval; all three in the units of the input."""
-
-    mean: float
-    low: float
-    high: float
-    resamples: int
-
-
-def bootstrap_mean(
-    per_task: Sequence[float], *, resamples: int = 10_000, level: float = 0.95, seed: int = 0
-) -> Bootstrap:
-    """Percentile bootstrap of a mean over tasks, resampling whole tasks.
-
-    Args:
-        per_task: one number a task. Several trials of a task are averaged first, so that trials of one task
-            are never taken for independent tasks. For a paired comparison pass the per-task differences.
-        resamples: bootstrap samples.
-        level: confidence level.
-        seed: equal seeds give equal intervals.
-    """
-    values = np.asarray(per_task, dtype=np.float64)
-    if values.ndim != 1 or values.size == 0:
-        raise ValueError("the bootstrap needs at least one task")
-    generator = np.random.default_rng(seed)
-    means = np.empty(resamples)
-    # Bounded memory: a block of resamples at a time, about 8 MB each.
-    block = max(1, 1_000_000 // values.size)
-    for start in range(0, resamples, block):
-        stop = min(resamples, start + block)
-        picks = generator.integers(0, values.size, size=(stop - start, values.size))
-        means[start:stop] = values[picks].mean(axis=1)
-    tail = (1 - level) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return Bootstrap(float(values.mean()), float(low), float(high), resamples)
-
-
-def paired_bootstrap(
-    a: Sequence[float], b: Sequence[float], *, resamples: int = 10_000, level: float = 0.95, seed: int = 0
-) -> Bootstrap:
-    """Bootstrap of the mean difference b - a over tasks that both sides played (same order, same length)."""
-    if len(a) != len(b):
-        raise ValueError(f"paired values must have the same length, got {len(a)} and {len(b)}")
-    differences = np.asarray(b, dtype=np.float64) - np.asarray(a, dtype=np.float64)
-    return bootstrap_mean(differences.tolist(), resamples=resamples, level=level, seed=seed)
 
 
 @lru_cache(maxsize=4096)

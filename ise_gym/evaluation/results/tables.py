@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from ise_gym.evaluation.results.compare import Comparison, Pair
+from ise_gym.evaluation.results.compare import Comparison, Pair, Side
+from ise_gym.evaluation.results.intervals import Difference
 from ise_gym.evaluation.results.summary import Rate, RunSummary, broken_tools
+from ise_gym.evaluation.results.terms import changed_text
 from ise_gym.evaluation.run import Run
 from ise_gym.statistics import Interval
 
@@ -34,9 +38,8 @@ def p_text(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def difference_text(pair: Pair) -> str:
+def difference_text(found: Difference) -> str:
     """Format a difference in percentage points with its interval."""
-    found = pair.difference
     return f"{100 * found.mean:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
 
 
@@ -56,6 +59,12 @@ def comparison_table(comparison: Comparison) -> Table:
     table.add_column("difference", no_wrap=True)
     table.add_column("p", justify="right", no_wrap=True)
     table.add_column("verdict")
+    at_first = any(side.first.tasks for side in comparison.sides)
+    if at_first:
+        table.add_column("first attempt", no_wrap=True)
+    hat = _hat(comparison)
+    if hat:
+        table.add_column(hat.removesuffix(" (unbiased)"), no_wrap=True)
     table.add_column(f"pass@1, fixed {comparison.fixed_tasks}", no_wrap=True)
     table.add_column("missing", justify="right")
     against = {pair.other: pair for pair in comparison.pairs}
@@ -63,17 +72,40 @@ def comparison_table(comparison: Comparison) -> Table:
         pair = against.get(side.name) if number else None
         verdict = pair.verdict if pair else "baseline"
         style = {"better": "green", "worse": "red"}.get(verdict, "")
+        beside = [_first_text(side, pair)] if at_first else []
+        beside += [_two_lines(at_k_text(side.at_k, side.intervals, hat))] if hat else []
         table.add_row(
             side.name,
             side.agent,
             _two_lines(rate_text(side.common)),
-            _two_lines(difference_text(pair)) if pair else "",
+            _two_lines(difference_text(pair.difference)) if pair else "",
             p_text(pair.p_holm) if pair else "",
             Text(verdict, style=style),
+            *beside,
             _two_lines(rate_text(side.fixed)),
             str(len(side.missing)),
         )
     return table
+
+
+def _hat(comparison: Comparison) -> str:
+    """Name of the pass^k of the largest k that every run has; "" when there is none."""
+    names = [name for name in comparison.sides[0].at_k if name.startswith("pass^") and "unbiased" in name]
+    shared = [name for name in names if all(name in side.at_k for side in comparison.sides)]
+    return shared[-1] if shared else ""
+
+
+def _first_text(side: Side, pair: Pair | None) -> str:
+    against = f"\n{difference_text(pair.first)}" if pair and pair.first else ""
+    return _two_lines(rate_text(side.first)) + against.replace("\n", "\nΔ ")
+
+
+def at_k_text(at_k: Mapping[str, float], intervals: Mapping[str, Interval], name: str) -> str:
+    """Format pass@k or pass^k with its interval: "50.0 % [40.1, 59.9]", or a dash."""
+    if name not in at_k:
+        return "–"
+    interval = intervals.get(name)
+    return percent(at_k[name]) + (f" {interval_text(interval)}" if interval else "")
 
 
 def _two_lines(text: str) -> str:
@@ -84,7 +116,7 @@ def _two_lines(text: str) -> str:
 def comparison_notes(comparison: Comparison) -> list[Text]:
     """What must be read with the table."""
     lines = [
-        f"Intervals: 95 %, {comparison.sides[0].common.method}; of differences (points): paired bootstrap over tasks. "
+        f"Intervals: 95 %, {comparison.sides[0].common.method}; of differences (points): paired over tasks. "
         + ("p: exact McNemar" if len(comparison.pairs) < 2 else "p: exact McNemar, Holm-adjusted")
         + f". Common set {comparison.common_sha256[:12]}. In the fixed column a missing task counts as not passed."
     ]
@@ -111,16 +143,25 @@ def detectable_text(pair: Pair, n: int) -> str:
 
 
 def summary_table(summary: RunSummary) -> Table:
-    """One run: pass@1, outcomes, groups, means."""
+    """One run: passes, outcomes and why trials have none, what it cost, groups, means."""
     title = f"{summary.name}: {summary.suite} ({summary.protocol}), {summary.tasks} tasks × {summary.trials}"
     table = Table("", "", title=title, title_justify="left", show_header=False)
     table.add_row("agent", summary.agent)
     table.add_row("pass@1", f"{rate_text(summary.rate)}  ({summary.rate.method}, 95 %)")
+    if summary.first.tasks:
+        table.add_row("pass at first attempt", rate_text(summary.first))
     if not summary.complete:
         table.add_row("pass@1, missing as not passed", rate_text(summary.fixed))
-    table.add_row("outcomes", outcomes_text(summary))
     for name, figure in summary.at_k.items():
-        table.add_row(name, f"{figure:.0f}" if name.startswith("tasks") else percent(figure))
+        counts = name.startswith("tasks")
+        table.add_row(name, f"{figure:.0f}" if counts else at_k_text(summary.at_k, summary.intervals, name))
+    table.add_row("outcomes", outcomes_text(summary))
+    for line in error_lines(summary):
+        table.add_row("", Text(line, style="dim"))
+    for name, value in spent_lines(summary):
+        table.add_row(name, value)
+    if summary.changed:
+        table.add_row("note", changed_text(summary.changed))
     for label, values in summary.groups.items():
         for value, found in values.items():
             table.add_row(f"{label}: {value}", rate_text(found))
@@ -129,6 +170,38 @@ def summary_table(summary: RunSummary) -> Table:
     for task, why in summary.left_out.items():
         table.add_row("left out", f"{task}: {why}")
     return table
+
+
+REASONS = 3
+"""Reasons of one outcome that are shown; the others are counted."""
+
+
+def error_lines(summary: RunSummary) -> list[str]:
+    """Say why trials have no verdict, the commonest reasons first, and how to go on."""
+    lines = []
+    for outcome, reasons in summary.errors.items():
+        shown = list(reasons.items())[:REASONS]
+        lines += [f"{outcome.replace('_', ' ')}: {count} × {reason}" for reason, count in shown]
+        if rest := sum(reasons.values()) - sum(count for _, count in shown):
+            lines.append(f"{outcome.replace('_', ' ')}: {rest} more, for other reasons")
+    if not summary.complete:
+        lines.append("run the same command again to play what has no verdict; what has one stays as it is")
+    return lines
+
+
+def spent_lines(summary: RunSummary) -> list[tuple[str, str]]:
+    """Return the totals as (name, words): hours, tokens and dollars of all attempts."""
+    found = summary.spent
+    if not found.attempts:
+        return []
+    lost = f", {found.lost} of them without a verdict or played again" if found.lost else ""
+    lines = [("spent", f"{found.hours:.2f} hours of play in {found.attempts} attempts{lost}")]
+    if found.tokens:
+        lines.append(("tokens", ", ".join(f"{name} {count:,}" for name, count in found.tokens.items())))
+    if (total := found.total_dollars) is not None:
+        each = ", ".join(f"{seat} {cost:,.2f}" for seat, cost in found.dollars.items())
+        lines.append(("dollars", f"{total:,.2f} ({each})"))
+    return lines
 
 
 def broken_text(run: Run) -> list[str]:

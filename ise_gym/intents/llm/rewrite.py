@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ise_gym.intents.intent import Intent
-from ise_gym.intents.lines import IntentFileSource, IntentLine
+from ise_gym.intents.lines import IntentFileSource, IntentLine, carried
 from ise_gym.intents.llm.realiser import LLMRealiser
 from ise_gym.messages import canonical_json, sha256_of
 from ise_gym.storage.atomic import replacing
@@ -57,6 +57,8 @@ def rewrite(
                     },
                 }
             )
+            if line.scenario:  # it has to say what the line says now
+                line = line.model_copy(update={"scenario": carried(source.drawn(line, intent))})
             file.write((canonical_json(line.model_dump(exclude_defaults=True)) + "\n").encode())
             written += 1
             if on_progress is not None:

@@ -97,6 +97,7 @@ def generate(
     out: Path | str,
     *,
     dedup: str = "normalised",
+    self_contained: bool = False,
     workers: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     **options: Any,
@@ -109,6 +110,7 @@ def generate(
         out: folder, made if it isn't there.
         dedup: "none", "exact", "normalised" or "minhash": the last stage of `ise_gym.intents.pool.dedup`,
             which judges the whole text: two people may want the same in brief.
+        self_contained: each line carries its scenario, so that it can be played under any later catalog.
         workers: processes; by default one for small pools, else one a core.
         on_progress: called with (made, count).
         **options: of `IntentSource`.
@@ -127,7 +129,8 @@ def generate(
         raise UserError(f"{folder / MANIFEST}: can't be written: it is a folder, not a file.")
     try:
         with replacing(folder / FILE) as file:
-            for done, candidate in enumerate(candidates(source, seed, count, workers, dedup == "minhash"), 1):
+            made = candidates(source, seed, count, workers, dedup == "minhash", self_contained)
+            for done, candidate in enumerate(made, 1):
                 if candidate.problems:
                     tally.refuse(candidate)
                 elif admitted.admit(candidate.line.id, candidate.line.whole, candidate.minhash):
@@ -154,14 +157,19 @@ def generate(
 
 
 def candidates(
-    source: IntentSource, seed: int, count: int, workers: int, with_minhash: bool
+    source: IntentSource,
+    seed: int,
+    count: int,
+    workers: int,
+    with_minhash: bool,
+    self_contained: bool = False,
 ) -> Iterator[Candidate]:
     """Yield the intents of a pool in order, with worker processes where there are several."""
     starts = range(seed * POOL_STRIDE, seed * POOL_STRIDE + count, _CHUNK)
     chunks = [(start, min(_CHUNK, seed * POOL_STRIDE + count - start)) for start in starts]
     if workers <= 1 or len(chunks) == 1:
         for start, size in chunks:
-            yield from _chunk(source, start, size, with_minhash)
+            yield from _chunk(source, start, size, with_minhash, self_contained)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
@@ -170,7 +178,7 @@ def candidates(
         waiting: deque[Future[list[Candidate]]] = deque()
         try:
             for start, size in chunks:
-                waiting.append(pool.submit(_chunk_in_worker, start, size, with_minhash))
+                waiting.append(pool.submit(_chunk_in_worker, start, size, with_minhash, self_contained))
                 if len(waiting) > 2 * workers:
                     yield from waiting.popleft().result()
             while waiting:
@@ -189,18 +197,21 @@ def _open(source: IntentSource, catalog: str) -> None:
     _worker_source, _wanted_catalog = source, catalog
 
 
-def _chunk_in_worker(start: int, size: int, with_minhash: bool) -> list[Candidate]:
+def _chunk_in_worker(start: int, size: int, with_minhash: bool, self_contained: bool) -> list[Candidate]:
     assert _worker_source is not None
     if _worker_source.catalog != _wanted_catalog:
         raise UserError("the catalog's files changed while the pool was being drawn; draw it again")
-    return _chunk(_worker_source, start, size, with_minhash)
+    return _chunk(_worker_source, start, size, with_minhash, self_contained)
 
 
-def _chunk(source: IntentSource, start: int, size: int, with_minhash: bool) -> list[Candidate]:
+def _chunk(
+    source: IntentSource, start: int, size: int, with_minhash: bool, self_contained: bool
+) -> list[Candidate]:
     found = []
     for number in range(start, start + size):
         intent = source.intent(number)
         problems = voice_problems(intent.text) + voice_problems(intent.brief)
         minhash = signature(intent.text) if with_minhash else None
-        found.append(Candidate(line_of(intent, source), tuple(problems), minhash))
+        line = line_of(intent, source, self_contained=self_contained and not problems)
+        found.append(Candidate(line, tuple(problems), minhash))
     return found

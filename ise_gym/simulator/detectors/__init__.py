@@ -1,7 +1,7 @@
 """Named detectors of role drift: each looks at one user turn and says whether a user would not speak so.
 
 Deterministic, so that equal episodes have equal guards. How well they do is measured on a labelled set
-(`ise_gym.simulator.driftset`, ``ise guard eval``).
+(`ise_gym.simulator.measuring.driftset`, ``ise guard eval``).
 """
 
 from __future__ import annotations

@@ -126,8 +126,7 @@ def watches(principle: str, hint: str = "") -> Callable[[_D], _D]:
     """
 
     def declare(detector: _D) -> _D:
-        setattr(detector, "principle", principle)  # noqa: B010  (a function has no such attribute to mypy)
-        setattr(detector, "hint", hint)  # noqa: B010
+        vars(detector).update(principle=principle, hint=hint)
         return detector
 
     return declare

@@ -16,6 +16,7 @@ from ise_gym.personas.habits import words as vocabulary
 from ise_gym.simulator.detectors.base import Turn, watches
 from ise_gym.simulator.detectors.form import tool_call_syntax
 from ise_gym.simulator.detectors.language import language_of, language_switch, languages_known
+from ise_gym.simulator.detectors.units import is_unit
 from ise_gym.simulator.knowledge import UserKnowledge
 
 SMALL = 12
@@ -172,7 +173,7 @@ def _unknown_path(path: str, known: str) -> str:
     plain = path.rstrip(".,;:!?)'\"").lower()
     if plain in _ABBREVIATIONS or plain.rstrip(".") in _ABBREVIATIONS or len(plain) < 3:
         return ""
-    if re.fullmatch(r"[\d.,/:-]+", plain) or plain.startswith(_SYSTEM):
+    if re.fullmatch(r"[\d.,/:-]+", plain) or plain.startswith(_SYSTEM) or is_unit(path.rstrip(".,;:!?)'\"")):
         return ""
     if (
         re.fullmatch(r"[a-zà-ÿ]+/[a-zà-ÿ]+", plain)

@@ -43,8 +43,8 @@ def recites_notes(turn: Turn) -> str:
 @cache
 def _briefing() -> frozenset[tuple[str, ...]]:
     """Return every run of words in the rules and in what the moves mean."""
+    from ise_gym.simulator.briefing.prompt import MOVES
     from ise_gym.simulator.principles import PRINCIPLES
-    from ise_gym.simulator.prompt import MOVES
 
     found: set[tuple[str, ...]] = set()
     for text in (*(principle.prompt for principle in PRINCIPLES.values()), *MOVES.values()):

@@ -104,7 +104,7 @@ def repeats_itself(turn: Turn) -> str:
     "Like I said: merge the files" repeats the ask behind its colon on purpose. The same line twice is an echo.
     """
     said = words_of(turn.text)
-    if len(said) < 4:
+    if len(said) < 4 or _makes_a_wish(turn):
         return ""
     for earlier in turn.own:
         before = words_of(earlier)
@@ -129,6 +129,15 @@ def repeats_itself(turn: Turn) -> str:
         ):
             return turn.text.strip()[:80]
     return ""
+
+
+def _makes_a_wish(turn: Turn) -> bool:
+    """Whether the turn makes a new wish in that wish's own words, whoever said them before."""
+    view, at = turn.view, turn.known.index(turn.said.request)
+    if view is None or at < 0 or turn.said.request == view.request:
+        return False
+    wording = " ".join(turn.known.wishes[at].text.lower().split())[1:].rstrip(".!? ")
+    return wording in " ".join(turn.text.lower().split())
 
 
 def _same(a: list[str], b: list[str]) -> bool:

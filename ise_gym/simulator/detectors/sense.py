@@ -12,6 +12,9 @@ from ise_gym.simulator.detectors.language import WORDS
 
 LOOP = 4
 """How often the same three words may come again."""
+SAME_SENTENCE = 3
+"""How often the same sentence is a loop."""
+_STOP = re.compile(r"[.!?]+(?:\s+|$)|[。！？\n]+")
 KNOWN_SHARE = 0.4
 """Least share of a turn's words that must be words: of a language, or of this conversation."""
 CURT = 2
@@ -20,7 +23,7 @@ CURT = 2
 _HAN = re.compile("[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")
 _NON_LATIN = re.compile("[\u0370-\u1fff\u2e80-\ud7ff]")
 _COURTEOUS = re.compile(
-    r"\b(?:thanks?|thank|thx|ta|cheers|bye|goodbye|ok|okay|great|good|nice|perfect|please|pls|sorry|hello|hi|hey|done|"
+    r"\b(?:off|all|yes|sure|thanks?|thank|thx|ta|cheers|bye|goodbye|ok|okay|great|good|nice|perfect|please|pls|sorry|hello|hi|hey|done|"
     r"again|try|retry|still|wrong|missing|there|works?|broken|correct|confirmed|check|fine|danke|merci|gracias|nope|nah)\b",
     re.IGNORECASE,
 )
@@ -51,6 +54,9 @@ def _loop(said: list[str], text: str) -> str:
     if len(_HAN.findall(text)) >= 8:
         letters = [c for c in text if c.isalnum()]
         said = ["".join(letters[at : at + 3]) for at in range(0, len(letters), 3)]
+    sentences = Counter(part.strip().lower() for part in _STOP.split(text) if len(part.strip()) > 8)
+    if sentences and sentences.most_common(1)[0][1] >= SAME_SENTENCE:
+        return sentences.most_common(1)[0][0][:60]
     runs = Counter(zip(said, said[1:], said[2:], strict=False))
     if runs:
         words, count = runs.most_common(1)[0]

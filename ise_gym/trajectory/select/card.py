@@ -23,8 +23,8 @@ from ise_gym.trajectory.select.rules import FOLDER, RULES, Selection
 from ise_gym.trajectory.stats import ISETRACE, SHAPE, Stats
 from ise_gym.trajectory.store import read_trajectories
 from ise_gym.trajectory.tables import LABELS, figure, percent
-from ise_gym.trajectory.variety import variety_rows
-from ise_gym.trajectory.wording import assistant_side
+from ise_gym.trajectory.text.variety import variety_rows
+from ise_gym.trajectory.text.wording import assistant_side
 
 Measure = Callable[[Sequence[str]], Mapping[str, Any]]
 """Texts → their Vendi score as JSON (``score``, ``n``, ``embedder``)."""

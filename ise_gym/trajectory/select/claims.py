@@ -64,6 +64,6 @@ def _claims(
     failed = tuple(name for name, holds in trajectory.subgoals.items() if not holds) if is_last else ()
     evidence = Evidence(diff=diff, commands=tuple(commands), failed=failed)
     for claim in false_claims(str(trajectory.messages[index].get("content") or ""), evidence):
-        if claim.kind in _NEEDS_FILES and not known:
+        if claim.kind in _NEEDS_FILES and (not known or any(entry.more for entry in known)):
             continue
         yield index, claim

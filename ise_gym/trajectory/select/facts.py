@@ -18,7 +18,7 @@ from ise_gym.trajectory.select import claims, whole
 from ise_gym.trajectory.select.grounding import describe, grounding
 from ise_gym.trajectory.select.rules import LENGTHS, Selection
 from ise_gym.trajectory.stats import recoveries, tool_calls_made
-from ise_gym.trajectory.wording import (
+from ise_gym.trajectory.text.wording import (
     asked_language,
     assistant_side,
     own_conversations,

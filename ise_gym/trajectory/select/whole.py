@@ -25,9 +25,9 @@ _ENDED = re.compile(
     r"[.!?…。！？）：:)\]}>\"'”’»`*_~|%€$£¥°✓✔✅]\s*$|\d\s*$|[\U0001F300-\U0001FAFF☀-➿]\ufe0f?\s*$"
 )
 _DANGLING = re.compile(
-    r"(?:[,;(\[{–—、，；（]|\b(?:the|an?|and|or|but|of|to|in|into|at|with|for|from|that|which|because|if|is|are|was"
-    r"|were|has|have|will|its|your|my|their|this|these|than|as|by|on))\s*$"
+    r"(?:[,;(\[{–—、，；（]|\b(?:the|an?|and|or|but|nor|which|because|into|its|your|my|their|our|than|whose|every))\s*$"
 )
+"""What nothing ends on. Words that a request may end on ("leave the rest as is", "what it is for") are not here."""
 _OWN_LINE = re.compile(r"^\s*(?:[-*+•|>#]|\d+[.)]|[\w ./`'-]{1,40}:\s)|://|^\s{4}|^\s*[\w./-]+\s*$")
 """Lines whose end is no sentence's end: list items, tables, headings, quotations, ``key: value``, code."""
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
@@ -129,6 +129,8 @@ def ends_cut(text: str, *, strict: bool) -> bool:
     (True, True)
     >>> ends_cut("I moved them.", strict=True), ends_cut("All set", strict=True), ends_cut("- 3 files", strict=True)
     (False, False, False)
+    >>> ends_cut("move them, rest as is", strict=False), ends_cut("that is what it is for", strict=False)
+    (False, False)
     """
     whole = text.rstrip()
     if whole.count("```") % 2:

@@ -5,7 +5,6 @@ the descriptor that was opened and not on the name.
 """
 
 # pathlib would double the start-up time of a box.
-# ruff: noqa: PTH103, PTH108, PTH112, PTH116, PTH120
 from __future__ import annotations
 
 import errno

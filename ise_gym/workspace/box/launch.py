@@ -1,7 +1,6 @@
 """How a command starts: where, with what environment, and on which pipes or terminal."""
 
 # pathlib would double the start-up time of a box.
-# ruff: noqa: PTH112
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]

@@ -5,7 +5,6 @@ bounded buffers as it comes.
 """
 
 # pathlib would double the start-up time of a box.
-# ruff: noqa: PTH115
 from __future__ import annotations
 
 import errno

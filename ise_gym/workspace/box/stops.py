@@ -6,7 +6,6 @@ do it and not a cgroup: they need no rights, and a stopped process still dies wi
 """
 
 # pathlib would double the start-up time of a box.
-# ruff: noqa: PTH123, PTH208
 from __future__ import annotations
 
 import os

@@ -6,7 +6,6 @@ command began, and that no other live command claims, is taken for the command's
 """
 
 # pathlib would double the start-up time of a box.
-# ruff: noqa: PTH123, PTH208
 from __future__ import annotations
 
 import os

@@ -1,7 +1,6 @@
 """Whole trees: hashed for a manifest, read for a snapshot, written by a seed or a restore."""
 
 # pathlib would double the start-up time of a box.
-# ruff: noqa: PTH101, PTH102, PTH103, PTH106, PTH116, PTH120, PTH208, PTH211
 from __future__ import annotations
 
 import errno

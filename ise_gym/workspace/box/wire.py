@@ -7,7 +7,6 @@ SCM_RIGHTS.
 """
 
 # pathlib would double the start-up time of a box.
-# ruff: noqa: PTH208
 from __future__ import annotations
 
 import _socket

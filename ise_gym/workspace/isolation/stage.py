@@ -13,7 +13,6 @@ Calls: mount_setattr(2), open_tree(2), move_mount(2), user_namespaces(7), the ke
 """
 
 # pathlib would double the start-up time.
-# ruff: noqa: PTH102, PTH123
 from __future__ import annotations
 
 import ctypes

@@ -87,7 +87,7 @@ def test_not_a_checkout(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="task_id: Field required"):
         load_tasks(tmp_path)
     (bad / "task.yaml").write_text("task_id: T1\n")
-    with pytest.raises(UserError, match=r"T1: has a task.yaml but no grader.py"):
+    with pytest.raises(UserError, match=r"T1: it has a task.yaml but no grader.py"):
         load_tasks(tmp_path)
     (tmp_path / "src" / "liveclaw_500").mkdir(parents=True)
     with pytest.raises(UserError, match="is a checkout of Claw-Eval-Live"):
@@ -147,7 +147,7 @@ def test_a_missing_package_is_the_users_to_install(router: Router, tmp_path: Pat
 
 def test_two_services_on_one_port(router: Router) -> None:
     with (
-        pytest.raises(ServiceError, match="the port 19301"),
+        pytest.raises(ServiceError, match="use port 19301"),
         InProcessServices([pad(), pad(name="other")], SUITE, router),
     ):
         pass
@@ -306,7 +306,7 @@ def test_a_dead_endpoint_ends_the_run_and_it_can_be_resumed(
 ) -> None:
     monkeypatch.setattr("ise_gym.rollout.engine.BACKOFF_S", 0.01)
     down = True
-    with ModelServer(lambda n: 500 if down else "I could not do it.") as server:
+    with ModelServer(lambda n: 500 if down and n > 1 else "I could not do it.") as server:
 
         def play() -> RunSummary:
             return run_claweval(
@@ -322,7 +322,7 @@ def test_a_dead_endpoint_ends_the_run_and_it_can_be_resumed(
                 give_up_after=3,
             )
 
-        with pytest.raises(UserError, match=r"3 trials in a row were broken .*the last: agent: .*500"):
+        with pytest.raises(UserError, match=r"3 trials in a row were broken .*the last: agent: "):
             play()
         attempts = load_run(tmp_path / "run").attempts
         assert 3 * 2 <= attempts <= (3 + 2 * 2) * 2, "of 40 trials with two attempts each"

@@ -11,7 +11,7 @@ from model_server import ModelServer
 from ise_gym.errors import UserError
 from ise_gym.evaluation.claweval import work
 from ise_gym.evaluation.claweval.models.judge import JudgeSpec, parse_judge
-from ise_gym.evaluation.claweval.models.persona import PersonaUser, TaskUser, guarded
+from ise_gym.evaluation.claweval.models.persona import PersonaUser, TaskUser, watched
 from ise_gym.evaluation.claweval.runner import run_claweval
 from ise_gym.evaluation.ledger import Trial
 from ise_gym.evaluation.results.compare import compare
@@ -129,17 +129,48 @@ def test_a_person_is_asked_at_most_so_often_and_sees_who_said_what() -> None:
 )
 def test_the_guard_knows_the_language_of_a_wish(wish: str, reply: str) -> None:
     scenario = replace(SCENARIO, requests=(Request("C1", wish),))
-    person = guarded(lambda persona, messages: reply, "A cook.", 2)
+    person = watched(lambda persona, messages: reply, "A cook.", 2)
     person.reset(scenario, 0)
     assert person.respond(view("Which one?")).text == reply
 
 
+@pytest.mark.parametrize(
+    "words", ["How can I assist you today?", "The load is in old_readme_2024.txt, I think."]
+)
+def test_a_refused_turn_passes_counted_and_ends_no_conversation(words: str) -> None:
+    told: list[str] = []
+
+    def speak(persona: str, messages: Any) -> str:
+        told.append(persona)
+        return words
+
+    person = watched(speak, "A cook.", 2)
+    person.reset(SCENARIO, 0)
+    turn = person.respond(view("Which room?"))
+    assert (turn.text, turn.done) == (words, False)
+    assert len(told) == 3 and "Not like this" in told[1]
+    counts = person.describe()["guard"]
+    assert (counts["turns"], counts["drifted"], counts["resamples"], counts["reached"]) == (1, 1, 2, 1)
+
+
+def test_a_unit_is_no_file_and_needs_no_second_draft() -> None:
+    scenario = replace(SCENARIO, requests=(Request("C1", "How much can a floor of 20 m2 carry at 2 kN/m2?"),))
+    person = watched(lambda persona, messages: "It is the usual 2 kN/m2, I believe.", "A builder.", 2)
+    person.reset(scenario, 0)
+    person.respond(view("Which load?"))
+    other = watched(lambda persona, messages: "Let's say kg/m2 then.", "A builder.", 2)
+    other.reset(SCENARIO, 0)
+    other.respond(view("Which unit?"))
+    for one in (person, other):
+        assert one.describe()["guard"]["drifted"] == 0
+
+
 def test_a_saved_person_goes_on_where_it_was() -> None:
-    person = guarded(lambda persona, messages: "For the kitchen, I think.", "A cook.", 2)
+    person = watched(lambda persona, messages: "For the kitchen, I think.", "A cook.", 2)
     person.reset(SCENARIO, 0)
     person.respond(view("Which room?"))
     saved = person.state()
-    other = guarded(lambda persona, messages: "For the hall, I think.", "A cook.", 2)
+    other = watched(lambda persona, messages: "For the hall, I think.", "A cook.", 2)
     other.set_state(saved)
     assert other.respond(view("Which room?")).text == "For the hall, I think."
     assert other.respond(view("Which room?")).done

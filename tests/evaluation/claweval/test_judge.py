@@ -20,9 +20,11 @@ from ise_gym.evaluation.claweval.models.judge import (
     parse_judge,
 )
 from ise_gym.evaluation.claweval.runner import run_claweval
+from ise_gym.evaluation.results.summary import RunSummary
 from ise_gym.evaluation.run import load_run
 
 SUITE = Path(__file__).parents[1] / "fixture_suite"
+NONE = JudgeSpec("none")
 
 
 def judge_with(answers: list[str | Exception], **spec: Any) -> tuple[JudgeClient, list[float]]:
@@ -154,3 +156,120 @@ def test_a_dead_judge_is_a_judge_error_and_is_asked_once_a_try(tmp_path: Path) -
         judge = parse_judge("openai:m", base_url=server.url)
         summary = run_claweval(SUITE, "explorer", tmp_path / "run", tasks="T902", judge=judge)
     assert summary.complete and summary.rate.passed == 1  # the same run, resumed
+
+
+# -- money: what a misbehaving endpoint may cost -------------------------------------------------
+
+VERDICT = json.dumps({"score": 0.9, "reasoning": "polite"})
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize("protocol", ["upstream", "env"])
+def test_a_judge_that_refuses_ends_the_run_with_one_line_and_one_request(
+    tmp_path: Path, status: int, protocol: str
+) -> None:
+    with ModelServer(lambda n: status) as server:
+        judge = parse_judge("openai:m", base_url=server.url)
+        with pytest.raises(UserError, match=f"the judge's endpoint refused m: status: {status}"):
+            run_claweval(
+                SUITE, "explorer", tmp_path / "run", tasks="T902", judge=judge, trials=5, protocol=protocol
+            )
+        assert len(server.requests) == 1
+    with ModelServer(lambda n: VERDICT) as server:
+        judge = parse_judge("openai:m", base_url=server.url)
+        summary = run_claweval(
+            SUITE, "explorer", tmp_path / "run", tasks="T902", judge=judge, trials=5, protocol=protocol
+        )
+        assert summary.complete and len(server.requests) == 5
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_an_agent_or_user_that_refuses_ends_the_run_with_one_request(tmp_path: Path, status: int) -> None:
+    with ModelServer(lambda n: status) as server:
+        options = {"base_url": server.url, "api_key": "none", "max_retries": 0}
+        with pytest.raises(UserError, match="refused|no model|404") as told:
+            run_claweval(
+                SUITE,
+                "openai:m",
+                tmp_path / "a",
+                tasks="T901,T906",
+                judge=NONE,
+                agent_options=options,
+                trials=5,
+            )
+        assert len(server.requests) == 1 and "\n" not in str(told.value)
+    with ModelServer(
+        lambda n: status if n > 1 else "Yes."
+    ) as server:  # it answers when it is first looked for
+        options = {"base_url": server.url, "api_key": "none", "max_retries": 0}
+        with pytest.raises(UserError):
+            run_claweval(
+                SUITE,
+                "openai:m",
+                tmp_path / "b",
+                tasks="T901,T906",
+                judge=NONE,
+                agent_options=options,
+                trials=5,
+            )
+        assert len(server.requests) == 2
+    with ModelServer(lambda n: status) as server:
+        speaks = parse_judge("openai:m", base_url=server.url)
+        with pytest.raises(UserError, match="the user's endpoint refused m"):
+            run_claweval(SUITE, "vacuous", tmp_path / "u", tasks="C", judge=NONE, user=speaks, trials=5)
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("protocol", ["upstream", "env"])
+def test_a_judge_failure_is_graded_again_and_not_played_again(tmp_path: Path, protocol: str) -> None:
+    """The agent is asked as often as if the judge had never failed; the kept trace waits over a resumed run too."""
+    with ModelServer(lambda n: "I did nothing.") as agent, ModelServer(lambda n: 500) as dead:
+        judge = parse_judge("openai:j", base_url=dead.url, retries=0)
+        options = {"base_url": agent.url, "api_key": "none"}
+
+        def played() -> int:
+            """Requests of the trial; whether an endpoint is there is asked without tools."""
+            return sum("tools" in request for request in agent.requests)
+
+        def play(with_judge: JudgeSpec) -> RunSummary:
+            return run_claweval(
+                SUITE, "openai:m", tmp_path / "run", tasks="T902", judge=with_judge, agent_options=options,
+                retries=2, protocol=protocol, agent_prices=(1.0, 1.0),
+            )  # fmt: skip
+
+        first = play(judge)
+        assert (first.outcomes["judge_error"], len(dead.requests), played()) == (1, 3, 1)
+        assert list((tmp_path / "run" / "traces" / ".ungraded").iterdir())
+        with ModelServer(lambda n: VERDICT) as judging:
+            summary = play(parse_judge("openai:j", base_url=judging.url))
+            assert len(judging.requests) == 1
+        assert summary.complete and played() == 1
+    run = load_run(tmp_path / "run")
+    assert [trial.outcome for trial in run.every] == ["judge_error"] * 3 + ["pass"]
+    assert run.every[0].counts["input_tokens"] == run.every[3].counts["input_tokens"] == 10
+    assert run.every[3].counts["regraded"] == 1 and run.every[3].episode == run.every[0].episode != ""
+    assert summary.spent.tokens["agent in"] == 10 and summary.spent.attempts == 4
+    assert not list((tmp_path / "run" / "traces" / ".ungraded").iterdir())
+
+
+def test_a_dead_judge_gives_up_after_so_many_in_a_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ise_gym.rollout.engine.BACKOFF_S", 0.01)
+    with ModelServer(lambda n: 503) as server:
+        judge = parse_judge("openai:m", base_url=server.url, retries=0)
+        with pytest.raises(UserError, match="3 trials in a row were broken"):
+            run_claweval(
+                SUITE,
+                "explorer",
+                tmp_path / "run",
+                tasks="T902",
+                judge=judge,
+                trials=40,
+                retries=1,
+                give_up_after=3,
+            )
+        assert len(server.requests) <= 3 * 2 + 2
+    run = load_run(tmp_path / "run")
+    played = {trial.episode for trial in run.every}
+    assert len(played) <= 4, "each trial was played once, whatever its judge did"

@@ -44,11 +44,11 @@ def main(root: Path, agent_spec: str, score: str, out: Path, port_offset: int, t
 
     start = services.ServiceManager.__init__
 
-    def patient(self: object, defined: list, cwd: Path | None = None) -> None:
+    def patient(self: object, defined: list, cwd: Path | None = None, **more: object) -> None:
         """On a busy machine services need longer than the benchmark waits; it changes nothing else."""
         for service in defined:
             service.ready_timeout = max(service.ready_timeout, 180)
-        start(self, defined, cwd)
+        start(self, defined, cwd, **more)
 
     sys.path.insert(0, str(Path(__file__).parent))
     from upstream_sandbox import boxed_runner

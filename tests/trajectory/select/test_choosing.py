@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clean_episodes import played
 from trajectory_samples import trajectory
 
 from ise_gym.errors import UserError
@@ -22,6 +23,11 @@ from ise_gym.trajectory.select.run import select_store
 from ise_gym.trajectory.store import TrajectoryStore, read_trajectories
 
 LOOSE = Selection(best=0, near=0.0)
+
+
+@pytest.fixture(scope="module")
+def clean() -> list[Trajectory]:
+    return list(played())
 
 
 def fact(number: int, **fields: Any) -> Facts:

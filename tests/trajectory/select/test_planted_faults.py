@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 import pytest
+from clean_episodes import played
 from planting import FAULTS, planted
 
 from ise_gym.messages import assistant
@@ -13,6 +14,11 @@ from ise_gym.trajectory.select.facts import Facts, facts_of
 from ise_gym.trajectory.select.rules import EPISODE_RULES, Selection
 
 RULES = Selection(thinking=1.0)
+
+
+@pytest.fixture(scope="module")
+def clean() -> list[Trajectory]:
+    return list(played())
 
 
 def thoughtful(trajectory: Trajectory) -> Trajectory:

@@ -13,6 +13,9 @@ from ise_gym.models.blame import Kind
 from ise_gym.models.client import Client, Trouble
 from ise_gym.models.endpoint import endpoint_options
 
+REFUSED = frozenset({401, 403, 404})
+"""Statuses that any request would meet again: the key or the name of the model is wrong."""
+
 _KINDS: Mapping[Kind, str] = {"timeout": "timeout", "connection": "connection", "answer": "answer"}
 
 
@@ -22,12 +25,15 @@ class EndpointError(Exception):
     Attributes:
         kind: timeout, connection, status, or answer (not a chat completion).
         final: asking again would not help.
+        refused: asking anything else would not help either: it is for the user to mend.
         retry_after: seconds that the endpoint asks to wait, 0 when it names none.
     """
 
-    def __init__(self, kind: str, text: str, *, final: bool = False, retry_after: float = 0.0) -> None:
+    def __init__(
+        self, kind: str, text: str, *, final: bool = False, refused: bool = False, retry_after: float = 0.0
+    ) -> None:
         super().__init__(f"{kind}: {text}")
-        self.kind, self.final, self.retry_after = kind, final, retry_after
+        self.kind, self.final, self.refused, self.retry_after = kind, final, refused, retry_after
 
 
 class ChatEndpoint:
@@ -77,5 +83,6 @@ def _as_error(error: Exception) -> EndpointError:
         _KINDS.get(fault.kind, "status"),
         f"{status}{fault.words}",
         final=not fault.passing,
+        refused=fault.status in REFUSED,
         retry_after=trouble.wait,
     )

@@ -26,9 +26,10 @@ from ise_gym.messages import sha256_of
 
 KINDS = {
     "none": "none (play only the tasks that need no judge)",
-    "stub": "stub or stub:SCORE (a constant answer, for comparing harnesses)",
+    "stub": "stub, stub:SCORE or stub:hash (an answer that is constant, or made of the prompt; to compare harnesses)",
     "openai": "openai:MODEL (an OpenAI-compatible endpoint)",
 }
+HASH = "hash"
 REPEATS = 3
 """How often one trial may ask the very same question: the benchmark asks again when it can't parse an answer."""
 
@@ -39,6 +40,10 @@ class JudgeFailed(BaseException):
 
 class UserFailed(BaseException):
     """The model behind the simulated user gave no usable answer."""
+
+
+class ModelRefused(BaseException):
+    """The endpoint of judge or user refused the key, or does not know the model: the user's to fix, so the run ends."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +91,15 @@ def parse_judge(spec: str, *, base_url: str = "", cache: str = "", **options: An
         raise UserError(f"'{spec}' is incomplete: write {KINDS['openai']}.")
     if kind == "none" and rest:
         raise UserError(f"'{spec}': write {KINDS['none']}.")
+    if kind == "stub" and rest == HASH:
+        return JudgeSpec(kind, HASH)
     if kind == "stub":
         try:
             score = float(rest or 0.8)
         except ValueError:
             score = -1
         if not 0 <= score <= 1:
-            raise UserError(f"'{spec}': the stub's score must be a number from 0 to 1.")
+            raise UserError(f"'{spec}': the stub's score must be a number from 0 to 1, or the word hash.")
         return JudgeSpec(kind, str(score))
     return JudgeSpec(kind, rest, base_url=base_url, cache=cache, **options)
 
@@ -104,7 +111,7 @@ class JudgeClient:
     Args:
         spec: which judge.
         ask: sends one request and returns the answer's text and its token counts; raises `EndpointError`.
-        failure: what is raised when it gives no answer.
+        failure: what is raised when it gives no answer. ``seat``: what it is called in messages.
         repeats: how often a trial may ask the very same question; 0 for any number.
 
     Attributes:
@@ -116,6 +123,7 @@ class JudgeClient:
     ask: Callable[[Mapping[str, Any]], tuple[str, tuple[int, int]]]
     sleep: Callable[[float], None] = time.sleep
     failure: type[BaseException] = JudgeFailed
+    seat: str = "judge"
     repeats: int = REPEATS
     calls: int = 0
     cached: int = 0
@@ -162,6 +170,11 @@ class JudgeClient:
                 with self._slots.held():
                     text, (read, written) = self.ask(request)
             except EndpointError as error:
+                if error.refused:
+                    raise ModelRefused(
+                        f"the {self.seat}'s endpoint refused {self.spec.model}: {str(error)[:300]}. Check the key "
+                        f"({self.spec.api_key_env}), the address and the model's name; the same command resumes."
+                    ) from None
                 problem, wait = str(error), error.retry_after
                 if error.final:
                     break
@@ -192,7 +205,7 @@ class JudgeClient:
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False, encoding="utf-8") as draft:
             json.dump({"model": self.spec.model, "answer": answer}, draft, ensure_ascii=False)
-        os.replace(draft.name, file)  # noqa: PTH105  (atomic: other workers read it at any time)
+        os.replace(draft.name, file)
 
 
 def make_client(spec: JudgeSpec) -> JudgeClient:
@@ -202,9 +215,14 @@ def make_client(spec: JudgeSpec) -> JudgeClient:
         UserError: the key is missing.
     """
     if spec.kind == "stub":
-        answer = json.dumps({"score": float(spec.model), "reasoning": "stub"})
-        return JudgeClient(spec, lambda request: (answer, (0, 0)))
+        return JudgeClient(spec, lambda request: (_stub_answer(spec.model, request), (0, 0)))
     return JudgeClient(spec, _endpoint(spec))
+
+
+def _stub_answer(score: str, request: Mapping[str, Any]) -> str:
+    if score == HASH:  # a judge that differs as soon as one character of what it is told does
+        score = str(int(sha256_of(request.get("messages"))[:6], 16) % 101 / 100)
+    return json.dumps({"score": float(score), "reasoning": "stub"})
 
 
 def make_user_client(spec: JudgeSpec) -> JudgeClient:
@@ -214,7 +232,7 @@ def make_user_client(spec: JudgeSpec) -> JudgeClient:
         UserError: the key is missing.
     """
     client = make_client(dataclasses.replace(spec, cache=""))
-    client.failure, client.repeats = UserFailed, 0
+    client.failure, client.seat, client.repeats = UserFailed, "user", 0
     return client
 
 

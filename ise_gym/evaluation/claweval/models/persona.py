@@ -1,11 +1,12 @@
 """The user of a task inside the env: asks what the task asks, then leaves, or plays the task's persona.
 
 Most tasks have one request and nobody to talk to. The multi-turn ones describe a person who answers questions; the
-benchmark's own model prompt speaks for that person, and the role guard stands around it as around every other user.
+benchmark's own model prompt speaks for that person; the role guard's detectors watch it, and never end what it says.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,8 @@ from typing import Any
 from ise_gym.messages import Message, assistant, sha256_of, user
 from ise_gym.scenario import Scenario
 from ise_gym.simulator.base import UserSimulator, UserTurn, UserView
-from ise_gym.simulator.guard import RoleGuard
+from ise_gym.simulator.detectors import detect
+from ise_gym.simulator.knowledge import UserKnowledge, knowledge_of
 
 Speak = Callable[[str, Sequence[Message]], str | None]
 """Takes a persona and the conversation as it was (user and assistant); returns the next words, None when satisfied."""
@@ -107,6 +109,66 @@ class TaskUser:
         return {"name": self.name, **(self._speaker.describe() if self._speaker else {})}
 
 
-def guarded(speak: Speak, persona: str, rounds: int) -> TaskUser:
-    """Build the user of a multi-turn task: its persona behind the role guard."""
-    return TaskUser(RoleGuard(PersonaUser(speak, persona)), rounds)
+class Watched:
+    """Counts what the role guard's detectors find in a person's turns, asks again, and then lets the turn pass.
+
+    The guard of our own scenarios puts a scripted user's turn in the place of one that stays adrift. Here that user
+    knows one request and no persona, so it would thank and leave: a conversation of the benchmark would end because a
+    detector fired, which no other harness does.
+
+    Args:
+        inner: the person.
+        attempts: how often it is asked again, with the reason.
+    """
+
+    def __init__(self, inner: UserSimulator, attempts: int = 2) -> None:
+        self._inner, self._attempts, self.name = inner, attempts, inner.name
+        self._known: UserKnowledge | None = None
+        self._counts: Counter[str] = Counter()
+
+    def reset(self, scenario: Scenario, seed: int) -> UserTurn:
+        """Open with the person's own words."""
+        self._known, self._counts = knowledge_of(scenario), Counter()
+        return self._inner.reset(scenario, seed)
+
+    def respond(self, view: UserView, feedback: str = "") -> UserTurn:
+        """Answer; with the first draft that no detector refuses, else with the last."""
+        assert self._known is not None, "call reset() first"
+        self._counts["turns"] += 1
+        before = self._inner.state()
+        for attempt in range(self._attempts + 1):
+            if attempt:
+                self._counts["resamples"] += 1
+                self._inner.set_state(before)
+            turn = self._inner.respond(view, feedback)
+            hits = [] if turn.done else detect(turn, view, self._known)
+            if not hits:
+                return turn
+            self._counts["drifted"] += not attempt
+            self._counts.update(f"detector:{hit.detector}" for hit in hits if not attempt)
+            feedback = "; ".join(f"{hit.detector}: {hit.words!r}" for hit in hits)
+        self._counts["reached"] += 1
+        return turn
+
+    def state(self) -> Any:
+        """Return the person's state and the counts."""
+        return self._inner.state(), self._known, Counter(self._counts)
+
+    def set_state(self, state: Any) -> None:
+        """Take back what `state` returned."""
+        inner, self._known, counts = state
+        self._inner.set_state(inner)
+        self._counts = Counter(counts)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the person's description and the counts: turns, drifted at first, resamples, reached the agent."""
+        names = ("turns", "drifted", "resamples", "reached")
+        return {
+            **self._inner.describe(),
+            "guard": dict.fromkeys(names, 0) | dict(sorted(self._counts.items())),
+        }
+
+
+def watched(speak: Speak, persona: str, rounds: int) -> TaskUser:
+    """Build the user of a multi-turn task: its persona, whose drift is counted."""
+    return TaskUser(Watched(PersonaUser(speak, persona)), rounds)

@@ -46,12 +46,16 @@ def shift_of(module: ModuleType, env: Mapping[str, str], root: Path) -> timedelt
 
     Args:
         module: the service.
-        env: its environment; variables that name JSON files are its fixtures.
+        env: its environment; variables that name JSON files are its fixtures, and so are paths of such files that the
+            module itself holds: a task may leave a service its own default.
         root: what those paths are relative to.
     """
-    for value in env.values():
+    held_paths = (str(value) for value in vars(module).values() if isinstance(value, Path | str))
+    for value in dict.fromkeys([*env.values(), *held_paths]):
+        if not value.endswith(".json") or "\n" in value:
+            continue
         file = root / value
-        if not (value.endswith(".json") and file.is_file()):
+        if not file.is_file():
             continue
         written = json.loads(file.read_text(encoding="utf-8"))
         for held in vars(module).values():

@@ -31,12 +31,35 @@ class ServiceError(RuntimeError):
 class ServiceLike(Protocol):
     """What is needed of a service's definition, the benchmark's own or ours."""
 
-    name: str
-    command: str
-    port: int
-    health_check: str
-    health_check_method: str
-    env: dict[str, str]
+    @property
+    def name(self) -> str:
+        """Its name in the task."""
+        ...
+
+    @property
+    def command(self) -> str:
+        """What starts it."""
+        ...
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        ...
+
+    @property
+    def health_check(self) -> str:
+        """The address that says whether it is up."""
+        ...
+
+    @property
+    def health_check_method(self) -> str:
+        """GET or POST."""
+        ...
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Its environment."""
+        ...
 
 
 class InProcessServices:

@@ -81,7 +81,7 @@ class SubprocessServices:
         port = _free_port()
         env = {name: value for name, value in os.environ.items() if name.lower() not in _PROXIES}
         env |= {name: str(value) for name, value in service.env.items()} | {"PORT": str(port)}
-        log = tempfile.TemporaryFile()  # noqa: SIM115  (closed with its process)
+        log = tempfile.TemporaryFile()
         try:
             process = subprocess.Popen(
                 command,

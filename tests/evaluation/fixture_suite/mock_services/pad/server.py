@@ -18,7 +18,8 @@ def _answer(path, body):
         return 200, {"status": "reset"}
     CALLS.append({"endpoint": path, "request_body": body})
     if path == "/pad/list":
-        return 200, {"notes": NOTES}
+        today = os.environ.get("MOCK_TODAY")
+        return 200, {"notes": NOTES} | ({"today": today} if today else {})
     if path == "/pad/add":
         if not body.get("text"):
             return 422, {"error": "text is missing"}

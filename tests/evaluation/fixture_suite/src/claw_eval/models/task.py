@@ -36,6 +36,7 @@ class Endpoint(BaseModel):
 class Limits(BaseModel):
     timeout_seconds: int = 30
     max_turns: int = 8
+    mock_today: str | None = None
 
 
 class User(BaseModel):
