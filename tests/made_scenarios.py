@@ -64,7 +64,7 @@ def make_scenario(**changes: object) -> Scenario:
             ),
         ),
     }
-    return Scenario(**{**fields, **changes})  # type: ignore[arg-type]
+    return Scenario(**{**fields, **changes})
 
 
 def write(path: str, content: str) -> Message:

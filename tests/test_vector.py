@@ -82,7 +82,7 @@ def test_shared_memory_keeps_every_character() -> None:
     space = MessageSequenceSpace()
     memory = create_shared_memory(space, 2)
     view = read_from_shared_memory(space, memory, 2)
-    write_to_shared_memory(space, 1, (user(TEXT),), memory)
-    assert view[1] == (user(TEXT),) and view[0] == ()
+    write_to_shared_memory(space, 1, (user(TEXT),), memory)  # type: ignore[arg-type]
+    assert view[1] == (user(TEXT),) and view[0] == ()  # type: ignore[index]
     with pytest.raises(ValueError, match="shared_memory"):
-        write_to_shared_memory(space, 0, (user("x" * REGION_BYTES),), memory)
+        write_to_shared_memory(space, 0, (user("x" * REGION_BYTES),), memory)  # type: ignore[arg-type]

@@ -24,7 +24,7 @@ def test_raw_text_plays_the_env(env: Any, scenario: Scenario) -> None:
     assert message["content"] == "hé\n(Command exited with code 3)"
     assert (message["success"], message["exit_code"], message["tool_call_id"]) == (False, 3, "call_1")
     assert not terminated and not truncated
-    said = wrapped.unwrapped.episode.messages[2]
+    said = wrapped.unwrapped.episode.messages[2]  # type: ignore[attr-defined]
     assert said["content"] == "Looking." and said["reasoning_content"] == "Look."
 
 
@@ -62,7 +62,7 @@ def test_only_text_is_an_action(env: Any, scenario: Scenario) -> None:
     wrapped = TextAction(env)
     wrapped.reset(seed=1, options={"scenario": scenario})
     with pytest.raises(InvalidAction, match="raw text here, got dict"):
-        wrapped.step(assistant("hi"))
+        wrapped.step(assistant("hi"))  # type: ignore[arg-type]
 
 
 def test_completion_space(env: Any) -> None:
@@ -72,7 +72,7 @@ def test_completion_space(env: Any) -> None:
     drawn = [space.sample() for _ in range(30)]
     space.seed(4)
     assert [space.sample() for _ in range(30)] == drawn
-    assert any(parse_completion(text).get("tool_calls") for text in drawn)
+    assert any(parse_completion(text).get("tool_calls") for text in drawn)  # type: ignore[arg-type]
     assert all(text in space for text in drawn)
     assert space == CompletionSpace(env.unwrapped.tool_schemas) and space != CompletionSpace()
     assert copy.deepcopy(space) == space
@@ -90,8 +90,8 @@ def test_chat_history_observes_everything(env: Any, scenario: Scenario) -> None:
         assert observation in wrapped.observation_space
     second["messages"][0]["content"] = "changed"
     second["tools"][0]["function"]["name"] = "changed"
-    assert wrapped.unwrapped.episode.messages[0]["content"] == "You work in /workspace."
-    assert wrapped.unwrapped.tool_schemas[0]["function"]["name"] == "exec"
+    assert wrapped.unwrapped.episode.messages[0]["content"] == "You work in /workspace."  # type: ignore[attr-defined]
+    assert wrapped.unwrapped.tool_schemas[0]["function"]["name"] == "exec"  # type: ignore[attr-defined]
     assert wrapped.observation_space.sample() in wrapped.observation_space
     assert copy.deepcopy(wrapped.observation_space) == wrapped.observation_space
 

@@ -30,7 +30,7 @@ def play(agent: Any, scenario: Scenario, texts: Any, seed: int = 0) -> Any:
 
 
 def calls_by_turn(messages: Any) -> Any:
-    turns = []
+    turns = []  # type: ignore[var-annotated]
     for message in messages:
         if message["role"] == "user":
             turns.append([])

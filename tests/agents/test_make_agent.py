@@ -13,7 +13,7 @@ from ise_gym.errors import UserError
 
 def test_specs() -> None:
     assert isinstance(make_agent("expert"), ExpertAgent)
-    assert make_agent("expert:0.25").quality == 0.25
+    assert make_agent("expert:0.25").quality == 0.25  # type: ignore[attr-defined]
     assert make_agent("expert", quality=0.5).name == "expert:0.5"
     assert isinstance(make_agent("lazy"), LazyAgent)
 

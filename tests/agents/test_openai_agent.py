@@ -135,7 +135,7 @@ def test_usage_is_counted_by_episode_and_in_all(scenario: Scenario) -> None:
     ],
 )
 def test_passing_trouble_is_retried(bad: str) -> None:
-    with serve(bad, reply("ok")) as server:
+    with serve(bad, reply("ok")) as server:  # type: ignore[arg-type]
         assert agent_at(server).act(CONVERSATION, TOOLS)["content"] == "ok"
     assert len(server.requests) == 2
 
@@ -211,7 +211,7 @@ def test_too_long_a_conversation_is_the_agents_own_failure() -> None:
 @pytest.mark.parametrize("code", [401, 403, 404])
 def test_what_the_user_can_mend_is_a_user_error(code: str) -> None:
     with (
-        serve(status(code, "model 'tiny' unknown")) as server,
+        serve(status(code, "model 'tiny' unknown")) as server,  # type: ignore[arg-type]
         pytest.raises(UserError, match="model 'tiny' unknown"),
     ):
         agent_at(server).act(CONVERSATION, TOOLS)

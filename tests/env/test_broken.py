@@ -269,13 +269,13 @@ def test_a_machine_that_starts_no_box_at_all_is_an_error() -> None:
 
 
 class Unreachable(ScriptedUser):
-    def respond(self, view: UserView, feedback: str = "") -> None:  # type: ignore[no-untyped-def]
+    def respond(self, view: UserView, feedback: str = "") -> None:  # type: ignore[override]
         raise AgentError("503 from the endpoint")
 
 
 @pytest.mark.parametrize("on_broken", ["raise", "truncate"])
 def test_a_users_endpoint_that_breaks_is_the_infrastructures_fault_too(on_broken: str) -> None:
-    env = ISEEnv(OneScenario(), backend="dummy", user=Unreachable, guard=False, on_broken=on_broken)
+    env = ISEEnv(OneScenario(), backend="dummy", user=Unreachable, guard=False, on_broken=on_broken)  # type: ignore[arg-type]
     env.reset(seed=1)
     if on_broken == "raise":
         with pytest.raises(AgentError):

@@ -118,7 +118,7 @@ def test_same_seed_same_episode() -> None:
         made.action_space.seed(5)
         for _ in range(6):
             step = made.step(made.action_space.sample())
-            steps.append(step)
+            steps.append(step)  # type: ignore[arg-type]
             if step[2] or step[3]:
                 break
         runs.append(steps)
@@ -196,7 +196,7 @@ def test_a_dead_sandbox_is_no_reward_of_zero(env: Any, scenario: Scenario) -> No
 def test_render(scenario: Scenario) -> None:
     made = gym.make("ISE-OS-v0", render_mode="ansi")
     made.reset(seed=1, options={"scenario": scenario})
-    assert "[user] Please put héllo" in made.render()
+    assert "[user] Please put héllo" in made.render()  # type: ignore[operator]
     made.close()
 
 

@@ -128,7 +128,7 @@ def test_no_content_is_matched_line_by_line_at_length(
 ) -> None:
     sizes: list[int] = []
 
-    class Watched(difflib.SequenceMatcher):
+    class Watched(difflib.SequenceMatcher):  # type: ignore[type-arg]
         def __init__(self, isjunk: Any, a: Any, b: Any, autojunk: bool = True) -> None:
             sizes.extend((len(a), len(b)))
             super().__init__(isjunk, a, b, autojunk)

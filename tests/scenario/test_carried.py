@@ -39,7 +39,7 @@ def lean(scenario: Scenario, plans: bool) -> Scenario:
         scenario.persona, voice=json.loads(json.dumps(dict(scenario.persona.voice), default=dict))
     )
     without = {} if plans else {"plan": (), "reply": ""}
-    requests = tuple(replace(request, wordings={}, **without) for request in scenario.requests)
+    requests = tuple(replace(request, wordings={}, **without) for request in scenario.requests)  # type: ignore[arg-type]
     return replace(scenario, persona=persona, requests=requests)
 
 

@@ -32,7 +32,7 @@ class Parrot:
     name = "parrot"
 
     def __init__(self, *turns: Any) -> None:
-        self.turns, self.position, self.feedback = turns, 0, []
+        self.turns, self.position, self.feedback = turns, 0, []  # type: ignore[var-annotated]
 
     def reset(self, scenario: Scenario, seed: int) -> Any:
         self.request = scenario.requests[0].name
@@ -144,7 +144,7 @@ def test_each_detector_declares_a_principle_and_a_reason() -> None:
 
 
 def test_a_detector_of_ones_own_counts_for_the_principle_it_names(monkeypatch: pytest.MonkeyPatch) -> Any:
-    @watches("register_matching", "it shouts")
+    @watches("register_matching", "it shouts")  # type: ignore[type-var]
     def shouts(turn: UserTurn) -> Any:
         return turn.text if turn.text.isupper() else ""
 
@@ -320,7 +320,7 @@ def test_a_judge_has_the_last_word() -> Any:
     guard = RoleGuard(
         Parrot("A rather wordy way to ask for it.", "greet.txt is still missing, sorry."),
         resamples=1,
-        judge=judge,
+        judge=judge,  # type: ignore[arg-type]
     )
     guard.reset(make_scenario(), 1)
     assert guard.respond(FAILING).text == "greet.txt is still missing, sorry."

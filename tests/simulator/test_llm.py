@@ -251,7 +251,7 @@ def test_retries_are_made() -> Any:
 
     def flaky(body: str) -> Any:
         calls.append(1)
-        return status(503, retry_after="0") if len(calls) < 3 else model(body)
+        return status(503, retry_after="0") if len(calls) < 3 else model(body)  # type: ignore[arg-type]
 
     with serving(flaky) as server:
         assert make_user("llm:m", base_url=server.url).reset(make_scenario(), 1).text

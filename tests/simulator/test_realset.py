@@ -39,7 +39,7 @@ def test_the_set_has_models_languages_and_both_splits(turns: Any) -> None:
 
 
 def test_no_intent_stands_on_both_sides_and_one_model_was_never_tuned_on(turns: Any) -> None:
-    sides = {}
+    sides = {}  # type: ignore[var-annotated]
     for turn in turns:
         if turn.split != "untuned-model":
             assert sides.setdefault(turn.intent, turn.split) == turn.split
@@ -50,34 +50,34 @@ def test_no_intent_stands_on_both_sides_and_one_model_was_never_tuned_on(turns: 
 def test_the_guard_finds_drift_and_lets_users_be(turns: Any) -> None:
     """On turns that no rule or weight was made with; the ends of intervals are in the documentation."""
     spoken = evaluate(t for t in turns if t.source == "model" and t.split != "tuning").whole
-    assert spoken.recall.rate >= 0.85
+    assert spoken.recall.rate >= 0.85  # type: ignore[operator]
     everything = evaluate(t for t in turns if t.split != "tuning").whole
-    assert everything.false_refusals.rate <= 0.05
+    assert everything.false_refusals.rate <= 0.05  # type: ignore[operator]
 
 
 def test_chinese_turns_are_judged_as_english_ones_are(turns: Any) -> None:
     chinese = evaluate(t for t in turns if t.language == "zh" and t.source == "written").whole
-    assert chinese.recall.rate >= 0.85 and chinese.false_refusals.rate <= 0.05
+    assert chinese.recall.rate >= 0.85 and chinese.false_refusals.rate <= 0.05  # type: ignore[operator]
 
 
 def test_what_is_estimated_from_is_what_the_set_gives(turns: Any) -> None:
     """A rule that is changed changes the figures that ``ise stats`` starts from: benchmarks/users/real_set.py --measure."""
     figures = measured()
-    assert figures.turns_sha256 == hashlib.sha256(SET.read_bytes()).hexdigest()
+    assert figures.turns_sha256 == hashlib.sha256(SET.read_bytes()).hexdigest()  # type: ignore[union-attr]
     unseen = [t for t in turns if t.split != "tuning"]
     spoken = evaluate(t for t in unseen if t.source == "model").whole
     everything = evaluate(unseen).whole
-    assert (figures.found, figures.out_of_role) == (spoken.found, spoken.turns - spoken.in_role)
-    assert (figures.refused, figures.in_role) == (everything.refused, everything.in_role)
+    assert (figures.found, figures.out_of_role) == (spoken.found, spoken.turns - spoken.in_role)  # type: ignore[union-attr]
+    assert (figures.refused, figures.in_role) == (everything.refused, everything.in_role)  # type: ignore[union-attr]
 
 
 def test_silent_detectors_are_no_proof_of_no_drift() -> None:
     figures = Measured(found=80, out_of_role=100, refused=1, in_role=100)
     past = drift_past_guard(turns=100, drifted=50, script=10, figures=figures)
-    assert 0.15 < past.rate < 0.25 and past.low < past.rate < past.high
+    assert 0.15 < past.rate < 0.25 and past.low < past.rate < past.high  # type: ignore[union-attr]
     assert drift_past_guard(turns=0, drifted=0, script=0, figures=figures) is None
     blind = Measured(found=0, out_of_role=10, refused=0, in_role=10)
-    assert drift_past_guard(100, 1, 0, blind).rate == 1.0, "a guard that finds nothing proves nothing"
+    assert drift_past_guard(100, 1, 0, blind).rate == 1.0, "a guard that finds nothing proves nothing"  # type: ignore[union-attr]
 
 
 def test_the_command_shows_real_turns_first(turns: Any) -> None:

@@ -140,4 +140,4 @@ def test_checks_see_jobs_and_runs(cron: Caller, workspace: Workspace) -> None:
 def test_a_workspace_that_keeps_no_services_says_so() -> None:
     toolbox = Toolbox(["cron"], DummyWorkspace())
     message = toolbox.call(tool_call("cron", {"action": "status"}, "c"))
-    assert message["success"] is False and "keeps no services" in message["content"]
+    assert message["success"] is False and "keeps no services" in message["content"]  # type: ignore[index]

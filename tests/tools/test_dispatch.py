@@ -112,10 +112,10 @@ def test_a_wrong_call_comes_back_as_a_failed_tool_message(
     idle_call: Caller, name: str, arguments: Any, says: str
 ) -> None:
     message = idle_call.toolbox.call(tool_call(name, arguments, "call_9"))
-    assert message["role"] == "tool" and message["tool_call_id"] == "call_9" and message["name"] == name
-    assert message["success"] is False and message["exit_code"] is None
-    assert says in message["content"]
-    assert len(message["content"]) < 1000
+    assert message["role"] == "tool" and message["tool_call_id"] == "call_9" and message["name"] == name  # type: ignore[index]
+    assert message["success"] is False and message["exit_code"] is None  # type: ignore[index]
+    assert says in message["content"]  # type: ignore[index]
+    assert len(message["content"]) < 1000  # type: ignore[index]
 
 
 def test_many_problems_are_summed_up(idle_call: Caller) -> None:
@@ -127,21 +127,21 @@ def test_many_problems_are_summed_up(idle_call: Caller) -> None:
 def test_a_block_that_could_not_be_parsed_is_answered_with_the_reason(idle_call: Caller) -> None:
     (broken,) = tool_calls_of(parse_completion('<tool_call>{"name": "exec"}</tool_call>'))
     message = idle_call.toolbox.call(broken)
-    assert message["success"] is False
-    assert "could not be read: it has no 'arguments'" in message["content"]
+    assert message["success"] is False  # type: ignore[index]
+    assert "could not be read: it has no 'arguments'" in message["content"]  # type: ignore[index]
 
 
 def test_whole_floats_pass_as_integers(call: Caller, workspace: Workspace) -> None:
     workspace.write("a.txt", b"one\ntwo\n")
     message = call.toolbox.call(tool_call("read", '{"path": "a.txt", "offset": 2.0, "limit": 1.0}'))
-    assert message["content"] == "two\n"
+    assert message["content"] == "two\n"  # type: ignore[index]
 
 
 def test_a_dead_sandbox_is_no_tool_failure(call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(context: Any, arguments: Any) -> None:
         raise WorkspaceError("the sandbox is gone")
 
-    own = types.SimpleNamespace(BROKEN=Tool(function_tool("broken", "Breaks.", {}), broken))
+    own = types.SimpleNamespace(BROKEN=Tool(function_tool("broken", "Breaks.", {}), broken))  # type: ignore[arg-type]
     monkeypatch.setitem(sys.modules, "own_tools", own)
     toolbox = Toolbox(["own_tools:BROKEN"], call.toolbox._context.workspace)
     with pytest.raises(WorkspaceError):

@@ -158,7 +158,7 @@ def test_write_replaces_all_and_keeps_the_mode(call: Caller, workspace: Workspac
     call("exec", command="printf 'long old text' > run.sh; chmod 755 run.sh")
     call("write", path="run.sh", content="new")
     assert workspace.read("run.sh") == b"new"
-    assert workspace.stat("run.sh").mode == 0o755
+    assert workspace.stat("run.sh").mode == 0o755  # type: ignore[union-attr]
 
 
 text_lines = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\0\n"), max_size=30)

@@ -49,7 +49,7 @@ def test_add_update_move_and_delete_at_once(call: Caller, workspace: Workspace) 
     assert message["content"] == "Patch applied:\nA new/dir/n.txt\nR app.py -> main.py\nD old.txt\nM keep.txt"
     assert message["success"] is True
     assert workspace.read("new/dir/n.txt") == b"one\n\n"
-    assert workspace.read("main.py") == b"a\nB\nc\n" and workspace.stat("main.py").mode == 0o755
+    assert workspace.read("main.py") == b"a\nB\nc\n" and workspace.stat("main.py").mode == 0o755  # type: ignore[union-attr]
     assert workspace.stat("app.py") is None and workspace.stat("old.txt") is None
     assert workspace.read("keep.txt") == b"k\nmore\n"
 
@@ -172,7 +172,7 @@ def test_a_patch_between_two_texts_turns_one_into_the_other(data: Any) -> None:
     for _ in range(data.draw(st.integers(1, 6))):
         at = data.draw(st.integers(0, len(new)))
         new[at : at + data.draw(st.integers(0, 3))] = data.draw(st.lists(new_lines, max_size=3))
-    hunks = hunks_between(old, new, 1)
+    hunks = hunks_between(old, new, 1)  # type: ignore[arg-type]
     if not hunks:
         return
     newline = data.draw(st.sampled_from(["\n", "\r\n"])) if len(old) > 1 else "\n"

@@ -54,11 +54,11 @@ def test_workdir_and_env(call: Caller) -> None:
 
 @pytest.mark.parametrize("mode", [{}, {"background": True}, {"pty": True}, {"yieldMs": 500}])
 def test_missing_workdir_fails(call: Caller, mode: str) -> None:
-    message = call("exec", command="echo ran", workdir="nowhere", **mode)
+    message = call("exec", command="echo ran", workdir="nowhere", **mode)  # type: ignore[arg-type]
     assert message["success"] is False
     assert message["content"] == "exec: nowhere: No such file or directory"
     call("write", path="file", content="x")
-    message = call("exec", command="echo ran", workdir="file", **mode)
+    message = call("exec", command="echo ran", workdir="file", **mode)  # type: ignore[arg-type]
     assert message["success"] is False
     assert message["content"] == "exec: file: Not a directory"
 

@@ -42,7 +42,7 @@ def test_the_check_hears_what_is_said(tts: Caller, workspace: Workspace) -> None
     path = speech_path("Platform 4")
 
     def passes(says: object) -> bool:
-        return build_check("speech", {"path": path, "says": says}).run(workspace, {}).passed
+        return build_check("speech", {"path": path, "says": says}).run(workspace, {}).passed  # type: ignore[dict-item]
 
     assert passes("Platform 4") and passes("platform  4")
     assert not passes("Platform 5") and not passes("Platform") and not passes(["Platform 4", "Platform 4"])
