@@ -29,4 +29,5 @@ def made(*args: Any, **kwargs: Any) -> Any:
 
 
 sft.make_trainer = made
-main(["train", "sft", *sys.argv[1:]])
+if __name__ == "__main__":
+    main(["train", "sft", *sys.argv[1:]])

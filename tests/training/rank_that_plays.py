@@ -29,4 +29,5 @@ class Player:
 
 
 grpo.make_player = lambda *_: Player()  # type: ignore[assignment]
-main(["train", "grpo", *sys.argv[1:]])
+if __name__ == "__main__":
+    main(["train", "grpo", *sys.argv[1:]])
