@@ -20,13 +20,13 @@ from ise_gym.messages import sha256_of
 from ise_gym.models.generation import BatchGenerator
 from ise_gym.scenario import Scenario
 from ise_gym.tools import tool_schemas
-from ise_gym.training import ranks
-from ise_gym.training.allocator import keep_freed_memory
-from ise_gym.training.faults import spoken_faults
 from ise_gym.training.groups import GroupPlayer
 from ise_gym.training.grpo_config import GrpoConfig, Stage
 from ise_gym.training.models import load_start, load_tokenizer
 from ise_gym.training.runcard import RunCard, start_card_of, write_card
+from ise_gym.training.running import ranks
+from ise_gym.training.running.allocator import keep_freed_memory
+from ise_gym.training.running.faults import spoken_faults
 from ise_gym.training.template import template_for, template_hash
 
 
@@ -84,8 +84,8 @@ def _run(config: GrpoConfig, output: Path, *, quiet: bool) -> RunCard:
     from transformers import PrinterCallback
     from trl import GRPOTrainer
 
-    from ise_gym.training.checkpoints import Sealer
-    from ise_gym.training.guarded import check_weights, guarded
+    from ise_gym.training.running.checkpoints import Sealer
+    from ise_gym.training.running.guarded import check_weights, guarded
 
     settings, rollout = config.train, config.rollout
     curriculum = Curriculum(config.curriculum, rollout.groups)
@@ -162,7 +162,7 @@ def _run(config: GrpoConfig, output: Path, *, quiet: bool) -> RunCard:
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Sealer(settings.keep_checkpoints))
     if not quiet:
-        from ise_gym.training.progress import RewardPrinter
+        from ise_gym.training.running.progress import RewardPrinter
 
         trainer.add_callback(RewardPrinter())
     try:

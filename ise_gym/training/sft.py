@@ -6,7 +6,7 @@ one that will be served, and a run card says exactly what was trained on what.
 
 One process or many (``torchrun``, ``accelerate launch``): the trainer's arguments come first, because they start the
 process group and set up sharded loading; saving is done by all processes together, because sharded weights can only
-be gathered so; everything else that touches the output folder is done by the first (`ise_gym.training.ranks`).
+be gathered so; everything else that touches the output folder is done by the first (`ise_gym.training.running.ranks`).
 
 Output folder: adapter (or full model), tokenizer with its template, ``chat_template.jinja``, ``run_card.json``,
 ``README.md``, the tokenised ``rows/``, and ``checkpoints/`` when ``train.save_steps`` is set.
@@ -23,14 +23,14 @@ from typing import Any, Protocol
 
 from ise_gym.agents.parity import trained_on
 from ise_gym.errors import UserError
-from ise_gym.training import ranks
-from ise_gym.training.allocator import keep_freed_memory
 from ise_gym.training.config import DataConfig, RunConfig
 from ise_gym.training.data import DataReport
-from ise_gym.training.faults import spoken_faults
 from ise_gym.training.models import held_to_positions, load_base, load_tokenizer, locate_base
-from ise_gym.training.packing import check_packing
 from ise_gym.training.runcard import CARD, RunCard, check_same_run, read_card, start_card, write_card
+from ise_gym.training.running import ranks
+from ise_gym.training.running.allocator import keep_freed_memory
+from ise_gym.training.running.faults import spoken_faults
+from ise_gym.training.running.packing import check_packing
 from ise_gym.training.template import template_for, template_hash
 
 CHECKPOINTS = "checkpoints"
@@ -122,8 +122,8 @@ def _train(
     quiet: bool,
 ) -> RunCard:
     """Train, save and write the finished card."""
-    from ise_gym.training.guarded import check_weights
     from ise_gym.training.modelcard import write_model_card
+    from ise_gym.training.running.guarded import check_weights
 
     output = Path(config.output)
     trainer = make_trainer(config, tokenizer, data, base, quiet=quiet, arguments=arguments)
@@ -182,7 +182,7 @@ def make_arguments(config: RunConfig) -> Any:
             logging_nan_inf_filter=False,  # it hides a run that has diverged
             save_strategy="steps" if settings.save_steps else "no",
             save_steps=settings.save_steps or 500,
-            # Old checkpoints go when the new one is sealed (ise_gym.training.checkpoints), not before.
+            # Old checkpoints go when the new one is sealed (ise_gym.training.running.checkpoints), not before.
             save_total_limit=None,
             eval_strategy="steps" if measured else "no",
             eval_steps=(settings.eval_steps or 10**9) if measured else None,
@@ -229,9 +229,9 @@ def make_trainer(
     from transformers import EarlyStoppingCallback, PrinterCallback
     from trl import SFTTrainer
 
-    from ise_gym.training.checkpoints import Sealer
-    from ise_gym.training.guarded import guarded
-    from ise_gym.training.progress import LinePrinter
+    from ise_gym.training.running.checkpoints import Sealer
+    from ise_gym.training.running.guarded import guarded
+    from ise_gym.training.running.progress import LinePrinter
 
     settings = config.train
     arguments = arguments or make_arguments(config)
@@ -291,7 +291,7 @@ def _open(
     checkpoints = output / CHECKPOINTS
     checkpoint = None
     if config.resume and (output / CARD).exists():
-        from ise_gym.training.checkpoints import newest_whole
+        from ise_gym.training.running.checkpoints import newest_whole
 
         before = read_card(output)
         check_same_run(before, card)

@@ -11,11 +11,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ise_gym.training.allocator import keep_freed_memory
 from ise_gym.training.groups import GroupPlayer
 from ise_gym.training.grpo import Curriculum, make_player
 from ise_gym.training.grpo_config import GrpoConfig
 from ise_gym.training.models import load_start, load_tokenizer
+from ise_gym.training.running.allocator import keep_freed_memory
 from ise_gym.training.template import template_for
 
 

@@ -17,11 +17,12 @@ import yaml
 from made_episodes import conversation, episode
 
 from ise_gym.errors import UserError
-from ise_gym.training import checkpoints, sft
+from ise_gym.training import sft
 from ise_gym.training.config import load_config, parse_config
-from ise_gym.training.faults import is_full_disk, spoken_faults
 from ise_gym.training.models import held_to_positions, positions_of
 from ise_gym.training.runcard import read_card
+from ise_gym.training.running import checkpoints
+from ise_gym.training.running.faults import is_full_disk, spoken_faults
 
 ROOT = Path(__file__).parents[2]
 

@@ -18,7 +18,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from ise_gym.storage.atomic import replacing
-from ise_gym.training import ranks
+from ise_gym.training.running import ranks
 
 SEAL = "complete.json"
 _NAME = re.compile(r"checkpoint-(\d+)")
