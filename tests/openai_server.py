@@ -6,6 +6,8 @@ Each request takes the next item of ``script``; the last one is repeated. Items 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import json
 import threading
 import time
@@ -34,7 +36,7 @@ Item = Answer | Callable[[dict[str, Any]], Answer]
 
 
 def reply(
-    content: str | None = "", calls: list[tuple[str, str]] = (), finish: str = "stop", **message: Any
+    content: str | None = "", calls: Sequence[tuple[str, str]] = (), finish: str = "stop", **message: Any
 ) -> Answer:
     """A completion; ``calls`` are (name, arguments text)."""
     full: dict[str, Any] = {"role": "assistant", "content": content, **message}

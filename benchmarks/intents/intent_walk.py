@@ -41,7 +41,7 @@ def walk(source: IntentSource, seed: int) -> list[Step]:
         module = frame.f_globals.get("__name__", "")
         if event not in ("call", "return") or not module.startswith("ise_gym."):
             return
-        name = frame.f_code.co_qualname  # type: ignore[attr-defined]  # Python 3.11
+        name = frame.f_code.co_qualname  # Python 3.11
         if "<locals>" in name and not name.endswith(_INLINE):
             inside += 1 if event == "call" else -1
         elif event == "call" and not inside and "<" not in name:

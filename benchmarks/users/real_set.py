@@ -30,7 +30,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from user_turns import scenarios
+from user_turns import scenarios  # type: ignore[import-not-found]
 
 from ise_gym.scenario import Scenario
 from ise_gym.simulator.knowledge import knowledge_of

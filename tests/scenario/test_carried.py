@@ -7,6 +7,7 @@ import hashlib
 import json
 import zlib
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ def lean(scenario: Scenario, plans: bool) -> Scenario:
         scenario.persona, voice=json.loads(json.dumps(dict(scenario.persona.voice), default=dict))
     )
     without = {} if plans else {"plan": (), "reply": ""}
-    requests = tuple(replace(request, wordings={}, **without) for request in scenario.requests)
+    requests = tuple(replace(request, wordings={}, **without) for request in scenario.requests)  # type: ignore[arg-type]
     return replace(scenario, persona=persona, requests=requests)
 
 
@@ -137,7 +138,7 @@ def test_what_is_read_back_loads_registered_checks_only() -> None:
         ),
     ],
 )
-def test_what_does_not_fit_is_said(change, words: str) -> None:
+def test_what_does_not_fit_is_said(change: Any, words: str) -> None:
     data = to_json(make_scenario())
     change(data)
     with pytest.raises(UserError, match=words):
