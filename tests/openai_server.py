@@ -6,12 +6,10 @@ Each request takes the next item of ``script``; the last one is repeated. Items 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

@@ -12,12 +12,15 @@ from made_runs import card, make_run, trial
 from made_source import open_made
 
 from ise_gym.agents import make_agent
+from ise_gym.errors import UserError
 from ise_gym.evaluation import suite as suites
 from ise_gym.evaluation.builtin import run_suite
 from ise_gym.evaluation.firsttry import first_attempt
 from ise_gym.evaluation.ledger import Ledger
 from ise_gym.evaluation.results import report
 from ise_gym.evaluation.results.compare import compare
+from ise_gym.evaluation.results.explain import explained
+from ise_gym.evaluation.results.page import to_html
 from ise_gym.evaluation.results.summary import summarise
 from ise_gym.evaluation.run import LEDGER, load_run, open_run
 from ise_gym.evaluation.suite import Wanted, freeze
@@ -122,6 +125,24 @@ def test_what_failed_is_told_with_its_turn(suite: Any, tmp_path: Path) -> None:
     assert note["subgoal"] == "n/put: number.txt holds 0" and note["found"] == "number.txt is not there"
     assert note["expected"] == "holds path='number.txt' text='0'"
     assert record.messages[note["message"]]["role"] == "assistant"
+    lines = explained(run)
+    assert lines[0] == f"{record.scenario_id}, trial 0: fail, score 0.00"
+    assert lines[2].startswith("  failed: n/put: number.txt holds 0, judged after message 6 (user turn 3)")
+    assert lines[3:5] == [
+        "    expected: holds path='number.txt' text='0'",
+        "    found: number.txt is not there",
+    ]
+    with pytest.raises(UserError, match=r"has no task 'esy-0'. Did you mean 'easy-0'"):
+        explained(run, "esy-0")
+    page = to_html([run])
+    assert "number.txt is not there" in page and "What failed" in page
+
+
+def test_a_late_pass_is_explained_too(suite: Any, tmp_path: Path) -> None:
+    run_suite(suite, Late(1), tmp_path / "late", backend="dummy")
+    assert explained(load_run(tmp_path / "late"))[0].endswith(
+        "pass, score 1.00, but not at the first attempt"
+    )
 
 
 def test_it_stands_in_every_report(tmp_path: Path) -> None:

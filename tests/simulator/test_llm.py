@@ -110,7 +110,9 @@ def test_what_changes_stands_last_so_that_the_rest_is_read_once() -> None:
     assert first[:-1] == second[: len(first) - 1]
     assert second[len(first) - 1]["content"] == VIEW.history[-1]["content"], "old thoughts are not kept"
     other = knowledge_of(make_scenario(persona=replace(make_scenario().persona, name="Bo Li")))
-    shared = os.path.commonprefix([first[0]["content"], prompt_messages(other, None)[0]["content"]])
+    shared = os.path.commonprefix(  # noqa: RUF071 - texts, not paths
+        [first[0]["content"], prompt_messages(other, None)[0]["content"]]
+    )
     assert len(shared) > len(first[0]["content"]) / 2, "rules come before the person"
 
 

@@ -131,7 +131,12 @@ def test_other_encodings_are_shown_and_said(call: Caller, workspace: Workspace) 
     ("tool", "arguments", "says", "kind"),
     [
         ("read", {"path": "none.txt"}, "read: none.txt: No such file or directory", "not_found"),
-        ("read", {"path": "d"}, "read: d: Is a directory", "is_directory"),
+        (
+            "read",
+            {"path": "d"},
+            'read: d: Is a directory. To list it: exec {"command": "ls -la d"}',
+            "is_directory",
+        ),
         ("read", {"path": "f/x"}, "read: f/x: Not a directory", "not_directory"),
         ("read", {"path": ""}, "read: the path is empty", "bad_arguments"),
         ("read", {"path": "a\0b"}, "NUL", "bad_arguments"),

@@ -1,4 +1,4 @@
-"""``ise eval compare``, ``report``, ``reproduce``: what runs amount to."""
+"""``ise eval compare``, ``report``, ``reproduce``, ``explain``: what runs amount to."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     app.command()(compare)
     app.command()(report)
     app.command()(reproduce)
+    app.command()(explain)
 
 
 def compare(
@@ -36,8 +37,8 @@ def compare(
 ) -> None:
     """Compare runs of one suite, task by task.
 
-    Over the tasks that every run was judged on: pass@1 with its Wilson interval, the paired difference with its
-    bootstrap interval, the exact McNemar p-value. Beside it: the fixed task list, missing counted as not passed.
+    Over the tasks that every run was judged on: pass@1 and first attempts with their intervals, the paired difference
+    with its own, the exact McNemar p-value. Beside it: the fixed task list, missing counted as not passed.
     """
     from ise_gym.evaluation.results.compare import compare as compare_runs
     from ise_gym.evaluation.results.tables import comparison_view
@@ -107,3 +108,17 @@ def reproduce(
         sys.stdout.write(found.to_markdown())
     else:
         wide_console().print(found.table(), *found.remarks())
+
+
+def explain(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    task: Annotated[
+        str, typer.Argument(help="Id of a task, or its beginning.", show_default="all that failed")
+    ] = "",
+) -> None:
+    """Say why trials did not pass at the first attempt: failed sub-goals, expected and found, and at which turn."""
+    from ise_gym.evaluation.results.explain import explained
+    from ise_gym.evaluation.run import load_run
+
+    for line in explained(load_run(run), task):
+        wide_console().print(line, highlight=False, soft_wrap=True)

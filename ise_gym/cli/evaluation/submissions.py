@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ise_gym.errors import UserError
 from ise_gym.foreign.screen import Screen
 
 
@@ -70,4 +71,9 @@ def baselines(
     from ise_gym.evaluation.submission import table
     from ise_gym.resources import data_dir
 
-    sys.stdout.write(table(folder or data_dir("eval") / "baselines"))
+    folder = folder or data_dir("eval") / "baselines"
+    if not folder.is_dir():
+        raise UserError(
+            f"{folder}: there is no such folder. Give a folder of submissions (`ise eval submit`)."
+        )
+    sys.stdout.write(table(folder))

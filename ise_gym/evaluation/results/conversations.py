@@ -23,7 +23,7 @@ class Line:
     """One thing that was said or done.
 
     Attributes:
-        who: system, user, agent, call or result.
+        who: system, user, agent, thought (the agent's reasoning), call or result.
         text: the words, the arguments or the output.
         tool: its name, for calls and results.
         failed: a result that is an error.
@@ -52,8 +52,14 @@ class Conversations:
             return []
         if trial.episode.endswith((".jsonl", ".json")):
             return _from_trace(self._folder / TRACES / trial.episode)
-        found = self._stored().get(trial.episode)
+        found = self.record(trial)
         return _from_messages(cast("list[Message]", found.messages)) if found else []
+
+    def record(self, trial: Trial) -> Trajectory | None:
+        """Return a trial's record, where it was played by this project's own loop and is still there."""
+        if not trial.episode or trial.episode.endswith((".jsonl", ".json")):
+            return None
+        return self._stored().get(trial.episode)
 
     def _stored(self) -> dict[str, Trajectory]:
         if self._trajectories is None:
@@ -75,6 +81,8 @@ def _from_messages(messages: Sequence[Message]) -> list[Line]:
                 failed = message.get("success") is False
                 lines.append(Line("result", message["content"], message.get("name", ""), failed))
             case "assistant":
+                if thought := message.get("reasoning_content"):
+                    lines.append(Line("thought", thought))
                 if message["content"]:
                     lines.append(Line("agent", message["content"]))
                 lines += [
@@ -97,6 +105,8 @@ def _from_trace(path: Path) -> list[Line]:
         if event.get("type") != "message":
             continue
         message = event["message"]
+        if thought := message.get("reasoning_content"):
+            lines.append(Line("thought", thought))
         for block in message["content"]:
             line = _from_block(block, message["role"], names)
             if line is not None:

@@ -187,7 +187,7 @@ def test_a_judge_that_refuses_ends_the_run_with_one_line_and_one_request(
 def test_an_agent_or_user_that_refuses_ends_the_run_with_one_request(tmp_path: Path, status: int) -> None:
     with ModelServer(lambda n: status) as server:
         options = {"base_url": server.url, "api_key": "none", "max_retries": 0}
-        with pytest.raises(UserError, match="refused|no model|404") as told:
+        with pytest.raises(UserError, match=r"refused|no model|404") as told:
             run_claweval(
                 SUITE,
                 "openai:m",
@@ -228,8 +228,8 @@ def test_a_judge_failure_is_graded_again_and_not_played_again(tmp_path: Path, pr
         options = {"base_url": agent.url, "api_key": "none"}
 
         def played() -> int:
-            """Requests of the trial; whether an endpoint is there is asked without tools."""
-            return sum("tools" in request for request in agent.requests)
+            """Requests of the trial, not those by which an endpoint is first looked for."""
+            return sum(request["messages"][0]["role"] == "system" for request in agent.requests)
 
         def play(with_judge: JudgeSpec) -> RunSummary:
             return run_claweval(

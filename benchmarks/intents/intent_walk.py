@@ -1,11 +1,11 @@
 """Follows one intent through the code, seed → intent → scenario, and counts how often a reader has to go back.
 
-    python benchmarks/intent_walk.py            the functions of seed 7 in order, with each return marked
-    python benchmarks/intent_walk.py --seeds 200   fewest, median and most returns over many seeds
+    python benchmarks/intents/intent_walk.py            the functions of seed 7 in order, with each return marked
+    python benchmarks/intents/intent_walk.py --seeds 200   fewest, median and most returns over many seeds
 
 The walk is every function or method with a name, in the order in which it is first called, while
 ``IntentSource("train").scenario(seed)`` runs a second time: what is loaded, compiled and kept is not part of it.
-Only calls count, of functions in the rooms that make intents: personas, tasks, intents and scenario.py. What compiled
+Only calls count, of functions in the rooms that make intents: personas, tasks, intents and scenario. What compiled
 expressions call while they run (closures and lambdas, and all below them) is the task file at work and is left out.
 Properties count, comprehensions and generated ``__init__`` do not.
 
