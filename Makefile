@@ -1,7 +1,7 @@
 # `make demo` and `make test` do all of their own set-up; nothing else is needed first.
 VENV ?= .venv
 RUNS ?= runs/demo
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= -n auto --dist loadfile
 
 .PHONY: demo test nightly lint clean
 
@@ -16,7 +16,7 @@ test:            ## lint, types and every test
 
 nightly:         ## a real small model in every seat, through a real server (fetches and builds both; hours on 2 cores)
 	@./setup.sh $(VENV) train,llm,dev
-	@PATH="$(abspath $(VENV))/bin:$$PATH" ISE_REAL_MODELS=1 $(VENV)/bin/python -m pytest -m models $(PYTEST_ARGS)
+	@PATH="$(abspath $(VENV))/bin:$$PATH" ISE_REAL_MODELS=1 $(VENV)/bin/python -m pytest -m models
 	@PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/python benchmarks/real_models.py
 
 lint:

@@ -17,7 +17,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / "ise_gym"
 
 
-def annotations(tree: ast.AST) -> Iterator[tuple[str, int, ast.expr]]:
+def annotated(tree: ast.AST) -> Iterator[tuple[str, int, ast.expr]]:
     """Yield (what, line, annotation): parameters, returns, fields."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -60,7 +60,7 @@ def main() -> None:
     bare: Counter[str] = Counter()
     inside: Counter[str] = Counter()
     for file in sorted(PACKAGE.rglob("*.py")):
-        for what, line, annotation in annotations(ast.parse(file.read_text(encoding="utf-8"))):
+        for what, line, annotation in annotated(ast.parse(file.read_text(encoding="utf-8"))):
             total[what] += 1
             if is_any(annotation):
                 bare[what] += 1

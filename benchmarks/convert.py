@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--episodes", type=int, default=300)
     parser.add_argument("--store", type=Path, help="records of before; without it, episodes are played")
-    parser.add_argument("--agent", default="expert:0.8")
+    parser.add_argument("--agent", default="expert")
     parser.add_argument("--start", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--keep", type=Path, help="folder for the stores; a temporary one without it")
@@ -81,7 +81,7 @@ def main() -> None:
     if given.json:
         given.json.write_text(json.dumps(found, indent=1) + "\n")
     whole = f"{done.episodes} of {done.episodes}"
-    if not all(found[name].startswith(whole) for name in found if name.startswith("replay")):
+    if not all(found[name].startswith(whole) for name in found if name.startswith("replay")):  # type: ignore[attr-defined]
         raise SystemExit(1)
 
 

@@ -116,7 +116,7 @@ def main() -> None:
     for name, cells in (("rate", rate_cells), ("difference", difference_cells)):
         for n in TASKS:
             for trials in TRIALS:
-                found = list(cells(n, trials, given.runs, rng))  # type: ignore[operator]
+                found = list(cells(n, trials, given.runs, rng))
                 worst = min(found, key=lambda cell: cell[0])
                 low_cells += sum(cell[0] < FLOOR - slack for cell in found)
                 at = worst[3] if len(worst) == 4 else f"rate {worst[3]:g}, rho {worst[4]:g}"

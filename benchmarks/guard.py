@@ -220,7 +220,7 @@ def _played(episodes: int, seed: int, backend: str, agent_name: str, user_name: 
     try:
         for number in range(seed, seed + episodes):
             _, info = env.reset(seed=number)
-            episode = env.unwrapped.episode
+            episode = env.unwrapped.episode  # type: ignore[attr-defined]
             agent.reset(episode.scenario, number)
             while not episode.over:
                 *_, info = env.step(agent.act(episode.messages, episode.tool_schemas))

@@ -39,7 +39,7 @@ from ise_gym.trajectory.record import to_line
 from ise_gym.trajectory.store import read_trajectories
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
-from real_models import MODELS, Served, serving
+from real_models import MODELS, Served, serving  # type: ignore[attr-defined]
 
 SEATS = ("agent", "user", "writer")
 CALLS = ("server", *FORMATS)

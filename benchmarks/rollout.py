@@ -52,7 +52,7 @@ PARTS = (
 )
 
 
-class MeasuredPool(ProcessPool):
+class MeasuredPool(ProcessPool):  # type: ignore[type-arg]
     """Worker processes whose CPU time is read from /proc before they end."""
 
     harness = 0.0
@@ -108,7 +108,7 @@ class TimedStore:
             append(store, line, failed=failed)
             cls.seconds += time.perf_counter() - begun
 
-        TrajectoryStore.append_line = timed  # type: ignore[method-assign]
+        TrajectoryStore.append_line = timed  # type: ignore[assignment, method-assign]
 
 
 def measure(spec: RolloutSpec, workers: int, out: Path) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def measure(spec: RolloutSpec, workers: int, out: Path) -> dict[str, Any]:
     for trajectory in read_trajectories(out):
         stats.add(trajectory)
         episodes += 1
-        parts["total_s"] += trajectory.timings.total_s
+        parts["total_s"] += trajectory.timings.total_s  # type: ignore[assignment]
         for name in ("reset_s", "tools_s", "checks_s", "user_s", "agent_s"):
             parts[name] += getattr(trajectory.timings, name)
     harness = MeasuredPool.harness + time.process_time() - own

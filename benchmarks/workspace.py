@@ -326,7 +326,7 @@ def own_dockerd() -> Iterator[None]:
     if os.geteuid() != 0 or not shutil.which("dockerd"):
         raise SystemExit("--start-dockerd needs root and an installed dockerd")
     sys.path.insert(0, str(ROOT / "tests" / "workspace"))
-    from own_dockerd import Daemon  # type: ignore[import-not-found]
+    from own_dockerd import Daemon
 
     daemon = Daemon()
     try:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from ise_gym.messages import assistant, tool_call
+from ise_gym.messages import Message, assistant, tool_call
 from ise_gym.scenario import CheckResult, Persona, PlanStep, Request, Scenario, SubGoal
 from ise_gym.workspace.base import SeedFile, Workspace
 
@@ -30,7 +31,7 @@ PERSONA = Persona(name="Ada Ng", role="archivist", industry="museums", register=
 
 def make_scenario(**changes: object) -> Scenario:
     """Two requests: greet.txt must hold 'héllo', then count.txt the figure 3."""
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "id": "two-files",
         "seed": 3,
         "intent": "Please put héllo into greet.txt, and the number of lines of data.txt into count.txt.",
@@ -63,8 +64,8 @@ def make_scenario(**changes: object) -> Scenario:
             ),
         ),
     }
-    return Scenario(**{**fields, **changes})  # type: ignore[arg-type]
+    return Scenario(**{**fields, **changes})
 
 
-def write(path: str, content: str) -> dict:
+def write(path: str, content: str) -> Message:
     return assistant("", [tool_call("write", {"path": path, "content": content})])

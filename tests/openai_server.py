@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,7 +34,7 @@ Item = Answer | Callable[[dict[str, Any]], Answer]
 
 
 def reply(
-    content: str | None = "", calls: list[tuple[str, str]] = (), finish: str = "stop", **message: Any
+    content: str | None = "", calls: Sequence[tuple[str, str]] = (), finish: str = "stop", **message: Any
 ) -> Answer:
     """A completion; ``calls`` are (name, arguments text)."""
     full: dict[str, Any] = {"role": "assistant", "content": content, **message}

@@ -14,13 +14,13 @@ TOOLS = tool_schemas(("exec", "process", "edit"))
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_samples_are_members(seed):
+def test_samples_are_members(seed: int) -> None:
     actions, observations = AssistantMessageSpace(TOOLS, seed=seed), MessageSequenceSpace(TOOLS, seed=seed)
     assert actions.sample() in actions
     assert observations.sample() in observations
 
 
-def test_samples_repeat_for_a_seed():
+def test_samples_repeat_for_a_seed() -> None:
     drawn = [[AssistantMessageSpace(TOOLS, seed=9).sample() for _ in range(3)] for _ in range(2)]
     assert drawn[0] == drawn[1]
 
@@ -42,18 +42,18 @@ def test_samples_repeat_for_a_seed():
         {"role": "assistant", "content": "", "reasoning_content": 3},
     ],
 )
-def test_malformed_messages_are_named(bad):
+def test_malformed_messages_are_named(bad: str) -> None:
     assert message_problem(bad)
     assert bad not in AssistantMessageSpace(TOOLS)
 
 
-def test_a_user_message_is_no_action():
+def test_a_user_message_is_no_action() -> None:
     assert user("hi") not in AssistantMessageSpace(TOOLS)
     assert assistant("", [tool_call("exec", "{broken")]) in AssistantMessageSpace(TOOLS), (
         "bad JSON is for the env to answer"
     )
 
 
-def test_equality_follows_the_tools():
+def test_equality_follows_the_tools() -> None:
     assert AssistantMessageSpace(TOOLS) == AssistantMessageSpace(TOOLS)
     assert AssistantMessageSpace(TOOLS) != AssistantMessageSpace(TOOLS[:1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -14,12 +16,12 @@ TEXT = "naïve — 日本語 🙂 \u0000 \ud800"
 MODES = [("sync", {}), ("async", {}), ("async", {"shared_memory": False})]
 
 
-def _vector(mode, extra, n=2, **kwargs):
+def _vector(mode: str, extra: Any, n: int = 2, **kwargs: Any) -> Any:
     return gym.make_vec("ISE-OS-v0", n, vectorization_mode=mode, vector_kwargs={**extra, **kwargs})
 
 
 @pytest.mark.parametrize(("mode", "extra"), MODES)
-def test_steps_equal_those_of_single_envs(mode, extra):
+def test_steps_equal_those_of_single_envs(mode: str, extra: Any) -> None:
     actions = [
         assistant("", [tool_call("exec", {"command": "echo 'naïve — 日本語 🙂'"})]),
         assistant("Done."),
@@ -41,7 +43,7 @@ def test_steps_equal_those_of_single_envs(mode, extra):
 
 @pytest.mark.parametrize(("mode", "extra"), MODES)
 @pytest.mark.parametrize("autoreset", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
-def test_autoreset(mode, extra, autoreset):
+def test_autoreset(mode: str, extra: Any, autoreset: Any) -> None:
     vector = _vector(mode, extra, autoreset_mode=autoreset)
     first, _ = vector.reset(seed=40)
     idle = (assistant("I am not going to."),) * 2
@@ -61,7 +63,7 @@ def test_autoreset(mode, extra, autoreset):
     vector.close()
 
 
-def test_kept_observations_do_not_change():
+def test_kept_observations_do_not_change() -> None:
     vector = _vector("async", {})
     kept, _ = vector.reset(seed=40)
     before = [tuple(obs) for obs in kept]
@@ -70,7 +72,7 @@ def test_kept_observations_do_not_change():
     vector.close()
 
 
-def test_shared_memory_keeps_every_character():
+def test_shared_memory_keeps_every_character() -> None:
     from gymnasium.vector.utils import create_shared_memory, read_from_shared_memory, write_to_shared_memory
 
     from ise_gym.messages import user
@@ -80,7 +82,7 @@ def test_shared_memory_keeps_every_character():
     space = MessageSequenceSpace()
     memory = create_shared_memory(space, 2)
     view = read_from_shared_memory(space, memory, 2)
-    write_to_shared_memory(space, 1, (user(TEXT),), memory)
-    assert view[1] == (user(TEXT),) and view[0] == ()
+    write_to_shared_memory(space, 1, (user(TEXT),), memory)  # type: ignore[arg-type]
+    assert view[1] == (user(TEXT),) and view[0] == ()  # type: ignore[index]
     with pytest.raises(ValueError, match="shared_memory"):
-        write_to_shared_memory(space, 0, (user("x" * REGION_BYTES),), memory)
+        write_to_shared_memory(space, 0, (user("x" * REGION_BYTES),), memory)  # type: ignore[arg-type]

@@ -1,4 +1,7 @@
+from __future__ import annotations
+
 import copy
+from typing import Any
 
 import gymnasium as gym
 import pytest
@@ -6,13 +9,14 @@ from gymnasium.error import InvalidAction
 
 from ise_gym.messages import assistant
 from ise_gym.models.parsing import parse_completion
+from ise_gym.scenario import Scenario
 from ise_gym.wrappers import ChatHistory, CompletionSpace, TextAction
 from made_scenarios import make_scenario
 
 CALL = '<tool_call>\n{"name": "exec", "arguments": {"command": "echo hé; exit 3"}}\n</tool_call>'
 
 
-def test_raw_text_plays_the_env(env, scenario):
+def test_raw_text_plays_the_env(env: Any, scenario: Scenario) -> None:
     wrapped = TextAction(env)
     wrapped.reset(seed=1, options={"scenario": scenario})
     observation, _, terminated, truncated, _ = wrapped.step(f"<think>\nLook.\n</think>\n\nLooking.\n{CALL}")
@@ -20,7 +24,7 @@ def test_raw_text_plays_the_env(env, scenario):
     assert message["content"] == "hé\n(Command exited with code 3)"
     assert (message["success"], message["exit_code"], message["tool_call_id"]) == (False, 3, "call_1")
     assert not terminated and not truncated
-    said = wrapped.unwrapped.episode.messages[2]
+    said = wrapped.unwrapped.episode.messages[2]  # type: ignore[attr-defined]
     assert said["content"] == "Looking." and said["reasoning_content"] == "Look."
 
 
@@ -38,7 +42,7 @@ def test_raw_text_plays_the_env(env, scenario):
         ),
     ],
 )
-def test_a_wrong_call_is_an_error_observation(env, scenario, text, says):
+def test_a_wrong_call_is_an_error_observation(env: Any, scenario: Scenario, text: str, says: str) -> None:
     wrapped = TextAction(env)
     wrapped.reset(seed=1, options={"scenario": scenario})
     observation, reward, terminated, truncated, _ = wrapped.step(text)
@@ -47,34 +51,34 @@ def test_a_wrong_call_is_an_error_observation(env, scenario, text, says):
     assert (reward, terminated, truncated) == (0.0, False, False)
 
 
-def test_text_without_a_call_ends_the_turn(env, scenario):
+def test_text_without_a_call_ends_the_turn(env: Any, scenario: Scenario) -> None:
     wrapped = TextAction(env)
     wrapped.reset(seed=1, options={"scenario": scenario})
     observation, *_ = wrapped.step("I looked around.")
     assert [m["role"] for m in observation] == ["user"]
 
 
-def test_only_text_is_an_action(env, scenario):
+def test_only_text_is_an_action(env: Any, scenario: Scenario) -> None:
     wrapped = TextAction(env)
     wrapped.reset(seed=1, options={"scenario": scenario})
     with pytest.raises(InvalidAction, match="raw text here, got dict"):
-        wrapped.step(assistant("hi"))
+        wrapped.step(assistant("hi"))  # type: ignore[arg-type]
 
 
-def test_completion_space(env):
+def test_completion_space(env: Any) -> None:
     space = TextAction(env).action_space
     assert "" in space and "<tool_call>{ é" in space and 3 not in space
     space.seed(4)
     drawn = [space.sample() for _ in range(30)]
     space.seed(4)
     assert [space.sample() for _ in range(30)] == drawn
-    assert any(parse_completion(text).get("tool_calls") for text in drawn)
+    assert any(parse_completion(text).get("tool_calls") for text in drawn)  # type: ignore[arg-type]
     assert all(text in space for text in drawn)
     assert space == CompletionSpace(env.unwrapped.tool_schemas) and space != CompletionSpace()
     assert copy.deepcopy(space) == space
 
 
-def test_chat_history_observes_everything(env, scenario):
+def test_chat_history_observes_everything(env: Any, scenario: Scenario) -> None:
     wrapped = ChatHistory(TextAction(env))
     first, _ = wrapped.reset(seed=1, options={"scenario": scenario})
     assert [m["role"] for m in first["messages"]] == ["system", "user"]
@@ -86,8 +90,8 @@ def test_chat_history_observes_everything(env, scenario):
         assert observation in wrapped.observation_space
     second["messages"][0]["content"] = "changed"
     second["tools"][0]["function"]["name"] = "changed"
-    assert wrapped.unwrapped.episode.messages[0]["content"] == "You work in /workspace."
-    assert wrapped.unwrapped.tool_schemas[0]["function"]["name"] == "exec"
+    assert wrapped.unwrapped.episode.messages[0]["content"] == "You work in /workspace."  # type: ignore[attr-defined]
+    assert wrapped.unwrapped.tool_schemas[0]["function"]["name"] == "exec"  # type: ignore[attr-defined]
     assert wrapped.observation_space.sample() in wrapped.observation_space
     assert copy.deepcopy(wrapped.observation_space) == wrapped.observation_space
 
@@ -95,16 +99,16 @@ def test_chat_history_observes_everything(env, scenario):
 class OneScenario:
     name = "one"
 
-    def scenario(self, seed):
+    def scenario(self, seed: int) -> Any:
         return make_scenario()
 
 
-def make_wrapped():
+def make_wrapped() -> Any:
     return ChatHistory(TextAction(gym.make("ISE-OS-v0", source=OneScenario())))
 
 
 @pytest.mark.parametrize("vector", [gym.vector.SyncVectorEnv, gym.vector.AsyncVectorEnv])
-def test_vector_envs_carry_wrapped_observations(vector):
+def test_vector_envs_carry_wrapped_observations(vector: Any) -> None:
     envs = vector([make_wrapped] * 2)
     try:
         first, _ = envs.reset(seed=[1, 2])
@@ -120,7 +124,7 @@ def test_vector_envs_carry_wrapped_observations(vector):
         envs.close()
 
 
-def test_equal_seeds_and_texts_give_equal_observations():
+def test_equal_seeds_and_texts_give_equal_observations() -> None:
     runs = []
     for _ in range(2):
         env = make_wrapped()

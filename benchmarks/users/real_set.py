@@ -1,14 +1,17 @@
 """Puts the set of real user turns together: what models said, and what writers wrote for the same moments, with labels.
 
-    python benchmarks/users/real_set.py --turns TURNS.jsonl --written EN.txt ZH.txt --labels LABELS.jsonl --out SET.jsonl.gz
-    python benchmarks/users/real_set.py --turns TURNS.jsonl --labels LABELS.jsonl --sheet 60 --seed 1   what is still to be read
-    python benchmarks/users/real_set.py --kappa FIRST.jsonl SECOND.jsonl                      how far two readings agree
-    python benchmarks/users/real_set.py --measure SET.jsonl.gz         what the guard finds, for the estimates of ``ise stats``
+    python benchmarks/users/real_set.py --turns TURNS.jsonl --written EN.txt ZH.txt --labels LABELS.jsonl \\
+        --out SET.jsonl.gz
+    python benchmarks/users/real_set.py --turns TURNS.jsonl --labels LABELS.jsonl --sheet 60 --seed 1
+        what is still to be read
+    python benchmarks/users/real_set.py --kappa FIRST.jsonl SECOND.jsonl       how far two readings agree
+    python benchmarks/users/real_set.py --measure SET.jsonl.gz
+        what the guard finds, for the estimates of ``ise stats``
 
-``TURNS.jsonl`` comes from ``benchmarks/users/user_turns.py``. A written file names a scenario (``@ en-004``) and then gives a
-turn a line: ``REQUEST MOMENT | KINDS | TEXT``, where the moment is open, lie, half, next, leave, giveup, ``ask:QUESTION``
-or ``fail:REPORT`` and the kinds are names of detectors, none for a turn in role. A label is ``{"id": …, "labels": […]}``.
-A sheet shows no verdict of any detector.
+``TURNS.jsonl`` comes from ``benchmarks/users/user_turns.py``. A written file names a scenario (``@ en-004``) and
+then gives a turn a line: ``REQUEST MOMENT | KINDS | TEXT``, where the moment is open, lie, half, next, leave,
+giveup, ``ask:QUESTION`` or ``fail:REPORT`` and the kinds are names of detectors, none for a turn in role. A label
+is ``{"id": …, "labels": […]}``. A sheet shows no verdict of any detector.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from user_turns import scenarios
+from user_turns import scenarios  # type: ignore[import-not-found]
 
 from ise_gym.scenario import Scenario
 from ise_gym.simulator.knowledge import knowledge_of
@@ -214,7 +217,8 @@ def kappa(first: dict[str, list[str]], second: dict[str, list[str]]) -> None:
 def measure(path: Path) -> None:
     """Write what the whole guard does on turns that nothing was tuned on, for `ise_gym.simulator.measuring.recall`.
 
-    Recall is that on models' turns. Small models are rarely in role, so false refusals are counted on written turns too.
+    Recall is that on models' turns. Small models are rarely in role, so false refusals are counted on written turns
+    too.
     """
     unseen = [turn for turn in read_set(path) if turn.split != "tuning"]
     spoken = evaluate(turn for turn in unseen if turn.source == "model").whole

@@ -2,9 +2,10 @@
 
     python benchmarks/users/train_voice.py [--write]
 
-Trained on turns of the tuning split alone: real and written ones, the older written set, and what the scripted user says
-over drawn intents (all of it in role). The threshold is the lowest at which, out of fold, no more than 1 % of the turns in
-role would be refused, of the script's and of the others each. Needs scikit-learn (the extra ``embed``); what it writes, ``voice.json``, needs nothing.
+Trained on turns of the tuning split alone: real and written ones, the older written set, and what the scripted user
+says over drawn intents (all of it in role). The threshold is the lowest at which, out of fold, no more than 1 % of
+the turns in role would be refused, of the script's and of the others each. Needs scikit-learn (the extra
+``embed``); what it writes, ``voice.json``, needs nothing.
 """
 
 from __future__ import annotations

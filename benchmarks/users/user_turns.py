@@ -198,12 +198,12 @@ def play(scenario: Scenario, agent_name: str, guarded: bool, users: Sequence[LLM
         agent.reset(scenario, 0)
         over = False
         while not over:
-            said = agent.act(messages, env.unwrapped.tool_schemas)
+            said = agent.act(messages, env.unwrapped.tool_schemas)  # type: ignore[attr-defined]
             observation, _, terminated, truncated, info = env.step(said)
             messages += [said, *observation]
             over = terminated or truncated
         outcome = {"outcome": info["outcome"], "reason": info["reason"], "score": info["score"]}
-        described = {k: v for k, v in env.unwrapped.episode.user_report.items() if k != "usage"}
+        described = {k: v for k, v in env.unwrapped.episode.user_report.items() if k != "usage"}  # type: ignore[attr-defined]
     finally:
         env.close()
     return {"drafts": recorder.drafts, "played": user.played, "user": described, **outcome}

@@ -119,7 +119,7 @@ class ForeignFileSource:
             line, axes = found
             id_ = str(line.id) or f"line-{number}"
             if id_ in seen:
-                self.problems[number] = f"the id {id_} stands on line {seen[id_]} too"
+                self.problems[number] = f"the id {id_} is on line {seen[id_]} as well"
                 continue
             seen[id_] = number
             self._lines.append((id_, line, axes))

@@ -149,7 +149,7 @@ class IntentFileSource:
                     line = self._parse(number, text)
                     if line.id in seen:
                         raise UserError(
-                            f"{self.path}:{number}: the id {line.id} stands on line {seen[line.id]} too"
+                            f"{self.path}:{number}: the id {line.id} is on line {seen[line.id]} as well"
                         )
                     seen[line.id] = number
                     key = canonical_json(line.options)
@@ -173,7 +173,7 @@ class IntentFileSource:
             problem = f"{key}: {first['msg']}"
         except ValueError as error:
             problem = f"not JSON ({error})"
-        raise UserError(f"{self.path}:{number}: not an intent: {problem}; mend or delete the line")
+        raise UserError(f"{self.path}:{number}: not an intent: {problem}; fix or delete the line")
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle without opened catalogs: each worker opens its own."""

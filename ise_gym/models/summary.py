@@ -1,4 +1,4 @@
-"""A conversation that grew longer than the model's context, told shorter: its older part as a summary of the model's own.
+"""A conversation that outgrew the model's context, told shorter: its older part as a summary of the model's own.
 
 What is left is a conversation that every server takes: the system message, the summary in a user message, and the last
 messages as they are, beginning at an assistant message so that no tool result stands without its call.

@@ -57,7 +57,7 @@ _HOW: Mapping[str, str] = {
     ),
 }
 
-_FENCE = re.compile(r"```[a-z_]{0,16}[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
+_FENCE = re.compile(r"```[a-z_]{0,16}[ \t]*\n(.*?)(?:\n[ \t]*)?```", re.DOTALL)
 _TAGS = re.compile(r"<(/?)(?:tool_calls?|function_calls?|tools?)>")
 _FUNCTION = re.compile(r"<function=([^>\s]{1,80})>(.*?)(?:</function>|(?=<function=)|\Z)", re.DOTALL)
 _PARAMETER = re.compile(
@@ -191,7 +191,9 @@ def _inside(block: str, tools: Sequence[ToolSchema]) -> list[ToolCall]:
     """Read a tagged block that is no plain JSON object: XML, a list of objects, other names for the keys."""
     if "<function=" in block:
         return [tool_call(name, _typed(name, body, tools)) for name, body in _FUNCTION.findall(block)]
-    value = _value(block.strip().removeprefix("```json").strip("`\n "))
+    text = block.strip().removeprefix("```json").strip("`\n ")
+    value = _value(text)
+    value = _closed(text) if value is None else value
     found = [_as_call(item) for item in (value if isinstance(value, list) else [value])]
     return [call for call in found if call is not None] if all(found) else []
 
@@ -239,8 +241,10 @@ def _objects(words: str) -> Iterator[tuple[int, int, Any]]:
         try:
             value, end = _DECODER.raw_decode(words, start)
         except (ValueError, RecursionError):
-            position = start + 1
-            continue
+            if (value := _closed(words[start:])) is None:
+                position = start + 1
+                continue
+            end = len(words)
         around = next((span for inner, span in fences.items() if span[0] <= start and end <= span[1]), None)
         whole = around is not None and words[around[0] : around[1]].count("{") == words[start:end].count("{")
         yield (*(around if whole and around else (start, end)), value)
@@ -272,6 +276,18 @@ def _meant(call: ToolCall | None, value: Any, names: Collection[str]) -> bool:
 def _object(text: str) -> dict[str, Any] | None:
     value = _value(text)
     return value if isinstance(value, dict) else None
+
+
+def _closed(text: str) -> Any:
+    """Read a call that lacks nothing but its last brace, as small models leave it off; None for anything else.
+
+    Only a call, and only at the end of the text: an answer that was cut in the middle of a value stays unread.
+    """
+    plain = text.strip().removesuffix("```").rstrip()
+    if not plain.startswith("{") or not plain.endswith("}"):
+        return None
+    value = _value(plain + "}")
+    return value if _as_call(value) is not None else None
 
 
 def _value(text: str) -> Any:

@@ -164,13 +164,12 @@ class Crew(Generic[I, A]):
 
 
 class Pool(Protocol[I, A_co]):
-    """Plays items somewhere: in processes, on a cluster, or right here.
-
-    ``about`` is the agent's description, known once the first worker is ready; empty before.
-    """
+    """Plays items somewhere: in processes, on a cluster, or right here."""
 
     @property
-    def about(self) -> Mapping[str, Any]: ...
+    def about(self) -> Mapping[str, Any]:
+        """The agent's description, known once the first worker is ready; empty before."""
+        ...
 
     def room(self) -> int:
         """How many more items can be handed out now."""

@@ -85,7 +85,7 @@ def from_json(data: Mapping[str, Any]) -> Scenario:
 
 
 def packed(scenario: Scenario, *, plans: bool = False) -> dict[str, Any]:
-    """Return ``{"sha256", "z"}``: the hash of the plain form as sorted ASCII JSON, and that text under zlib and base64.
+    """Return ``{"sha256", "z"}``: the hash of the plain form as ASCII JSON, and that text under zlib and base64.
 
     One whose plain form is larger than `LARGEST` gives ``{"sha256", "left_out"}``, one that holds what JSON does not
     have ``{"left_out"}``: that is no reason to lose an episode's record.
@@ -125,7 +125,8 @@ def unpacked(found: Mapping[str, Json]) -> Scenario:
 
 
 def _text(data: Mapping[str, Any]) -> bytes:
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    # keys in the order they have: a service sends its data in it
+    return json.dumps(data, separators=(",", ":"), allow_nan=False).encode()
 
 
 # -- checks --------------------------------------------------------------------------------------

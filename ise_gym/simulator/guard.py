@@ -3,8 +3,8 @@
 The guard runs inside ``env.step``. It keeps a scripted shadow of the user in step with the evidence, so that a
 turn which stays adrift after resampling can be replaced by one for the same point of the scenario. What it refuses is
 counted and kept with its words, so that its precision can be audited. What it lets through it cannot count: that is
-estimated from its recall on turns that were read (`ise_gym.simulator.measuring.recall`), or counted by whoever reads a sample
-(``ise guard audit``).
+estimated from its recall on turns that were read (`ise_gym.simulator.measuring.recall`), or counted by whoever
+reads a sample (``ise guard audit``).
 """
 
 from __future__ import annotations

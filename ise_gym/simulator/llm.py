@@ -2,7 +2,8 @@
 
 The model sees the conversation from the user's own side, the user's wishes and what the user could see in the
 workspace. It says what to do next and in which words; where it stands in its list comes from the episode, so that a
-turn which the guard replaced leaves no trace. A wish is booked when its words are there, whatever the model says it did.
+turn which the guard replaced leaves no trace. A wish is booked when its words are there, whatever the model says it
+did.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from ise_gym.simulator.base import UserTurn, UserView
 from ise_gym.simulator.briefing import open as open_mode
 from ise_gym.simulator.briefing.prompt import (
     FORMAT,
-    MOVES,
     answer_schema,
     moves_open,
     prompt_messages,
@@ -28,6 +28,7 @@ from ise_gym.simulator.briefing.prompt import (
 from ise_gym.simulator.briefing.thoughts import THOUGHTS
 from ise_gym.simulator.knowledge import UserKnowledge, knowledge_of
 from ise_gym.simulator.principles import PRINCIPLES
+from ise_gym.simulator.roles import MOVES
 from ise_gym.simulator.telling import begun
 
 MODES = ("checked", open_mode.MODE)
@@ -45,8 +46,8 @@ class LLMUser:
     Args:
         model: name at the endpoint; ``options`` are `ise_gym.models.endpoint.EndpointOptions` (``base_url``,
             ``temperature``, …; ``max_tokens`` is 2048 unless given).
-        mode: "checked": the scenario's wishes one by one, in order, each made once it is said. "open": the whole intent,
-            taken apart by the model, see `ise_gym.simulator.briefing.open`.
+        mode: "checked": the scenario's wishes one by one, in order, each made once it is said. "open": the whole
+            intent, taken apart by the model, see `ise_gym.simulator.briefing.open`.
 
     Raises:
         UserError: the ``openai`` package is missing, or there is no endpoint.

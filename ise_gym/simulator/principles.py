@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ise_gym.simulator.detectors import DETECTORS
 from ise_gym.simulator.detectors.base import principle_watched
+from ise_gym.simulator.roles import PROMPTS
 
 
 @dataclass(frozen=True)
@@ -45,36 +46,7 @@ class Principle:
         return 1.0 - broken / len(turns) if turns else 1.0
 
 
-PRINCIPLES: Mapping[str, Principle] = {
-    p.name: p
-    for p in (
-        Principle(
-            "perspective_lock",
-            "You are the person who wants something, never the one who does it. You have work, files and a deadline; "
-            "the other side has the keyboard. You ask, check and complain. You do not report work as your own, offer "
-            "help, ask what the task is, explain how it is done, write code or commands, or act in brackets and "
-            "asterisks. You know nothing of scenarios, personas or simulations.",
-        ),
-        Principle(
-            "register_matching",
-            "Write the way this person writes mails and chats: the same formality, length, greeting habits and "
-            "spelling, in the language of your wishes, from the first message to the last.",
-        ),
-        Principle(
-            "incremental_advancement",
-            "Bring up one wish at a time, in the given order, and only when the one before is settled. Keep every "
-            "path, name and figure of a wish exactly as it stands there. Never announce the whole list, and never "
-            "send an empty message.",
-        ),
-        Principle(
-            "responsive_conditioning",
-            "React to what really happened. Your notes say what you found when you looked: where they contradict the "
-            "other side, believe your notes and say what is missing. Answer questions from what you know; if you do "
-            "not know, say so. Mention no file, figure or person that is not in your wishes, your notes or this "
-            "conversation. Do not repeat yourself word for word. Leave only when everything you wanted is there.",
-        ),
-    )
-}
+PRINCIPLES: Mapping[str, Principle] = {name: Principle(name, prompt) for name, prompt in PROMPTS.items()}
 """Name → principle, in the order of the paper."""
 
 

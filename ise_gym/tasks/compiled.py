@@ -136,7 +136,7 @@ def _compile_content(model: FileModel, where: str) -> Callable[[Scope], bytes]:
             try:
                 return MEDIA[kind](value)
             except ValueError as error:
-                raise ExpressionError(f"{where}.{kind}: {error}; mend the file (see docs/tasks.md)") from None
+                raise ExpressionError(f"{where}.{kind}: {error}; fix the file (see docs/tasks.md)") from None
         if kind == "json":
             return (to_json(value, indent=2) + "\n").encode()
         if not isinstance(value, list):

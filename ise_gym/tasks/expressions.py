@@ -56,7 +56,7 @@ def _fail(where: str, error: Exception) -> ExpressionError:
     what = (
         error.message if isinstance(error, jinja2.TemplateError) else f"{type(error).__name__}: {error}"
     ) or str(error)
-    return ExpressionError(f"{where}: {what}; mend the template (see docs/tasks.md)")
+    return ExpressionError(f"{where}: {what}; fix the template (see docs/tasks.md)")
 
 
 def has_expressions(text: str) -> bool:

@@ -78,7 +78,7 @@ def compile_generator(generator: Generator, where: str) -> Draw:
 
 
 def _bad(where: str, problem: str) -> ExpressionError:
-    return ExpressionError(f"{where}: {problem}; mend the parameter (see docs/tasks.md)")
+    return ExpressionError(f"{where}: {problem}; fix the parameter (see docs/tasks.md)")
 
 
 def _choice(generator: Generator, where: str) -> Draw:

@@ -158,7 +158,7 @@ def _compile_check(raw: Mapping[str, Json], where: str) -> Callable[[Scope], Bas
         try:
             return build_check(kind, render(scope))
         except (TypeError, ValueError) as error:
-            raise ExpressionError(f"{where}.{kind}: {error}; mend the check (see docs/tasks.md)") from None
+            raise ExpressionError(f"{where}.{kind}: {error}; fix the check (see docs/tasks.md)") from None
 
     return build
 

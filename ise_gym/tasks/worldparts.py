@@ -47,7 +47,7 @@ def compile_services(
                     spec = make_spec(kind, data)
                 except ValueError as error:
                     raise ExpressionError(
-                        f"{place}: {error}; mend the service (see docs/services.md)"
+                        f"{place}: {error}; fix the service (see docs/services.md)"
                     ) from None
                 if not spec.host.endswith(f"{scope['root']}.example"):
                     raise ExpressionError(

@@ -42,9 +42,10 @@ class ToolContext:
 class Tool:
     """One tool: its OpenAI schema and its implementation.
 
-    ``run`` gets arguments that already passed the JSON schema: a mapping, or a TypedDict that says what the schema does. It returns a `ToolOutcome` for everything
-    that can go wrong *inside* the box and lets `WorkspaceError` through. ``example`` is a right call's arguments, shown
-    to a model whose call was wrong; the model is not told of it before.
+    ``run`` gets arguments that already passed the JSON schema: a mapping, or a TypedDict that says what the schema
+    does. It returns a `ToolOutcome` for everything that can go wrong *inside* the box and lets `WorkspaceError`
+    through. ``example`` is a right call's arguments, shown to a model whose call was wrong; the model is not told
+    of it before.
     """
 
     schema: ToolSchema

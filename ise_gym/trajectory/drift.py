@@ -2,8 +2,8 @@
 
 *Refused* is the share of user turns whose first draft a detector refused, with Wilson's 95 % interval. *Script* is the
 share that the scripted user spoke in the model's place. What reached the agent out of role is an estimate from the
-guard's measured recall (`ise_gym.simulator.measuring.recall`): its own detectors are silent there by construction. A count takes a
-reader: ``ise guard audit``.
+guard's measured recall (`ise_gym.simulator.measuring.recall`): its own detectors are silent there by construction.
+A count takes a reader: ``ise guard audit``.
 """
 
 from __future__ import annotations

@@ -26,9 +26,6 @@ FAULTS: Mapping[str, str] = {
     "call in words": "a call in its words that nobody read",
 }
 
-_CONTROL = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
-"""What ends or begins a turn: in words it is a turn that ran on, or that a template must change to carry."""
-
 
 def why_marked(completion: Completion | None) -> str:
     """Say why the server's own account of a message keeps it from being learned; "" when it doesn't."""
@@ -56,8 +53,6 @@ def why_unreadable(message: Mapping[str, Any]) -> str:
     words = str(message.get("content") or "")
     if not words.strip() and not message.get("tool_calls") and not message.get("reasoning_content"):
         return "an empty answer"
-    if any(token in words for token in _CONTROL):
-        return "a control token in its words"
     if words.lstrip().startswith(THINK_OPEN) or THINK_CLOSE in words:
         return "thinking in its words"
     if CALL_OPEN in words:

@@ -34,7 +34,7 @@ FULL = failing(400, {"error": {"message": "prompt is too long: 9 tokens > 8 maxi
 
 
 @pytest.fixture(autouse=True)
-def _no_outer_settings(monkeypatch):
+def _no_outer_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
 
@@ -220,10 +220,10 @@ def test_a_record_keeps_what_the_server_said_and_nothing_of_it_reaches_the_conve
         )
     assert all("completion" not in message for message in played.messages)
     first, second, _, last = [step.completion for step in played.steps]
-    assert (first.finish, first.ended, first.model) == ("tool_calls", "stop", "scripted")
-    assert first.usage == {"prompt": 10, "completion": 3}
-    assert (second.token_ids, second.logprobs) == ([5, 6], [-0.5, -0.25])
-    assert last.ended == "cut"
+    assert (first.finish, first.ended, first.model) == ("tool_calls", "stop", "scripted")  # type: ignore[union-attr]
+    assert first.usage == {"prompt": 10, "completion": 3}  # type: ignore[union-attr]
+    assert (second.token_ids, second.logprobs) == ([5, 6], [-0.5, -0.25])  # type: ignore[union-attr]
+    assert last.ended == "cut"  # type: ignore[union-attr]
     assert [r.id for r in played.timings.received] == ["cmpl-1"] * 4
     again = Trajectory.model_validate_json(to_line(played))
     assert again == played
@@ -262,7 +262,7 @@ SDK = {
 
 @pytest.mark.parametrize("kind", SDK)
 def test_the_env_plays_what_sdks_hand_out(env: Any, scenario: Any, kind: str) -> None:
-    for action in (SDK[kind], _Dumps(SDK[kind])):
+    for action in (SDK[kind], _Dumps(SDK[kind])):  # type: ignore[arg-type]
         assert env.action_space.contains(action)
         env.reset(seed=1, options={"scenario": scenario})
         observation, *_ = env.step(action)

@@ -1,5 +1,9 @@
 """The expert finds the process that its plan means in what it was told when the process started."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from ise_gym.agents.background import resolved
 from ise_gym.agents.expert import ExpertAgent
 from ise_gym.messages import assistant, tool_call, tool_calls_of, tool_result, user
@@ -7,7 +11,7 @@ from ise_gym.scenario import PlanStep, Request
 from made_scenarios import make_scenario
 
 
-def started(number, command, call_id, **arguments):
+def started(number: int, command: str, call_id: str, **arguments: Any) -> Any:
     call = tool_call("exec", {"command": command, "background": True, **arguments}, call_id)
     told = f"(Still running as proc_{number}; use process with this sessionId to poll, write to or kill it)"
     return [assistant("", [call]), tool_result(call_id, "exec", told, success=True)]
@@ -16,21 +20,21 @@ def started(number, command, call_id, **arguments):
 SEEN = [*started(3, "python3 a/serve.py", "c1"), *started(4, "bash a/watch.sh", "c2")]
 
 
-def session(words, messages):
+def session(words: str, messages: Any) -> Any:
     return resolved({"action": "poll", "sessionId": words}, messages)["sessionId"]
 
 
-def test_a_process_is_named_by_its_command():
+def test_a_process_is_named_by_its_command() -> None:
     assert session("@serve.py", SEEN) == "proc_3"
     assert session("@a/watch", SEEN) == "proc_4"
     assert session("@", SEEN) == "proc_4"
 
 
-def test_the_same_command_again_means_the_newer_process():
+def test_the_same_command_again_means_the_newer_process() -> None:
     assert session("@serve.py", [*SEEN, *started(7, "python3 a/serve.py", "c3")]) == "proc_7"
 
 
-def test_what_was_never_started_is_no_process():
+def test_what_was_never_started_is_no_process() -> None:
     assert session("@serve.py", []) == "proc_0"
     broken = [
         assistant("", [tool_call("exec", "{oops", "c1")]),
@@ -39,7 +43,7 @@ def test_what_was_never_started_is_no_process():
     assert session("@", broken) == "proc_0"
 
 
-def test_only_what_exec_itself_says_counts():
+def test_only_what_exec_itself_says_counts() -> None:
     reading = [
         assistant("", [tool_call("read", {"path": "notes"}, "c9")]),
         tool_result("c9", "read", "(Still running as proc_9; use process)", success=True),
@@ -54,12 +58,12 @@ def test_only_what_exec_itself_says_counts():
     assert session("@", [*SEEN, *printed]) == "proc_9"
 
 
-def test_other_arguments_stay_as_they_are():
+def test_other_arguments_stay_as_they_are() -> None:
     assert resolved({"command": "mail @ada"}, SEEN) == {"command": "mail @ada"}
     assert session("proc_1", SEEN) == "proc_1"
 
 
-def test_the_expert_looks_after_what_it_started():
+def test_the_expert_looks_after_what_it_started() -> None:
     plan = (
         PlanStep("exec", {"command": "python3 serve.py", "background": True}, key=True),
         PlanStep("process", {"action": "kill", "sessionId": "@serve.py"}),

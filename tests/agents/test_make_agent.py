@@ -1,5 +1,8 @@
+from __future__ import annotations
+
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -8,9 +11,9 @@ from ise_gym.agents.expert import ExpertAgent, LazyAgent
 from ise_gym.errors import UserError
 
 
-def test_specs():
+def test_specs() -> None:
     assert isinstance(make_agent("expert"), ExpertAgent)
-    assert make_agent("expert:0.25").quality == 0.25
+    assert make_agent("expert:0.25").quality == 0.25  # type: ignore[attr-defined]
     assert make_agent("expert", quality=0.5).name == "expert:0.5"
     assert isinstance(make_agent("lazy"), LazyAgent)
 
@@ -32,13 +35,13 @@ def test_specs():
         ("openai:x", {"base": "http://127.0.0.1:9"}, "there is no option 'base'. Did you mean 'base_url'?"),
     ],
 )
-def test_wrong_specs_are_user_errors(spec, options, says):
+def test_wrong_specs_are_user_errors(spec: str, options: Any, says: str) -> None:
     with pytest.raises(UserError) as caught:
         make_agent(spec, **options)
     assert says in str(caught.value)
 
 
-def test_light_agents_load_nothing_heavy():
+def test_light_agents_load_nothing_heavy() -> None:
     code = (
         "import sys; from ise_gym.agents import make_agent; make_agent('expert'); "
         "print(sorted({'torch', 'transformers', 'openai', 'docker'} & set(sys.modules)))"

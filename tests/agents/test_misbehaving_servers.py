@@ -25,7 +25,7 @@ CALL = {"id": "1", "type": "function", "function": {"name": "exec", "arguments":
 
 
 @pytest.fixture(autouse=True)
-def _no_outer_settings(monkeypatch):
+def _no_outer_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
 

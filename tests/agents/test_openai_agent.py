@@ -1,6 +1,9 @@
+from __future__ import annotations
+
 import builtins
 import pickle
 import sys
+from typing import Any
 
 import pytest
 
@@ -9,6 +12,7 @@ from ise_gym.agents.openai import OpenAIAgent
 from ise_gym.errors import AgentError, UserError
 from ise_gym.messages import assistant, system, tool_call, tool_result, user
 from ise_gym.models.wire import wire_messages
+from ise_gym.scenario import Scenario
 from ise_gym.tools import tool_schemas
 from openai_server import hang_up, raw, reply, serve, slow, status
 
@@ -22,21 +26,21 @@ TOOLS = tool_schemas(["exec", "read"])
 
 
 @pytest.fixture(autouse=True)
-def _no_outer_settings(monkeypatch):
+def _no_outer_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
 
 
-def said(message):
+def said(message: Any) -> Any:
     """The message without what the server said of it."""
     return {key: value for key, value in message.items() if key != "completion"}
 
 
-def agent_at(server, **options) -> OpenAIAgent:
+def agent_at(server: Any, **options: Any) -> OpenAIAgent:
     return OpenAIAgent("tiny", base_url=server.url, **{"timeout": 5.0, "max_retries": 1, **options})
 
 
-def test_text_answer_and_what_is_sent():
+def test_text_answer_and_what_is_sent() -> None:
     with serve(reply("There is one file.")) as server:
         agent = agent_at(server, temperature=0.5, max_tokens=77, extra={"top_p": 0.9}, api_key="secret")
         assert said(agent.act(CONVERSATION, TOOLS)) == assistant("There is one file.")
@@ -63,12 +67,12 @@ def test_text_answer_and_what_is_sent():
     assert "secret" not in str(agent.describe()) and "127.0.0.1" not in str(agent.describe())
 
 
-def test_reasoning_goes_back_only_when_asked():
+def test_reasoning_goes_back_only_when_asked() -> None:
     assert "reasoning_content" not in wire_messages(CONVERSATION)[2]
     assert wire_messages(CONVERSATION, send_reasoning=True)[2]["reasoning_content"] == "I should look."
 
 
-def test_a_call_that_no_server_takes_back_is_shown_to_the_model_as_the_words_it_wrote():
+def test_a_call_that_no_server_takes_back_is_shown_to_the_model_as_the_words_it_wrote() -> None:
     good, bad = tool_call("read", {"path": "a"}, "call_2"), tool_call("exec", '{"command": ', "call_1")
     talk = [
         assistant("Now.", [bad, good]),
@@ -84,13 +88,13 @@ def test_a_call_that_no_server_takes_back_is_shown_to_the_model_as_the_words_it_
     assert again["content"] == "Again." and "not_json" not in str(wire_messages(talk))
 
 
-def test_no_tools_and_no_sampling_parameters():
+def test_no_tools_and_no_sampling_parameters() -> None:
     with serve(reply("Hi.")) as server:
         agent_at(server, temperature=None, max_tokens=None).act([user("hi")], [])
     assert server.bodies == [{"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}]
 
 
-def test_tool_calls_and_reasoning_come_back_with_empty_ids():
+def test_tool_calls_and_reasoning_come_back_with_empty_ids() -> None:
     answer = reply(None, [("exec", '{"command": "ls"}'), ("read", '{"path": ')], reasoning_content="Hm.")
     with serve(answer, reply("x", reasoning="Other key.")) as server:
         agent = agent_at(server)
@@ -100,7 +104,7 @@ def test_tool_calls_and_reasoning_come_back_with_empty_ids():
         assert agent.act(CONVERSATION, TOOLS)["reasoning_content"] == "Other key."
 
 
-def test_usage_is_counted_by_episode_and_in_all(scenario):
+def test_usage_is_counted_by_episode_and_in_all(scenario: Scenario) -> None:
     with serve(reply("a"), reply("b", finish="length"), reply("c")) as server:
         agent = agent_at(server)
         agent.reset(scenario, 0)
@@ -130,13 +134,13 @@ def test_usage_is_counted_by_episode_and_in_all(scenario):
         hang_up(),
     ],
 )
-def test_passing_trouble_is_retried(bad):
-    with serve(bad, reply("ok")) as server:
+def test_passing_trouble_is_retried(bad: str) -> None:
+    with serve(bad, reply("ok")) as server:  # type: ignore[arg-type]
         assert agent_at(server).act(CONVERSATION, TOOLS)["content"] == "ok"
     assert len(server.requests) == 2
 
 
-def test_lasting_trouble_is_an_infrastructure_failure():
+def test_lasting_trouble_is_an_infrastructure_failure() -> None:
     with (
         serve(status(500, "broken inside", retry_after_ms="5")) as server,
         pytest.raises(AgentError, match=r"openai:tiny at .* failed: .*broken inside") as caught,
@@ -146,13 +150,13 @@ def test_lasting_trouble_is_an_infrastructure_failure():
     assert len(server.requests) == 3
 
 
-def test_a_slow_server_times_out():
+def test_a_slow_server_times_out() -> None:
     with serve(slow(1.0, reply("late"))) as server, pytest.raises(AgentError, match="timed out") as caught:
         agent_at(server, timeout=0.2, max_retries=0).act(CONVERSATION, TOOLS)
     assert caught.value.infrastructure is True
 
 
-def test_nobody_listens():
+def test_nobody_listens() -> None:
     with serve(reply()) as server:
         pass
     with pytest.raises(AgentError, match="Connection error"):
@@ -173,13 +177,13 @@ def test_nobody_listens():
         status(400, "the 'frobnicate' field is not allowed"),
     ],
 )
-def test_a_malformed_answer_is_an_infrastructure_failure(answer):
+def test_a_malformed_answer_is_an_infrastructure_failure(answer: Any) -> None:
     with serve(answer) as server, pytest.raises(AgentError) as caught:
         agent_at(server).act(CONVERSATION, TOOLS)
     assert caught.value.infrastructure is True
 
 
-def test_a_call_without_parts_is_passed_on_for_the_env_to_answer():
+def test_a_call_without_parts_is_passed_on_for_the_env_to_answer() -> None:
     body = '{"choices": [{"message": {"content": null, "tool_calls": [{"id": "1", "type": "function"}]}}]}'
     with serve(raw(body)) as server:
         message = agent_at(server).act(CONVERSATION, TOOLS)
@@ -187,14 +191,14 @@ def test_a_call_without_parts_is_passed_on_for_the_env_to_answer():
     assert message["completion"]["faults"] == ["arguments"]
 
 
-def test_arguments_as_an_object_are_dumped():
+def test_arguments_as_an_object_are_dumped() -> None:
     body = '{"choices": [{"message": {"tool_calls": [{"function": {"name": "exec", "arguments": {"command": "ä"}}}]}}]}'
     with serve(raw(body)) as server:
         message = agent_at(server).act(CONVERSATION, TOOLS)
     assert said(message) == assistant("", [tool_call("exec", {"command": "ä"})])
 
 
-def test_too_long_a_conversation_is_the_agents_own_failure():
+def test_too_long_a_conversation_is_the_agents_own_failure() -> None:
     with (
         serve(status(400, "This model's maximum context length is 4096 tokens.")) as server,
         pytest.raises(AgentError, match="longer than the model's context") as caught,
@@ -205,16 +209,16 @@ def test_too_long_a_conversation_is_the_agents_own_failure():
 
 
 @pytest.mark.parametrize("code", [401, 403, 404])
-def test_what_the_user_can_mend_is_a_user_error(code):
+def test_what_the_user_can_mend_is_a_user_error(code: str) -> None:
     with (
-        serve(status(code, "model 'tiny' unknown")) as server,
+        serve(status(code, "model 'tiny' unknown")) as server,  # type: ignore[arg-type]
         pytest.raises(UserError, match="model 'tiny' unknown"),
     ):
         agent_at(server).act(CONVERSATION, TOOLS)
     assert len(server.requests) == 1
 
 
-def test_endpoint_and_key_from_the_environment(monkeypatch):
+def test_endpoint_and_key_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     with serve(reply("hello")) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         agent = make_agent("openai:org/model:tag", max_retries=0)
@@ -223,15 +227,15 @@ def test_endpoint_and_key_from_the_environment(monkeypatch):
     assert server.bodies[0]["model"] == "org/model:tag"
 
 
-def test_no_endpoint_and_no_key():
+def test_no_endpoint_and_no_key() -> None:
     with pytest.raises(UserError, match="set OPENAI_API_KEY"):
         OpenAIAgent("tiny")
 
 
-def test_missing_package_names_the_extra(monkeypatch):
+def test_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> Any:
     real = builtins.__import__
 
-    def without_openai(name, *args, **kwargs):
+    def without_openai(name: str, *args: Any, **kwargs: Any) -> Any:
         if name == "openai":
             raise ImportError(name)
         return real(name, *args, **kwargs)
@@ -242,7 +246,7 @@ def test_missing_package_names_the_extra(monkeypatch):
         OpenAIAgent("tiny", base_url="http://127.0.0.1:9")
 
 
-def test_an_episode_through_the_real_env(env, scenario):
+def test_an_episode_through_the_real_env(env: Any, scenario: Scenario) -> None:
     script = [
         reply("", [("write", '{"path": "greet.txt", "content": "héllo"}')]),
         reply("", [("read", '{"path": ')]),

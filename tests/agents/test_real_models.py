@@ -42,7 +42,7 @@ PATIENT = {"timeout": 900.0, "max_retries": 0}
 @pytest.fixture(scope="module")
 def served() -> Iterator[Any]:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-    from real_models import serving
+    from real_models import serving  # type: ignore[attr-defined]
 
     with serving(MODEL, context=4096) as server:
         yield server
@@ -95,7 +95,7 @@ def test_an_episode_is_played_recorded_and_read_again(served: Any, env: Any, cal
 
 
 def test_as_user_it_speaks_or_the_script_does(served: Any) -> None:
-    simulator = make_user(f"llm:{served.model}", base_url=served.base_url, max_tokens=60, **PATIENT)
+    simulator = make_user(f"llm:{served.model}", base_url=served.base_url, max_tokens=60, **PATIENT)  # type: ignore[arg-type]
     turn = simulator.reset(make_scenario(), 0)
     assert turn.text and simulator.describe()["usage"]["calls"] >= 1
 
@@ -120,6 +120,6 @@ def test_a_schema_is_kept_to(served: Any) -> None:
         "required": ["ok"],
         "additionalProperties": False,
     }
-    chat = JsonChat(served.model, base_url=served.base_url, max_tokens=16, **PATIENT)
+    chat = JsonChat(served.model, base_url=served.base_url, max_tokens=16, **PATIENT)  # type: ignore[arg-type]
     said = json.loads(chat.ask([user("Is water wet? Answer with JSON.")], schema))
     assert said in ({"ok": True}, {"ok": False})

@@ -329,7 +329,7 @@ def test_checks_survive_pickling() -> None:
         build_check("command", {"argv": ["true"]}),
     ):
         again = pickle.loads(pickle.dumps(check))
-        assert again == check and again.equals is check.equals
+        assert again == check and again.equals is check.equals  # type: ignore[attr-defined]
     assert len(CHECKS) == 18
 
 

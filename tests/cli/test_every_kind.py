@@ -126,7 +126,7 @@ def test_a_task_file_has_their_tool_check_and_service_and_is_proved(
     assert code == 0, printed + err
 
     source = ["--source", "catalog", "--source-option", f"folders={json.dumps([str(folder)])}"]
-    source += ["--source-option", "tasks_per_intent=1", "--limit", 1]
+    source += ["--source-option", "tasks_per_intent=1", "--limit", 1]  # type: ignore[list-item]
     code, _, err = ise("rollout", *source, "--backend", "small", "-w", 1, "--out", tmp_path / "out", "-q")
     assert code == 0, err
     (episode,) = played(tmp_path / "out")

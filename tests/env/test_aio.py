@@ -23,7 +23,7 @@ from ise_gym.trajectory.record import content_hash
 from made_scenarios import make_scenario, write
 
 
-async def played(env: AsyncEnv, agent: AsyncAgent, scenario: Scenario, seed: int) -> dict[str, Any]:
+async def played(env: AsyncEnv, agent: AsyncAgent, scenario: Scenario, seed: int) -> dict[str, Any]:  # type: ignore[type-arg]
     _, info = await env.reset(seed=seed, options={"scenario": scenario})
     await agent.reset(scenario, seed)
     over = False

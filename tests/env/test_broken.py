@@ -20,6 +20,7 @@ from ise_gym.env import GIVEN_UP_IN_A_ROW, RESET_TRIES, ISEEnv
 from ise_gym.errors import AgentError, UserError, WorkspaceError
 from ise_gym.messages import Message, assistant, tool_call
 from ise_gym.scenario import Scenario
+from ise_gym.simulator.base import UserView
 from ise_gym.simulator.scripted import ScriptedUser
 from ise_gym.workspace import Limits, Workspace, open_workspace
 from ise_gym.workspace.backends.dummy import DummyWorkspace
@@ -268,13 +269,13 @@ def test_a_machine_that_starts_no_box_at_all_is_an_error() -> None:
 
 
 class Unreachable(ScriptedUser):
-    def respond(self, view, feedback=""):  # type: ignore[no-untyped-def]
+    def respond(self, view: UserView, feedback: str = "") -> None:  # type: ignore[override]
         raise AgentError("503 from the endpoint")
 
 
 @pytest.mark.parametrize("on_broken", ["raise", "truncate"])
 def test_a_users_endpoint_that_breaks_is_the_infrastructures_fault_too(on_broken: str) -> None:
-    env = ISEEnv(OneScenario(), backend="dummy", user=Unreachable, guard=False, on_broken=on_broken)
+    env = ISEEnv(OneScenario(), backend="dummy", user=Unreachable, guard=False, on_broken=on_broken)  # type: ignore[arg-type]
     env.reset(seed=1)
     if on_broken == "raise":
         with pytest.raises(AgentError):

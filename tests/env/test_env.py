@@ -9,6 +9,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import pytest
@@ -17,11 +18,11 @@ from gymnasium.utils.env_checker import check_env, data_equivalence
 
 from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.messages import assistant, tool_call
-from ise_gym.scenario import Budget
+from ise_gym.scenario import Budget, Scenario
 from made_scenarios import make_scenario, write
 
 
-def test_import_is_light():
+def test_import_is_light() -> None:
     code = (
         "import sys, ise_gym; "
         "bad = {'torch', 'transformers', 'docker', 'openai', 'ray'} & set(sys.modules); assert not bad, bad"
@@ -29,7 +30,7 @@ def test_import_is_light():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_check_env_has_nothing_to_warn_about():
+def test_check_env_has_nothing_to_warn_about() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         made = gym.make("ISE-OS-v0")
@@ -37,7 +38,7 @@ def test_check_env_has_nothing_to_warn_about():
         made.close()
 
 
-def test_a_whole_episode(env, scenario):
+def test_a_whole_episode(env: Any, scenario: Scenario) -> None:
     observation, info = env.reset(seed=1, options={"scenario": scenario})
     assert [m["role"] for m in observation] == ["system", "user"]
     assert observation[1]["content"] == scenario.requests[0].text
@@ -60,7 +61,7 @@ def test_a_whole_episode(env, scenario):
         env.step(assistant("more?"))
 
 
-def test_a_false_claim_earns_nothing_and_is_contradicted(env, scenario):
+def test_a_false_claim_earns_nothing_and_is_contradicted(env: Any, scenario: Scenario) -> None:
     env.reset(seed=1, options={"scenario": scenario})
     observation, reward, terminated, _, _ = env.step(assistant("Done, greet.txt is created."))
     assert reward == 0 and not terminated
@@ -68,7 +69,7 @@ def test_a_false_claim_earns_nothing_and_is_contradicted(env, scenario):
     assert scenario.requests[1].text not in observation[0]["content"]
 
 
-def test_the_user_leaves_when_patience_ends(env, scenario):
+def test_the_user_leaves_when_patience_ends(env: Any, scenario: Scenario) -> None:
     env.reset(seed=1, options={"scenario": scenario})
     for _ in range(2):
         _, _, terminated, _, _ = env.step(assistant("Done."))
@@ -78,7 +79,7 @@ def test_the_user_leaves_when_patience_ends(env, scenario):
     assert info["outcome"] == "failed" and info["reason"] == "the user gave up"
 
 
-def test_undoing_a_sub_goal_costs_its_reward(env, scenario):
+def test_undoing_a_sub_goal_costs_its_reward(env: Any, scenario: Scenario) -> None:
     env.reset(seed=1, options={"scenario": scenario})
     env.step(write("greet.txt", "héllo"))
     _, reward, *_ = env.step(assistant("There."))
@@ -98,7 +99,7 @@ def test_undoing_a_sub_goal_costs_its_reward(env, scenario):
         (Budget(seconds=0.0), "seconds"),
     ],
 )
-def test_budgets_truncate(env, budget, reason):
+def test_budgets_truncate(env: Any, budget: Any, reason: str) -> None:
     env.reset(seed=1, options={"scenario": make_scenario(budget=budget)})
     _, _, terminated, truncated, info = env.step(write("greet.txt", "héllo"))
     if reason == "user turns":
@@ -109,7 +110,7 @@ def test_budgets_truncate(env, budget, reason):
     assert info["outcome"] == "truncated" and reason in info["reason"]
 
 
-def test_same_seed_same_episode():
+def test_same_seed_same_episode() -> None:
     made = gym.make("ISE-OS-v0")
     runs = []
     for _ in range(2):
@@ -117,7 +118,7 @@ def test_same_seed_same_episode():
         made.action_space.seed(5)
         for _ in range(6):
             step = made.step(made.action_space.sample())
-            steps.append(step)
+            steps.append(step)  # type: ignore[arg-type]
             if step[2] or step[3]:
                 break
         runs.append(steps)
@@ -137,13 +138,13 @@ def test_same_seed_same_episode():
         {"role": "assistant", "content": "", "tool_calls": [{}]},
     ],
 )
-def test_what_is_not_an_assistant_message_is_refused(env, scenario, action):
+def test_what_is_not_an_assistant_message_is_refused(env: Any, scenario: Scenario, action: str) -> None:
     env.reset(seed=1, options={"scenario": scenario})
     with pytest.raises(InvalidAction, match="assistant message"):
         env.step(action)
 
 
-def test_unknown_names_fail_early():
+def test_unknown_names_fail_early() -> None:
     with pytest.raises(UserError, match="scripted"):
         gym.make("ISE-OS-v0", user="scriptd")
     with pytest.raises(UserError, match="exec"):
@@ -153,12 +154,12 @@ def test_unknown_names_fail_early():
         made.reset(seed=1)
 
 
-def test_unknown_reset_option(env):
+def test_unknown_reset_option(env: Any) -> None:
     with pytest.raises(UserError, match="known: scenario"):
         env.reset(options={"scenaro": None})
 
 
-def test_fork_and_restore_continue_alike(env, scenario):
+def test_fork_and_restore_continue_alike(env: Any, scenario: Scenario) -> None:
     env.reset(seed=1, options={"scenario": scenario})
     env.step(write("greet.txt", "héllo"))
     env.step(assistant("There."))
@@ -181,7 +182,7 @@ def test_fork_and_restore_continue_alike(env, scenario):
     assert info["outcome"] == "" and info["score"] == pytest.approx(0.5), "the fork's count.txt is not here"
 
 
-def test_a_dead_sandbox_is_no_reward_of_zero(env, scenario):
+def test_a_dead_sandbox_is_no_reward_of_zero(env: Any, scenario: Scenario) -> None:
     before = _descendants_of(os.getpid())
     env.reset(seed=1, options={"scenario": scenario})
     _kill_and_wait(_descendants_of(os.getpid()) - before)
@@ -192,10 +193,10 @@ def test_a_dead_sandbox_is_no_reward_of_zero(env, scenario):
     assert observation[1]["role"] == "user", "the next episode gets a new workspace"
 
 
-def test_render(scenario):
+def test_render(scenario: Scenario) -> None:
     made = gym.make("ISE-OS-v0", render_mode="ansi")
     made.reset(seed=1, options={"scenario": scenario})
-    assert "[user] Please put héllo" in made.render()
+    assert "[user] Please put héllo" in made.render()  # type: ignore[operator]
     made.close()
 
 

@@ -46,7 +46,7 @@ def test_the_registry_shows_every_option_with_its_default() -> None:
     shown = gym.spec("ISE-OS-v0").kwargs
     assert set(shown) == {"source", *EnvOptions.__annotations__}
     plain = {name: value for name, value in shown.items() if name != "source"}
-    assert EnvSettings.of(shown["source"], plain) == EnvSettings()  # type: ignore[typeddict-item]
+    assert EnvSettings.of(shown["source"], plain) == EnvSettings()  # type: ignore[arg-type]
 
 
 def test_a_config_file_carries_everything(tmp_path: Path) -> None:
@@ -67,19 +67,19 @@ def test_a_config_file_carries_everything(tmp_path: Path) -> None:
         "on_broken": "truncate",
         "render_mode": "ansi",
     }
-    text = gym.make("ISE-OS-v0", **json.loads(json.dumps(options))).spec.to_json()
+    text = gym.make("ISE-OS-v0", **json.loads(json.dumps(options))).spec.to_json()  # type: ignore[union-attr]
     env = gym.make(gym.envs.registration.EnvSpec.from_json(text))
-    settings = env.unwrapped.settings
+    settings = env.unwrapped.settings  # type: ignore[attr-defined]
     assert settings.source.name == IntentSource("train", tasks_per_intent=1).name
     assert settings.limits == Limits(memory_mb=512, command_timeout_s=9)
     assert (settings.tools, settings.guard, settings.on_broken) == (("read", "write"), False, "truncate")
     assert settings.rewarding.kind == "sparse" and settings.rewarding.penalties["broken_call"] == 0.05
     observation, _ = env.reset(seed=3)
     assert observation[0]["content"] == "Be brief."
-    assert env.unwrapped.episode.simulator.patience == 5
+    assert env.unwrapped.episode.simulator.patience == 5  # type: ignore[attr-defined]
     found = env.step(assistant("", [tool_call("read", {"path": "a.txt"})]))[0]
     assert found[0]["content"].rstrip() == "here"
-    assert "[system] Be brief." in env.render()
+    assert "[system] Be brief." in env.render()  # type: ignore[operator]
     printed = settings.to_json()
     assert {name: printed[name] for name in options if name != "source"} == {
         **{name: value for name, value in options.items() if name != "source"},
@@ -138,7 +138,7 @@ def test_settings_are_values() -> None:
     assert {f.name: getattr(again, f.name) for f in fields(settings) if f.name != "source"} == {
         f.name: getattr(settings, f.name) for f in fields(settings) if f.name != "source"
     }
-    assert copy.deepcopy(settings).source.name == settings.source.name
+    assert copy.deepcopy(settings).source.name == settings.source.name  # type: ignore[union-attr]
     with pytest.raises(AttributeError):
         settings.backend = "docker"  # type: ignore[misc]
 
@@ -207,7 +207,7 @@ def test_tools_that_are_given_are_what_is_offered() -> None:
     env = gym.make("ISE-OS-v0", tools=("exec", "read"), backend="dummy")
     play(env)
     base = env.unwrapped
-    assert names(base.episode.offered) == names(base.tool_schemas) == ["exec", "read"]
+    assert names(base.episode.offered) == names(base.tool_schemas) == ["exec", "read"]  # type: ignore[attr-defined]
     (answer,) = env.step(write("greet.txt", "héllo"))[0]
     assert answer["success"] is False and "Available: exec, read." in answer["content"]
     env.close()
@@ -224,7 +224,7 @@ def test_without_tools_the_scenarios_are_offered_each_time_anew() -> None:
     env.restore(saved)
     assert names(env.tool_schemas) == list(DEFAULT_TOOLS)
     spaces = (env.action_space, env.observation_space)
-    assert names(ChatHistory(env).observation_space["messages"].tools) == list(DEFAULT_TOOLS)
+    assert names(ChatHistory(env).observation_space["messages"].tools) == list(DEFAULT_TOOLS)  # type: ignore[index]
     assert spaces == (ISEEnv().action_space, ISEEnv().observation_space), "as a vector env needs them"
     env.close()
 
@@ -256,8 +256,8 @@ def test_a_workspace_can_be_handed_in_and_stays_its_owners(backend: str) -> None
         play(env)
         env.step(write("greet.txt", "héllo"))
         assert box.read("greet.txt") == "héllo".encode()
-        assert env.unwrapped.describe()["limits"]["memory_mb"] == 300
-        (fork,) = env.unwrapped.fork(1)
+        assert env.unwrapped.describe()["limits"]["memory_mb"] == 300  # type: ignore[attr-defined]
+        (fork,) = env.unwrapped.fork(1)  # type: ignore[attr-defined]
         assert (
             fork.episode.workspace is not box and fork.episode.workspace.read("greet.txt") == "héllo".encode()
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from typing import Any
 
 import pytest
 
@@ -20,11 +21,11 @@ from ise_gym.episode.changes import (
     held_at_start,
 )
 from ise_gym.workspace import open_workspace
-from ise_gym.workspace.base import Manifest, SeedFile
+from ise_gym.workspace.base import Manifest, SeedFile, Workspace
 
 
 @pytest.fixture
-def workspace():
+def workspace() -> Any:
     opened = open_workspace("dummy")
     yield opened
     opened.close()
@@ -34,7 +35,7 @@ def tree(*paths: str, size: int = 1) -> Manifest:
     return Manifest(dict.fromkeys(paths, ("file", 420, size, "0" * 64)))
 
 
-def test_created_changed_and_deleted_are_told_apart(workspace) -> None:
+def test_created_changed_and_deleted_are_told_apart(workspace: Workspace) -> None:
     start = (SeedFile("a.txt", b"one\ntwo\n"), SeedFile("gone.txt", b"x\n"))
     workspace.seed(start)
     before = workspace.manifest()
@@ -52,7 +53,7 @@ def test_created_changed_and_deleted_are_told_apart(workspace) -> None:
     assert set(contents.texts) == {"a.txt", "new/b.bin"}
 
 
-def test_the_next_diff_is_against_what_the_last_step_left(workspace) -> None:
+def test_the_next_diff_is_against_what_the_last_step_left(workspace: Workspace) -> None:
     contents = Contents({})
     trees = [workspace.manifest()]
     shown = []
@@ -63,7 +64,7 @@ def test_the_next_diff_is_against_what_the_last_step_left(workspace) -> None:
     assert shown == ["@@ -0,0 +1 @@\n+1", "@@ -1 +1,2 @@\n 1\n+2", "@@ -1,2 +1 @@\n-1\n 2"]
 
 
-def test_what_is_not_what_the_manifest_told_of_is_not_shown(workspace) -> None:
+def test_what_is_not_what_the_manifest_told_of_is_not_shown(workspace: Workspace) -> None:
     before = workspace.manifest()
     workspace.write("log", b"1\n")
     then = workspace.manifest()
@@ -72,7 +73,7 @@ def test_what_is_not_what_the_manifest_told_of_is_not_shown(workspace) -> None:
     assert described(None, workspace, before, then).created == ["log"]
 
 
-def test_a_file_whose_old_content_was_never_seen_is_named_without_a_diff(workspace) -> None:
+def test_a_file_whose_old_content_was_never_seen_is_named_without_a_diff(workspace: Workspace) -> None:
     workspace.write("big", b"x" * (FILE_BYTES + 1))
     before = workspace.manifest()
     workspace.write("big", b"small\n")
@@ -87,7 +88,7 @@ def test_a_repository_s_own_files_are_one_path() -> None:
     assert (found.created, found.changed, found.deleted) == (["new/.git"], ["r/.git"], [])
 
 
-def test_many_paths_are_counted_and_a_step_s_diffs_are_bounded(workspace) -> None:
+def test_many_paths_are_counted_and_a_step_s_diffs_are_bounded(workspace: Workspace) -> None:
     found = changes(tree(), tree(*(f"f{n:03}" for n in range(PATHS_KEPT + 7))))
     assert (len(found.created), found.more) == (PATHS_KEPT, 7)
     before = workspace.manifest()
@@ -127,8 +128,8 @@ def test_no_content_is_matched_line_by_line_at_length(
 ) -> None:
     sizes: list[int] = []
 
-    class Watched(difflib.SequenceMatcher):
-        def __init__(self, isjunk, a, b, autojunk=True):
+    class Watched(difflib.SequenceMatcher):  # type: ignore[type-arg]
+        def __init__(self, isjunk: Any, a: Any, b: Any, autojunk: bool = True) -> None:
             sizes.extend((len(a), len(b)))
             super().__init__(isjunk, a, b, autojunk)
 

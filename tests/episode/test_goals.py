@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ise_gym.episode.goals import GoalBoard
 from ise_gym.scenario import Request, SubGoal
 from ise_gym.workspace import open_workspace
+from ise_gym.workspace.base import Workspace
 from made_scenarios import FileHolds, make_scenario
 
 
 @pytest.fixture
-def workspace():
+def workspace() -> Any:
     opened = open_workspace("dummy")
     yield opened
     opened.close()
 
 
-def _requests():
+def _requests() -> Any:
     return (
         Request("a", "a", subgoals=(SubGoal("x holds 1", (FileHolds("x", "1"),)),)),
         Request("b", "b", subgoals=(SubGoal("x holds 2", (FileHolds("x", "2"),)),), supersedes=("a",)),
     )
 
 
-def test_superseded_goals_keep_their_verdict(workspace):
+def test_superseded_goals_keep_their_verdict(workspace: Workspace) -> None:
     board = GoalBoard(make_scenario(requests=_requests()))
     board.reach("a")
     workspace.write("x", b"1")
@@ -36,7 +39,7 @@ def test_superseded_goals_keep_their_verdict(workspace):
     assert board.score == 1.0 and board.open_goals("b") == (("x holds 2",), ())
 
 
-def test_goals_superseded_within_one_turn_are_dropped(workspace):
+def test_goals_superseded_within_one_turn_are_dropped(workspace: Workspace) -> None:
     board = GoalBoard(make_scenario(requests=_requests()))
     board.reach("b")
     workspace.write("x", b"2")
@@ -44,7 +47,9 @@ def test_goals_superseded_within_one_turn_are_dropped(workspace):
     assert board.verdicts == {"b: x holds 2": True} and board.score == 1.0
 
 
-def test_final_goals_are_judged_when_the_episode_is_over_and_are_no_evidence_before(workspace):
+def test_final_goals_are_judged_when_the_episode_is_over_and_are_no_evidence_before(
+    workspace: Workspace,
+) -> None:
     final = SubGoal("graded", (FileHolds("x", "1"),), final=True)
     board = GoalBoard(make_scenario(requests=(Request("a", "a", subgoals=(final,), folder="."),)))
     board.reach("a")
@@ -55,7 +60,7 @@ def test_final_goals_are_judged_when_the_episode_is_over_and_are_no_evidence_bef
     assert board.score == 1.0 and board.open_goals("a") == ((), ())
 
 
-def test_goals_not_asked_for_yet_do_not_pass(workspace):
+def test_goals_not_asked_for_yet_do_not_pass(workspace: Workspace) -> None:
     board = GoalBoard(make_scenario(requests=_requests()))
     board.reach("a")
     workspace.write("x", b"2")
@@ -64,11 +69,11 @@ def test_goals_not_asked_for_yet_do_not_pass(workspace):
     assert board.reasons["a: x holds 1"].startswith("x holds")
 
 
-def test_an_unchanged_folder_keeps_its_verdict_and_a_changed_one_loses_it(workspace):
+def test_an_unchanged_folder_keeps_its_verdict_and_a_changed_one_loses_it(workspace: Workspace) -> Any:
     looked = []
 
     class Counting(FileHolds):
-        def run(self, box, start):
+        def run(self, box: Workspace, start: Any) -> Any:
             looked.append(self.path)
             return super().run(box, start)
 

@@ -112,8 +112,10 @@ def test_a_fork_goes_on_with_the_same_rewards() -> None:
 
 def test_a_record_says_by_what_its_rewards_were_given() -> None:
     told = record(
-        rewards(SOLUTION, reward="sparse", penalties={"broken_call": 0.25, "false_claim": 0})[1], Named(), 1
+        rewards(SOLUTION, reward="sparse", penalties={"broken_call": 0.25, "false_claim": 0})[1],
+        Named(),  # type: ignore[arg-type]
+        1,
     )
     assert (told.env["reward"], told.env["penalties"]) == ("sparse", {"broken_call": 0.25})
-    usual = record(rewards(SOLUTION)[1], Named(), 1)
+    usual = record(rewards(SOLUTION)[1], Named(), 1)  # type: ignore[arg-type]
     assert set(usual.env) == {"id", "ise_gym", "backend", "limits"}

@@ -61,12 +61,12 @@ def test_every_attempt_is_added_up_and_errors_are_told(tmp_path: Path) -> None:
                     attempt=attempt,
                     reason="agent: down",
                     timings={"total_s": 1800.0},
-                    **spent,
+                    **spent,  # type: ignore[arg-type]
                 )
             )
-        ledger.append(trial("1", "pass", attempt=3, timings={"total_s": 3600.0}, **spent))
-        ledger.append(trial("2", "infrastructure_error", reason="agent: status 503 req-123456789", **spent))
-        ledger.append(trial("3", "judge_error", reason="judge: 429", **spent))
+        ledger.append(trial("1", "pass", attempt=3, timings={"total_s": 3600.0}, **spent))  # type: ignore[arg-type]
+        ledger.append(trial("2", "infrastructure_error", reason="agent: status 503 req-123456789", **spent))  # type: ignore[arg-type]
+        ledger.append(trial("3", "judge_error", reason="judge: 429", **spent))  # type: ignore[arg-type]
     summary = summarise(load_run(folder))
     assert (summary.spent.attempts, summary.spent.lost) == (5, 4)
     assert summary.spent.tokens == {"agent in": 5000, "agent out": 50}

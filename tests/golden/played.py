@@ -52,13 +52,13 @@ def played(env: gym.Env, source: IntentSource, seed: int) -> dict[str, str]:
     observations, rewards, infos = [list(observation)], [], [info]
     over = False
     while not over:
-        message = agent.act(episode.episode.conversation, episode.episode.offered)
+        message = agent.act(episode.episode.conversation, episode.episode.offered)  # type: ignore[attr-defined]
         observation, reward, terminated, truncated, info = env.step(message)
         observations.append(list(observation))
         rewards.append(reward)
         infos.append(info)
         over = terminated or truncated
-    live = episode.episode
+    live = episode.episode  # type: ignore[attr-defined]
     return {
         "messages": sha256_of([observations, live.messages, live.sessions])[:16],
         "rewards": sha256_of(rewards)[:16],

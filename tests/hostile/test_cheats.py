@@ -25,7 +25,7 @@ def test_no_technique_succeeds(hostile_env: gym.Env, technique: Technique) -> No
 
 def verified(box: Workspace, kind: str, spec: dict[str, object]) -> str:
     """Verify one sub-goal as an episode does; returns why it does not hold."""
-    goal = SubGoal("it", (build_check(kind, spec),))
+    goal = SubGoal("it", (build_check(kind, spec),))  # type: ignore[arg-type]
     board = GoalBoard(make_scenario(requests=(Request(name="r/r", text="x", subgoals=(goal,)),)))
     board.reach("r/r")
     box.freeze()

@@ -127,7 +127,7 @@ def test_a_box_that_its_content_silences_ends_the_episode_as_failed(
     if not terminated:
         monkeypatch.undo()
         monkeypatch.setattr(
-            type(hostile_env.unwrapped.episode.workspace),
+            type(hostile_env.unwrapped.episode.workspace),  # type: ignore[attr-defined]
             "freeze",
             lambda self: (_ for _ in ()).throw(
                 WorkspaceUnusable(f"the sandbox did not answer '{op}' in time")
@@ -137,9 +137,11 @@ def test_a_box_that_its_content_silences_ends_the_episode_as_failed(
     assert terminated and info["outcome"] == "failed" and info["score"] == 0.0
     assert "the workspace became unusable" in info["reason"] and op in info["reason"]
     calls = [
-        m for m in hostile_env.unwrapped.episode.messages if m["role"] == "assistant" and m.get("tool_calls")
+        m
+        for m in hostile_env.unwrapped.episode.messages  # type: ignore[attr-defined]
+        if m["role"] == "assistant" and m.get("tool_calls")
     ]
-    answers = [m for m in hostile_env.unwrapped.episode.messages if m["role"] == "tool"]
+    answers = [m for m in hostile_env.unwrapped.episode.messages if m["role"] == "tool"]  # type: ignore[attr-defined]
     assert len(calls) == len(answers)
     monkeypatch.undo()
     hostile_env.reset(seed=1, options={"scenario": make_scenario()})
@@ -150,10 +152,10 @@ def test_a_box_that_its_content_silences_ends_the_episode_as_failed(
 
 def test_a_broken_sandbox_is_still_an_infrastructure_error(hostile_env: gym.Env) -> None:
     hostile_env.reset(seed=1, options={"scenario": make_scenario()})
-    hostile_env.unwrapped.episode.workspace._box.kill()
+    hostile_env.unwrapped.episode.workspace._box.kill()  # type: ignore[attr-defined]
     with pytest.raises(WorkspaceError):
         hostile_env.step(assistant("", [tool_call("exec", {"command": "true"})]))
-    assert hostile_env.unwrapped.episode.outcome == "infrastructure_error"
+    assert hostile_env.unwrapped.episode.outcome == "infrastructure_error"  # type: ignore[attr-defined]
 
 
 def test_a_check_that_raises_is_a_failed_sub_goal_with_its_reason(hostile_env: gym.Env) -> None:
@@ -166,4 +168,4 @@ def test_a_check_that_raises_is_a_failed_sub_goal_with_its_reason(hostile_env: g
     request = Request(name="r/r", text="Please do it.", subgoals=(SubGoal("it", (Breaks(),)),))  # type: ignore[arg-type]
     hostile_env.reset(seed=1, options={"scenario": make_scenario(requests=(request,))})
     hostile_env.step(assistant("Done."))
-    assert "KeyError" in hostile_env.unwrapped.episode.check_reasons["r/r: it"]
+    assert "KeyError" in hostile_env.unwrapped.episode.check_reasons["r/r: it"]  # type: ignore[attr-defined]

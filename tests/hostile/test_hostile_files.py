@@ -93,7 +93,7 @@ READERS = {
 def test_no_document_harms_a_reader(kind: str, document: bytes) -> None:
     box = DummyWorkspace()
     box.write("found", document)
-    check = build_check(kind, {"path": "found", **READERS[kind]})
+    check = build_check(kind, {"path": "found", **READERS[kind]})  # type: ignore[dict-item]
     assert "can't be checked" not in refused(lambda: check.run(box, {}))
 
 
@@ -104,7 +104,7 @@ def test_no_document_harms_a_reader(kind: str, document: bytes) -> None:
 def test_no_output_of_a_command_harms_its_check(output: bytes, spec: dict[str, object]) -> None:
     box = DummyWorkspace(commands={"tool": lambda *_: ExecResult(output, 0)})
     box.write("/usr/bin/tool", b"")
-    check = build_check("command", {"argv": ["tool"], **spec})
+    check = build_check("command", {"argv": ["tool"], **spec})  # type: ignore[dict-item]
     refused(lambda: check.run(box, {}))
 
 
@@ -143,7 +143,7 @@ def test_a_sound_of_eight_megabytes_is_read_and_differs() -> None:
 def test_any_bytes_get_a_verdict(kind: str, data: bytes) -> None:
     box = DummyWorkspace()
     box.write("found", data)
-    harmless(lambda: build_check(kind, {"path": "found", **READERS[kind]}).run(box, {}))
+    harmless(lambda: build_check(kind, {"path": "found", **READERS[kind]}).run(box, {}))  # type: ignore[dict-item]
 
 
 def test_a_large_integer_equals_itself_and_nothing_near() -> None:

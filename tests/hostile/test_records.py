@@ -89,7 +89,7 @@ def everything(path: Path) -> str:
         rows += [to_atif(trajectory)] if trajectory.messages else []
         for row in rows:
             dump(row)
-    text = shown.file.getvalue()
+    text = shown.file.getvalue()  # type: ignore[attr-defined]
     assert isinstance(text, str)
     return text
 
@@ -264,7 +264,7 @@ def test_what_is_printed_is_printable(text: str) -> None:
     json.loads(printable_json({text: [text]}))
     printable_json({text: text}).encode("utf-8")
     shown = screen.Screen(file=io.StringIO(), width=80)
-    shown.print(screen.Text(f"a{text}b", style="bold"), f"c{text}d")
+    shown.print(screen.Text(f"a{text}b", style="bold"), f"c{text}d")  # type: ignore[attr-defined]
     shown.file.getvalue().encode("utf-8")  # type: ignore[attr-defined]
     assert text[0] not in shown.file.getvalue()  # type: ignore[attr-defined]
 

@@ -47,7 +47,10 @@ STEP_8K_S = 0.5
 STEP_1M_S = 1.0
 READER_S = 1.0
 ALL = patterns()
-THE_USERS_OWN = {"ise_gym.models.options:_FREE": "reads the names of options that the user typed"}
+NOBODY_ELSES_WORDS = {
+    "ise_gym.models.options:_FREE": "reads the names of options that the user typed",
+    "ise_gym.cli.doctor:_REQUIREMENT": "reads the metadata of this very package",
+}
 KNOWN = knowledge_of(make_scenario())
 EVIDENCE = Evidence(
     diff=Diff(created=("a/b.txt",), changed=("c.csv",)),
@@ -97,7 +100,7 @@ READERS: dict[str, Callable[[str], Any]] = {
 }
 
 
-@pytest.mark.parametrize("where", sorted(set(ALL) - set(THE_USERS_OWN)))
+@pytest.mark.parametrize("where", sorted(set(ALL) - set(NOBODY_ELSES_WORDS)))
 def test_every_pattern_of_the_package_is_linear(where: str) -> None:
     seconds, by = slowest(ALL[where])
     assert seconds <= ALLOWED_S, f"{ALL[where].pattern.pattern!r}: {seconds:.2f} s for {by[:60]!r}…"

@@ -18,7 +18,7 @@ from ise_gym.tasks.file import TaskSpec, load_tasks
 from made_tasks import GOOD, write_task
 
 PEOPLE = [
-    Persona(f"Person {i}", "clerk", "ports", register=register)
+    Persona(f"Person {i}", "clerk", "ports", register=register)  # type: ignore[arg-type]
     for i, register in enumerate(("casual", "collaborative", "analytical", "formal") * 5)
 ]
 

@@ -147,7 +147,7 @@ def test_a_wording_must_name_what_is_handed_on(tmp_path: Path) -> None:
 def test_a_source_of_chained_intents_hands_on_in_each() -> None:
     source = IntentSource("train", chained=True)
     assert source.described() == {"split": "train", "chained": True}
-    takers, lengths = set(), set()
+    takers, lengths = set(), set()  # type: ignore[var-annotated]
     for seed in range(120):
         intent = source.intent(seed)
         given = {instance.task: instance.chained for instance in intent.drafts if instance.chained}

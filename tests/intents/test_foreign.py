@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -158,6 +159,6 @@ def test_increments_say_every_word_once() -> None:
         ),
     ],
 )
-def test_labelled_facts_are_no_turns_and_other_scripts_have_sentences_too(text, turns):
+def test_labelled_facts_are_no_turns_and_other_scripts_have_sentences_too(text: str, turns: Any) -> None:
     found = increments(text)
     assert len(found) == turns and "".join("".join(found).split()) == "".join(text.split())

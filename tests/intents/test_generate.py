@@ -100,9 +100,14 @@ def test_workers_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(generate_module, "_CHUNK", 7)
     seen: list[tuple[int, int]] = []
     options = {"split": "train", "tasks_per_intent": 1, "tier": "easy"}
-    alone = generate(30, 2, tmp_path / "a", workers=1, **options)
+    alone = generate(30, 2, tmp_path / "a", workers=1, **options)  # type: ignore[arg-type]
     together = generate(
-        30, 2, tmp_path / "b", workers=2, on_progress=lambda d, n: seen.append((d, n)), **options
+        30,
+        2,
+        tmp_path / "b",
+        workers=2,
+        on_progress=lambda d, n: seen.append((d, n)),
+        **options,  # type: ignore[arg-type]
     )
     assert alone.read_bytes() == together.read_bytes()
     assert seen == [(i, 30) for i in range(1, 31)]

@@ -117,7 +117,7 @@ def test_bad_lines_are_named(tmp_path: Path) -> None:
         (change(lines[1], seed=-1), "bad.jsonl:2: not an intent: seed"),
         (change(lines[1], complexity="hard"), "bad.jsonl:2: not an intent: complexity"),
         ('{"id": "x"}', "bad.jsonl:2: not an intent: seed: Field required"),
-        (lines[0], "bad.jsonl:2: the id ise-os-train-0 stands on line 1 too"),
+        (lines[0], "bad.jsonl:2: the id ise-os-train-0 is on line 1 as well"),
     ):
         file.write_text("\n".join([lines[0], bad, lines[2]]))
         with pytest.raises(UserError) as caught:

@@ -50,7 +50,7 @@ def test_cost_counts_cached_tokens_at_their_own_price() -> None:
 @pytest.mark.parametrize(
     "body", [{}, {"usage": None}, {"usage": {"prompt_tokens": None, "prompt_tokens_details": None}}]
 )
-def test_a_server_that_counts_nothing_costs_nothing(body: dict) -> None:
+def test_a_server_that_counts_nothing_costs_nothing(body: dict) -> None:  # type: ignore[type-arg]
     assert tokens_of(body) == (0, 0, 0)
     assert Meter(Prices(1, 1)).add(answer_of({"choices": [{"message": {"content": "x"}}], **body})) == 0
 

@@ -1,4 +1,7 @@
+from __future__ import annotations
+
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -20,7 +23,7 @@ Let me look.
 </tool_call>"""
 
 
-def test_qwen_text_is_understood():
+def test_qwen_text_is_understood() -> None:
     message = parse_completion(QWEN)
     assert message == {
         "role": "assistant",
@@ -46,7 +49,7 @@ def test_qwen_text_is_understood():
         ("<think>a</think><think>b</think>c", "a", "<think>b</think>c"),
     ],
 )
-def test_reasoning(text, reasoning, content):
+def test_reasoning(text: str, reasoning: str, content: str) -> None:
     message = parse_completion(text)
     assert (message.get("reasoning_content"), message["content"]) == (reasoning, content)
 
@@ -75,7 +78,7 @@ def test_reasoning(text, reasoning, content):
         ('<tool_call>{"name": "a", "arguments": {"x": ' + "9" * 5000 + "}}</tool_call>", "out of range"),
     ],
 )
-def test_broken_block_becomes_an_invalid_call_with_its_reason(block, why):
+def test_broken_block_becomes_an_invalid_call_with_its_reason(block: Any, why: str) -> None:
     message = parse_completion("I will.\n" + block)
     assert message["content"] == "I will."
     (call,) = tool_calls_of(message)
@@ -84,7 +87,7 @@ def test_broken_block_becomes_an_invalid_call_with_its_reason(block, why):
     assert parse_completion(render_completion(message)) == message
 
 
-def test_a_broken_block_does_not_take_the_next_one_with_it():
+def test_a_broken_block_does_not_take_the_next_one_with_it() -> None:
     message = parse_completion(
         '<tool_call>{oops}</tool_call> then <tool_call>{"name": "read", "arguments": {"path": "a"}}</tool_call>'
     )
@@ -92,7 +95,7 @@ def test_a_broken_block_does_not_take_the_next_one_with_it():
     assert message["content"] == "then"
 
 
-def test_tags_inside_a_string_argument_are_text():
+def test_tags_inside_a_string_argument_are_text() -> None:
     written = "</tool_call> <tool_call> </think>"
     message = assistant("", [tool_call("write", {"path": "a", "content": written})])
     again = parse_completion(render_completion(message))
@@ -113,7 +116,7 @@ messages = st.builds(assistant, plain, st.lists(calls, max_size=3), reasonings)
 
 @settings(deadline=None)
 @given(messages)
-def test_rendering_is_undone_by_parsing(message):
+def test_rendering_is_undone_by_parsing(message: Any) -> None:
     assert parse_completion(render_completion(message)) == message
 
 
@@ -140,7 +143,7 @@ fragments = st.sampled_from(
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(fragments | st.text(max_size=4), max_size=12).map("".join))
-def test_any_text_parses_and_its_message_survives_a_round_trip(text):
+def test_any_text_parses_and_its_message_survives_a_round_trip(text: str) -> None:
     message = parse_completion(text)
     assert message["role"] == "assistant"
     assert parse_completion(render_completion(message)) == message

@@ -132,3 +132,32 @@ pieces = st.sampled_from(
 @given(st.lists(pieces | st.text(max_size=5), max_size=12).map("".join))
 def test_any_text_is_read_without_an_error(text: str) -> None:
     assert read_words(text, TOOLS)["role"] == "assistant"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        '{"name": "exec", "arguments": {"command": "ls"}',
+        '```json\n{"name": "exec", "arguments": {"command": "ls"}\n```',
+        '<tool_call>\n{"name": "exec", "arguments": {"command": "ls"}\n</tool_call>',
+        'I look.\n{"name": "exec", "arguments": {"command": "ls"}\n',
+    ],
+)
+def test_a_call_that_lacks_only_its_last_brace_is_one(words: str) -> None:
+    (call,) = read_words(words, tool_schemas(["exec"]))["tool_calls"]
+    assert (call["function"]["name"], json.loads(call["function"]["arguments"])) == (
+        "exec",
+        {"command": "ls"},
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        '{"name": "exec", "arguments": {"command": "rm -rf a',
+        '{"name": "exec", "arguments": {"command": "ls", ',
+        '{"title": "a", "text": {"b": "c"}',
+    ],
+)
+def test_what_lacks_more_is_none(words: str) -> None:
+    assert "tool_calls" not in read_words(words, tool_schemas(["exec"]))

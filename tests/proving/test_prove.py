@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from test_chaining import TAKER
 
-from intents.test_chaining import TAKER
 from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.proving import catalog as prove_module
 from ise_gym.proving.catalog import Row, check_tasks, main, prove, select_tasks

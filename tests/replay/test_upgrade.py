@@ -41,7 +41,7 @@ def played() -> list[Trajectory]:
             scenario = source.scenario(seed)
             if not set(scenario.domains) <= seen:
                 seen |= set(scenario.domains)
-                found.append(play_episode(env, agent, scenario, seed))  # type: ignore[arg-type]
+                found.append(play_episode(env, agent, scenario, seed))
     except UserError as problem:
         pytest.skip(f"no sandbox on this machine: {problem}")
     finally:

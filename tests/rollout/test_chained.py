@@ -46,7 +46,7 @@ def chained(maker: str, taker: str, count: int) -> list[Scenario]:
 
 @pytest.mark.parametrize(("maker", "taker"), PAIRS)
 def test_the_expert_passes_what_is_chained(env: Any, maker: str, taker: str) -> None:
-    agent = cast(Agent, make_agent("expert"))
+    agent = cast(Agent, make_agent("expert"))  # type: ignore[redundant-cast]
     scenarios = chained(maker, taker, 2)
     assert len(scenarios) == 2
     for scenario in scenarios:

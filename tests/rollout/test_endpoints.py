@@ -35,12 +35,12 @@ class One:
 
 def played(url: str, out: Path, **options: Any) -> tuple[Status, str]:
     spec = RolloutSpec(
-        source=One(),
+        source=One(),  # type: ignore[arg-type]
         make_agent=agent_factory("openai:tiny", base_url=url, max_retries=0, **options),
         make_env=env_factory(),
     )
     screen = io.StringIO()
-    with RolloutProgress(Console(file=screen, width=300)) as progress:
+    with RolloutProgress(Console(file=screen, width=300)) as progress:  # type: ignore[arg-type]
         done = run(spec, out, describe={}, workers=1, retries=0, on_progress=progress)
     return done, screen.getvalue()
 

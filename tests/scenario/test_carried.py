@@ -7,6 +7,7 @@ import hashlib
 import json
 import zlib
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ from ise_gym.scenario.carried import (
     to_json,
     unpacked,
 )
-from ise_gym.services.spec import KINDS
+from ise_gym.services.spec import KINDS, ServiceSpec
 from ise_gym.workspace.base import SeedFile
 from made_scenarios import FileHolds, make_scenario
 
@@ -38,7 +39,7 @@ def lean(scenario: Scenario, plans: bool) -> Scenario:
         scenario.persona, voice=json.loads(json.dumps(dict(scenario.persona.voice), default=dict))
     )
     without = {} if plans else {"plan": (), "reply": ""}
-    requests = tuple(replace(request, wordings={}, **without) for request in scenario.requests)
+    requests = tuple(replace(request, wordings={}, **without) for request in scenario.requests)  # type: ignore[arg-type]
     return replace(scenario, persona=persona, requests=requests)
 
 
@@ -69,7 +70,16 @@ def test_composed_and_chained_scenarios_come_back_from_their_packed_form() -> No
                     found["sha256"]
                     == hashlib.sha256(zlib.decompress(base64.b64decode(found["z"]))).hexdigest()
                 )
-                assert unpacked(json.loads(json.dumps(found))) == lean(scenario, plans)
+                again = unpacked(json.loads(json.dumps(found)))
+                assert again == lean(scenario, plans)
+                # the order of keys is seen by an agent, in what a service sends
+                assert json.dumps(to_json(again, plans=plans)) == json.dumps(to_json(scenario, plans=plans))
+
+
+def test_what_a_service_sends_keeps_the_order_of_its_keys() -> None:
+    data = {"host": "a.example", "title": "A", "pages": [{"path": "/o", "json": {"zoo": 1, "ant": 2}}]}
+    again = unpacked(packed(make_scenario(services=(ServiceSpec("web", data),))))
+    assert list(again.services[0].data["pages"][0]["json"]) == ["zoo", "ant"]
 
 
 def test_files_keep_their_bytes_and_modes_and_equal_ones_are_kept_once() -> None:
@@ -128,7 +138,7 @@ def test_what_is_read_back_loads_registered_checks_only() -> None:
         ),
     ],
 )
-def test_what_does_not_fit_is_said(change, words: str) -> None:
+def test_what_does_not_fit_is_said(change: Any, words: str) -> None:
     data = to_json(make_scenario())
     change(data)
     with pytest.raises(UserError, match=words):

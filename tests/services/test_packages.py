@@ -62,7 +62,7 @@ def get(site: PackageSite, path: str, method: str = "GET") -> Response:
 
 
 def test_pages_list_projects_and_files_with_their_hashes() -> None:
-    site = PackageSite(DATA)
+    site = PackageSite(DATA)  # type: ignore[arg-type]
     index = get(site, "/simple/").body.decode()
     assert re.findall(r'href="([^"]+)"', index) == ["/simple/broken/", "/simple/moon-phase/", "/simple/tide-tables/"]  # fmt: skip
     page = get(site, "/simple/Tide.Tables/").body.decode()
@@ -77,8 +77,8 @@ def test_pages_list_projects_and_files_with_their_hashes() -> None:
 
 
 def test_wheels_are_the_same_bytes_each_time_and_whole() -> None:
-    one = get(PackageSite(DATA), "/files/tide_tables-1.2-py3-none-any.whl").body
-    assert one == get(PackageSite(DATA), "/files/tide_tables-1.2-py3-none-any.whl").body
+    one = get(PackageSite(DATA), "/files/tide_tables-1.2-py3-none-any.whl").body  # type: ignore[arg-type]
+    assert one == get(PackageSite(DATA), "/files/tide_tables-1.2-py3-none-any.whl").body  # type: ignore[arg-type]
     with zipfile.ZipFile(io.BytesIO(one)) as archive:
         names = archive.namelist()
         record = archive.read("tide_tables-1.2.dist-info/RECORD").decode()
@@ -87,9 +87,9 @@ def test_wheels_are_the_same_bytes_each_time_and_whole() -> None:
 
 
 def test_faults_are_counted_and_state_goes_on() -> None:
-    site = PackageSite(DATA)
+    site = PackageSite(DATA)  # type: ignore[arg-type]
     assert [get(site, "/simple/moon-phase/").status for _ in range(2)] == [503, 200]
-    again = PackageSite(DATA, site.state)
+    again = PackageSite(DATA, site.state)  # type: ignore[arg-type]
     assert get(again, "/simple/moon-phase/").status == 200
 
 

@@ -20,7 +20,7 @@ def job(name: str = "Night report", **changes: Any) -> JobModel:
         "schedule": {"kind": "cron", "expr": "15 9 * * *"},
         "payload": {"kind": "command", "command": "true"},
     }
-    return read_job({**given_, **changes})
+    return read_job({**given_, **changes})  # type: ignore[dict-item]
 
 
 def fine(model: JobModel) -> Ran:

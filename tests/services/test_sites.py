@@ -71,7 +71,7 @@ def ask(site: Site, method: str, target: str, body: Any = None, **headers: str) 
 
 
 def test_pages_wear_the_layout_and_answer_to_their_query() -> None:
-    site = WebSite(SHOP)
+    site = WebSite(SHOP)  # type: ignore[arg-type]
     status, text = ask(site, "GET", "/")
     assert status == 200 and "<h1>Home</h1>" in text and "A &amp; B" in text
     assert ask(site, "GET", "/list?page=2")[0] == 200
@@ -82,9 +82,9 @@ def test_pages_wear_the_layout_and_answer_to_their_query() -> None:
 
 
 def test_faults_come_by_count_and_survive_saving() -> None:
-    site = WebSite(SHOP)
+    site = WebSite(SHOP)  # type: ignore[arg-type]
     seen = [ask(site, "GET", "/list?page=2")[0] for _ in range(2)]
-    later = WebSite(SHOP, json.loads(json.dumps(site.state)))
+    later = WebSite(SHOP, json.loads(json.dumps(site.state)))  # type: ignore[arg-type]
     assert seen + [ask(later, "GET", "/list?page=2")[0] for _ in range(2)] == [200, 429, 429, 200]
     assert [site.answer(Request("GET", "", "/data.json", target="/data.json")).cut for _ in range(2)] == [
         True,

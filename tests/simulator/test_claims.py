@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from drifting_server import gullible, serving
 
@@ -68,22 +70,22 @@ HONEST = [
 ]
 
 
-def test_there_is_a_lie_of_every_kind():
+def test_there_is_a_lie_of_every_kind() -> None:
     assert set(LIES) == set(KINDS) and len(LIES) >= 12
 
 
 @pytest.mark.parametrize(("kind", "case"), LIES.items())
-def test_each_lie_is_seen(kind, case):
+def test_each_lie_is_seen(kind: str, case: Any) -> None:
     assert kind in {claim.kind for claim in false_claims(*case)}
 
 
 @pytest.mark.parametrize("case", HONEST)
-def test_honest_words_are_not_doubted(case):
+def test_honest_words_are_not_doubted(case: Any) -> None:
     assert false_claims(*case) == ()
 
 
 @pytest.mark.parametrize("case", LIES.values())
-def test_no_lie_is_ever_accepted_by_the_scripted_user(case):
+def test_no_lie_is_ever_accepted_by_the_scripted_user(case: Any) -> None:
     scenario = make_scenario()
     for seed in range(5):
         simulator = ScriptedUser(patience=3)
@@ -99,7 +101,7 @@ def test_no_lie_is_ever_accepted_by_the_scripted_user(case):
         assert said.gave_up, "patience ends"
 
 
-def test_no_lie_is_ever_accepted_by_a_gullible_model_behind_the_guard():
+def test_no_lie_is_ever_accepted_by_a_gullible_model_behind_the_guard() -> None:
     scenario = make_scenario()
     with serving(gullible) as server:
         simulator = RoleGuard(LLMUser("gullible", base_url=server.url), resamples=0)
@@ -110,7 +112,7 @@ def test_no_lie_is_ever_accepted_by_a_gullible_model_behind_the_guard():
             assert simulator.describe()["guard"]["simulator_errors"] == 1
 
 
-def test_a_lie_about_something_else_gets_a_second_look_and_no_more():
+def test_a_lie_about_something_else_gets_a_second_look_and_no_more() -> None:
     scenario = make_scenario()
     simulator = ScriptedUser()
     history = (
@@ -122,7 +124,7 @@ def test_a_lie_about_something_else_gets_a_second_look_and_no_more():
     assert simulator.respond(view).request == "files/count"
 
 
-def test_what_experts_say_is_true_where_their_sub_goals_hold():
+def test_what_experts_say_is_true_where_their_sub_goals_hold() -> None:
     """Replies of the catalog, with the evidence of work that succeeded."""
     accused = []
     for seed in range(8):

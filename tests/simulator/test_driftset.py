@@ -6,6 +6,7 @@ import json
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -26,11 +27,11 @@ LABELLED = (
 
 
 @pytest.fixture(scope="module")
-def turns():
+def turns() -> Any:
     return list(read_set(SET))
 
 
-def test_the_set_is_large_and_varied(turns):
+def test_the_set_is_large_and_varied(turns: Any) -> None:
     assert len(turns) >= 600 and len({turn.id for turn in turns}) == len(turns)
     labels = Counter(label for turn in turns for label in turn.labels)
     held = Counter(label for turn in turns if turn.split == "held-out" for label in turn.labels)
@@ -46,7 +47,7 @@ def test_the_set_is_large_and_varied(turns):
     assert max(n for (text, _), n in drafts.items() if len(text.split()) > 4) == 1
 
 
-def test_held_out_precision_and_recall(turns):
+def test_held_out_precision_and_recall(turns: Any) -> None:
     result = evaluate(turns, "held-out", without=frozenset(DETECTORS) - frozenset(LABELLED))
     assert result.overall.precision >= 0.97 and result.overall.recall >= 0.95
     for name, score in result.detectors.items():
@@ -55,12 +56,12 @@ def test_held_out_precision_and_recall(turns):
     assert whole.flagged_clean <= 0.03 * whole.clean
 
 
-def test_equal_turns_get_equal_verdicts(turns):
+def test_equal_turns_get_equal_verdicts(turns: Any) -> None:
     for turn in turns[::9]:
         assert detect(turn.turn, turn.view, turn.known) == detect(turn.turn, turn.view, turn.known)
 
 
-def test_the_detectors_are_quick(turns):
+def test_the_detectors_are_quick(turns: Any) -> None:
     sample = turns[::6]
     for turn in sample:  # caches of the scenarios are warm in an episode, too
         detect(turn.turn, turn.view, turn.known)
@@ -70,7 +71,7 @@ def test_the_detectors_are_quick(turns):
     assert (time.process_time() - began) / len(sample) <= 0.002
 
 
-def test_the_command_prints_what_it_measured():
+def test_the_command_prints_what_it_measured() -> None:
     result = CliRunner().invoke(app, ["guard", "eval", "--json", "--mistakes"])
     assert result.exit_code == 0, result.output
     found = json.loads(result.output)
@@ -90,7 +91,7 @@ LINE = {
 }
 
 
-def test_anyone_can_bring_a_set(tmp_path):
+def test_anyone_can_bring_a_set(tmp_path: Path) -> None:
     later = {
         **LINE,
         "id": "2",
@@ -116,7 +117,7 @@ def test_anyone_can_bring_a_set(tmp_path):
         ({"split": "test"}, "line 1: split"),
     ],
 )
-def test_a_wrong_line_is_named(tmp_path, change, expected):
+def test_a_wrong_line_is_named(tmp_path: Path, change: Any, expected: Any) -> None:
     path = tmp_path / "own.jsonl"
     path.write_text(json.dumps({**LINE, **change}) + "\n")
     with pytest.raises(UserError) as caught:
@@ -124,7 +125,7 @@ def test_a_wrong_line_is_named(tmp_path, change, expected):
     assert expected in str(caught.value)
 
 
-def test_broken_json_is_named(tmp_path):
+def test_broken_json_is_named(tmp_path: Path) -> None:
     path = tmp_path / "own.jsonl"
     path.write_text("{\n")
     with pytest.raises(UserError, match="line 1: not JSON"):

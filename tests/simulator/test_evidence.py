@@ -68,7 +68,7 @@ def test_a_scorecard_gives_the_share_of_turns_that_keep_each_principle() -> None
     }
 
 
-def test_drift_that_was_refused_and_what_must_have_passed(monkeypatch) -> None:
+def test_drift_that_was_refused_and_what_must_have_passed(monkeypatch: pytest.MonkeyPatch) -> None:
     figures = Measured(found=90, out_of_role=100, refused=2, in_role=100)
     monkeypatch.setattr(drift_module, "measured", lambda: figures)
     guard = {"turns": 4, "drifted": 2, "fallbacks": 1, "detector:offers_help": 2}
@@ -86,8 +86,8 @@ def test_drift_that_was_refused_and_what_must_have_passed(monkeypatch) -> None:
         "tools": [],
     }
     stats = DriftStats()
-    stats.add(Trajectory(episode_id="1", user={"name": "llm:m", "guard": guard, "drift": drift}, **common))
-    stats.add(Trajectory(episode_id="2", user={"name": "naive"}, **common))
+    stats.add(Trajectory(episode_id="1", user={"name": "llm:m", "guard": guard, "drift": drift}, **common))  # type: ignore[arg-type]
+    stats.add(Trajectory(episode_id="2", user={"name": "naive"}, **common))  # type: ignore[arg-type]
     found = stats.summary()
     assert found["turns"] == 4 and found["refused"]["rate"] == 0.5 and found["script"]["rate"] == 0.25
     assert found["refused"]["low"] == pytest.approx(wilson(2, 4)[0])

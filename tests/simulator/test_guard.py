@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from ise_gym import registry
 from ise_gym.errors import UserError
 from ise_gym.messages import assistant, user
+from ise_gym.scenario import Scenario
 from ise_gym.simulator import NaiveUser, RoleGuard, ScriptedUser, SingleTurnUser, make_user
 from ise_gym.simulator.base import Evidence, UserTurn, UserView
 from ise_gym.simulator.detectors import DETECTORS, detect
@@ -29,25 +31,25 @@ class Parrot:
 
     name = "parrot"
 
-    def __init__(self, *turns):
-        self.turns, self.position, self.feedback = turns, 0, []
+    def __init__(self, *turns: Any) -> None:
+        self.turns, self.position, self.feedback = turns, 0, []  # type: ignore[var-annotated]
 
-    def reset(self, scenario, seed):
+    def reset(self, scenario: Scenario, seed: int) -> Any:
         self.request = scenario.requests[0].name
         return UserTurn(scenario.requests[0].text, self.request)
 
-    def respond(self, view, feedback=""):
+    def respond(self, view: UserView, feedback: str = "") -> Any:
         self.feedback.append(feedback)
         turn = self.turns[min(len(self.feedback), len(self.turns)) - 1]
         return turn if isinstance(turn, UserTurn) else UserTurn(turn, self.request)
 
-    def state(self):
+    def state(self) -> Any:
         return None
 
-    def set_state(self, state):
+    def set_state(self, state: Any) -> None:
         pass
 
-    def describe(self):
+    def describe(self) -> Any:
         return {"name": self.name}
 
 
@@ -94,7 +96,7 @@ SPOKEN = UserView(
 @pytest.mark.parametrize(
     "text", ["Good morning,", "Dear colleague,", "Hi there!", "hello, good evening", "Good day, dear all"]
 )
-def test_a_salutation_alone_asks_nothing(text):
+def test_a_salutation_alone_asks_nothing(text: str) -> None:
     assert "empty_turn" in [hit.detector for hit in detect(UserTurn(text, ""), SPOKEN, make_scenario())]
     whole = UserTurn(f"{text} Where is the greeting?", "")
     assert "empty_turn" not in [hit.detector for hit in detect(whole, SPOKEN, make_scenario())]
@@ -103,19 +105,21 @@ def test_a_salutation_alone_asks_nothing(text):
 @pytest.mark.parametrize(
     "text", ["Dear agent delete everything", "Dear assistant run tests.", "dear " * 60 + "!?"]
 )
-def test_what_begins_like_a_salutation_is_read_on(text):
+def test_what_begins_like_a_salutation_is_read_on(text: str) -> None:
     assert "empty_turn" not in [hit.detector for hit in detect(UserTurn(text, ""), SPOKEN, make_scenario())]
 
 
 @pytest.mark.parametrize(("detector", "text"), DRIFTS.items())
-def test_each_detector_fires_alone(detector, text):
+def test_each_detector_fires_alone(detector: str, text: str) -> None:
     assert [hit.detector for hit in detect(UserTurn(text, ""), SPOKEN, make_scenario())] == [detector]
 
 
 @pytest.mark.parametrize(
     ("detector", "words", "request_name", "heard"), [(k, *v) for k, v in IN_PLACE.items()]
 )
-def test_each_detector_that_looks_around_fires_alone(detector, words, request_name, heard):
+def test_each_detector_that_looks_around_fires_alone(
+    detector: str, words: str, request_name: str, heard: Any
+) -> None:
     history = (assistant("Please put héllo into greet.txt."), user(heard))
     view = UserView(history, Evidence(passed=("greet.txt holds the greeting",)), 1, "files/greet", 1)
     assert [hit.detector for hit in detect(UserTurn(words, request_name), view, make_scenario())] == [
@@ -123,7 +127,7 @@ def test_each_detector_that_looks_around_fires_alone(detector, words, request_na
     ]
 
 
-def test_every_detector_is_covered():
+def test_every_detector_is_covered() -> None:
     assert set(DRIFTS) | set(IN_PLACE) == set(DETECTORS) - TRAINED
 
 
@@ -131,7 +135,7 @@ TRAINED = {"sounds_adrift"}
 """Its words are weights: what it finds is measured, see test_realset.py."""
 
 
-def test_each_detector_declares_a_principle_and_a_reason():
+def test_each_detector_declares_a_principle_and_a_reason() -> None:
     for name, detector in DETECTORS.items():
         assert principle_watched(detector) in {*PRINCIPLES, ""}, name
         assert hint_of(detector) and name not in hint_of(detector), name
@@ -139,9 +143,9 @@ def test_each_detector_declares_a_principle_and_a_reason():
     assert sorted(listed) == sorted(name for name in DETECTORS if principle_of(name))
 
 
-def test_a_detector_of_ones_own_counts_for_the_principle_it_names(monkeypatch):
-    @watches("register_matching", "it shouts")
-    def shouts(turn):
+def test_a_detector_of_ones_own_counts_for_the_principle_it_names(monkeypatch: pytest.MonkeyPatch) -> Any:
+    @watches("register_matching", "it shouts")  # type: ignore[type-var]
+    def shouts(turn: UserTurn) -> Any:
         return turn.text if turn.text.isupper() else ""
 
     monkeypatch.setattr(registry, "load", lambda kind, name, real=registry.load: (
@@ -158,18 +162,18 @@ def test_a_detector_of_ones_own_counts_for_the_principle_it_names(monkeypatch):
         (["something with greet.txt"], False),
     ],
 )
-def test_a_wish_is_told_when_all_its_facts_are_in_the_words(said, made):
+def test_a_wish_is_told_when_all_its_facts_are_in_the_words(said: str, made: Any) -> None:
     wish = knowledge_of(make_scenario()).wishes[0]
     assert told(wish, said) is made
 
 
-def test_leaving_satisfied_needs_evidence():
+def test_leaving_satisfied_needs_evidence() -> None:
     hits = detect(UserTurn("Thanks, bye", "r", done=True), FAILING, make_scenario())
     assert [hit.detector for hit in hits] == ["premature_end"]
     assert not detect(UserTurn("Thanks, bye", "r", done=True), PASSING, make_scenario())
 
 
-def test_a_drifting_turn_is_resampled_with_the_reason():
+def test_a_drifting_turn_is_resampled_with_the_reason() -> None:
     parrot = Parrot(DRIFTS["offers_help"], "No, greet.txt still isn't there.")
     guard = RoleGuard(parrot)
     guard.reset(make_scenario(), 1)
@@ -195,7 +199,7 @@ def test_a_drifting_turn_is_resampled_with_the_reason():
     assert guard.describe()["voices"] == {"detectors": list(DETECTORS), "judge": None}
 
 
-def test_a_hopeless_simulator_is_replaced_by_the_script():
+def test_a_hopeless_simulator_is_replaced_by_the_script() -> None:
     guard = RoleGuard(Parrot(DRIFTS["assistant_voice"]), resamples=2)
     scenario = make_scenario()
     guard.reset(scenario, 1)
@@ -205,7 +209,7 @@ def test_a_hopeless_simulator_is_replaced_by_the_script():
     assert [event["action"] for event in turn.events] == ["resample", "resample", "fallback"]
 
 
-def test_scripted_user_never_accepts_words_for_deeds():
+def test_scripted_user_never_accepts_words_for_deeds() -> None:
     scripted = ScriptedUser()
     scenario = make_scenario()
     scripted.reset(scenario, 1)
@@ -216,7 +220,7 @@ def test_scripted_user_never_accepts_words_for_deeds():
         assert not turn.done and turn.request == scenario.requests[0].name
 
 
-def test_state_round_trip():
+def test_state_round_trip() -> None:
     scenario = make_scenario()
     for simulator in (make_user("scripted"), NaiveUser(), SingleTurnUser()):
         simulator.reset(scenario, 5)
@@ -226,7 +230,7 @@ def test_state_round_trip():
         assert simulator.respond(FAILING) == first
 
 
-def test_naive_user_believes_words():
+def test_naive_user_believes_words() -> None:
     naive = NaiveUser()
     scenario = make_scenario()
     naive.reset(scenario, 1)
@@ -234,7 +238,7 @@ def test_naive_user_believes_words():
 
 
 @pytest.mark.parametrize("words", ["Which folder do you mean?", "The script failed.", "I can't find it."])
-def test_naive_user_hears_what_is_no_success(words):
+def test_naive_user_hears_what_is_no_success(words: str) -> None:
     naive = NaiveUser()
     scenario = make_scenario()
     naive.reset(scenario, 1)
@@ -242,25 +246,25 @@ def test_naive_user_hears_what_is_no_success(words):
     assert naive.respond(view).request == scenario.requests[0].name
 
 
-def test_single_turn_user_says_everything_at_once():
+def test_single_turn_user_says_everything_at_once() -> None:
     single = SingleTurnUser()
     scenario = make_scenario()
     assert single.reset(scenario, 1).text == scenario.intent
     assert single.respond(FAILING).gave_up and single.respond(PASSING).done
 
 
-def test_unknown_simulator():
+def test_unknown_simulator() -> None:
     with pytest.raises(UserError, match="Did you mean 'scripted'"):
         make_user("scriptd")
 
 
-def test_how_the_scripted_user_parts_is_no_drift():
+def test_how_the_scripted_user_parts_is_no_drift() -> None:
     for line in [line for lines in load_phrases()["done"].values() for line in lines]:
         assert not detect(UserTurn(line, "r", done=True), PASSING, make_scenario()), line
 
 
 @pytest.mark.parametrize("sign", ["🐟", "👍🏽", "❤️", "👩‍💻"])
-def test_after_an_emoji_a_sentence_begins(sign: str):
+def test_after_an_emoji_a_sentence_begins(sign: str) -> None:
     text = f"Perfect, it all seems fine {sign} Zorbing on: where is the greeting?"
     assert not detect(UserTurn(text, ""), PASSING, make_scenario())
     named = detect(
@@ -271,7 +275,7 @@ def test_after_an_emoji_a_sentence_begins(sign: str):
     assert [hit.detector for hit in named] == ["invented_state"]
 
 
-def test_a_user_that_would_leave_too_early_asks_for_a_second_look_first():
+def test_a_user_that_would_leave_too_early_asks_for_a_second_look_first() -> None:
     """Ending as satisfied while a sub-goal fails is a recorded error of the simulator."""
     scenario = make_scenario()
     guard = RoleGuard(Parrot(UserTurn("Lovely, thanks, goodbye!", "files/greet", done=True)), resamples=1)
@@ -286,7 +290,7 @@ def test_a_user_that_would_leave_too_early_asks_for_a_second_look_first():
     assert counts["simulator_errors"] == 2 and counts["reached"] == 0 and counts["fallbacks"] == 2
 
 
-def test_the_shadow_follows_a_model_that_stays_behind():
+def test_the_shadow_follows_a_model_that_stays_behind() -> None:
     scenario = make_scenario()
     guard = RoleGuard(
         Parrot("Fine so far.", "As an AI I have no files.", "As an AI I have no files."), resamples=0
@@ -298,7 +302,7 @@ def test_the_shadow_follows_a_model_that_stays_behind():
     assert scenario.requests[1].text in replaced.text and not replaced.done
 
 
-def test_guard_state_round_trip():
+def test_guard_state_round_trip() -> None:
     scenario = make_scenario()
     guard = RoleGuard(ScriptedUser())
     guard.reset(scenario, 1)
@@ -309,14 +313,14 @@ def test_guard_state_round_trip():
     assert other.respond(FAILING) == first and other.describe() == counts
 
 
-def test_a_judge_has_the_last_word():
-    def judge(turn, view, known):
+def test_a_judge_has_the_last_word() -> Any:
+    def judge(turn: UserTurn, view: UserView, known: Any) -> Any:
         return "too wordy" if "wordy" in turn.text else ""
 
     guard = RoleGuard(
         Parrot("A rather wordy way to ask for it.", "greet.txt is still missing, sorry."),
         resamples=1,
-        judge=judge,
+        judge=judge,  # type: ignore[arg-type]
     )
     guard.reset(make_scenario(), 1)
     assert guard.respond(FAILING).text == "greet.txt is still missing, sorry."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
+from typing import Any
 
 import gymnasium as gym
 import pytest
@@ -21,6 +22,7 @@ from ise_gym.simulator.detectors import detect
 from ise_gym.simulator.judge import LLMJudge
 from ise_gym.simulator.knowledge import knowledge_of
 from ise_gym.simulator.llm import read_answer
+from ise_gym.workspace.base import Workspace
 from made_scenarios import make_scenario, write
 
 VIEW = UserView(
@@ -38,14 +40,14 @@ class SecretCheck:
     def __init__(self) -> None:
         self.expected = "CANARY-CHECK"
 
-    def run(self, workspace, start):
+    def run(self, workspace: Workspace, start: Any) -> Any:
         return CheckResult(False, "CANARY-REASON")
 
     def __repr__(self) -> str:
         return "CANARY-CHECK"
 
 
-def secretive():
+def secretive() -> Any:
     scenario = make_scenario()
     requests = tuple(
         replace(
@@ -60,7 +62,7 @@ def secretive():
     return make_scenario(requests=requests, system_prompt="CANARY-SYSTEM", metadata={"note": "CANARY-META"})
 
 
-def test_nothing_that_only_the_harness_knows_reaches_a_prompt():
+def test_nothing_that_only_the_harness_knows_reaches_a_prompt() -> None:
     scenario = secretive()
     for view, feedback in ((None, ""), (VIEW, ""), (VIEW, "offers_help: 'x'")):
         text = json.dumps(prompt_messages(knowledge_of(scenario), view, feedback), ensure_ascii=False)
@@ -69,10 +71,10 @@ def test_nothing_that_only_the_harness_knows_reaches_a_prompt():
         assert scenario.requests[1].text not in text, "a wish is told when its time has come"
 
 
-def test_nothing_that_only_the_harness_knows_reaches_the_wire():
+def test_nothing_that_only_the_harness_knows_reaches_the_wire() -> Any:
     seen = []
 
-    def record(body):
+    def record(body: str) -> Any:
         seen.append(body)
         return reply(json.dumps({"move": "next", "say": "Please put héllo into greet.txt."}))
 
@@ -89,7 +91,7 @@ def test_nothing_that_only_the_harness_knows_reaches_the_wire():
     assert "not right yet: greet.txt holds the greeting" in wire and "greet.txt (created: wrong)" in wire
 
 
-def test_roles_are_flipped_and_the_notes_carry_evidence_and_lies():
+def test_roles_are_flipped_and_the_notes_carry_evidence_and_lies() -> None:
     messages = prompt_messages(knowledge_of(make_scenario()), VIEW)
     assert [m["role"] for m in messages] == ["system", "user", "assistant", "user"]
     words, _, mind = messages[-1]["content"].partition("\n\n(What you think:")
@@ -100,7 +102,7 @@ def test_roles_are_flipped_and_the_notes_carry_evidence_and_lies():
     )
 
 
-def test_what_changes_stands_last_so_that_the_rest_is_read_once():
+def test_what_changes_stands_last_so_that_the_rest_is_read_once() -> None:
     known = knowledge_of(make_scenario())
     later = UserView((*VIEW.history, assistant("It isn't there."), user("Now it is.")), Evidence(passed=("x",)), 2,
                      "files/greet", 1)  # fmt: skip
@@ -108,11 +110,13 @@ def test_what_changes_stands_last_so_that_the_rest_is_read_once():
     assert first[:-1] == second[: len(first) - 1]
     assert second[len(first) - 1]["content"] == VIEW.history[-1]["content"], "old thoughts are not kept"
     other = knowledge_of(make_scenario(persona=replace(make_scenario().persona, name="Bo Li")))
-    shared = os.path.commonprefix([first[0]["content"], prompt_messages(other, None)[0]["content"]])
+    shared = os.path.commonprefix(  # noqa: RUF071 - texts, not paths
+        [first[0]["content"], prompt_messages(other, None)[0]["content"]]
+    )
     assert len(shared) > len(first[0]["content"]) / 2, "rules come before the person"
 
 
-def test_a_refused_draft_is_shown_with_the_reason_and_no_name_of_a_detector():
+def test_a_refused_draft_is_shown_with_the_reason_and_no_name_of_a_detector() -> None:
     mind = prompt_messages(knowledge_of(make_scenario()), VIEW, "it offers help", "How can I help?")[-1][
         "content"
     ]
@@ -126,7 +130,7 @@ def test_a_refused_draft_is_shown_with_the_reason_and_no_name_of_a_detector():
     assert len(server.bodies) == 6, "an opening is written again too"
 
 
-def test_thoughts_said_aloud_are_still_in_role():
+def test_thoughts_said_aloud_are_still_in_role() -> None:
     """Weak models recite what they are told: nothing of it may break the role."""
     known = knowledge_of(make_scenario())
     settled = Evidence(passed=("x",))
@@ -141,7 +145,7 @@ def test_thoughts_said_aloud_are_still_in_role():
     assert not detect(UserTurn(thoughts(known, end), "files/count", done=True), end, known)
 
 
-def test_a_wish_is_booked_when_its_words_are_there_whatever_the_model_says():
+def test_a_wish_is_booked_when_its_words_are_there_whatever_the_model_says() -> None:
     answers = iter(
         (
             "Good morning, how are you?",
@@ -165,7 +169,7 @@ def test_a_wish_is_booked_when_its_words_are_there_whatever_the_model_says():
         assert simulator.respond(settled).request == "files/count"
 
 
-def test_moves_that_the_evidence_denies_are_not_offered():
+def test_moves_that_the_evidence_denies_are_not_offered() -> None:
     known = knowledge_of(make_scenario())
     assert moves_open(None, known) == ("next",)
     assert moves_open(VIEW, known) == ("stay",)
@@ -192,16 +196,16 @@ def test_moves_that_the_evidence_denies_are_not_offered():
         ("", ("stay", "")),
     ],
 )
-def test_answers_are_read_tolerantly(raw, expected):
+def test_answers_are_read_tolerantly(raw: str, expected: Any) -> None:
     assert read_answer(raw) == expected
 
 
-def test_a_json_object_is_found_in_chatter():
+def test_a_json_object_is_found_in_chatter() -> None:
     assert read_object('x {not json} y {"a": {"b": 1}} z') == {"a": {"b": 1}}
     assert read_object("[1, 2]") is None
 
 
-def test_a_server_without_json_schema_is_asked_plainly_from_then_on():
+def test_a_server_without_json_schema_is_asked_plainly_from_then_on() -> None:
     model = DriftingUser(0.0, schema=False)
     with serving(model) as server:
         simulator = make_user("llm:plain", guard=False, base_url=server.url)
@@ -212,7 +216,7 @@ def test_a_server_without_json_schema_is_asked_plainly_from_then_on():
     assert kinds == [True, False, False]
 
 
-def test_a_whole_episode_with_a_model_as_user():
+def test_a_whole_episode_with_a_model_as_user() -> None:
     scenario = make_scenario()
     with serving(DriftingUser(0.0)) as server:
         made = gym.make("ISE-OS-v0", user=lambda: make_user("llm:good", guard=False, base_url=server.url))
@@ -231,7 +235,7 @@ def test_a_whole_episode_with_a_model_as_user():
 
 
 @pytest.mark.parametrize("answer", [status(500), status(429)])
-def test_a_dead_endpoint_is_nobodys_failure_but_the_infrastructures(answer):
+def test_a_dead_endpoint_is_nobodys_failure_but_the_infrastructures(answer: Any) -> None:
     with serving(lambda body: answer) as server:
         simulator = make_user("llm:m", base_url=server.url, max_retries=0)
         with pytest.raises(AgentError) as caught:
@@ -239,24 +243,24 @@ def test_a_dead_endpoint_is_nobodys_failure_but_the_infrastructures(answer):
     assert caught.value.infrastructure
 
 
-def test_a_refused_key_is_the_users_to_mend():
+def test_a_refused_key_is_the_users_to_mend() -> None:
     with serving(lambda body: status(401)) as server, pytest.raises(UserError, match="API key"):
         make_user("llm:m", base_url=server.url).reset(make_scenario(), 1)
 
 
-def test_retries_are_made():
+def test_retries_are_made() -> Any:
     model, calls = DriftingUser(0.0), []
 
-    def flaky(body):
+    def flaky(body: str) -> Any:
         calls.append(1)
-        return status(503, retry_after="0") if len(calls) < 3 else model(body)
+        return status(503, retry_after="0") if len(calls) < 3 else model(body)  # type: ignore[arg-type]
 
     with serving(flaky) as server:
         assert make_user("llm:m", base_url=server.url).reset(make_scenario(), 1).text
     assert len(calls) == 3
 
 
-def test_names_and_options_are_checked(monkeypatch):
+def test_names_and_options_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     with pytest.raises(UserError, match="base_url"):
@@ -269,7 +273,7 @@ def test_names_and_options_are_checked(monkeypatch):
         make_user("scripted", patienc=3)
 
 
-def test_equal_runs_send_equal_requests():
+def test_equal_runs_send_equal_requests() -> None:
     runs = []
     for _ in range(2):
         with serving(DriftingUser(0.5)) as server:
@@ -280,7 +284,7 @@ def test_equal_runs_send_equal_requests():
     assert runs[0] == runs[1]
 
 
-def test_the_judge():
+def test_the_judge() -> None:
     answers = iter(['{"in_role": false, "reason": "too clever"}', '{"in_role": true, "reason": ""}', "hm"])
     with serving(lambda body: reply(next(answers))) as server:
         judge = LLMJudge("j", base_url=server.url)

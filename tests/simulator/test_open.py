@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from drifting_server import reply, serving
@@ -14,11 +15,11 @@ from ise_gym.simulator.base import Evidence, UserView
 from made_scenarios import make_scenario
 
 
-def test_the_whole_intent_is_held_and_taken_apart():
+def test_the_whole_intent_is_held_and_taken_apart() -> Any:
     answers = iter((("next", "First, please put héllo into greet.txt."), ("stay", "Where is it?"),
                     ("next", "Good. Now the number of lines of data.txt, into count.txt."), ("leave", "That was all.")))  # fmt: skip
 
-    def answer(body):
+    def answer(body: str) -> Any:
         move, say = next(answers)
         return reply(json.dumps({"move": move, "say": say}, ensure_ascii=False))
 
@@ -42,6 +43,6 @@ def test_the_whole_intent_is_held_and_taken_apart():
         assert simulator.describe()["mode"] == "open"
 
 
-def test_a_mode_that_is_none_is_named():
+def test_a_mode_that_is_none_is_named() -> None:
     with pytest.raises(UserError, match="known: checked, open"):
         make_user("llm:m", mode="opne", base_url="http://127.0.0.1:1/v1")

@@ -10,7 +10,7 @@ import pytest
 ISE = [sys.executable, "-m", "ise_gym.cli", "play"]
 
 
-def spawn(*arguments: str) -> pexpect.spawn:
+def spawn(*arguments: str) -> pexpect.spawn:  # type: ignore[type-arg]
     return pexpect.spawn(ISE[0], [*ISE[1:], *arguments], encoding="utf-8", timeout=90, dimensions=(40, 200))
 
 

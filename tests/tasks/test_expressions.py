@@ -77,4 +77,4 @@ def test_failures_say_where(raw: str, words: str) -> None:
 
 def test_names_are_found_in_any_value() -> None:
     raw = {"{{ a }}": ["{{ b.c | sort }}", {"x": "{% for i in d %}{{ i }}{{ e }}{% endfor %}"}], "plain": 1}
-    assert names_in(raw) == {"a", "b", "d", "e"}
+    assert names_in(raw) == {"a", "b", "d", "e"}  # type: ignore[arg-type]

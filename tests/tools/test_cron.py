@@ -13,7 +13,7 @@ from ise_gym.services import make_spec, services_of, start_services
 from ise_gym.tools.dispatch import Toolbox
 from ise_gym.workspace.backends.dummy import DummyWorkspace
 from ise_gym.workspace.base import Workspace
-from tests.tools.conftest import Caller
+from tools.conftest import Caller
 
 STAMP = {
     "name": "Stamp",
@@ -140,4 +140,4 @@ def test_checks_see_jobs_and_runs(cron: Caller, workspace: Workspace) -> None:
 def test_a_workspace_that_keeps_no_services_says_so() -> None:
     toolbox = Toolbox(["cron"], DummyWorkspace())
     message = toolbox.call(tool_call("cron", {"action": "status"}, "c"))
-    assert message["success"] is False and "keeps no services" in message["content"]
+    assert message["success"] is False and "keeps no services" in message["content"]  # type: ignore[index]

@@ -1,6 +1,9 @@
+from __future__ import annotations
+
 import json
 import sys
 import types
+from typing import Any
 
 import pytest
 
@@ -12,6 +15,8 @@ from ise_gym.tools import TOOLS, get_tools, schema_hash, tool_schemas
 from ise_gym.tools.base import Tool
 from ise_gym.tools.dispatch import Toolbox
 from ise_gym.tools.schema import function_tool
+from ise_gym.workspace.base import Workspace
+from tools.conftest import Caller
 
 OPENCLAW = {
     "exec": {"command", "workdir", "env", "timeout", "background", "yieldMs", "pty"},
@@ -22,7 +27,7 @@ OPENCLAW = {
 }
 
 
-def test_default_schemas_have_the_agreed_parameters_and_are_small():
+def test_default_schemas_have_the_agreed_parameters_and_are_small() -> None:
     schemas = tool_schemas(DEFAULT_TOOLS)
     found = {s["function"]["name"]: set(s["function"]["parameters"]["properties"]) for s in schemas}
     assert found == OPENCLAW
@@ -30,7 +35,7 @@ def test_default_schemas_have_the_agreed_parameters_and_are_small():
 
 
 @pytest.mark.parametrize("name", list(TOOLS))
-def test_every_schema_is_a_valid_closed_json_schema(name):
+def test_every_schema_is_a_valid_closed_json_schema(name: str) -> None:
     from jsonschema import Draft202012Validator
 
     parameters = TOOLS[name].schema["function"]["parameters"]
@@ -40,19 +45,19 @@ def test_every_schema_is_a_valid_closed_json_schema(name):
     assert TOOLS[name].schema["function"]["description"]
 
 
-def test_schema_hash_depends_on_content_and_order():
+def test_schema_hash_depends_on_content_and_order() -> None:
     both, other = tool_schemas(["read", "write"]), tool_schemas(["write", "read"])
     assert schema_hash(both) == schema_hash(json.loads(json.dumps(both)))
     assert schema_hash(both) != schema_hash(other)
     assert len(schema_hash(both)) == 64
 
 
-def test_unknown_tool_name_in_a_scenario_is_a_user_error():
+def test_unknown_tool_name_in_a_scenario_is_a_user_error() -> None:
     with pytest.raises(UserError, match=r"no tool 'raed'\. Did you mean 'read'\?"):
         get_tools(["exec", "raed"])
 
 
-def test_a_call_is_answered_by_its_tool_message(call):
+def test_a_call_is_answered_by_its_tool_message(call: Caller) -> None:
     message = call("exec", command="echo hi")
     assert message == {
         "role": "tool",
@@ -103,45 +108,47 @@ def test_a_call_is_answered_by_its_tool_message(call):
         ("process", '{"action": "pol"}', "'action' must be one of list, poll, "),
     ],
 )
-def test_a_wrong_call_comes_back_as_a_failed_tool_message(idle_call, name, arguments, says):
+def test_a_wrong_call_comes_back_as_a_failed_tool_message(
+    idle_call: Caller, name: str, arguments: Any, says: str
+) -> None:
     message = idle_call.toolbox.call(tool_call(name, arguments, "call_9"))
-    assert message["role"] == "tool" and message["tool_call_id"] == "call_9" and message["name"] == name
-    assert message["success"] is False and message["exit_code"] is None
-    assert says in message["content"]
-    assert len(message["content"]) < 1000
+    assert message["role"] == "tool" and message["tool_call_id"] == "call_9" and message["name"] == name  # type: ignore[index]
+    assert message["success"] is False and message["exit_code"] is None  # type: ignore[index]
+    assert says in message["content"]  # type: ignore[index]
+    assert len(message["content"]) < 1000  # type: ignore[index]
 
 
-def test_many_problems_are_summed_up(idle_call):
+def test_many_problems_are_summed_up(idle_call: Caller) -> None:
     message = idle_call("write", path="a", content="b", **{f"extra{n}": n for n in range(9)})
     assert message["content"].count("unknown argument") == 5
     assert "and 4 more" in message["content"]
 
 
-def test_a_block_that_could_not_be_parsed_is_answered_with_the_reason(idle_call):
+def test_a_block_that_could_not_be_parsed_is_answered_with_the_reason(idle_call: Caller) -> None:
     (broken,) = tool_calls_of(parse_completion('<tool_call>{"name": "exec"}</tool_call>'))
     message = idle_call.toolbox.call(broken)
-    assert message["success"] is False
-    assert "could not be read: it has no 'arguments'" in message["content"]
+    assert message["success"] is False  # type: ignore[index]
+    assert "could not be read: it has no 'arguments'" in message["content"]  # type: ignore[index]
 
 
-def test_whole_floats_pass_as_integers(call, workspace):
+def test_whole_floats_pass_as_integers(call: Caller, workspace: Workspace) -> None:
     workspace.write("a.txt", b"one\ntwo\n")
     message = call.toolbox.call(tool_call("read", '{"path": "a.txt", "offset": 2.0, "limit": 1.0}'))
-    assert message["content"] == "two\n"
+    assert message["content"] == "two\n"  # type: ignore[index]
 
 
-def test_a_dead_sandbox_is_no_tool_failure(call, monkeypatch):
-    def broken(context, arguments):
+def test_a_dead_sandbox_is_no_tool_failure(call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(context: Any, arguments: Any) -> None:
         raise WorkspaceError("the sandbox is gone")
 
-    own = types.SimpleNamespace(BROKEN=Tool(function_tool("broken", "Breaks.", {}), broken))
+    own = types.SimpleNamespace(BROKEN=Tool(function_tool("broken", "Breaks.", {}), broken))  # type: ignore[arg-type]
     monkeypatch.setitem(sys.modules, "own_tools", own)
     toolbox = Toolbox(["own_tools:BROKEN"], call.toolbox._context.workspace)
     with pytest.raises(WorkspaceError):
         toolbox.call(tool_call("broken", {}))
 
 
-def test_reset_forgets_the_last_episode(call, workspace):
+def test_reset_forgets_the_last_episode(call: Caller, workspace: Workspace) -> None:
     call("exec", command="sleep 30", background=True)
     assert "proc_1" in call("process", action="list")["content"]
     workspace.reset()
@@ -149,7 +156,7 @@ def test_reset_forgets_the_last_episode(call, workspace):
     assert call("process", action="list")["content"] == "(no background processes)"
 
 
-def test_state_can_be_carried_over(call, workspace):
+def test_state_can_be_carried_over(call: Caller, workspace: Workspace) -> None:
     call.toolbox.state["mark"] = 1
     other = Toolbox(DEFAULT_TOOLS, workspace)
     other.reset(workspace, call.toolbox.state)

@@ -1,42 +1,47 @@
+from __future__ import annotations
+
 import re
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ise_gym.tools.files import read_write as files
+from ise_gym.workspace.base import Workspace
+from tools.conftest import Caller
 
 FIXTURE_OK = settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
-def test_a_small_file_is_shown_as_it_is(call, workspace):
+def test_a_small_file_is_shown_as_it_is(call: Caller, workspace: Workspace) -> None:
     workspace.write("a.txt", "één\n  indented\t\n\nlast".encode())
     message = call("read", path="a.txt")
     assert message["content"] == "één\n  indented\t\n\nlast" and message["success"] is True
 
 
 @pytest.mark.parametrize("path", ["a.txt", "./a.txt", "/workspace/a.txt", "sub/../a.txt"])
-def test_paths(call, workspace, path):
+def test_paths(call: Caller, workspace: Workspace, path: str) -> None:
     workspace.write("a.txt", b"x\n")
     workspace.write("sub/b.txt", b"y\n")
     assert call("read", path=path)["content"] == "x\n"
 
 
-def test_home_is_understood(call):
+def test_home_is_understood(call: Caller) -> None:
     assert call("write", path="~/note.txt", content="at home\n")["success"] is True
     assert call("read", path="/home/user/note.txt")["content"] == "at home\n"
 
 
-def test_empty_file(call, workspace):
+def test_empty_file(call: Caller, workspace: Workspace) -> None:
     workspace.write("empty", b"")
     assert call("read", path="empty")["content"] == "(empty file)"
     beyond = call("read", path="empty", offset=2)
     assert beyond["success"] is False and "beyond the end of the file (0 lines)" in beyond["content"]
 
 
-def test_window_and_how_to_go_on(call, workspace):
+def test_window_and_how_to_go_on(call: Caller, workspace: Workspace) -> None:
     workspace.write("n.txt", "".join(f"line {n}\n" for n in range(1, 11)).encode())
     message = call("read", path="n.txt", offset=3, limit=2)
     assert message["content"] == "line 3\nline 4\n[Lines 3-4 of 10 shown; go on with offset=5]"
@@ -47,7 +52,7 @@ def test_window_and_how_to_go_on(call, workspace):
     assert beyond["content"] == "read: n.txt: line 11 is beyond the end of the file (10 lines)"
 
 
-def test_line_limit(call, workspace):
+def test_line_limit(call: Caller, workspace: Workspace) -> None:
     workspace.write("long.txt", b"x\n" * (files.READ_LINES + 5))
     total = files.READ_LINES + 5
     notice = f"[Lines 1-{files.READ_LINES} of {total} shown; go on with offset={files.READ_LINES + 1}]"
@@ -56,7 +61,7 @@ def test_line_limit(call, workspace):
         assert content == "x\n" * files.READ_LINES + notice
 
 
-def test_byte_limit_cuts_at_a_line(call, workspace):
+def test_byte_limit_cuts_at_a_line(call: Caller, workspace: Workspace) -> None:
     line = b"y" * 999 + b"\n"
     workspace.write("wide.txt", line * 100)
     content = call("read", path="wide.txt")["content"]
@@ -64,7 +69,7 @@ def test_byte_limit_cuts_at_a_line(call, workspace):
     assert content.count("y" * 999) == 50
 
 
-def test_a_line_longer_than_the_limit(call, workspace):
+def test_a_line_longer_than_the_limit(call: Caller, workspace: Workspace) -> None:
     workspace.write("one.txt", b"first\n" + b"z" * 3_000_000 + b"\nlast\n")
     content = call("read", path="one.txt", offset=2)["content"]
     assert content.startswith("z" * files.READ_BYTES + "\n[Line 2 has 3000001 bytes; only its first 50000")
@@ -73,7 +78,9 @@ def test_a_line_longer_than_the_limit(call, workspace):
     assert call("read", path="one.txt", limit=1)["content"].startswith("first\n[Lines 1-1 of 3")
 
 
-def test_a_huge_file_is_not_counted_to_its_end(call, workspace, monkeypatch):
+def test_a_huge_file_is_not_counted_to_its_end(
+    call: Caller, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(files, "_COUNT_BYTES", 1 << 20)
     workspace.write("huge.txt", b"0123456789abcde\n" * 200_000)
     content = call("read", path="huge.txt", limit=3)["content"]
@@ -94,23 +101,23 @@ def test_a_huge_file_is_not_counted_to_its_end(call, workspace, monkeypatch):
         (b"\0\x01\x02", "binary data, 3 bytes"),
     ],
 )
-def test_what_is_no_text_is_noted(call, workspace, data, note):
+def test_what_is_no_text_is_noted(call: Caller, workspace: Workspace, data: Any, note: str) -> None:
     workspace.write("blob", data)
     content = call("read", path="blob")["content"]
     assert content.startswith("[blob: ") and note in content and "not shown" in content
 
 
-def test_text_that_begins_like_a_bitmap(call, workspace):
+def test_text_that_begins_like_a_bitmap(call: Caller, workspace: Workspace) -> None:
     workspace.write("bm.txt", b"BMW list\n")
     assert call("read", path="bm.txt")["content"] == "BMW list\n"
 
 
-def test_size_behind_a_link(call):
+def test_size_behind_a_link(call: Caller) -> None:
     call("exec", command="printf '\\0\\1\\2' > blob && ln -s blob link")
     assert "binary data, 3 bytes" in call("read", path="link")["content"]
 
 
-def test_other_encodings_are_shown_and_said(call, workspace):
+def test_other_encodings_are_shown_and_said(call: Caller, workspace: Workspace) -> None:
     workspace.write("latin.txt", "caf\xe9\n".encode("latin-1"))
     assert (
         call("read", path="latin.txt")["content"]
@@ -124,7 +131,12 @@ def test_other_encodings_are_shown_and_said(call, workspace):
     ("tool", "arguments", "says", "kind"),
     [
         ("read", {"path": "none.txt"}, "read: none.txt: No such file or directory", "not_found"),
-        ("read", {"path": "d"}, "read: d: Is a directory", "is_directory"),
+        (
+            "read",
+            {"path": "d"},
+            'read: d: Is a directory. To list it: exec {"command": "ls -la d"}',
+            "is_directory",
+        ),
         ("read", {"path": "f/x"}, "read: f/x: Not a directory", "not_directory"),
         ("read", {"path": ""}, "read: the path is empty", "bad_arguments"),
         ("read", {"path": "a\0b"}, "NUL", "bad_arguments"),
@@ -134,24 +146,24 @@ def test_other_encodings_are_shown_and_said(call, workspace):
         ("read", {"path": "n" * 300}, "File name too long", "os_error"),
     ],
 )
-def test_what_the_system_refuses(call, tool, arguments, says, kind):
+def test_what_the_system_refuses(call: Caller, tool: str, arguments: Any, says: str, kind: str) -> None:
     call("exec", command="mkdir d; echo x > f")
     message = call(tool, **arguments)
     assert message["success"] is False and says in message["content"]
     assert call.error(tool, **arguments) == kind
 
 
-def test_write_makes_parents_and_counts_bytes(call, workspace):
+def test_write_makes_parents_and_counts_bytes(call: Caller, workspace: Workspace) -> None:
     message = call("write", path="a/b/c.txt", content="é\n")
     assert message["content"] == "Wrote 3 bytes to a/b/c.txt"
     assert workspace.read("a/b/c.txt") == "é\n".encode()
 
 
-def test_write_replaces_all_and_keeps_the_mode(call, workspace):
+def test_write_replaces_all_and_keeps_the_mode(call: Caller, workspace: Workspace) -> None:
     call("exec", command="printf 'long old text' > run.sh; chmod 755 run.sh")
     call("write", path="run.sh", content="new")
     assert workspace.read("run.sh") == b"new"
-    assert workspace.stat("run.sh").mode == 0o755
+    assert workspace.stat("run.sh").mode == 0o755  # type: ignore[union-attr]
 
 
 text_lines = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\0\n"), max_size=30)
@@ -159,7 +171,9 @@ text_lines = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\
 
 @FIXTURE_OK
 @given(st.lists(text_lines, max_size=25), st.booleans(), st.integers(1, 7))
-def test_following_the_notices_reads_the_whole_file(call, workspace, lines, newline, limit):
+def test_following_the_notices_reads_the_whole_file(
+    call: Caller, workspace: Workspace, lines: Any, newline: str, limit: int
+) -> None:
     text = "\n".join(lines) + ("\n" if newline else "")
     workspace.write("p.txt", text.encode())
     if not text:
@@ -184,6 +198,6 @@ def test_following_the_notices_reads_the_whole_file(call, workspace, lines, newl
 
 @FIXTURE_OK
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=200))
-def test_what_was_written_is_there(call, workspace, text):
+def test_what_was_written_is_there(call: Caller, workspace: Workspace, text: str) -> None:
     assert call("write", path="w.txt", content=text)["success"] is True
     assert workspace.read("w.txt") == text.encode()

@@ -1,6 +1,9 @@
 """Whatever a model writes as a call, it gets a tool message back."""
 
+from __future__ import annotations
+
 import json
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,6 +13,7 @@ from ise_gym.episode.floor import Floor
 from ise_gym.messages import tool_call
 from ise_gym.tools import TOOLS
 from ise_gym.tools.dispatch import Toolbox
+from ise_gym.workspace.base import Workspace
 
 SETTINGS = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -22,7 +26,7 @@ JUNK = st.recursive(
 )
 
 
-def plausible(schema):
+def plausible(schema: Any) -> Any:
     """Values that fit a parameter's schema, most of them useless."""
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
@@ -52,7 +56,7 @@ def plausible(schema):
             )
 
 
-def check(message):
+def check(message: Any) -> None:
     assert message["role"] == "tool" and isinstance(message["success"], bool)
     assert message["content"] and len(message["content"]) < 60_000
     assert message["exit_code"] is None or (message["exit_code"] == 0) == message["success"]
@@ -60,7 +64,7 @@ def check(message):
 
 
 @pytest.fixture
-def floor(workspace):
+def floor(workspace: Workspace) -> Any:
     workspace.write("a.txt", b"one\ntwo\n")
     workspace.write("d/x", b"")
     return Floor(Toolbox(TOOLS, workspace))
@@ -69,7 +73,7 @@ def floor(workspace):
 @pytest.mark.parametrize("name", list(TOOLS))
 @SETTINGS
 @given(data=st.data())
-def test_arguments_that_fit_the_schema(floor, name, data):
+def test_arguments_that_fit_the_schema(floor: Floor, name: str, data: Any) -> None:
     parameters = TOOLS[name].schema["function"]["parameters"]
     arguments = data.draw(plausible({"type": "object", **parameters}))
     if name == "exec":
@@ -84,7 +88,7 @@ def test_arguments_that_fit_the_schema(floor, name, data):
 @pytest.mark.parametrize("name", [*TOOLS, "invalid_tool_call", "nothing"])
 @SETTINGS
 @given(data=st.data())
-def test_arguments_that_fit_nothing(floor, name, data):
+def test_arguments_that_fit_nothing(floor: Floor, name: str, data: Any) -> None:
     known = TOOLS[name].schema["function"]["parameters"]["properties"] if name in TOOLS else ("a",)
     keys = st.sampled_from(sorted(known)) | st.text(max_size=5)
     junk = st.dictionaries(keys, JUNK, max_size=4).filter(lambda d: "command" not in d).map(json.dumps)

@@ -1,12 +1,17 @@
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
 
 from ise_gym.tools.dispatch import Toolbox
+from ise_gym.workspace.base import Workspace
 
 from .conftest import Caller
 
 
 @pytest.fixture
-def call(workspace):
+def call(workspace: Workspace) -> Any:
     return Caller(Toolbox(["update_plan", "session_status", "exec", "process"], workspace))
 
 
@@ -17,7 +22,7 @@ STEPS = [
 ]
 
 
-def test_a_plan_is_shown_and_replaced(call):
+def test_a_plan_is_shown_and_replaced(call: Caller) -> None:
     message = call("update_plan", plan=STEPS, explanation="begin")
     assert message["content"] == "Plan: 1 of 3 completed\n[x] look\n[>] mend\n[ ] test"
     assert call("update_plan", plan=STEPS[:1])["content"] == "Plan: 1 of 1 completed\n[x] look"
@@ -37,20 +42,20 @@ def test_a_plan_is_shown_and_replaced(call):
         ("a list", "'plan' must be an array, not a string"),
     ],
 )
-def test_a_wrong_plan_keeps_the_old_one(call, plan, says):
+def test_a_wrong_plan_keeps_the_old_one(call: Caller, plan: Any, says: str) -> None:
     call("update_plan", plan=STEPS)
     message = call("update_plan", plan=plan)
     assert message["success"] is False and says in message["content"]
     assert call.toolbox.state["plan"] == STEPS
 
 
-def test_status_of_a_new_session(call):
+def test_status_of_a_new_session(call: Caller) -> None:
     assert call("session_status")["content"] == (
         "Session: main\nTool calls: 0, 0 failed\nBackground processes: none"
     )
 
 
-def test_status_counts_what_happened(call):
+def test_status_counts_what_happened(call: Caller) -> None:
     call("exec", command="true")
     call("exec", command="false")
     call("exce", command="true")
@@ -66,6 +71,6 @@ def test_status_counts_what_happened(call):
     assert "Background processes: none" in call("session_status")["content"]
 
 
-def test_unknown_session(call):
+def test_unknown_session(call: Caller) -> None:
     message = call("session_status", sessionKey="other")
     assert message["success"] is False and "no session 'other'. Known: main" in message["content"]

@@ -1,15 +1,21 @@
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
 
 from ise_gym.tools.processes.process import KEYS, key_bytes
+from ise_gym.workspace.base import Workspace
+from tools.conftest import Caller
 
 
-def start(call, command, **kw):
+def start(call: Caller, command: str, **kw: Any) -> Any:
     message = call("exec", command=command, background=True, **kw)
     assert message["success"] is True
     return message["content"].split("as ")[1].split(";")[0]
 
 
-def test_poll_gives_new_output_once_and_the_exit_status(call):
+def test_poll_gives_new_output_once_and_the_exit_status(call: Caller) -> None:
     pid = start(call, "read line; echo got $line; exit 5")
     quiet = call("process", action="poll", sessionId=pid)
     assert quiet["content"] == f"(no new output)\n({pid} is still running)" and quiet["success"] is True
@@ -21,7 +27,7 @@ def test_poll_gives_new_output_once_and_the_exit_status(call):
     assert again["content"] == "(Command exited with code 5)"
 
 
-def test_list_names_every_process_without_swallowing_output(call):
+def test_list_names_every_process_without_swallowing_output(call: Caller) -> None:
     first, second = start(call, "echo one"), start(call, "sleep 30")
     call("process", action="poll", sessionId=first, timeout=3000)
     third = start(call, "echo kept")
@@ -32,7 +38,7 @@ def test_list_names_every_process_without_swallowing_output(call):
     assert "kept" in call("process", action="poll", sessionId=third, timeout=3000)["content"]
 
 
-def test_log_pages(call):
+def test_log_pages(call: Caller) -> None:
     pid = start(call, "seq 1 500")
     call("process", action="poll", sessionId=pid, timeout=3000)
     tail = call("process", action="log", sessionId=pid)["content"].splitlines()
@@ -44,19 +50,19 @@ def test_log_pages(call):
     assert beyond["success"] is False and "beyond the end of the log (500 lines)" in beyond["content"]
 
 
-def test_log_of_a_silent_process(call):
+def test_log_of_a_silent_process(call: Caller) -> None:
     pid = start(call, "sleep 30")
     assert call("process", action="log", sessionId=pid)["content"] == f"(no output)\n({pid} is running)"
 
 
-def test_log_is_bounded_and_says_so(call):
+def test_log_is_bounded_and_says_so(call: Caller) -> None:
     pid = start(call, "seq 1 100000")
     call("process", action="poll", sessionId=pid, timeout=4000)
     content = call("process", action="log", sessionId=pid, limit=1)["content"]
     assert content.startswith("100000\n") and "bytes of the log were dropped]" in content
 
 
-def test_write_and_eof(call):
+def test_write_and_eof(call: Caller) -> None:
     pid = start(call, "cat; echo closed")
     sent = call("process", action="write", sessionId=pid, data="some data\n", eof=True)
     assert sent["content"] == f"Sent 10 bytes to {pid} and closed its input"
@@ -65,14 +71,14 @@ def test_write_and_eof(call):
     )
 
 
-def test_paste_sends_text_as_it_is(call):
+def test_paste_sends_text_as_it_is(call: Caller) -> None:
     pid = start(call, "cat")
     call("process", action="paste", sessionId=pid, text="a\nb\n")
     call("process", action="write", sessionId=pid, eof=True)
     assert call("process", action="poll", sessionId=pid, timeout=3000)["content"].startswith("a\nb\n(Command")
 
 
-def test_keys_reach_a_terminal(call):
+def test_keys_reach_a_terminal(call: Caller) -> None:
     pid = start(
         call, "trap 'echo interrupted; exit 7' INT; echo ready; while :; do sleep 0.05; done", pty=True
     )
@@ -86,13 +92,13 @@ def test_keys_reach_a_terminal(call):
     assert "interrupted" in call("process", action="log", sessionId=pid)["content"]
 
 
-def test_submit_is_enter_on_a_terminal(call):
+def test_submit_is_enter_on_a_terminal(call: Caller) -> None:
     pid = start(call, 'stty -echo; read answer; echo "<$answer>"', pty=True)
     call("process", action="submit", sessionId=pid, text="yes")
     assert "<yes>\n" in call("process", action="poll", sessionId=pid, timeout=4000)["content"]
 
 
-def test_kill_ends_the_whole_group(call, workspace):
+def test_kill_ends_the_whole_group(call: Caller, workspace: Workspace) -> None:
     pid = start(call, "(sleep 5; touch late) & sleep 30")
     assert call("process", action="kill", sessionId=pid)["content"] == f"Killed {pid}"
     assert "exited with code 137" in call("process", action="list")["content"]
@@ -114,33 +120,33 @@ def test_kill_ends_the_whole_group(call, workspace):
         ({"action": "send-keys", "sessionId": "proc_1", "keys": ["C-c"]}, "proc_1 has no terminal"),
     ],
 )
-def test_wrong_use_is_a_failure(call, arguments, says):
+def test_wrong_use_is_a_failure(call: Caller, arguments: Any, says: str) -> None:
     start(call, "sleep 30")
     message = call("process", **arguments)
     assert message["success"] is False and says in message["content"]
 
 
-def test_unknown_key_names_the_nearest(call):
+def test_unknown_key_names_the_nearest(call: Caller) -> None:
     pid = start(call, "sleep 30", pty=True)
     message = call("process", action="send-keys", sessionId=pid, keys=["Entr"])
     assert message["success"] is False
     assert "unknown key 'Entr'. Did you mean 'Enter'?" in message["content"]
 
 
-def test_no_process_at_all(call):
+def test_no_process_at_all(call: Caller) -> None:
     assert call("process", action="list")["content"] == "(no background processes)"
     assert "There are none" in call("process", action="poll", sessionId="proc_1")["content"]
 
 
 @pytest.mark.parametrize("action", ["write", "submit", "paste"])
-def test_nothing_is_sent_to_a_process_that_ended(call, action):
+def test_nothing_is_sent_to_a_process_that_ended(call: Caller, action: str) -> None:
     pid = start(call, "true")
     call("process", action="poll", sessionId=pid, timeout=3000)
     message = call("process", action=action, sessionId=pid, data="x", text="x")
     assert message["success"] is False and "nothing was sent" in message["content"]
 
 
-def test_key_names():
+def test_key_names() -> None:
     assert key_bytes("enter") == KEYS["Enter"]
     assert key_bytes("C-d") == b"\x04" and key_bytes("c-[") == b"\x1b"
     assert key_bytes("C-") is None and key_bytes("") is None and key_bytes("C-é") is None

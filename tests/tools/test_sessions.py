@@ -19,8 +19,8 @@ from ise_gym.tools.delegation.subsessions import MAIN, TASK_MARK
 from ise_gym.tools.dispatch import Toolbox
 from ise_gym.trajectory.record import Trajectory, content_hash, to_line
 from ise_gym.workspace.base import Workspace
-from tests.made_scenarios import make_scenario, write
-from tests.tools.conftest import Caller
+from made_scenarios import make_scenario, write
+from tools.conftest import Caller
 
 SESSION_TOOLS = (
     "sessions_spawn",

@@ -14,7 +14,7 @@ from ise_gym.tools.dispatch import Toolbox
 from ise_gym.tools.tts import MOST_CHARACTERS, speech_path
 from ise_gym.tools.voice import RATE, samples, speak
 from ise_gym.workspace.base import Workspace
-from tests.tools.conftest import Caller
+from tools.conftest import Caller
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_the_check_hears_what_is_said(tts: Caller, workspace: Workspace) -> None
     path = speech_path("Platform 4")
 
     def passes(says: object) -> bool:
-        return build_check("speech", {"path": path, "says": says}).run(workspace, {}).passed
+        return build_check("speech", {"path": path, "says": says}).run(workspace, {}).passed  # type: ignore[dict-item]
 
     assert passes("Platform 4") and passes("platform  4")
     assert not passes("Platform 5") and not passes("Platform") and not passes(["Platform 4", "Platform 4"])

@@ -30,7 +30,7 @@ from ise_gym.training.models import TINY_BASE, load_tokenizer
 from ise_gym.training.rows import IGNORED, RowOptions, rows_of
 from ise_gym.training.template import project_template
 from ise_gym.trajectory.exchange.export import to_isetrace
-from ise_gym.trajectory.exchange.importer import from_isetrace
+from ise_gym.trajectory.exchange.importer import from_isetrace  # type: ignore[attr-defined]
 from ise_gym.trajectory.record import Trajectory
 from ise_gym.trajectory.untaught import untaught
 

@@ -111,7 +111,7 @@ def test_killed_and_resumed_gives_the_same_curve(settings: dict[str, Any], tmp_p
     def kill_at_step_4(trainer: Any) -> Any:
         from transformers import TrainerCallback
 
-        class Kill(TrainerCallback):
+        class Kill(TrainerCallback):  # type: ignore[misc]
             def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
                 if state.global_step == 5:
                     raise Killed

@@ -81,7 +81,7 @@ def serve_hub(refuse: int = 0) -> Iterator[Hub]:
             if self.command != "HEAD":
                 self.wfile.write(data)
 
-        do_GET = do_POST = do_HEAD = _any
+        do_GET = do_POST = do_HEAD = _any  # noqa: N815 - the names that the server calls
 
         def log_message(self, *args: object) -> None:
             pass

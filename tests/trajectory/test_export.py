@@ -11,7 +11,7 @@ from trajectory_samples import SCHEMA, delegating, trajectory
 
 from ise_gym.errors import UserError
 from ise_gym.trajectory.exchange.export import export_file, to_isetrace, to_openai, to_trl, trl_rows
-from ise_gym.trajectory.exchange.importer import from_isetrace, import_isetrace
+from ise_gym.trajectory.exchange.importer import from_isetrace, import_isetrace  # type: ignore[attr-defined]
 from ise_gym.trajectory.record import Completion, Step
 from ise_gym.trajectory.store import TrajectoryStore, read_trajectories
 

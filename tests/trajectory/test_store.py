@@ -65,10 +65,10 @@ def test_cut_off_at_any_byte_only_the_last_line_is_lost(
         ends.append(store._shards.path.stat().st_size)
     shard = store._shards.path
     store.close()
-    whole = shard.read_bytes()
+    whole = shard.read_bytes()  # type: ignore[union-attr]
     rng = random.Random(0)
     for cut in [1, ends[1] - 1, ends[1], ends[1] + 1, len(whole) - 1, *rng.sample(range(len(whole)), 12)]:
-        shard.write_bytes(whole[:cut])
+        shard.write_bytes(whole[:cut])  # type: ignore[union-attr]
         kept = sum(end <= cut for end in ends)
         assert [t.scenario_id for t in read_trajectories(tmp_path / "s")] == [
             f"intent_{n}" for n in range(kept)

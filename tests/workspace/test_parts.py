@@ -44,8 +44,8 @@ def test_unknown_backend_names_the_nearest() -> None:
 
 
 def test_missing_bwrap_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bubblewrap.shutil, "which", lambda _: None)
-    monkeypatch.setattr(bubblewrap.os, "access", lambda *_: False)
+    monkeypatch.setattr(bubblewrap.shutil, "which", lambda _: None)  # type: ignore[attr-defined]
+    monkeypatch.setattr(bubblewrap.os, "access", lambda *_: False)  # type: ignore[attr-defined]
     with pytest.raises(UserError, match="install the package 'bubblewrap'"):
         open_workspace("bubblewrap")
     check = self_check("bubblewrap")
@@ -88,7 +88,7 @@ def run_filter(program: bytes, arch: int, number: int, args: tuple[int, ...] = (
         if operation == 0x20:
             (accumulator,) = struct.unpack_from("<I", data, value)
         elif operation == 0x06:
-            return value
+            return value  # type: ignore[no-any-return]
         else:
             taken = {0x15: accumulator == value, 0x35: accumulator >= value, 0x45: bool(accumulator & value)}
             at += yes if taken[operation] else no
@@ -353,10 +353,10 @@ def test_what_bwrap_says_is_answered_with_what_helps_whoever_chose_it(
 
 
 def test_root_of_one_mapped_id_gives_boxes_no_host_user_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uids.os, "geteuid", lambda: 0)
-    monkeypatch.setattr(uids.Path, "read_text", lambda self: "         0       1000          1\n")
+    monkeypatch.setattr(uids.os, "geteuid", lambda: 0)  # type: ignore[attr-defined]
+    monkeypatch.setattr(uids.Path, "read_text", lambda self: "         0       1000          1\n")  # type: ignore[attr-defined]
     assert not uids.own_host_users()
-    monkeypatch.setattr(uids.Path, "read_text", lambda self: "0 0 4294967295\n")
+    monkeypatch.setattr(uids.Path, "read_text", lambda self: "0 0 4294967295\n")  # type: ignore[attr-defined]
     assert uids.own_host_users()
 
 
@@ -369,7 +369,7 @@ def test_gc_without_the_docker_sdk_says_so_and_goes_on(monkeypatch: pytest.Monke
 def test_without_cgroups_what_is_not_counted_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bubblewrap, "_cgroup_support", lambda: cgroups.Support(0, {}))
     found = bubblewrap.BubblewrapWorkspace.capabilities(
-        SimpleNamespace(limits=Limits(), template=None, _template_word=dict)
+        SimpleNamespace(limits=Limits(), template=None, _template_word=dict)  # type: ignore[arg-type]
     )
     assert found.enforced["shared_memory"] is False and found.enforced["inotify"] is False
     assert any("memfd" in note and "inotify" in note for note in found.notes)

@@ -30,7 +30,7 @@ _ASSISTANT = re.compile(
 )
 _FIRST_PERSON = re.compile(r"\b(?:i|i'm|i've|i'd|me|my|mine|we|our|us)\b|我|咱|俺|我们", re.IGNORECASE)
 _PATH = re.compile(
-    r"(?<![\w/.@:-])(?:[\w@+-][\w@+.-]*/){0,12}[\w@+-][\w@+.-]*\.[A-Za-z][A-Za-z0-9]{0,5}(?![\w/-])"
+    r"(?<![\w/.@:+-])(?:[\w@+-][\w@+.-]*/){0,12}[\w@+-][\w@+.-]*\.[A-Za-z][A-Za-z0-9]{0,5}(?![\w/-])"
 )
 _TEMPLATE = re.compile(
     r"\[(?:your|insert|name|company|date)[^\]]{0,40}\]|\{\{|<(?:insert|your)[^>]{0,40}>|lorem ipsum", re.I

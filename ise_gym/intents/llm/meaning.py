@@ -29,8 +29,8 @@ _CANCELS = re.compile(
     r"|instead of doing|rather than doing|nothing (?:to|needs) (?:do|be done)|not (?:needed|necessary|required))\b",
     re.IGNORECASE,
 )
-_EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
-_SPAN = re.compile(r"`[^`]*`|\"[^\"]*\"|\S*[/\\_@]\S*|\S+\.\w{1,5}\b|\d\S*")
+_EXPRESSION = re.compile(r"\{\{(?:[^{}]|\{(?!\{)|\}(?!\}))*\}\}|\{%(?:[^%{]|%(?!\})|\{(?!%))*%\}")
+_SPAN = re.compile(r"`[^`]*`|\"[^\"]*\"|[^\s/\\_@]{0,80}[/\\_@]\S*|\S{1,80}\.\w{1,5}\b|\d\S*")
 _KEY = re.compile(r"[A-Za-z][\w-]{1,40}")
 _MOST_KEYS = 40
 

@@ -25,15 +25,8 @@ from ise_gym.simulator.claims import FalseClaim, false_claims
 from ise_gym.simulator.detectors.language import languages_known
 from ise_gym.simulator.knowledge import UserKnowledge
 from ise_gym.simulator.principles import PRINCIPLES
+from ise_gym.simulator.roles import MOVES
 from ise_gym.simulator.telling import untold
-
-MOVES: Mapping[str, str] = {
-    "stay": "“That is not it yet.” or “That one, yes.”",
-    "next": "“Good. Next: …”",
-    "leave": "“Thanks, that was all.”",
-    "give_up": "“Never mind, I'll ask somebody else.”",
-}
-"""What the user may do → how it might sound. Weak models say aloud what they read, so it is something to be said."""
 
 FILES_NAMED = 12
 FILES_SEEN = 4

@@ -1,6 +1,7 @@
 """How an assistant speaks in Chinese: the wordings that the detectors of voice, help and questions look for as well.
 
-A user of these episodes says 你/您 to the one who does the work and never serves it; the words of service are the marks.
+A user of these episodes says 你/您 to the one who does the work and never serves it; the words of service are the
+marks.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from itertools import pairwise
 
 from ise_gym.simulator.detectors.base import Turn, watches, words_of
 
@@ -54,4 +55,4 @@ def _tokens(text: str) -> list[str]:
     if len(_HAN.findall(text)) < 4:
         return words_of(text)
     letters = [c for c in text if c.isalnum()]
-    return [a + b for a, b in zip(letters, letters[1:], strict=False)]
+    return [a + b for a, b in pairwise(letters)]

@@ -72,9 +72,11 @@ asks_about_own_task = watches("perspective_lock", "it asks what you want, and th
         r"(?![^?\n]{0,200}\bfrom (?:me|us|my))[^?\n]{0,200}\?",
         r"\bis there (?:an?|any) (?:particular|specific|preferred|certain|special)\b"
         r"|\b(?:anything|something) (?:specific|particular|special|in particular)\b[^?\n]{0,200}\?",
-        r"\b(?:tell me|advise|advise me|confirm|say|indicate) (?:which|what|how|where)\b[^.!?\n]{0,30}\b(?:applies|apply"
+        r"\b(?:tell me|advise|advise me|confirm|say|indicate) (?:which|what|how"
+        r"|where)\b[^.!?\n]{0,30}\b(?:applies|apply"
         r"|you (?:want|need|wish|prefer|would)|should|i (?:should|am to)|to use|is (?:needed|wanted|required))\b",
-        r"\b(?:which|what) \w+(?: \w+)? (?:would be|is|works|would work|suits) (?:best|better|preferable|most suitable)? ?"
+        r"\b(?:which|what) \w+(?: \w+)? (?:would be|is|works|would work|suits) (?:best|better"
+        r"|preferable|most suitable)? ?"
         r"(?:for )?you\b",
         # German, French, Spanish, Italian, Portuguese
         r"\b(?:was|welche[rsmn]?|wonach|wie|wo|wohin)\b[^.!?\n]{0,40}\b(?:soll|sollen|sollte|sollten|erwarten sie"

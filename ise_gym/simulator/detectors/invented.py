@@ -110,7 +110,8 @@ def invented_state(turn: Turn) -> str:
 
 
 _CHANGES_MIND = re.compile(
-    r"\b(?:actually|instead|rather|change|changed|make it|on second thought|after all|not .{1,40} but|no longer|correction|"
+    r"\b(?:actually|instead|rather|change|changed|make it|on second thought|after all|not .{1,40} but"
+    r"|no longer|correction|"
     r"sorry|i meant|wrong)\b|改|换|还是|不对|更正|其实",
     re.IGNORECASE,
 )
@@ -129,9 +130,9 @@ def _against_itself(turn: Turn) -> str:
     for path in _PATH.findall(turn.text):
         folder, _, name = path.rstrip(".,;:!?").rpartition("/")
         earlier = folders.get(name.lower())
-        if folder and name and earlier and "" not in earlier and folder.lower() not in earlier:
-            if path.rstrip(".,;:!?").lower() not in everywhere:
-                return str(path)
+        elsewhere = folder and name and earlier and "" not in earlier and folder.lower() not in earlier
+        if elsewhere and path.rstrip(".,;:!?").lower() not in everywhere:
+            return str(path)
     counts: dict[str, set[str]] = {}
     for figure, unit in _COUNTED.findall(before):
         counts.setdefault(unit.lower(), set()).add(figure.rstrip(".,"))

@@ -10,18 +10,24 @@ import re
 from functools import cache
 
 from ise_gym.simulator.detectors.base import Turn, watches, words_of
+from ise_gym.simulator.roles import MOVES, PROMPTS
 
 RUN = 5
 """Words in a row that stand in the briefing as they stand in the turn."""
 
 _LABELS = re.compile(
-    r"\byour move\b|\bmy move is\b|\b(?:present|next|current|first|second|third|last) wish\b(?! (?:is|was|would be) (?:that|to))"
-    r"|\bwish(?:es)? (?:number|already made|you have not|\d)|\bwishes are settled\b|\bDOES NOT HOLD\b|\bwhat you found when you"
+    r"\byour move\b|\bmy move is\b|\b(?:present|next|current|first|second|third|last) wish\b(?! (?:is"
+    r"|was|would be) (?:that|to))"
+    r"|\bwish(?:es)? (?:number|already made|you have not|\d)|\bwishes are settled\b|\bDOES NOT HOLD\b"
+    r"|\bwhat you found when you"
     r"|\bwhat goes through (?:my|your) mind\b|\bmove[\"']?\s*:\s*[\"']?(?:stay|next|leave|give_up)\b"
-    r"|^\s*(?:stay|next|leave|give_up)\s*$|\bgive_up\b|\b(?:i|you) have lost patience and leave\b|\bleave without it\b"
+    r"|^[^\S\n]*(?:stay|next|leave|give_up)[^\S\n]*$|\bgive_up\b|\b(?:i|you) have lost patience and leave\b"
+    r"|\bleave without it\b"
     r"|\bthat (?:wish|step) is settled\b|\ba word about it\b|\bwhat you think\b|\bput differently\b|\bwrite one json\b"
-    r"|\byou ask for the next\b|\beverything you wanted is there\b|\bno file was created, changed or deleted\b|\b\d+ bytes\b.{0,40}\b(?:created|changed)\b"
-    r"|\b(?:created|changed), \d+ bytes\b|\bthe chat window is open\b|\bnow type (?:your|my) message\b|\btype your message\b"
+    r"|\byou ask for the next\b|\beverything you wanted is there\b|\bno file was created, changed or"
+    r" deleted\b|\b\d+ bytes\b.{0,40}\b(?:created|changed)\b"
+    r"|\b(?:created|changed), \d+ bytes\b|\bthe chat window is open\b|\bnow type (?:your|my) message\b"
+    r"|\btype your message\b"
     r"|你心里想|你的想法|现在打字|聊天窗口|(?:当前|第[一二三]个|下一个|所有)愿望|\bmove\b[^a-z]{0,4}(?:是|为)",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -43,11 +49,8 @@ def recites_notes(turn: Turn) -> str:
 @cache
 def _briefing() -> frozenset[tuple[str, ...]]:
     """Return every run of words in the rules and in what the moves mean."""
-    from ise_gym.simulator.briefing.prompt import MOVES
-    from ise_gym.simulator.principles import PRINCIPLES
-
     found: set[tuple[str, ...]] = set()
-    for text in (*(principle.prompt for principle in PRINCIPLES.values()), *MOVES.values()):
+    for text in (*PROMPTS.values(), *MOVES.values()):
         words = words_of(text)
         found |= {tuple(words[at : at + RUN]) for at in range(len(words) - RUN + 1)}
     return frozenset(found)
@@ -70,8 +73,10 @@ def talks_to_itself(turn: Turn) -> str:
     either = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
     last = rf"(?:{either})(?:\s+(?:{either}))?(?!\w)"
     patterns = (
-        rf"^\W{{0,3}}(?:hi|hello|hey|dear|good (?:morning|afternoon|evening)|thanks?|thank you|sorry|ok|okay|sure|yes|no|"
-        rf"welcome|你好|您好|谢谢|嗨|好的|抱歉|亲爱的)[,，\s]{{0,3}}(?:mr\.? |ms\.? |mrs\.? |dr\.? )?{last}\s*[,.!:，。！：]"
+        rf"^\W{{0,3}}(?:hi|hello|hey|dear|good (?:morning|afternoon|evening)|thanks?|thank you|sorry|ok"
+        rf"|okay|sure|yes|no|"
+        rf"welcome|你好|您好|谢谢|嗨|好的|抱歉|亲爱的)[,，\s]{{0,3}}(?:mr\.? |ms\.? |mrs\.? "
+        rf"|dr\.? )?{last}\s*[,.!:，。！：]"
         rf"(?=\s*\S)",
         rf"^\W{{0,3}}{last}(?:先生|女士|老师|经理)?\s*[,:，：]",
         rf"(?:[.!?。！？]\s*)(?:hi|hello|thanks?|thank you|sorry|谢谢|你好)[,，\s]{{1,3}}{last}\s*[!?！？，]\s*(?=\S)",

@@ -218,13 +218,15 @@ def premature_end(turn: Turn) -> str:
 
 
 _CONTENT = re.compile(
-    r"(?:^|[.!,]\s{1,3})(?:that's |this is |it's |looks |very |really |all |ok,? |oh,? )?(?:thanks?|thank you(?! for point)|thx|ta|cheers"
+    r"(?:^|[.!,]\s{1,3})(?:that's |this is |it's |looks |very |really |all |ok,? |oh,? )?(?:thanks?"
+    r"|thank you(?! for point)|thx|ta|cheers"
     r"|great|good|nice|perfect|wonderful|excellent|awesome|cool|lovely|brilliant)\b"
     r"|谢谢|多谢|谢啦|太好了|很好|完美|不错|辛苦|妥了|可以了|没问题|挺好",
     re.IGNORECASE,
 )
 _WANTS = re.compile(
-    r"\b(?:could|can|would|will) you\b|\bplease\b|\bpls\b|[?？没不还缺错但请改再]|\bneed\b|\bwant\b|\bhas to\b|\bmust\b",
+    r"\b(?:could|can|would|will) you\b|\bplease\b|\bpls\b|[?？没不还缺错但请改再]|\bneed\b|\bwant\b|\bhas to\b"
+    r"|\bmust\b",
     re.IGNORECASE,
 )
 

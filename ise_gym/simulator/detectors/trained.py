@@ -1,9 +1,9 @@
 """A small trained voice beside the rules: a linear classifier over pieces of words, and over where the turn stands.
 
 Rules find what somebody has seen and named; new models find new ways. The classifier adds the general sound of drift:
-its weights come from labelled turns (``benchmarks/users/train_voice.py``) and stand in ``voice.json`` beside this file, so that
-no library is needed where users play. It names no kind, so it watches over no single principle, and its threshold is
-set for few false refusals, not for much recall.
+its weights come from labelled turns (``benchmarks/users/train_voice.py``) and stand in ``voice.json`` beside this
+file, so that no library is needed where users play. It names no kind, so it watches over no single principle, and
+its threshold is set for few false refusals, not for much recall.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 from ise_gym.simulator.detectors.base import Turn, watches, words_of
@@ -73,7 +74,7 @@ def pieces_of(turn: Turn) -> frozenset[str]:
         for size in SIZES:
             found |= {padded[at : at + size] for at in range(len(padded) - size + 1)}
     found |= {f"w:{word}" for word in words}
-    found |= {f"w:{a} {b}" for a, b in zip(words, words[1:], strict=False)}
+    found |= {f"w:{a} {b}" for a, b in pairwise(words)}
     return frozenset(found | _place(turn, words))
 
 

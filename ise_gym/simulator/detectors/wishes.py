@@ -13,7 +13,8 @@ from ise_gym.simulator.telling import begun, untold
 
 _HARD = re.compile(r"[\d/@._]|[A-Z]{2}")
 _CUT_AFTER = re.compile(
-    r"(?:\b(?:the|a|an|of|to|with|and|or|into|my|your|its|their|which|whether|whose|because|so that)|[,:(–—\[{\"“‘]|-)\s*$"
+    r"(?:\b(?:the|a|an|of|to|with|and|or|into|my|your|its|their|which|whether|whose|because|so that)"
+    r"|[,:(–—\[{\"“‘]|-)\s*$"
     r"|(?:[，、：（“]|[的和把在将与或给从被让])\s*$",
     re.IGNORECASE,
 )
@@ -36,12 +37,14 @@ _WHAT = re.compile(
 )
 _COUNT = re.compile(r"\bhow (?:many|much|often|long)\b|多少|几[个份条行次]", re.I)
 _MODAL = re.compile(
-    r"\b(?:should|shall|must|do (?:i|we|you) (?:want|need|have)|would you|supposed|ought|needs? to|is (?:it|this|that|the"
+    r"\b(?:should|shall|must|do (?:i|we|you) (?:want|need|have)|would you|supposed|ought|needs? to"
+    r"|is (?:it|this|that|the"
     r" \w+) (?:for|to|called)|to (?:put|send|use|save|write|call))\b|应该|需要|要|希望|想|该",
     re.I,
 )
 _THEIR_DOING = re.compile(
-    r"\b(?:did|have|has|had|are|were|was|will|would|can|could) you\b(?! (?:like|want|need|prefer))|\byou(?:'ve|'re| put| left|"
+    r"\b(?:did|have|has|had|are|were|was|will|would|can|could) you\b(?! (?:like|want|need|prefer))"
+    r"|\byou(?:'ve|'re| put| left|"
     r" saved| wrote| did| changed| made)\b|[你您](?:刚才|把|放|存|改|写)",
     re.I,
 )

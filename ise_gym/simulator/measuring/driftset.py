@@ -1,7 +1,7 @@
 """Reads user turns that somebody labelled, each with all that a guard looks at, so that a guard can be run on them.
 
-A set is JSONL, one turn a line, or the same with gzip; the format is documented in ``docs/simulator.md``, and anyone can
-bring their own. `ise_gym.simulator.measuring.measure` says what the guard is worth on one.
+A set is JSONL, one turn a line, or the same with gzip; the format is documented in ``docs/simulator.md``, and
+anyone can bring their own. `ise_gym.simulator.measuring.measure` says what the guard is worth on one.
 """
 
 from __future__ import annotations

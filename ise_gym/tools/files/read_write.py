@@ -6,6 +6,8 @@ file completely; it fetches the file in chunks, so a huge one costs no memory.
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Iterator
 from typing import Required, TypedDict
 
@@ -72,6 +74,10 @@ def show_lines(workspace: Workspace, action: str, path: str, first: int, limit: 
                 break
         else:
             window.close()
+    except IsADirectoryError as error:
+        found = os_failure(action, path, error)
+        listing = json.dumps({"command": f"ls -la {shlex.quote(path)}"}, ensure_ascii=False)
+        return failure(f"{found.content}. To list it: exec {listing}", found.error)
     except OSError as error:
         return os_failure(action, path, error)
     return window.outcome(path)

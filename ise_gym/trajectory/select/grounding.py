@@ -76,7 +76,7 @@ _NOT_PATHS = frozenset(
     ]
 )
 _FIGURE = re.compile(r"(?<![\w.])[-+−]?\d[\d,.:_]*\d(?![\d])|(?<![\w.])[-+−]?\d(?!\d)")
-_MARKER = re.compile(r"(?m)^\s*\(?(\d{1,3})[.)]\s")
+_MARKER = re.compile(r"(?m)^[^\S\n]*\(?(\d{1,3})[.)]\s")
 _UNIT = re.compile(r"\s?(%|‰|percent|kB|KB|KiB|MB|MiB|GB|GiB|ms|s\b|sec|k\b|K\b|M\b)")
 _WORDS = {
     word: str(value)
@@ -217,7 +217,7 @@ def _judge(index: int, reply: str, seen: _Seen, found: Grounding) -> None:
     for words in paths:
         rest = rest.replace(words, " PATH ")
     rest = _MARKER.sub(" ", rest)
-    items = len(re.findall(r"(?m)^\s*(?:[-*•]|\d+[.)])\s", reply))
+    items = len(re.findall(r"(?m)^[^\S\n]*(?:[-*•]|\d+[.)])\s", reply))
     for words, unit in _figures_with_units(rest):
         held = _figure_seen(words, unit, seen, counts={len(set(paths)), items})
         named.append(("figure", words + unit, held))

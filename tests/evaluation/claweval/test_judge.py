@@ -109,14 +109,14 @@ def test_an_endpoint_answers_or_says_what_is_wrong() -> None:
         assert (problem(server).kind, problem(server).final) == ("status", False)
     with ModelServer(lambda n: 204) as server:
         assert problem(server).kind == "answer"
-    with ModelServer(lambda n: time.sleep(0.3) or "late") as server:
+    with ModelServer(lambda n: time.sleep(0.3) or "late") as server:  # type: ignore[func-returns-value]
         assert problem(server, timeout=0.05).kind == "timeout"
     with pytest.raises(EndpointError, match="connection"):
         ChatEndpoint(url, "", 1.0).ask({})
 
 
 def test_requests_at_once_are_limited_over_all_clients(tmp_path: Path) -> None:
-    with ModelServer(lambda n: time.sleep(0.05) or "fine") as server:
+    with ModelServer(lambda n: time.sleep(0.05) or "fine") as server:  # type: ignore[func-returns-value]
         spec = JudgeSpec("openai", "m", server.url, concurrency=2, slots=str(tmp_path / "slots"))
         clients = [make_client(spec) for _ in range(6)]
         with ThreadPoolExecutor(6) as pool:

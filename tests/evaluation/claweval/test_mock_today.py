@@ -91,7 +91,7 @@ def test_a_service_that_reads_its_own_default_file_is_brought_to_its_time_too(tm
     assert shift_of(module, {}, tmp_path / "elsewhere") == timedelta(days=40)
     module.FIXTURES_PATH = str(file)  # type: ignore[attr-defined]
     assert shift_of(module, {}, tmp_path) == timedelta(days=40)
-    del module.FIXTURES_PATH  # type: ignore[attr-defined]
+    del module.FIXTURES_PATH
     assert shift_of(module, {}, tmp_path) == timedelta()
 
 

@@ -58,7 +58,7 @@ def file(tmp_path: Path) -> Path:
 
 def use(module: ModuleType) -> tuple[object, ...]:
     module.add(module.Item(name="x"))
-    module.extra = "left behind"
+    module.extra = "left behind"  # type: ignore[attr-defined]
     return module._count, module._items, module._first
 
 

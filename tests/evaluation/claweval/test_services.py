@@ -133,4 +133,4 @@ def test_bad_ways_to_run_services(tmp_path: Path) -> None:
         ({"clock": "task", "services": "subprocess"}, "needs services in process"),
     ):
         with pytest.raises(UserError, match=message):
-            run_claweval(SUITE, "vacuous", tmp_path / "run", tasks="T901", judge=JudgeSpec("none"), **changes)
+            run_claweval(SUITE, "vacuous", tmp_path / "run", tasks="T901", judge=JudgeSpec("none"), **changes)  # type: ignore[arg-type]

@@ -32,19 +32,19 @@ def main(root: Path, agent_spec: str, score: str, out: Path, port_offset: int, t
     agent = make_claw_agent(agent_spec, json.loads(os.environ.get("AGENT_OPTIONS", "{}")))
     judge = make_client(parse_judge(f"stub:{score}"))
 
-    class Provider(openai_compat.OpenAICompatProvider):
+    class Provider(openai_compat.OpenAICompatProvider):  # type: ignore[misc]
         def __init__(self, **options: object) -> None:
             super().__init__(model_id=agent.name, api_key="x", base_url="http://unused.invalid")
             self.client = AgentClient(agent)
 
-    class Judge(llm_judge.LLMJudge):
+    class Judge(llm_judge.LLMJudge):  # type: ignore[misc]
         def __init__(self, **options: object) -> None:
             super().__init__(api_key="x")
             self.client = judge
 
     start = services.ServiceManager.__init__
 
-    def patient(self: object, defined: list, cwd: Path | None = None, **more: object) -> None:
+    def patient(self: object, defined: list, cwd: Path | None = None, **more: object) -> None:  # type: ignore[type-arg]
         """On a busy machine services need longer than the benchmark waits; it changes nothing else."""
         for service in defined:
             service.ready_timeout = max(service.ready_timeout, 180)

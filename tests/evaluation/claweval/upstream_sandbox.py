@@ -79,7 +79,7 @@ class Boxed:
 def boxed_runner(runner: Any) -> type[Any]:
     """Derive from the benchmark's ``sandbox_runner`` module a runner that starts boxes."""
 
-    class Runner(runner.SandboxRunner):  # type: ignore[misc,name-defined]
+    class Runner(runner.SandboxRunner):  # type: ignore[misc]
         def __init__(self, config: Any, *, image: str | None = None) -> None:
             self._config, self._image = config, image
 

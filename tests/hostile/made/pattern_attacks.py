@@ -48,7 +48,7 @@ COMMON = (
 )
 ENDS = ("\x00", "!\n")
 LONG = 6_000
-ALLOWED_S = 0.025
+ALLOWED_S = 0.040
 """A linear pattern takes a few milliseconds for `LONG` characters; the mildest quadratic one 80 and more."""
 
 OPTIONAL = ("ise_gym.evaluation.claweval.services.", "ise_gym._data")

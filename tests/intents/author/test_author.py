@@ -25,7 +25,7 @@ from ise_gym.intents.foreign import open_intent_file
 from ise_gym.intents.llm.cache import AnswerCache
 
 _spec = importlib.util.spec_from_file_location(
-    "author_bench", Path(__file__).parents[3] / "benchmarks/author.py"
+    "author_bench", Path(__file__).parents[3] / "benchmarks/intents/author.py"
 )
 assert _spec and _spec.loader
 bench = importlib.util.module_from_spec(_spec)

@@ -44,8 +44,8 @@ def _idle(words: str) -> Plant:
 
     def plant(t: Trajectory) -> None:
         if t.messages[-1]["role"] != "user":
-            t.messages.append(user("And is it right?"))
-        t.messages.append(assistant(words))
+            t.messages.append(user("And is it right?"))  # type: ignore[arg-type]
+        t.messages.append(assistant(words))  # type: ignore[arg-type]
 
     return plant
 
@@ -55,10 +55,10 @@ def _runs(command: str, code: int, words: str) -> Plant:
 
     def plant(t: Trajectory) -> None:
         if t.messages[-1]["role"] != "user":
-            t.messages.append(user("Please try it."))
+            t.messages.append(user("Please try it."))  # type: ignore[arg-type]
         call = tool_call("exec", {"command": command}, "call_planted")
         result = tool_result("call_planted", "exec", "…", success=code == 0, exit_code=code)
-        t.messages += [assistant("", [call]), result, assistant(words)]
+        t.messages += [assistant("", [call]), result, assistant(words)]  # type: ignore[list-item]
 
     return plant
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -48,7 +50,7 @@ def episode(number: int) -> Trajectory:
     )
 
 
-def test_turns_know_who_spoke_them_and_what_came_before():
+def test_turns_know_who_spoke_them_and_what_came_before() -> None:
     first, second = sent_turns(episode(1))
     assert (first.key, first.speaker, first.before) == ("e1#1", "llm:m", ())
     assert (second.key, second.speaker) == ("e1#2", "script")
@@ -58,7 +60,7 @@ def test_turns_know_who_spoke_them_and_what_came_before():
     ]
 
 
-def test_a_sample_is_even_and_the_same_for_the_same_seed():
+def test_a_sample_is_even_and_the_same_for_the_same_seed() -> None:
     episodes = [episode(n) for n in range(200)]
     drawn = sample(episodes, 50, seed=3)
     assert drawn == sample(episodes, 50, seed=3) != sample(episodes, 50, seed=4)
@@ -68,14 +70,14 @@ def test_a_sample_is_even_and_the_same_for_the_same_seed():
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(tmp_path: Path) -> Any:
     with TrajectoryStore(tmp_path / "store") as made:
         for number in range(3):
             made.append(episode(number))
     return tmp_path / "store"
 
 
-def test_answers_are_kept_at_once_and_the_audit_goes_on_where_it_stopped(store):
+def test_answers_are_kept_at_once_and_the_audit_goes_on_where_it_stopped(store: Path) -> None:
     run = CliRunner()
     first = run.invoke(app, ["guard", "audit", str(store), "--sample", "6"], input="y\nn it echoes\nq\n")
     assert first.exit_code == 0, first.output
@@ -88,14 +90,14 @@ def test_answers_are_kept_at_once_and_the_audit_goes_on_where_it_stopped(store):
     assert "1 of 6" in third.output and "in role?" not in third.output
 
 
-def test_refused_drafts_can_be_read_too(store):
+def test_refused_drafts_can_be_read_too(store: Path) -> None:
     found = CliRunner().invoke(
         app, ["guard", "audit", str(store), "--sample", "9", "--refused"], input="n\nn\ny\n"
     )
     assert "all: 1 of 3 refused drafts that were in role" in found.output, found.output
 
 
-def test_a_broken_file_of_answers_is_named(store):
+def test_a_broken_file_of_answers_is_named(store: Path) -> None:
     (store / "audit.jsonl").write_text("{}\n")
     found = CliRunner().invoke(app, ["guard", "audit", str(store)])
     assert found.exit_code != 0 and "line 1" in str(found.exception) + found.output

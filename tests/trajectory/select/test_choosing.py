@@ -97,7 +97,7 @@ def test_a_least_share_of_recoveries_drops_episodes_without_one() -> None:
 def test_ten_episodes_over_a_cap_fall_and_the_others_stay(setting: str, rule: str, field: str) -> None:
     same = [fact(n, **{field: ["common", "usual"]}) for n in range(13)]
     other = [fact(n) for n in range(100, 150)]
-    chosen = choose([*same, *other], replace(LOOSE, **{setting: 3}))
+    chosen = choose([*same, *other], replace(LOOSE, **{setting: 3}))  # type: ignore[arg-type]
     assert chosen.by_rule()[rule] == 10
     assert {entry.id for entry in other} <= set(chosen.kept)
 
@@ -111,7 +111,7 @@ def test_an_episode_with_something_new_survives_the_cap_of_sentences() -> None:
 def test_a_class_gets_no_more_than_its_share_and_loses_no_more_than_it_must(rule: str, setting: str) -> None:
     major, minor = ("en", "zh") if rule == "language" else ("short", "long")
     facts = [fact(n, **{rule: major if n < 40 else minor}) for n in range(50)]
-    chosen = choose(facts, replace(LOOSE, **{setting: {major: 0.75}}))
+    chosen = choose(facts, replace(LOOSE, **{setting: {major: 0.75}}))  # type: ignore[arg-type]
     counts = Counter(major if int(i[1:]) < 40 else minor for i in chosen.kept)
     assert counts == {major: 30, minor: 10}
     assert chosen.by_rule()[rule] == 10

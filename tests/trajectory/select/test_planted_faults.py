@@ -74,6 +74,6 @@ def test_a_reply_of_the_same_figure_in_another_form_is_grounded(clean: list[Traj
     for seen, said in forms.items():
         twin = copy.deepcopy(clean[0])
         next(m for m in twin.messages if m["role"] == "tool")["content"] = seen
-        twin.messages.append(assistant(said))
+        twin.messages.append(assistant(said))  # type: ignore[arg-type]
         own = [u for u in read(twin).broken.get("grounding", "").split("; ") if said.split()[2] in u]
         assert own == [], (seen, said)

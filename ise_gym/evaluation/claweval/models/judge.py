@@ -205,7 +205,7 @@ class JudgeClient:
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False, encoding="utf-8") as draft:
             json.dump({"model": self.spec.model, "answer": answer}, draft, ensure_ascii=False)
-        os.replace(draft.name, file)
+        Path(draft.name).replace(file)
 
 
 def make_client(spec: JudgeSpec) -> JudgeClient:

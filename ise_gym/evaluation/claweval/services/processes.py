@@ -81,7 +81,7 @@ class SubprocessServices:
         port = _free_port()
         env = {name: value for name, value in os.environ.items() if name.lower() not in _PROXIES}
         env |= {name: str(value) for name, value in service.env.items()} | {"PORT": str(port)}
-        log = tempfile.TemporaryFile()
+        log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the service
         try:
             process = subprocess.Popen(
                 command,

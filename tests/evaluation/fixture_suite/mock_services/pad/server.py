@@ -34,7 +34,7 @@ def _answer(path, body):
     return 404, {"error": "no such route"}
 
 
-async def app(scope, receive, send):
+async def app(scope, receive, send) -> None:
     message = await receive()
     body = json.loads(message["body"] or b"{}")
     status, value = _answer(scope["path"], body)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 class AbstractGrader:
-    def grade(self, messages, dispatches, task, audit_data=None, judge=None):
+    def grade(self, messages, dispatches, task, audit_data=None, judge=None) -> None:
         raise NotImplementedError
 
 

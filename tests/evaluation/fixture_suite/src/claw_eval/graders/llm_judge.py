@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 
 class LLMJudge:
-    def __init__(self, model_id="", api_key=None, base_url=""):
+    def __init__(self, model_id="", api_key=None, base_url="") -> None:
         self.client = None
         self.model_id = model_id
         self._log = []

@@ -9,7 +9,7 @@ from ..models.trace import ToolDispatch
 
 
 class ToolDispatcher:
-    def __init__(self, endpoints):
+    def __init__(self, endpoints) -> None:
         self._endpoints = endpoints
         self._client = httpx.Client(timeout=5)
 
@@ -35,5 +35,5 @@ class ToolDispatcher:
         )
         return result, event
 
-    def close(self):
+    def close(self) -> None:
         self._client.close()

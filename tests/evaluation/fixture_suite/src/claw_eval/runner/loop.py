@@ -34,7 +34,7 @@ def run_task(
             Message(role="user", content=opening),
         ]
 
-        def add(message):
+        def add(message) -> None:
             messages.append(message)
             writer.write_event(TraceMessage(trace_id=trace_id, message=message))
 

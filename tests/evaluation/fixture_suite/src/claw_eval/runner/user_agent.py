@@ -4,7 +4,7 @@ import time
 
 
 class UserAgent:
-    def __init__(self, model_id, api_key, base_url=""):
+    def __init__(self, model_id, api_key, base_url="") -> None:
         self.model_id = model_id
         self.client = None
 

@@ -25,7 +25,7 @@ def _wire(message):
 
 
 class OpenAICompatProvider:
-    def __init__(self, model_id="", api_key=None, base_url=None, extra_body=None):
+    def __init__(self, model_id="", api_key=None, base_url=None, extra_body=None) -> None:
         self.model_id = model_id
         self.client = None
 

@@ -13,7 +13,7 @@ from ise_gym.cli import main
 from ise_gym.training import sft
 
 
-class Kill(TrainerCallback):
+class Kill(TrainerCallback):  # type: ignore[misc]
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.global_step == 3 and os.environ["RANK"] == "1":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -29,4 +29,5 @@ def made(*args: Any, **kwargs: Any) -> Any:
 
 
 sft.make_trainer = made
-main(["train", "sft", *sys.argv[1:]])
+if __name__ == "__main__":
+    main(["train", "sft", *sys.argv[1:]])

@@ -3,7 +3,7 @@
 Vectors are random with a few strong directions, since the time doesn't depend on what they mean. Each form runs in a
 process of its own, so that the peak of memory is its own.
 
-    python benchmarks/diversity.py [--n 44000] [--width 768] [--square 5000]
+    python benchmarks/intents/diversity.py [--n 44000] [--width 768] [--square 5000]
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Looks through many utterances for what composed text gets wrong, and draws unedited samples of each register.
 
-python benchmarks/intents.py lint [--count 10000]      faults per utterance; exit code 1 when there are any
-python benchmarks/intents.py show [--each 5] [--seed 0]   what docs/intents.md shows
-python benchmarks/intents.py show --briefs                briefs of consecutive seeds
+python benchmarks/intents/intents.py lint [--count 10000]      faults per utterance; exit code 1 when there are any
+python benchmarks/intents/intents.py show [--each 5] [--seed 0]   what docs/intents.md shows
+python benchmarks/intents/intents.py show --briefs                briefs of consecutive seeds
 """
 
 from __future__ import annotations

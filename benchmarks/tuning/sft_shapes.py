@@ -1,4 +1,4 @@
-"""Random weights in the shape of a known model, and the arithmetic that training them takes: for `benchmarks/sft.py`.
+"""Random weights in the shape of a known model, and what training them takes: for `benchmarks/tuning/sft.py`.
 
 Speed and memory don't depend on what the weights are, so no download is needed to measure them.
 """

@@ -67,7 +67,7 @@ def test_weights_that_the_last_step_broke_are_not_saved(
     """After the last step there is no loss to notice it by."""
     from transformers import TrainerCallback
 
-    class Break(TrainerCallback):
+    class Break(TrainerCallback):  # type: ignore[misc]
         def on_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
             next(p for p in model.parameters() if p.requires_grad).data.fill_(float("inf"))
 
@@ -114,7 +114,7 @@ def with_checkpoints(settings: dict[str, Any]) -> dict[str, Any]:
     def killed(*args: Any, **kwargs: Any) -> Any:
         from transformers import TrainerCallback
 
-        class Kill(TrainerCallback):
+        class Kill(TrainerCallback):  # type: ignore[misc]
             def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
                 if state.global_step == 5:
                     raise Killed

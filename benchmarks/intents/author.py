@@ -1,6 +1,6 @@
 """Writes many intents with a stand-in endpoint, kills the run three times, holds the estimate against what was spent.
 
-    python benchmarks/author.py --count 5000
+    python benchmarks/intents/author.py --count 5000
 
 The stand-in answers as a model would be asked to (a valid draft, lengths that vary, some drafts that the gates send
 back, now and then a 500), counts tokens as four characters each and takes a few milliseconds. Printed: the estimate of

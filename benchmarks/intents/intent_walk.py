@@ -1,11 +1,11 @@
 """Follows one intent through the code, seed → intent → scenario, and counts how often a reader has to go back.
 
-    python benchmarks/intent_walk.py            the functions of seed 7 in order, with each return marked
-    python benchmarks/intent_walk.py --seeds 200   fewest, median and most returns over many seeds
+    python benchmarks/intents/intent_walk.py            the functions of seed 7 in order, with each return marked
+    python benchmarks/intents/intent_walk.py --seeds 200   fewest, median and most returns over many seeds
 
 The walk is every function or method with a name, in the order in which it is first called, while
 ``IntentSource("train").scenario(seed)`` runs a second time: what is loaded, compiled and kept is not part of it.
-Only calls count, of functions in the rooms that make intents: personas, tasks, intents and scenario.py. What compiled
+Only calls count, of functions in the rooms that make intents: personas, tasks, intents and scenario. What compiled
 expressions call while they run (closures and lambdas, and all below them) is the task file at work and is left out.
 Properties count, comprehensions and generated ``__init__`` do not.
 
@@ -41,7 +41,7 @@ def walk(source: IntentSource, seed: int) -> list[Step]:
         module = frame.f_globals.get("__name__", "")
         if event not in ("call", "return") or not module.startswith("ise_gym."):
             return
-        name = frame.f_code.co_qualname  # type: ignore[attr-defined]  # Python 3.11
+        name = frame.f_code.co_qualname  # Python 3.11
         if "<locals>" in name and not name.endswith(_INLINE):
             inside += 1 if event == "call" else -1
         elif event == "call" and not inside and "<" not in name:

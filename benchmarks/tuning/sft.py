@@ -1,7 +1,7 @@
 """How fast fine-tuning is, and against TRL as it comes.
 
-    python benchmarks/sft.py [--store DIR] [--steps 12] [--repeats 3] [--json FILE]
-    python benchmarks/sft.py --model-shape qwen3-8b --tokens 8192,32768          needs a CUDA GPU
+    python benchmarks/tuning/sft.py [--store DIR] [--steps 12] [--repeats 3] [--json FILE]
+    python benchmarks/tuning/sft.py --model-shape qwen3-8b --tokens 8192,32768          needs a CUDA GPU
 
 Without a shape: the tiny recipe (`training/recipes/tiny_cpu.yaml`) against `SFTTrainer` with TRL's defaults, on the
 same episodes, from the same base, with the recipe's adapter, batch size, learning rate and number of steps; all else
@@ -32,8 +32,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks" / "tuning")]
 
 from sft_shapes import FORMULA, SHAPES, model_flops, peak_flops, random_model  # noqa: E402
 
