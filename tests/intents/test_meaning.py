@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agents.openai_server import Answer, reply, serve
 
 from ise_gym.checks import build_check
 from ise_gym.intents.intent import Intent
@@ -18,6 +17,7 @@ from ise_gym.intents.llm.prompt import Wording, kept_words, wording_problem
 from ise_gym.intents.llm.realiser import LLMRealiser
 from ise_gym.intents.llm.second import second_reading
 from ise_gym.intents.source import IntentSource
+from openai_server import Answer, reply, serve
 
 pytest.importorskip("openai")
 

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from agents.openai_server import Answer, reply, serve
 
 from ise_gym.agents.openai import OpenAIAgent
 from ise_gym.messages import Message, assistant, system, tool_call, user
@@ -14,6 +13,7 @@ from ise_gym.models.parsing import render_completion
 from ise_gym.tools import tool_schemas
 from ise_gym.training.modelcard import serve_command
 from ise_gym.training.runcard import RunCard
+from openai_server import Answer, reply, serve
 
 TALK = [system("You work."), user("Count.")]
 TOOLS = tool_schemas(["exec"])
