@@ -28,6 +28,6 @@ def made(*args: Any, **kwargs: Any) -> Any:
     return trainer
 
 
-sft.make_trainer = made
 if __name__ == "__main__":
+    sft.make_trainer = made
     main(["train", "sft", *sys.argv[1:]])

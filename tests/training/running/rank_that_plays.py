@@ -28,6 +28,6 @@ class Player:
         Path(os.environ["PLAYED"], os.environ["RANK"]).write_text(json.dumps(played))
 
 
-grpo.make_player = lambda *_: Player()  # type: ignore[assignment]
 if __name__ == "__main__":
+    grpo.make_player = lambda *_: Player()  # type: ignore[assignment,return-value]
     main(["train", "grpo", *sys.argv[1:]])
