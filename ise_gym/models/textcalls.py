@@ -194,7 +194,7 @@ def _inside(block: str, tools: Sequence[ToolSchema]) -> list[ToolCall]:
     text = block.strip().removeprefix("```json").strip("`\n ")
     value = _value(text)
     value = _closed(text) if value is None else value
-    found = [_as_call(item) for item in (value if isinstance(value, list) else [value])]
+    found = [_as_call(_nested(item, tools)) for item in (value if isinstance(value, list) else [value])]
     return [call for call in found if call is not None] if all(found) else []
 
 
@@ -217,8 +217,8 @@ def _bare(words: str, tools: Sequence[ToolSchema], names: Collection[str]) -> tu
         return _FUNCTION.sub("", words).strip(), calls
     calls, rest, position = [], [], 0
     for start, end, value in _objects(words):
-        found = [_as_call(item) for item in (value if isinstance(value, list) else [value])]
-        items = value if isinstance(value, list) else [value]
+        items = [_nested(item, tools) for item in (value if isinstance(value, list) else [value])]
+        found = [_as_call(item) for item in items]
         if not found or not all(_meant(call, item, names) for call, item in zip(found, items, strict=True)):
             continue
         calls += [call for call in found if call is not None]
@@ -249,6 +249,19 @@ def _objects(words: str) -> Iterator[tuple[int, int, Any]]:
         whole = around is not None and words[around[0] : around[1]].count("{") == words[start:end].count("{")
         yield (*(around if whole and around else (start, end)), value)
         position = end
+
+
+def _nested(value: Any, tools: Sequence[ToolSchema]) -> Any:
+    """Put arguments that stand beside the name of an offered tool, each a parameter of it, where they belong."""
+    if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
+        return value
+    schema = next((t["function"]["parameters"] for t in tools if t["function"]["name"] == value["name"]), {})
+    beside = {key: inner for key, inner in value.items() if key != "name"}
+    return (
+        {"name": value["name"], "arguments": beside}
+        if beside and beside.keys() <= (schema.get("properties") or {}).keys()
+        else value
+    )
 
 
 def _as_call(value: Any) -> ToolCall | None:

@@ -161,3 +161,17 @@ def test_a_call_that_lacks_only_its_last_brace_is_one(words: str) -> None:
 )
 def test_what_lacks_more_is_none(words: str) -> None:
     assert "tool_calls" not in read_words(words, tool_schemas(["exec"]))
+
+
+@pytest.mark.parametrize("form", ["{}", "```json\n{}\n```", "<tool_call>\n{}\n</tool_call>"])
+def test_arguments_beside_the_name_of_a_tool_are_its_arguments(form: str) -> None:
+    words = form.replace("{}", '{"name": "exec", "command": "ls", "timeout": 5}')
+    (call,) = read_words(words, tool_schemas(["exec"]))["tool_calls"]
+    assert json.loads(call["function"]["arguments"]) == {"command": "ls", "timeout": 5}
+
+
+@pytest.mark.parametrize(
+    "words", ['{"name": "exec", "title": "a"}', '{"name": "Ada", "command": "ls"}', '{"name": "exec"}']
+)
+def test_an_object_that_only_has_a_name_is_no_call(words: str) -> None:
+    assert "tool_calls" not in read_words(words, tool_schemas(["exec"]))
