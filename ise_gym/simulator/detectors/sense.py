@@ -14,7 +14,7 @@ LOOP = 4
 """How often the same three words may come again."""
 SAME_SENTENCE = 3
 """How often the same sentence is a loop."""
-_STOP = re.compile(r"[.!?]+(?:\s+|$)|[。！？\n]+")
+_STOP = re.compile(r"(?<![.!?])[.!?]+(?:\s+|$)|[。！？\n]+")
 KNOWN_SHARE = 0.4
 """Least share of a turn's words that must be words: of a language, or of this conversation."""
 CURT = 2
