@@ -286,7 +286,7 @@ def test_a_suite_of_protocol_2_without_its_content_is_refused(made: Manifest, tm
 @pytest.mark.parametrize("name", ["demo-easy", "builtin"])
 def test_the_shipped_suites_have_their_content_written_down(name: str) -> None:
     manifest = load_suite(name)
-    assert set(manifest.content) == set(content.SHARED)
+    assert set(manifest.content) == set(shared_content())
     assert all(len(entry.content_sha256) == 64 for _, entry in manifest.numbered())
 
 
