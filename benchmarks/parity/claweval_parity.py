@@ -3,11 +3,12 @@
     python benchmarks/parity/claweval_parity.py CHECKOUT… --out FOLDER [--tasks T] [--agents hashed diligent]
 
 Both sides play the same tasks with the same scripted agent, `hashed` (which chooses its calls by a hash of all that it
-is told) or `diligent` (which follows ids from answer to answer), a judge whose score is a hash of its whole prompt, and, where
-a task has a user, one whose words are a hash of the conversation. The benchmark plays by its own batch function, services
-as processes; tasks that it plays in a container run on its own sandbox server in a bubblewrap box. What is in FOLDER is
-not played again. A task that came out unequal is played by the benchmark once more, to see whether it equals itself, and both
-traces are compared less their moments, random ids and ports; the first difference is printed.
+is told) or `diligent` (which follows ids from answer to answer), a judge whose score is a hash of its whole prompt,
+and, where a task has a user, one whose words are a hash of the conversation. The benchmark plays by its own batch
+function, services as processes; tasks that it plays in a container run on its own sandbox server in a bubblewrap box.
+What is in FOLDER is not played again. A task that came out unequal is played by the benchmark once more, to see whether
+it equals itself, and both traces are compared less their moments, random ids and ports; the first difference is
+printed.
 """
 
 from __future__ import annotations
@@ -23,15 +24,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from parting import parting
+
 from ise_gym.evaluation.claweval.models.judge import parse_judge
 from ise_gym.evaluation.claweval.runner import run_claweval
 from ise_gym.evaluation.claweval.tasks import ClawTask, load_tasks, open_checkout, select
 from ise_gym.evaluation.ledger import Trial
 from ise_gym.evaluation.run import load_run
 from ise_gym.messages import sha256_of
-
-sys.path.insert(0, str(Path(__file__).parent))
-from traces import parting
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REFERENCE = REPOSITORY / "tests" / "evaluation" / "claweval" / "upstream_reference.py"
@@ -85,10 +85,20 @@ def theirs(root: Path, agent: str, names: Sequence[str], out: Path, workers: int
     for number in range(workers):
         answers = out / f"theirs.{number}.json"
         share = names[number::workers]
-        command = [sys.executable, REFERENCE, root, agent, "hash", answers, str(FIRST_PORT + PORTS * number), *share]
+        command = [
+            sys.executable,
+            str(REFERENCE),
+            str(root),
+            agent,
+            "hash",
+            str(answers),
+            str(FIRST_PORT + PORTS * number),
+            *share,
+        ]
         with (out / f"theirs.{number}.log").open("a") as log:
             running.append(subprocess.Popen(command, cwd=REPOSITORY, stdout=log, stderr=log))
-    if any([process.wait() for process in running]):
+    ended = [process.wait() for process in running]
+    if any(ended):
         raise SystemExit(f"the benchmark's side broke off; see {out}/theirs.*.log. The same command goes on.")
     return read_theirs(out)
 
@@ -141,7 +151,10 @@ def one_row(root: Path, agent: str, tasks: Sequence[ClawTask], folder: Path, wor
     played = " + ".join(f"{count} {split}" for split, count in sorted(splits.items()))
     commit = open_checkout(root).version[:7]
     calls = sum(trial.counts.get("tool_calls", 0) for trial in _trials(folder))
-    print(f"| {commit} | {agent} | {played} | {calls} | {len(names) - len(different)} | {len(different)} |", flush=True)
+    print(
+        f"| {commit} | {agent} | {played} | {calls} | {len(names) - len(different)} | {len(different)} |",
+        flush=True,
+    )
     return [
         f"| {commit} | {agent} | {name} | {_score(here[name])} | {_score(there[name])} | "
         f"{explained(here[name], there[name], again.get(name))} |".replace("\n", " ")
@@ -161,13 +174,17 @@ def _trials(folder: Path) -> list[Trial]:
 
 def main() -> None:
     """Play what is missing and print both tables; exit code 1 when anything is unequal."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("checkouts", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True, help="what was played; the same folder resumes")
     parser.add_argument("--tasks", default="T", help="T, C, M, ids, a glob, a file (default T)")
     parser.add_argument("--limit", type=int, help="N tasks, spread over all of them")
     parser.add_argument("--agents", nargs="+", default=["hashed", "diligent"])
-    parser.add_argument("--workers", type=int, default=2, help="processes of the benchmark's side (default 2)")
+    parser.add_argument(
+        "--workers", type=int, default=2, help="processes of the benchmark's side (default 2)"
+    )
     given = parser.parse_args()
     os.environ.setdefault("PYTHONPATH", str(REPOSITORY))
     print("| commit | agent | tasks | calls | equal | unequal |\n|---|---|---|---|---|---|", flush=True)

@@ -58,7 +58,9 @@ def _files(folder: Path) -> list[Path]:
 def _sha256(files: Iterable[Path], base: Path) -> str:
     whole = hashlib.sha256()
     for file in files:
-        whole.update(f"{file.relative_to(base).as_posix()}\0{_of_file(file, file.stat().st_mtime_ns)}\n".encode())
+        whole.update(
+            f"{file.relative_to(base).as_posix()}\0{_of_file(file, file.stat().st_mtime_ns)}\n".encode()
+        )
     return whole.hexdigest()[:16]
 
 

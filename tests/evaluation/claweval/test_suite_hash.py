@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,16 +53,13 @@ def write(file: Path, text: str) -> None:
     os.utime(file, ns=(moment, moment))
 
 
-def leaves(value: Any, set_: Callable[[Any], None]) -> Iterator[tuple[Any, Callable[[Any], None]]]:
-    """Yield every plain value of a document with what puts another in its place."""
-    if isinstance(value, dict):
-        for key in list(value):
-            yield from leaves(value[key], lambda new, key=key: value.__setitem__(key, new))
-    elif isinstance(value, list):
-        for index in range(len(value)):
-            yield from leaves(value[index], lambda new, index=index: value.__setitem__(index, new))
-    else:
-        yield value, set_
+def leaves(inner: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield where every plain value of a document stands: a mapping or list, and the key in it."""
+    for key in list(inner) if isinstance(inner, dict) else range(len(inner)):
+        if isinstance(inner[key], dict | list):
+            yield from leaves(inner[key])
+        else:
+            yield inner, key
 
 
 def other(value: Any) -> Any:
@@ -78,13 +75,14 @@ def test_every_value_of_a_task_counts(checkout: Path, task: str) -> None:
     file = checkout / "tasks" / task / "task.yaml"
     before, document = contents(checkout), yaml.safe_load(file.read_text())
     seen = 0
-    for old, put in list(leaves(document, lambda new: None)):
+    for holder, key in leaves(document):
+        old = holder[key]
         if old == task:
             continue  # a task is called as its folder
-        put(other(old))
+        holder[key] = other(old)
         write(file, yaml.safe_dump(document, allow_unicode=True, sort_keys=False))
         assert moved(before, {**before, **_of(checkout, task)}) == {(task, "task")}, old
-        put(old)
+        holder[key] = old
         seen += 1
     assert seen > 25
 
@@ -121,7 +119,9 @@ def test_every_constant_of_a_grader_counts_for_those_that_inherit_it_too(checkou
         ("src/claw_eval/models/scoring.py", ("shared", "benchmark")),
     ],
 )
-def test_fixtures_services_prompts_and_scoring_count(checkout: Path, name: str, part: tuple[str, str]) -> None:
+def test_fixtures_services_prompts_and_scoring_count(
+    checkout: Path, name: str, part: tuple[str, str]
+) -> None:
     before, was = contents(checkout), version(checkout)
     write(checkout / name, (checkout / name).read_text() + "\n")
     assert moved(before, contents(checkout)) == {part}
