@@ -307,7 +307,9 @@ def test_exports_of_the_suite_are_known_by_what_they_say(suite: Manifest, tmp_pa
 
 def _share_gpt(messages: list[Any]) -> dict[str, Any]:
     who = {"user": "human", "assistant": "gpt"}
-    return {"conversations": [{"from": who.get(m["role"], m["role"]), "value": m["content"]} for m in messages]}
+    return {
+        "conversations": [{"from": who.get(m["role"], m["role"]), "value": m["content"]} for m in messages]
+    }
 
 
 @pytest.mark.parametrize(

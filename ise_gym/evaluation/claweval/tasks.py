@@ -276,10 +276,10 @@ def _touches_judge(node: ast.AST) -> bool:
     return False
 
 
-def _short(task_id: str) -> str:
-    """Return the letter and number of an id: T039zh_onboarding → T039."""
+def _short(task_id: str) -> set[str]:
+    """Return what an id is called for short: T039zh_onboarding → T039 and T039zh."""
     match = re.match(r"[A-Z]\d+", task_id)
-    return match[0] if match else task_id
+    return {task_id.partition("_")[0], match[0] if match else task_id}
 
 
 def select(tasks: Sequence[ClawTask], selection: str) -> list[ClawTask]:
@@ -307,7 +307,7 @@ def select(tasks: Sequence[ClawTask], selection: str) -> list[ClawTask]:
     known = {task.id: task for task in tasks}
     chosen: dict[str, ClawTask] = {}
     for pattern in patterns:
-        found = fnmatch.filter(known, pattern) or [id_ for id_ in known if _short(id_) == pattern]
+        found = fnmatch.filter(known, pattern) or [id_ for id_ in known if pattern in _short(id_)]
         if not found:
             hint = nearest(pattern, [*known, *SPLITS, *tags])
             raise UserError(f"no task matches '{pattern}'.{hint} Give T, C, M, a tag, a file, ids or a glob.")
