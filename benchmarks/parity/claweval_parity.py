@@ -81,10 +81,11 @@ def _side(trial: Trial, folder: Path) -> Side:
 
 def theirs(root: Path, agent: str, names: Sequence[str], out: Path, workers: int) -> dict[str, Side]:
     """Let the benchmark play tasks, in processes with ports of their own."""
-    running = []
+    running, done = [], read_theirs(out)
+    left = [name for name in names if name not in done]
     for number in range(workers):
         answers = out / f"theirs.{number}.json"
-        share = names[number::workers]
+        share = left[number::workers]
         command = [
             sys.executable,
             str(REFERENCE),
