@@ -162,20 +162,20 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Any]]:
             yield f"{path}, row {number}", {name: _decoded(value) for name, value in row.items()}
 
 
-def _decoded(value: Any) -> Any:
+def _decoded(value: object) -> Any:
     """Decode the JSON texts that a column of messages holds."""
     if isinstance(value, list):
         return [json.loads(item) if isinstance(item, str) else item for item in value]
     return value
 
 
-def fingerprints_of(row: Mapping[str, Any]) -> set[str]:
+def fingerprints_of(row: Mapping[str, object]) -> set[str]:
     """Return the fingerprints of task instances that a record carries, in its own metadata or an export's."""
     value = _metadata(row).get("fingerprints") or ()
     return {str(one) for one in (value.values() if isinstance(value, Mapping) else value)}
 
 
-def _metadata(row: Mapping[str, Any]) -> Mapping[str, Any]:
+def _metadata(row: Mapping[str, object]) -> Mapping[str, Any]:
     metadata = row.get("metadata")
     if not isinstance(metadata, Mapping):
         return {}
@@ -184,7 +184,7 @@ def _metadata(row: Mapping[str, Any]) -> Mapping[str, Any]:
     return kept if isinstance(kept, Mapping) else metadata
 
 
-def _split_of(row: Mapping[str, Any]) -> str:
+def _split_of(row: Mapping[str, object]) -> str:
     metadata = row.get("metadata")
     inner = metadata.get("ise_gym") if isinstance(metadata, Mapping) else None
     return str(row.get("split") or (inner.get("split") if isinstance(inner, Mapping) else "") or "")
@@ -199,7 +199,7 @@ def _words_of(manifest: Manifest) -> dict[str, list[str]]:
     return {name: requests for name, requests in asked.items() if sum(map(len, requests)) >= SHORTEST}
 
 
-def _said(messages: Sequence[Any]) -> str:
+def _said(messages: Sequence[object]) -> str:
     words = (
         str(m.get("content") or "") for m in messages if isinstance(m, Mapping) and m.get("role") == "user"
     )

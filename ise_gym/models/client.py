@@ -68,11 +68,11 @@ class Client:
 
     def ask(
         self,
-        messages: Sequence[Mapping[str, Any]],
+        messages: Sequence[Mapping[str, object]],
         *,
         session: str = "",
         meter: Meter | None = None,
-        **fields: Any,
+        **fields: object,
     ) -> Answer:
         """Return one answer.
 
@@ -97,7 +97,9 @@ class Client:
             meter.add(answer)
         return answer
 
-    def _request(self, messages: Sequence[Mapping[str, Any]], fields: Mapping[str, Any]) -> dict[str, Any]:
+    def _request(
+        self, messages: Sequence[Mapping[str, object]], fields: Mapping[str, object]
+    ) -> dict[str, Any]:
         options = self.options
         request: dict[str, Any] = {"model": self.model, "messages": _sendable(list(messages))}
         request |= {
@@ -292,7 +294,7 @@ def _first_line(error: Exception) -> str:
     return f"{lines[0][:200]} ({str(cause)[:100]})" if cause and str(cause) else lines[0][:300]
 
 
-def _sendable(value: Any) -> Any:
+def _sendable(value: object) -> Any:
     """Copy, with halves of surrogate pairs replaced: no request can carry one."""
     match value:
         case str():

@@ -178,7 +178,7 @@ def _result(message: Message, form: CallFormat) -> str:
     return f"<tool_response>\n{message['content']}\n</tool_response>"
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
@@ -251,7 +251,7 @@ def _objects(words: str) -> Iterator[tuple[int, int, Any]]:
         position = end
 
 
-def _as_call(value: Any) -> ToolCall | None:
+def _as_call(value: object) -> ToolCall | None:
     if isinstance(value, Mapping) and isinstance(value.get("function"), Mapping):
         value = value["function"]
     if not isinstance(value, Mapping) or not isinstance(value.get("name"), str) or not value["name"]:

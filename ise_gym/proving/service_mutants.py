@@ -134,7 +134,7 @@ def _chat_forms(state: State, earlier: Mapping[str, Any]) -> Iterator[Form]:
         for key in ("topic", "members"):
             if old is not None and old[key] != channel[key]:
 
-                def unset(state: State, name: str = name, key: str = key, value: Any = old[key]) -> None:
+                def unset(state: State, name: str = name, key: str = key, value: object = old[key]) -> None:
                     state["channels"][name][key] = value
 
                 yield f"the {key} of {name} are as before", unset

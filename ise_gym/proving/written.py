@@ -55,7 +55,7 @@ class Proof:
     attempts: int = 0
 
 
-def prove(env: Any, line: WrittenLine, solver: Agent, *, attempts: int = 2, seed: int = 0) -> Proof:
+def prove(env: object, line: WrittenLine, solver: Agent, *, attempts: int = 2, seed: int = 0) -> Proof:
     """Prove the checks of one intent in an env.
 
     Args:

@@ -69,7 +69,7 @@ def told(check: Check) -> str:
     return f"{head}: {keys}" if keys else head
 
 
-def guard_events(report: Mapping[str, Any], messages: Sequence[Mapping[str, Any]]) -> list[GuardEvent]:
+def guard_events(report: Mapping[str, object], messages: Sequence[Mapping[str, object]]) -> list[GuardEvent]:
     """Return the drafts that the role guard refused, from what it lists under ``drift``, at their user messages.
 
     A turn that ended the episode without a word has no message: its events stand where it would have been.

@@ -58,7 +58,7 @@ class _Link:
         self._connection = connection
         self._lock = threading.Lock()
 
-    def send(self, message: tuple[Any, ...]) -> None:
+    def send(self, message: tuple[object, ...]) -> None:
         try:
             with self._lock:
                 self._connection.send(message)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -103,7 +103,7 @@ class RoleGuard:
             self._note(view, refused, "resample")
         return replace(turn, events=(*turn.events, *events))
 
-    def _again(self, view: UserView | None, before: Any, why: str) -> UserTurn:
+    def _again(self, view: UserView | None, before: object, why: str) -> UserTurn:
         if view is not None:
             self.inner.set_state(before)
             return self.inner.respond(view, why)
@@ -172,7 +172,7 @@ class RoleGuard:
         self._drift.append({"turn": number, "detectors": first, "action": action, "refused": list(refused)})
 
     def _replaced(
-        self, fallback: UserTurn, view: UserView | None, events: Sequence[dict[str, Any]]
+        self, fallback: UserTurn, view: UserView | None, events: Sequence[Mapping[str, object]]
     ) -> UserTurn:
         self._counts["fallbacks"] += 1
         assert self._known is not None

@@ -238,7 +238,7 @@ def _episodes(config: DataConfig, report: DataReport) -> Iterator[tuple[str, Tra
 
 
 def _delegated(
-    tokenizer: Any, name: str, episode: Trajectory, options: RowOptions
+    tokenizer: object, name: str, episode: Trajectory, options: RowOptions
 ) -> Iterator[tuple[str, Conversation, RowSet]]:
     """Yield each sub-session's rows under a name of its own; one that was cut off yields only that reason."""
     early = _first_turn_calls(episode)

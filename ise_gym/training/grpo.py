@@ -243,7 +243,7 @@ def _check_output(output: Path, config: GrpoConfig) -> None:
         )
 
 
-def verified_share(completions: Any, verified: Sequence[float], **_: Any) -> list[float]:
+def verified_share(completions: object, verified: Sequence[float], **_: object) -> list[float]:
     """Return each episode's reward, as the env gave it."""
     return list(verified)
 

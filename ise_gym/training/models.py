@@ -92,7 +92,7 @@ def held_to_positions(data: DataConfig, base: str) -> DataConfig:
     return data.model_copy(update={"max_length": positions})
 
 
-def load_base(config: RunConfig, base: str, model: Any = None) -> tuple[Any, Any]:
+def load_base(config: RunConfig, base: str, model: object = None) -> tuple[Any, Any]:
     """Load the base weights (unless ``model`` is given) and make the PEFT configuration (None for full fine-tuning)."""
     weights = _weights(config.model, base) if model is None else model
     return weights, _lora(config.lora) if config.lora else None

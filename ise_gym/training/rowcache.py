@@ -48,7 +48,7 @@ class CachedRows:
         return ((row["name"], row["input_ids"]) for row in _load(self.folder / "train"))
 
 
-def cached_rows(place: Path, config: DataConfig, tokenizer: Any, thinking: Thinking) -> CachedRows:
+def cached_rows(place: Path, config: DataConfig, tokenizer: object, thinking: Thinking) -> CachedRows:
     """Return the rows of a recipe, tokenising only what is not at ``place`` already.
 
     Args:

@@ -207,13 +207,13 @@ def make_arguments(config: RunConfig) -> Any:
 
 def make_trainer(
     config: RunConfig,
-    tokenizer: Any,
+    tokenizer: object,
     data: Data,
     base: str,
     *,
     quiet: bool = False,
-    model: Any = None,
-    arguments: Any = None,
+    model: object = None,
+    arguments: object = None,
 ) -> Any:
     """Build the `SFTTrainer`; separate from `run` so that tests and benchmarks see what TRL was given.
 
@@ -273,7 +273,7 @@ def _check(output: Path, config: RunConfig) -> tuple[str, DataConfig]:
     return base, held_to_positions(config.data, base)
 
 
-def _rows(config: RunConfig, output: Path, tokenizer: Any) -> Data:
+def _rows(config: RunConfig, output: Path, tokenizer: object) -> Data:
     """Tokenise once on each machine; the other processes there read what the first one left."""
     from ise_gym.training.rowcache import cached_rows
 

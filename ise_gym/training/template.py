@@ -81,11 +81,11 @@ def template_hash(source: str) -> str:
 
 def render(
     template: str,
-    messages: Sequence[Mapping[str, Any]],
-    tools: Sequence[Mapping[str, Any]] = (),
+    messages: Sequence[Mapping[str, object]],
+    tools: Sequence[Mapping[str, object]] = (),
     *,
     add_generation_prompt: bool = False,
-    **options: Any,
+    **options: object,
 ) -> tuple[str, list[tuple[int, int]]]:
     """Render a conversation; also return the character ranges that `generation` marks, one an assistant message."""
     from transformers.utils.chat_template_utils import render_jinja_template

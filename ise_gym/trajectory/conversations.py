@@ -73,6 +73,6 @@ def offered_inside(tools: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [tool for tool in tools if _name(tool) not in MAIN_ONLY]
 
 
-def _name(tool: Mapping[str, Any]) -> str:
+def _name(tool: Mapping[str, object]) -> str:
     function = tool.get("function")
     return str(function.get("name", "")) if isinstance(function, Mapping) else ""

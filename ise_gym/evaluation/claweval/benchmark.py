@@ -58,7 +58,7 @@ _MAKES_CLIENTS = (
 )
 
 
-def _no_client(**options: Any) -> None:
+def _no_client(**options: object) -> None:
     """Stand for ``openai.OpenAI`` where its object is replaced by ours before anything asks it."""
 
 

@@ -124,7 +124,7 @@ class EnvPlayer:
 
         return watched(speak, task.user_agent.persona, task.user_agent.max_rounds)
 
-    def _files(self, task: Any, folder: Path) -> tuple[SeedFile, ...]:
+    def _files(self, task: object, folder: Path) -> tuple[SeedFile, ...]:
         """Let the benchmark hand out the task's files, and keep them for the scenario."""
         if not self._sandbox_tools:
             return ()

@@ -102,7 +102,7 @@ class Took:
         return self.counts.get("input_tokens", 0) + self.counts.get("output_tokens", 0)
 
 
-def graded_answer(job: Job, agent: Mapping[str, Any], graded: Graded, reason: str, took: Took) -> Answer:
+def graded_answer(job: Job, agent: Mapping[str, object], graded: Graded, reason: str, took: Took) -> Answer:
     """Answer with a grade."""
     return Answer(
         item=job,
@@ -118,7 +118,7 @@ def graded_answer(job: Job, agent: Mapping[str, Any], graded: Graded, reason: st
 
 
 def spoilt_answer(
-    job: Job, agent: Mapping[str, Any], kind: str, reason: str, took: Took | None = None
+    job: Job, agent: Mapping[str, object], kind: str, reason: str, took: Took | None = None
 ) -> Answer:
     """Answer with who is to blame. A task whose time ran out has a verdict; all other trouble has none."""
     spent = took or Took()

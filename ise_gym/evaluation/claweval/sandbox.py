@@ -110,7 +110,7 @@ class SandboxApp:
         except (OSError, ValueError) as error:
             return 500, {"error": str(error)}
 
-    def _exec(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _exec(self, body: Mapping[str, object]) -> dict[str, Any]:
         seconds = body.get("timeout_seconds", 30)
         if not isinstance(seconds, int | float):
             raise Rejected("timeout_seconds: a number is needed")
@@ -122,7 +122,7 @@ class SandboxApp:
     def _run(self, argv: list[str], seconds: float) -> ExecResult:
         return self._workspace.exec(argv, timeout=seconds, merge=False)
 
-    def _read(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _read(self, body: Mapping[str, object]) -> dict[str, Any]:
         path, content = self._file(body)
         if content is None:
             return {"error": f"File not found: {path}"}
@@ -141,17 +141,17 @@ class SandboxApp:
         text = _lines(_decoded(content), body.get("offset"), body.get("limit"))
         return {"content": text, "mime_type": mime or "text/plain", "encoding": "utf-8"}
 
-    def _write(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _write(self, body: Mapping[str, object]) -> dict[str, Any]:
         content = _text(body, "content")
         self._workspace.write(_path(body), content.encode("utf-8", "surrogatepass"))
         return {"written": _path(body), "bytes": len(content)}
 
-    def _write_b64(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _write_b64(self, body: Mapping[str, object]) -> dict[str, Any]:
         content = base64.b64decode(_text(body, "content_b64"))
         self._workspace.write(_path(body), content)
         return {"written": _path(body), "bytes": len(content)}
 
-    def _edit(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _edit(self, body: Mapping[str, object]) -> dict[str, Any]:
         path, content = self._file(body)
         if content is None:
             return {"error": f"File not found: {path}"}
@@ -202,14 +202,14 @@ class SandboxApp:
             output = "\n".join(output.splitlines()[:limit])
         return {"output": output, "exit_code": done.exit_code}
 
-    def _download(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _download(self, body: Mapping[str, object]) -> dict[str, Any]:
         path, content = self._file(body)
         if content is None:
             return {"error": f"File not found: {path}"}
         mime = mimetypes.guess_type(path)[0] or "application/octet-stream"
         return {"path": path, "content_b64": _base64(content), "mime_type": mime, "size_bytes": len(content)}
 
-    def _file(self, body: Mapping[str, Any]) -> tuple[str, bytes | None]:
+    def _file(self, body: Mapping[str, object]) -> tuple[str, bytes | None]:
         path = _path(body)
         try:
             return path, self._workspace.read(path)
@@ -217,14 +217,14 @@ class SandboxApp:
             return path, None
 
 
-def _path(body: Mapping[str, Any]) -> str:
+def _path(body: Mapping[str, object]) -> str:
     value = body.get("file_path") or body.get("path")
     if not isinstance(value, str) or not value:
         raise Rejected("path: a path is needed")
     return value
 
 
-def _text(body: Mapping[str, Any], name: str) -> str:
+def _text(body: Mapping[str, object], name: str) -> str:
     value = body.get(name)
     if not isinstance(value, str):
         raise Rejected(f"{name}: a string is needed")
@@ -237,7 +237,7 @@ def _is_text(mime: str | None, ending: str) -> bool:
     return mime.startswith("text/") or mime in _TEXT_TYPES
 
 
-def _lines(text: str, offset: Any, limit: Any) -> str:
+def _lines(text: str, offset: object, limit: object) -> str:
     """Cut out lines and number them, as the benchmark does when a part is asked for."""
     if offset is None and limit is None:
         return text

@@ -53,14 +53,14 @@ class Stage:
             if model is not None:
                 model.begin_trial()
 
-    def services(self, task: Any) -> AbstractContextManager[object]:
+    def services(self, task: object) -> AbstractContextManager[object]:
         """The task's services, running while the context is open."""
         services = dated(task)
         if self.how_services == "subprocess":
             return SubprocessServices(services, self.upstream.root, self.router)
         return InProcessServices(services, self.upstream.root, self.router, self.clock, self.modules)
 
-    def broken_tools(self, task: Any) -> list[dict[str, Any]]:
+    def broken_tools(self, task: object) -> list[dict[str, Any]]:
         """Notes on the task's tools that can only fail, while its services run."""
         return [tool.note() for tool in broken_tools(task, self.router.app)]
 
@@ -84,7 +84,7 @@ class Stage:
         finally:
             self.router.remove(PORT)
 
-    def inject(self, task: Any, folder: Path) -> None:
+    def inject(self, task: object, folder: Path) -> None:
         """Let the benchmark put the task's files into the sandbox that is being served."""
         self.upstream.SandboxRunner.inject_files(SimpleNamespace(sandbox_url=URL), task, task_dir=str(folder))
 
@@ -122,6 +122,6 @@ def dated(task: Any) -> list[Dated]:
     ]
 
 
-def has_user(task: Any) -> bool:
+def has_user(task: object) -> bool:
     """Whether a task has a simulated user of its own."""
     return bool(getattr(getattr(task, "user_agent", None), "enabled", False))

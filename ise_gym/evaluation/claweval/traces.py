@@ -47,7 +47,7 @@ def write_trace(
     path.unlink(missing_ok=True)
     with upstream.TraceWriter(path) as writer:
 
-        def say(role: str, blocks: Sequence[Any], **more: Any) -> None:
+        def say(role: str, blocks: Sequence[object], **more: object) -> None:
             message = upstream.Message(role=role, content=list(blocks), **more)
             writer.write_event(upstream.TraceMessage(trace_id=trace_id, message=message))
 

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from ise_gym.agents.base import Agent
 from ise_gym.evaluation.claweval.grading import collect_snapshot, trace_counts
@@ -67,7 +66,7 @@ def _own_tokens(agent: Agent) -> dict[str, int]:
 
 
 @contextmanager
-def _sandbox(stage: Stage, task: Any, folder: Path) -> Iterator[SandboxApp | None]:
+def _sandbox(stage: Stage, task: object, folder: Path) -> Iterator[SandboxApp | None]:
     """Serve a fresh workspace with the task's files in it."""
     if stage.workspace is None:
         yield None

@@ -102,7 +102,13 @@ class RubricJudge:
     """
 
     def __init__(
-        self, model: str, cache: AnswerCache, *, allow_own: bool = False, limit: int = LIMIT, **options: Any
+        self,
+        model: str,
+        cache: AnswerCache,
+        *,
+        allow_own: bool = False,
+        limit: int = LIMIT,
+        **options: object,
     ) -> None:
         self.model, self.cache, self.allow_own, self.limit = model, cache, allow_own, limit
         self._chat = JsonChat(model, who="judge", **{**DEFAULTS, **options})

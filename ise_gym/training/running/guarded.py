@@ -7,7 +7,7 @@ that a run whose every weight is NaN ends well with a loss of 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ise_gym.errors import UserError
@@ -37,7 +37,7 @@ def guarded(trainer: type[Any], rows: Named | None = None) -> type[Any]:
             self._refuse("loss", loss, fed[-1:])
             return loss
 
-        def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        def _get_grad_norm(self, model: object, grad_norm: object = None) -> Any:
             norm = super()._get_grad_norm(model, grad_norm=grad_norm)
             if norm is not None:
                 self._refuse("gradient norm", norm, self.__dict__.get("_fed", []))
@@ -79,7 +79,7 @@ def check_weights(model: Any) -> None:
 _IDENTIFYING = ("input_ids", "attention_mask", "position_ids")
 
 
-def _names(fed: list[Mapping[str, Any]], rows: Iterable[tuple[str, list[int]]], most: int = 8) -> str:
+def _names(fed: Sequence[Mapping[str, object]], rows: Iterable[tuple[str, list[int]]], most: int = 8) -> str:
     """Find the rows of batches by their token ids."""
     wanted = {ids for batch in fed if "input_ids" in batch for ids in _sequences(batch)}
     found = [name for name, ids in rows if tuple(ids) in wanted] if wanted else []

@@ -8,6 +8,7 @@ state stand where no command of the box can reach them.
 from __future__ import annotations
 
 import _socket
+from collections.abc import Mapping
 
 from ise_gym.workspace.box.trees import Trees
 
@@ -23,7 +24,7 @@ BACKLOG = 64
 class Ports(Trees):
     """The part of the init that opens ports and adds to the environment of later commands."""
 
-    def op_listen(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_listen(self, header: Mapping[str, object], body: bytes) -> Answer:
         """Hand out a socket that listens on a port of the loopback interface."""
         door = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
         try:

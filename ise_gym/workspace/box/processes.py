@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from collections.abc import Mapping
 
 from ise_gym.workspace.box.launch import Launch
 from ise_gym.workspace.box.pipes import Job
@@ -135,7 +136,7 @@ class Processes(Launch):
         job.deadline = job.started + (self.timeout if timeout is None else timeout)
         return None
 
-    def op_spawn(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_spawn(self, header: Mapping[str, object], body: bytes) -> Answer:
         """Start a background command."""
         self.start(header["key"], header, body, True, True)
         return ({},)
@@ -151,7 +152,7 @@ class Processes(Launch):
             job.waiters.append((header["id"], time.monotonic() + header["timeout_s"]))
         return None
 
-    def op_stdin(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_stdin(self, header: Mapping[str, object], body: bytes) -> Answer:
         """Feed a background command."""
         job = self.jobs[header["key"]]
         if job.status is not None or job.stdin < 0:
@@ -178,18 +179,18 @@ class Processes(Launch):
                     self.reap()
         return ({},)
 
-    def op_forget(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_forget(self, header: Mapping[str, object], body: bytes) -> Answer:
         """End a job and drop it."""
         job = self.jobs.pop(header["key"], None)
         if job is not None and job.status is None:
             self.sweep(job.pid, job.before)
         return ({},)
 
-    def op_cwd(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_cwd(self, header: Mapping[str, object], body: bytes) -> Answer:
         """Where a job's main process stands, as a path."""
         pid = self.jobs[header["key"]].pid
         return ({"cwd": os.readlink(f"/proc/{pid}/cwd")},)
 
-    def op_ping(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_ping(self, header: Mapping[str, object], body: bytes) -> Answer:
         """Answer with the same body."""
         return {"pid": self.me}, body

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 
 from ise_gym.workspace.box.ports import Ports
 from ise_gym.workspace.box.sweep import KILL, STOP, Family, send_signal
@@ -57,7 +58,7 @@ class Stops(Ports):
         for pid in self.commands():
             send_signal(pid, number)
 
-    def op_stop(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_stop(self, header: Mapping[str, object], body: bytes) -> Answer:
         """Stop all commands; those that keep waking each other up are killed, all together."""
         killed = self.stop_all()
         return ({"killed": killed},)
@@ -88,7 +89,7 @@ class Stops(Ports):
         if self.stopped is not None:
             self.stop_all()
 
-    def op_continue(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_continue(self, header: Mapping[str, object], body: bytes) -> Answer:
         """Continue what `op_stop` stopped."""
         if self.stopped is not None:
             for pid in self.commands() - self.stopped:

@@ -8,6 +8,7 @@ import os
 import stat
 import struct
 import time
+from collections.abc import Mapping
 
 from ise_gym.workspace.box.files import Files
 from ise_gym.workspace.box.wire import dumps
@@ -334,7 +335,7 @@ class Trees(Files):
             os.utime(folder, ns=(when, when))
         return ({},)
 
-    def op_order(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_order(self, header: Mapping[str, object], body: bytes) -> Answer:
         """Whether the file system lists a folder's newest entry first: it differs between kernels."""
         probe = self.in_box(self.home_dir) + "/.order"
         os.mkdir(probe)

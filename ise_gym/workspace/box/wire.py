@@ -12,6 +12,7 @@ from __future__ import annotations
 import _socket
 import os
 import struct
+from collections.abc import Mapping, Sequence
 
 TYPE_CHECKING = False  # `typing` costs 10 ms to import; type checkers take this name for true
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class Wire:
         self.sock = sock
         self.inbox = bytearray()
 
-    def send(self, header: dict[str, Any], body: bytes = b"", fds: Sequence[int] = ()) -> None:
+    def send(self, header: Mapping[str, object], body: bytes = b"", fds: Sequence[int] = ()) -> None:
         """Write one frame; blocks while the host does not read."""
         text = dumps(header).encode("ascii")
         frame = struct.pack("!II", len(text), len(body)) + text

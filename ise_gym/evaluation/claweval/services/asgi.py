@@ -133,7 +133,7 @@ def inline_endpoints() -> Iterator[None]:
     """
     original = anyio.to_thread.run_sync
 
-    async def run_here(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    async def run_here(function: Callable[..., object], *args: object, **options: object) -> Any:
         return function(*args)
 
     setattr(anyio.to_thread, _THREADS, run_here)
