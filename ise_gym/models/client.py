@@ -12,7 +12,10 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 from ise_gym.credentials import scrubbed
 from ise_gym.errors import AgentError, UserError
@@ -248,19 +251,25 @@ _KNOWN = frozenset(
 """Fields that the client library knows under every version that is supported; others go into the body as they are."""
 
 
-def _pause(state: Any) -> float:
+def _pause(state: RetryCallState) -> float:
     """Return the seconds before the next try: what the server asks for, else growing ones with jitter."""
     import tenacity
 
-    trouble = state.outcome.exception()
-    if trouble.wait:
-        return float(trouble.wait)
+    if wait := _trouble_of(state).wait:
+        return wait
     growing = tenacity.wait_exponential(multiplier=0.5, max=8.0) + tenacity.wait_random(0, 0.25)
     return float(growing(state))
 
 
-def _last_error(state: Any) -> Any:
+def _trouble_of(state: RetryCallState) -> Trouble:
+    assert state.outcome is not None, "it is asked after a try"
     trouble = state.outcome.exception()
+    assert isinstance(trouble, Trouble), "nothing else is tried again"
+    return trouble
+
+
+def _last_error(state: RetryCallState) -> NoReturn:
+    trouble = _trouble_of(state)
     raise trouble.final or trouble from trouble
 
 

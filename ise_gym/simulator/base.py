@@ -168,7 +168,7 @@ class UserSimulator(Protocol):
         """Return picklable state, for snapshot and fork."""
         ...
 
-    def set_state(self, state: object) -> None:
+    def set_state(self, state: Any) -> None:
         """Take back what `state` returned."""
         ...
 

@@ -100,11 +100,11 @@ class ScriptedUser:
         self._state = replace(self._state, checked=self._state.checked | {self._state.index})
         return UserTurn(text=self._say("double_check"), request=self._request().name)
 
-    def state(self) -> Any:
+    def state(self) -> tuple[Scenario | None, _State, tuple[Any, ...]]:
         """Return scenario, position and RNG state; all immutable, so sharing them is safe."""
         return (self._scenario, self._state, self._rng.getstate())
 
-    def set_state(self, state: Any) -> None:
+    def set_state(self, state: tuple[Scenario | None, _State, tuple[Any, ...]]) -> None:
         """Continue from a saved position."""
         self._scenario, self._state, rng = state
         self._rng.setstate(rng)

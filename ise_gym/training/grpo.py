@@ -18,6 +18,7 @@ from ise_gym.errors import UserError
 from ise_gym.intents.source import IntentSource
 from ise_gym.messages import sha256_of
 from ise_gym.models.generation import BatchGenerator
+from ise_gym.models.tokenizer import CausalModel, Tokenizer
 from ise_gym.scenario import Scenario
 from ise_gym.tools import tool_schemas
 from ise_gym.training.groups import GroupPlayer
@@ -254,7 +255,7 @@ def rewards_of(history: Sequence[dict[str, Any]]) -> list[tuple[int, float]]:
     return list(enumerate(means, start=1))
 
 
-def make_player(config: GrpoConfig, tokenizer: Any, model: Any) -> GroupPlayer:
+def make_player(config: GrpoConfig, tokenizer: Tokenizer, model: CausalModel) -> GroupPlayer:
     """Return what plays episodes as the recipe's ``rollout`` section says; close it after use."""
     rollout = config.rollout
     generator = BatchGenerator(

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ise_gym.models.tokenizer import Tokenizer
 from ise_gym.training.config import Loss
 from ise_gym.training.template import Thinking, encode
 from ise_gym.trajectory.record import Step
@@ -100,7 +101,7 @@ def _encodable(message: Mapping[str, object]) -> bool:
 
 
 def rows_of(
-    tokenizer: Any,
+    tokenizer: Tokenizer,
     name: str,
     messages: Sequence[Mapping[str, Any]],
     tools: Sequence[Mapping[str, Any]],
@@ -191,7 +192,7 @@ def _without_tail(turns: Sequence[Sequence[Mapping[str, object]]]) -> list[list[
 class _Builder:
     """Makes the row of a range of turns."""
 
-    tokenizer: Any
+    tokenizer: Tokenizer
     tools: Sequence[Mapping[str, Any]]
     head: Sequence[Mapping[str, Any]]
     turns: Sequence[Sequence[Mapping[str, Any]]]

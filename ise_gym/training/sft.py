@@ -23,6 +23,7 @@ from typing import Any, Protocol
 
 from ise_gym.agents.parity import trained_on
 from ise_gym.errors import UserError
+from ise_gym.models.tokenizer import Tokenizer
 from ise_gym.training.config import DataConfig, RunConfig
 from ise_gym.training.data import DataReport
 from ise_gym.training.models import held_to_positions, load_base, load_tokenizer, locate_base
@@ -114,7 +115,7 @@ def run(config: RunConfig, *, quiet: bool = False) -> Result:
 def _train(
     config: RunConfig,
     arguments: Any,
-    tokenizer: Any,
+    tokenizer: Tokenizer,
     data: Data,
     base: str,
     start: _Start,
@@ -207,7 +208,7 @@ def make_arguments(config: RunConfig) -> Any:
 
 def make_trainer(
     config: RunConfig,
-    tokenizer: object,
+    tokenizer: Tokenizer,
     data: Data,
     base: str,
     *,
@@ -273,7 +274,7 @@ def _check(output: Path, config: RunConfig) -> tuple[str, DataConfig]:
     return base, held_to_positions(config.data, base)
 
 
-def _rows(config: RunConfig, output: Path, tokenizer: object) -> Data:
+def _rows(config: RunConfig, output: Path, tokenizer: Tokenizer) -> Data:
     """Tokenise once on each machine; the other processes there read what the first one left."""
     from ise_gym.training.rowcache import cached_rows
 
@@ -326,7 +327,7 @@ def _measured_last(state: Any) -> bool:
     return any("eval_loss" in entry and entry["step"] == state.global_step for entry in state.log_history)
 
 
-def save(trainer: Any, tokenizer: Any, base: str, output: Path, *, lora: bool) -> None:
+def save(trainer: Any, tokenizer: Tokenizer, base: str, output: Path, *, lora: bool) -> None:
     """Write weights and tokenizer; every process of a run calls it, because sharded weights are gathered from all.
 
     The adapter's base is recorded relative to the adapter where it is local.

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ise_gym.errors import UserError
@@ -103,7 +104,7 @@ class Upstream:
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(name)
 
-    def _require(self, module: Any, name: str, arguments: tuple[str, ...]) -> None:
+    def _require(self, module: ModuleType, name: str, arguments: tuple[str, ...]) -> None:
         found = getattr(module, name, None)
         if found is None:
             raise UserError(

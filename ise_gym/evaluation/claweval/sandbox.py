@@ -9,11 +9,12 @@ from __future__ import annotations
 import base64
 import json
 import mimetypes
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
 from ise_gym.errors import WorkspaceError
+from ise_gym.evaluation.claweval.services.asgi import Receive, Send
 from ise_gym.workspace.base import ExecResult, Workspace
 
 PORT = 18080
@@ -84,13 +85,13 @@ class SandboxApp:
 
     async def __call__(
         self,
-        scope: Mapping[str, Any],
-        receive: Callable[[], Any],
-        send: Callable[[MutableMapping[str, Any]], Any],
+        scope: Mapping[str, object],
+        receive: Receive,
+        send: Send,
     ) -> None:
         """Answer one request."""
         message = await receive()
-        status, value = self.answer(scope["path"], message.get("body", b""))
+        status, value = self.answer(str(scope["path"]), message.get("body", b""))
         headers = [(b"content-type", b"application/json")]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": json.dumps(value).encode()})
@@ -168,11 +169,11 @@ class SandboxApp:
         self._workspace.write(path, text.replace(old, new, -1 if every else 1).encode())
         return {"edited": path, "replacements": found if every else 1}
 
-    def _glob(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _glob(self, body: Mapping[str, object]) -> dict[str, Any]:
         pattern = _text(body, "pattern")
         if body.get("path"):
             pattern = str(PurePosixPath(str(body["path"])) / pattern)
-        done = self._run(["python3", "-c", _GLOB, pattern, str(int(body.get("max_files", 50)))], 30)
+        done = self._run(["python3", "-c", _GLOB, pattern, _number(body.get("max_files", 50))], 30)
         if not done.ok:
             raise OSError(_decoded(done.stderr))
         return {
@@ -182,7 +183,7 @@ class SandboxApp:
             ]
         }
 
-    def _grep(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _grep(self, body: Mapping[str, object]) -> dict[str, Any]:
         argv = ["grep", "-rP"]
         argv += ["-i"] if body.get("case_insensitive") else []
         mode = body.get("output_mode", "files_with_matches")
@@ -190,7 +191,7 @@ class SandboxApp:
         argv += ["-z"] if body.get("multiline") else []
         for name, flag in (("context_lines", "-C"), ("after_context", "-A"), ("before_context", "-B")):
             if body.get(name) is not None:
-                argv += [flag, str(int(body[name]))]
+                argv += [flag, _number(body[name])]
         argv += ["--include", str(body["glob"])] if body.get("glob") else []
         argv += ["-e", _text(body, "pattern"), "--", str(body.get("path") or "/workspace")]
         done = self._run(argv, 30)
@@ -215,6 +216,12 @@ class SandboxApp:
             return path, self._workspace.read(path)
         except (FileNotFoundError, NotADirectoryError):
             return path, None
+
+
+def _number(value: object) -> str:
+    if not isinstance(value, int | float | str):
+        raise ValueError(f"{value!r} is not a number")
+    return str(int(value))
 
 
 def _path(body: Mapping[str, object]) -> str:

@@ -13,7 +13,9 @@ from typing import Any
 
 from ise_gym.errors import WorkspaceError
 from ise_gym.evaluation.claweval.benchmark import Upstream
+from ise_gym.evaluation.claweval.definition import Definition
 from ise_gym.evaluation.claweval.sandbox import URL, SandboxApp
+from ise_gym.evaluation.claweval.services.broken import ToolSpec
 from ise_gym.messages import Message, ToolCall, ToolSchema, tool_result
 from ise_gym.models.parsing import INVALID_TOOL_CALL
 from ise_gym.tools.delegation.subsessions import SubSession
@@ -41,7 +43,7 @@ class ClawToolbox(Toolbox):
     def __init__(
         self,
         upstream: Upstream,
-        task: Any,
+        task: Definition,
         trace_id: str,
         workspace: Workspace,
         serve: Callable[[Workspace], AbstractContextManager[SandboxApp]] | None = None,
@@ -114,7 +116,7 @@ class ClawToolbox(Toolbox):
         self._held.close()
 
 
-def _schema(spec: Any) -> ToolSchema:
+def _schema(spec: ToolSpec) -> ToolSchema:
     parameters = spec.input_schema or {"type": "object", "properties": {}}
     return {
         "type": "function",

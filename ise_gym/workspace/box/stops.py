@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
 
 from ise_gym.workspace.box.ports import Ports
 from ise_gym.workspace.box.sweep import KILL, STOP, Family, send_signal
@@ -18,6 +17,8 @@ from ise_gym.workspace.box.sweep import KILL, STOP, Family, send_signal
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from ise_gym.workspace.box.wire import Header
 
     Answer = tuple[Any, ...] | None
 
@@ -58,7 +59,7 @@ class Stops(Ports):
         for pid in self.commands():
             send_signal(pid, number)
 
-    def op_stop(self, header: Mapping[str, object], body: bytes) -> Answer:
+    def op_stop(self, header: Header, body: bytes) -> Answer:
         """Stop all commands; those that keep waking each other up are killed, all together."""
         killed = self.stop_all()
         return ({"killed": killed},)
@@ -89,7 +90,7 @@ class Stops(Ports):
         if self.stopped is not None:
             self.stop_all()
 
-    def op_continue(self, header: Mapping[str, object], body: bytes) -> Answer:
+    def op_continue(self, header: Header, body: bytes) -> Answer:
         """Continue what `op_stop` stopped."""
         if self.stopped is not None:
             for pid in self.commands() - self.stopped:
