@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ise_gym.foreign.values import Json
 from ise_gym.messages import (
     Message,
     ToolCall,
@@ -262,7 +263,7 @@ def _thinks(part: object) -> bool:
     return isinstance(part, Mapping) and part.get("type") == "thinking"
 
 
-def _calls(raw: Mapping[str, Any], clean: Any) -> list[ToolCall]:
+def _calls(raw: Mapping[str, Json], clean: Any) -> list[ToolCall]:
     """Take over the calls; what is wrong in one is for the env to answer."""
     given = raw.get("tool_calls") or ()
     if not isinstance(given, Sequence) or isinstance(given, str):

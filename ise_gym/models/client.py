@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 from ise_gym.credentials import scrubbed
 from ise_gym.errors import AgentError, UserError
+from ise_gym.foreign.values import Json
 from ise_gym.messages import sha256_of
 from ise_gym.models import loop
 from ise_gym.models.answer import Answer, NoAnswer, answer_of
@@ -115,7 +116,7 @@ class Client:
         request |= {**options.extra, **fields}
         return {name: value for name, value in request.items() if value is not None}
 
-    async def _tried(self, request: dict[str, Any], session: str) -> tuple[Answer, int]:
+    async def _tried(self, request: dict[str, Json], session: str) -> tuple[Answer, int]:
         import tenacity
 
         tries = 0
@@ -136,7 +137,7 @@ class Client:
                     raise
         raise AssertionError("tenacity returns or raises")
 
-    async def _let_through(self, request: dict[str, Any], session: str, number: int) -> Answer:
+    async def _let_through(self, request: dict[str, Json], session: str, number: int) -> Answer:
         """Ask once, when as many others as the endpoint bears leave a place."""
         gate = shared_gate(self.options.where, self.model, self.options.concurrency)
         began = await gate.enter()
@@ -152,7 +153,7 @@ class Client:
             gate.leave(began, busy=busy, good=good)
         return answer
 
-    async def _once(self, request: dict[str, Any], session: str, number: int) -> Answer:
+    async def _once(self, request: dict[str, Json], session: str, number: int) -> Answer:
         import openai
 
         urls = self.options.urls
@@ -186,7 +187,7 @@ class Client:
         """Return what `_sent` sends through."""
         return loop.shared_client(url, self._key)
 
-    async def _sent(self, client: Any, request: dict[str, Any], session: str) -> Answer:
+    async def _sent(self, client: Any, request: dict[str, Json], session: str) -> Answer:
         known = {name: request[name] for name in request if name in _KNOWN}
         more: dict[str, Any] = {"extra_body": {n: v for n, v in request.items() if n not in _KNOWN} or None}
         if self.options.session_header and session:

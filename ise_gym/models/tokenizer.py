@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from ise_gym.foreign.values import Json
+
 if TYPE_CHECKING:
     import torch
 
@@ -33,7 +35,7 @@ class Tokenizer(Protocol):
         """Tokenise: ``input_ids``, and what else was asked for."""
         ...
 
-    def apply_chat_template(self, conversation: Sequence[Mapping[str, Any]], **options: object) -> Any:
+    def apply_chat_template(self, conversation: Sequence[Mapping[str, Json]], **options: object) -> Any:
         """Render a conversation and tokenise it."""
         ...
 

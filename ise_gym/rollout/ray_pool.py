@@ -23,7 +23,7 @@ from ise_gym.rollout.worker import MakePlayer
 class _Slots:
     """What runs in an actor: as many players as it plays items at once, made when first needed."""
 
-    def __init__(self, make_player: MakePlayer, slots: int) -> None:
+    def __init__(self, make_player: MakePlayer[Any, Any], slots: int) -> None:
         self._make_player = make_player
         self._slots = slots
         first = self._made()

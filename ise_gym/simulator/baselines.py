@@ -95,11 +95,11 @@ class NaiveUser:
             return UserTurn(text=phrase("give_up", persona, self._rng), request=current.name, gave_up=True)
         return UserTurn(text=phrase("answer", persona, self._rng, request=current.text), request=current.name)
 
-    def state(self) -> tuple[Scenario | None, int, int, tuple[Any, ...]]:
+    def state(self) -> tuple[Scenario | None, int, int, tuple[object, ...]]:
         """Return scenario, position and RNG state."""
         return (self._scenario, self._index, self._misses, self._rng.getstate())
 
-    def set_state(self, state: tuple[Scenario | None, int, int, tuple[Any, ...]]) -> None:
+    def set_state(self, state: tuple[Scenario | None, int, int, tuple[object, ...]]) -> None:
         """Take back what `state` returned."""
         self._scenario, self._index, self._misses, rng = state
         self._rng.setstate(rng)

@@ -11,7 +11,10 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trl import GRPOTrainer
 
 from ise_gym.agents.parity import trained_on
 from ise_gym.errors import UserError
@@ -127,7 +130,7 @@ def _run(config: GrpoConfig, output: Path, *, quiet: bool) -> RunCard:
     card = ranks.first_decides(begin)
     player: GroupPlayer | None = None
 
-    def episodes(prompts: list[list[dict[str, str]]], trainer: Any) -> dict[str, Any]:
+    def episodes(prompts: list[list[dict[str, str]]], trainer: GRPOTrainer) -> dict[str, Any]:
         nonlocal player
         plain = trainer.accelerator.unwrap_model(trainer.model)
         if player is None:

@@ -19,7 +19,11 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from transformers import Trainer, TrainerState
+    from trl import SFTConfig
 
 from ise_gym.agents.parity import trained_on
 from ise_gym.errors import UserError
@@ -114,7 +118,7 @@ def run(config: RunConfig, *, quiet: bool = False) -> Result:
 
 def _train(
     config: RunConfig,
-    arguments: Any,
+    arguments: SFTConfig,
     tokenizer: Tokenizer,
     data: Data,
     base: str,
@@ -323,11 +327,11 @@ def _merge(output: Path) -> None:
         merge(output, target)
 
 
-def _measured_last(state: Any) -> bool:
+def _measured_last(state: TrainerState) -> bool:
     return any("eval_loss" in entry and entry["step"] == state.global_step for entry in state.log_history)
 
 
-def save(trainer: Any, tokenizer: Tokenizer, base: str, output: Path, *, lora: bool) -> None:
+def save(trainer: Trainer, tokenizer: Tokenizer, base: str, output: Path, *, lora: bool) -> None:
     """Write weights and tokenizer; every process of a run calls it, because sharded weights are gathered from all.
 
     The adapter's base is recorded relative to the adapter where it is local.

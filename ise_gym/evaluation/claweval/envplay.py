@@ -28,6 +28,7 @@ from ise_gym.evaluation.claweval.sandbox import PORT, SandboxApp
 from ise_gym.evaluation.claweval.stage import Stage, has_user, mock_today
 from ise_gym.evaluation.claweval.toolbox import ClawToolbox
 from ise_gym.evaluation.claweval.traces import write_trace
+from ise_gym.foreign.values import Json
 from ise_gym.intents.catalog import system_prompt
 from ise_gym.messages import Message, ToolSchema, assistant
 from ise_gym.rollout.play import play_episode
@@ -144,7 +145,7 @@ class EnvPlayer:
         trace_id: str,
         seed: int,
         agent: _Steady,
-        broken: list[dict[str, Any]],
+        broken: list[dict[str, Json]],
         since: tuple[float, float],
     ) -> Played:
         """Write the episode that has just ended as a trace, with what a grader looks at beside it."""
