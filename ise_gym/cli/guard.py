@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ise_gym.foreign.screen import Screen
     from ise_gym.simulator.measuring.driftset import LabelledTurn
-    from ise_gym.simulator.measuring.measure import Evaluation
+    from ise_gym.simulator.measuring.measure import Evaluation, Share
     from ise_gym.trajectory.select.audit import AuditedTurn
 
 app = typer.Typer(no_args_is_help=True, help="The guard that keeps simulated users in their role.")
@@ -146,7 +146,7 @@ def _show(groups: Sequence[tuple[str, Evaluation]], mistakes: bool) -> None:
 
 
 def _as_json(result: Evaluation, mistakes: bool) -> dict[str, Any]:
-    def share(value: Any) -> dict[str, Any]:
+    def share(value: Share) -> dict[str, Any]:
         low, high = value.interval
         return {"count": value.count, "of": value.of, "rate": value.rate, "low": low, "high": high}
 

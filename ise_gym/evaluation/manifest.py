@@ -167,6 +167,6 @@ def save_suite(manifest: Manifest, file: Path) -> None:
         out.write(("\n".join(lines) + "\n").encode())
 
 
-def _flow(value: Any) -> str:
+def _flow(value: object) -> str:
     dumped = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True, sort_keys=False)
     return dumped.removesuffix("\n").removesuffix("\n...")

@@ -124,7 +124,7 @@ def unpacked(found: Mapping[str, Json]) -> Scenario:
     return from_json(data)
 
 
-def _text(data: Mapping[str, Any]) -> bytes:
+def _text(data: Mapping[str, object]) -> bytes:
     # keys in the order they have: a service sends its data in it
     return json.dumps(data, separators=(",", ":"), allow_nan=False).encode()
 

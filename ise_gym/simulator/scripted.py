@@ -49,6 +49,10 @@ class _State:
     checked: frozenset[int] = frozenset()
 
 
+Saved = tuple[Scenario | None, _State, tuple[object, ...]]
+"""Scenario, position and RNG state."""
+
+
 class ScriptedUser:
     """A user without a model.
 
@@ -100,11 +104,11 @@ class ScriptedUser:
         self._state = replace(self._state, checked=self._state.checked | {self._state.index})
         return UserTurn(text=self._say("double_check"), request=self._request().name)
 
-    def state(self) -> Any:
+    def state(self) -> Saved:
         """Return scenario, position and RNG state; all immutable, so sharing them is safe."""
         return (self._scenario, self._state, self._rng.getstate())
 
-    def set_state(self, state: Any) -> None:
+    def set_state(self, state: Saved) -> None:
         """Continue from a saved position."""
         self._scenario, self._state, rng = state
         self._rng.setstate(rng)

@@ -39,7 +39,7 @@ def write_report(
     *,
     title: str = "Trajectories",
     training: Sequence[Mapping[str, Json]] | None = None,
-    comparison: Comparison | Mapping[str, Any] | None = None,
+    comparison: Comparison | Mapping[str, object] | None = None,
     max_episodes: int = 300,
 ) -> Path:
     """Write a self-contained HTML report.

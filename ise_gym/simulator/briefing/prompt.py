@@ -201,7 +201,7 @@ def _person(persona: Persona) -> str:
     return "\n".join(f"- {name}: {value}" for name, value in facts.items() if value)
 
 
-def _habits(voice: Mapping[str, Any]) -> str:
+def _habits(voice: Mapping[str, object]) -> str:
     told = {
         ("case", "lower"): "writes in lower case",
         ("stop", "drop"): "leaves out the last full stop",
