@@ -326,7 +326,7 @@ class Episode:
     def _hand_over(self) -> None:
         """End the agent's turn: verify, show the user what really happened, and let it answer."""
         self._verify()
-        self._board.note_turn()
+        self._board.note_turn(str(self.messages[-1]["content"]))
         with timed(self.timings, "user_s"):
             view = user_view(self.state, self._board, self.workspace)
             turn = self.simulator.respond(view)
@@ -345,7 +345,7 @@ class Episode:
 
     def _user_says(self, turn: UserTurn) -> None:
         self._turns.add(user(turn.text))
-        self._board.reach(turn.request)
+        self._board.reach(turn.request, len(self.messages) - 1)
         self.state.request, self.state.user_events = turn.request, turn.events
 
     def _verify(self) -> None:
@@ -353,7 +353,9 @@ class Episode:
             self.workspace.freeze()  # nothing of the agent's runs while it is judged
             self.state.look(self.workspace)
             spoken = [n for n, message in enumerate(self.messages) if message["role"] == "assistant"]
-            self._board.verify(self.workspace, self.state.tree, self.over, spoken[-1] if spoken else 0)
+            self._board.verify(
+                self.workspace, self.state.tree, self.over, spoken[-1] if spoken else 0, self.messages
+            )
             self.workspace.thaw()
 
     def _lose_workspace(self, reason: str) -> None:

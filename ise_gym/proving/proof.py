@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ise_gym.agents.background import resolved
+from ise_gym.agents.expert import CLAIMED
+from ise_gym.checks.heard import ReplyCheck, listens, look_at
 from ise_gym.episode.floor import Floor
 from ise_gym.errors import UserError
 from ise_gym.messages import Message, assistant, tool_call
@@ -18,6 +20,7 @@ from ise_gym.proving.damage import Damage, Known
 from ise_gym.proving.review import Finding, review, review_texts
 from ise_gym.scenario import DEFAULT_TOOLS, Check, PlanStep, Request, SubGoal
 from ise_gym.services import start_services
+from ise_gym.simulator.answers import answer_to
 from ise_gym.tasks.complete import instantiate, own_input_files
 from ise_gym.tasks.draft import draft
 from ise_gym.tasks.file import TaskSpec
@@ -29,6 +32,7 @@ from ise_gym.workspace.base import Manifest, SeedFile, Snapshot, Workspace, diff
 THOROUGH_SEEDS = 3
 """On so many seeds of a task idleness, missing key steps and wrong answers are tried, on the rest the expert only."""
 
+_SAID_ALONE = ("says nothing", "only claims it")
 _ANOTHER = 7919
 _ELSEWHERE = "handed-on"
 """No folder that instances draw has this name."""
@@ -149,6 +153,7 @@ class _Proof:
     def __init__(self, instance: TaskInstance, workspace: Workspace, proved: Proved) -> None:
         self.instance, self.workspace, self.proved = instance, workspace, proved
         self.failed: set[str] = set()
+        self.said: dict[str, list[str]] = {}  # request → what the expert has said to the user about it
         self.start: dict[str, SeedFile] = {file.path: file for file in instance.files}
         workspace.reset()
         workspace.seed(instance.files)
@@ -169,13 +174,15 @@ class _Proof:
                 self._note("early", f"{request.name}: '{goal}' already holds before its request is worked on")
             before = self.workspace.snapshot()
             tree = self.workspace.manifest()
-            fine = self._play(request, request.plan)
+            fine = self._play(request, request.plan, reply=request.reply)
             fine = self._goals_hold(request, "after the plan with all mistakes") and fine
             after = self.workspace.snapshot()
             if fine:
                 theirs = (rights[0], rights[1].get(request.name, {}))
                 found[request.name] = self._wrong_answers(request, tree, known, before, theirs)
                 self._without_key_steps(request, before)
+                self._wrong_words(request, before)
+                self.said[request.name] = self._words(request, request.plan, request.reply)
                 self.workspace.restore(after)
             now = self.workspace.manifest()
             known.update(self.workspace, now, diff_manifests(tree, now))
@@ -185,7 +192,7 @@ class _Proof:
     def play_through(self, when: str) -> None:
         """The plans as they are, one after the other."""
         for request in self.instance.requests:
-            self._play(request, request.plan)
+            self._play(request, request.plan, reply=request.reply)
             self._goals_hold(request, when)
         self._still_hold()
 
@@ -203,7 +210,7 @@ class _Proof:
         """The plans one after the other; what no later request supersedes is checked once, at the end."""
         replaced = {name for request in self.instance.requests for name in request.supersedes}
         for request in self.instance.requests:
-            self._play(request, request.plan)
+            self._play(request, request.plan, reply=request.reply)
             if request.name in replaced:
                 self._note_problems(request, when)
         for request in self.instance.requests:
@@ -225,9 +232,18 @@ class _Proof:
         earlier: Snapshot,
         other: tuple[str, Mapping[str, bytes]],
     ) -> Mapping[str, bytes]:
-        standing = self._standing(request)
+        standing = [check for check in self._standing(request) if not listens([check])]
         damage = Damage(
-            self.workspace, self.start, request, self.instance.root, before, known, earlier, other, standing
+            self.workspace,
+            self.start,
+            request,
+            self.instance.root,
+            before,
+            known,
+            earlier,
+            other,
+            standing,
+            self.said.get(request.name, ()),
         )
         outcome = damage.assess()
         self.proved.mutants += outcome.made
@@ -246,11 +262,11 @@ class _Proof:
     def _without_key_steps(self, request: Request, before: Snapshot) -> None:
         steps = [step for step in request.plan if not step.mistake]
         keys = [index for index, step in enumerate(steps) if step.key]
-        if not keys:
+        if not keys and not any(listens(goal.checks) for goal in request.subgoals):
             self._note("key", f"{request.name}: no step of the expert is marked `key: true`")
         for left_out in keys:
             self.workspace.restore(before)
-            self._play(request, steps[:left_out] + steps[left_out + 1 :], quiet=True)
+            self._play(request, steps[:left_out] + steps[left_out + 1 :], quiet=True, reply=request.reply)
             if all(
                 map(self._holds, request.subgoals)
             ):  # one that doesn't is enough: the rest isn't looked at
@@ -259,8 +275,55 @@ class _Proof:
                     f"{request.name}: every sub-goal holds without the key step {shown(steps[left_out])}",
                 )
 
-    def _play(self, request: Request, steps: Sequence[PlanStep], quiet: bool = False) -> bool:
+    def _wrong_words(self, request: Request, before: Snapshot) -> None:
+        """Where words count: silence, a bare claim and each wrong way must fail, and each of the right replies pass."""
+        listening = any(listens(goal.checks) for goal in request.subgoals)
+        ways = [(way.why, way.steps, reply) for way in request.wrong for reply in (way.reply, request.reply)]
+        if listening and not ways:
+            self._note(
+                "wrong", f"{request.name}: words decide here, but no way of complying is under `wrong`"
+            )
+        if listening:
+            ways += [("says nothing", request.plan, ""), ("only claims it", request.plan, CLAIMED)]
+            ways += [("does nothing and claims it", (), CLAIMED)]
+        for why, steps, reply in ways:
+            if why in _SAID_ALONE and not self._decides_alone(request):
+                continue
+            self.workspace.restore(before)
+            self._play(request, [step for step in steps if not step.mistake], quiet=True, reply=reply)
+            self.proved.mutants += 1
+            if all(map(self._holds, request.subgoals)):
+                self.proved.survived += 1
+                self._note(
+                    "wrong", f"{request.name}: every sub-goal holds for an agent that {why} ({reply!r})"
+                )
+        if not listening:
+            return
+        self.workspace.restore(before)
+        for reply in request.replies:
+            self._play(request, request.plan if reply == request.replies[0] else (), True, reply=reply)
+            self.said[request.name] = self._words(request, request.plan, reply)
+            for problem in self._problems(request):
+                self._note("reply", f"{problem} after the reply {reply[:80]!r}")
+
+    def _decides_alone(self, request: Request) -> bool:
+        """Whether the last reply is looked at: where only a question is, silence afterwards is no fault."""
+        checks = [check for goal in request.subgoals for check in goal.checks]
+        return any(isinstance(check, ReplyCheck) and (check.says or check.figures) for check in checks)
+
+    def _words(self, request: Request, steps: Sequence[PlanStep], reply: str) -> list[str]:
+        """Return what is said to the user by a plan that is played to the end."""
+        asked = [step.say for step in steps if step.asks]
+        return [*asked, reply] if reply else asked
+
+    def _play(
+        self, request: Request, steps: Sequence[PlanStep], quiet: bool = False, reply: str = ""
+    ) -> bool:
         """Run steps; unless quiet, note each that fails or succeeds against its mark. True when none did."""
+        self.said[request.name] = self._words(request, steps, reply)
+        for step in steps:
+            if step.asks and not quiet and not answer_to(request, step.say):
+                self._note("answer", f"{request.name}: the user has no answer to {step.say[:120]!r}")
         floor = Floor(Toolbox((*DEFAULT_TOOLS, *self.instance.tools), self.workspace))
         fine = True
         seen: list[Message] = []
@@ -295,17 +358,20 @@ class _Proof:
         found = []
         for goal in request.subgoals:
             for check in goal.checks:
-                result = check.run(self.workspace, self.start)
+                result = look_at(check, self.workspace, self.start, self.said.get(request.name, ()))
                 if not result.passed:
                     found.append(f"{request.name}: '{goal.name}': {result.reason}")
         return found
 
     def _holding(self, request: Request) -> list[str]:
         """Return the names of the sub-goals that hold now."""
+        self.said.pop(request.name, None)
         return [goal.name for goal in request.subgoals if self._holds(goal)]
 
     def _holds(self, goal: SubGoal) -> bool:
-        return all(check.run(self.workspace, self.start).passed for check in goal.checks)
+        owner = next((r for r in self.instance.requests if any(own is goal for own in r.subgoals)), None)
+        said = self.said.get(owner.name, ()) if owner else ()
+        return all(look_at(check, self.workspace, self.start, said).passed for check in goal.checks)
 
     def _note(self, kind: str, detail: str) -> None:
         self.proved.findings.append(Finding(self.instance.task, self.instance.seed, kind, detail))
