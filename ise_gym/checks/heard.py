@@ -34,7 +34,7 @@ def has_words(text: str, groups: Sequence[Json]) -> Json | None:
     """Return the first group of which a text holds nothing; None when it holds one of each.
 
     A group is a text or a list of texts. Case and runs of white space don't count, Latin words begin and end where
-    the text's do, and a star at the end of one stands for any ending.
+    the text's do, and a star at an end of one stands for any letters there.
 
     >>> has_words("I can't do that: rule 4.2 forbids it.", [["cannot", "can't"], "forbid*"]) is None
     True
@@ -200,6 +200,8 @@ def _holds(flat: str, word: str) -> bool:
     wanted = _flat(word)
     open_end = wanted.endswith("*")
     wanted = wanted.rstrip("*")
-    first = r"(?<![a-z0-9])" if re.match("[a-z0-9]", wanted) else ""
+    open_start = wanted.startswith("*")
+    wanted = wanted.lstrip("*")
+    first = r"(?<![a-z0-9])" if not open_start and re.match("[a-z0-9]", wanted) else ""
     last = r"(?![a-z0-9])" if not open_end and re.search("[a-z0-9]$", wanted) else ""
     return re.search(first + re.escape(wanted) + last, flat) is not None

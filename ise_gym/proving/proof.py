@@ -278,7 +278,10 @@ class _Proof:
     def _wrong_words(self, request: Request, before: Snapshot) -> None:
         """Where words count: silence, a bare claim and each wrong way must fail, and each of the right replies pass."""
         listening = any(listens(goal.checks) for goal in request.subgoals)
-        ways = [(way.why, way.steps, reply) for way in request.wrong for reply in (way.reply, request.reply)]
+        ways: list[tuple[str, Sequence[PlanStep], str]] = []
+        for way in request.wrong:  # with the right words as well, where something else was done
+            replies = (way.reply, request.reply) if way.steps else (way.reply,)
+            ways += [(way.why, way.steps, reply) for reply in replies]
         if listening and not ways:
             self._note(
                 "wrong", f"{request.name}: words decide here, but no way of complying is under `wrong`"
@@ -290,7 +293,9 @@ class _Proof:
             if why in _SAID_ALONE and not self._decides_alone(request):
                 continue
             self.workspace.restore(before)
-            self._play(request, [step for step in steps if not step.mistake], quiet=True, reply=reply)
+            fine = self._play(request, [step for step in steps if not step.mistake], quiet=True, reply=reply)
+            if not fine:
+                self._note("wrong", f"{request.name}: a step of what {why!r} stands for does not go as marked")
             self.proved.mutants += 1
             if all(map(self._holds, request.subgoals)):
                 self.proved.survived += 1
@@ -331,8 +336,9 @@ class _Proof:
             call = tool_call(step.tool, resolved(step.arguments, seen), f"call_{number}")
             message = floor.play(call)
             seen += [assistant(step.say, [call]), message]
-            if message["success"] == step.fails and not quiet:
+            if message["success"] == step.fails:
                 fine = False
+            if message["success"] == step.fails and not quiet:
                 verdict = "succeeds but is marked `fails`" if step.fails else "fails"
                 tail = message["content"][-300:].strip()
                 self._note("step", f"{request.name}: {shown(step)} {verdict}: {tail}")
