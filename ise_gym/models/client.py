@@ -281,6 +281,8 @@ def _body_of(error: Any) -> tuple[Any, str]:
     except (ValueError, RecursionError):
         if text.strip():
             return None, text
+    if type(error).__module__.startswith("openai"):  # its own "Error code: 504" are nobody's words
+        return None, ""
     # a library that spoke with the provider in its own way: the error's name is the code, its words are the provider's
     said = str(getattr(error, "message", error))
     return {"error": {"message": said, "type": type(error).__name__}}, said
