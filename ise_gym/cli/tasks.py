@@ -55,7 +55,10 @@ def new(
     name: Annotated[str, typer.Argument(help="Its name: lower-case words joined by hyphens.")],
     folder: Annotated[
         Path | None,
-        typer.Option(help="Folder of tasks to write it to.", show_default="the catalog's own"),
+        typer.Option(
+            help="Folder of tasks to write it to.",
+            show_default="the catalog's own in a checkout, else ./tasks",
+        ),
     ] = None,
 ) -> None:
     """Write a task file to start from: small, complete, and passing `ise tasks check`."""
