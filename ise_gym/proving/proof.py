@@ -2,7 +2,8 @@
 
 Per thorough seed: everything asked with all mistakes, request by request; after each, wrong answers
 (`ise_gym.proving.damage`) and, from the state before it, the plan without each of its key steps; then only the
-required requests without mistakes. The other seeds ask whether the expert passes, in one run each.
+required requests without mistakes. The other seeds ask whether the expert passes, in one run each. Whatever plan
+is played is also held to what it can know (`ise_gym.proving.knowledge`).
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ise_gym.agents.background import resolved
-from ise_gym.episode.floor import Floor
 from ise_gym.errors import UserError
-from ise_gym.messages import Message, assistant, tool_call
 from ise_gym.proving.damage import Damage, Known
+from ise_gym.proving.knowledge.effects import unasked_changes
+from ise_gym.proving.knowledge.examine import Knowledge
+from ise_gym.proving.playing import play_plan
 from ise_gym.proving.review import Finding, review, review_texts
 from ise_gym.scenario import DEFAULT_TOOLS, Check, PlanStep, Request, SubGoal
 from ise_gym.services import start_services
@@ -23,7 +24,6 @@ from ise_gym.tasks.draft import draft
 from ise_gym.tasks.file import TaskSpec
 from ise_gym.tasks.instance import TaskInstance
 from ise_gym.tasks.products import Product
-from ise_gym.tools.dispatch import Toolbox
 from ise_gym.workspace.base import Manifest, SeedFile, Snapshot, Workspace, diff_manifests
 
 THOROUGH_SEEDS = 3
@@ -149,6 +149,7 @@ class _Proof:
     def __init__(self, instance: TaskInstance, workspace: Workspace, proved: Proved) -> None:
         self.instance, self.workspace, self.proved = instance, workspace, proved
         self.failed: set[str] = set()
+        self.knowledge = Knowledge(instance)
         self.start: dict[str, SeedFile] = {file.path: file for file in instance.files}
         workspace.reset()
         workspace.seed(instance.files)
@@ -178,7 +179,12 @@ class _Proof:
                 self._without_key_steps(request, before)
                 self.workspace.restore(after)
             now = self.workspace.manifest()
-            known.update(self.workspace, now, diff_manifests(tree, now))
+            changes = diff_manifests(tree, now)
+            known.update(self.workspace, now, changes)
+            for detail in unasked_changes(
+                self.start, changes.deleted, changes.changed, self.instance.root, self.knowledge.seen
+            ):
+                self._note("unasked", f"{request.name}: the plan {detail}")
         self._still_hold()
         return found
 
@@ -260,19 +266,24 @@ class _Proof:
                 )
 
     def _play(self, request: Request, steps: Sequence[PlanStep], quiet: bool = False) -> bool:
-        """Run steps; unless quiet, note each that fails or succeeds against its mark. True when none did."""
-        floor = Floor(Toolbox((*DEFAULT_TOOLS, *self.instance.tools), self.workspace))
+        """Run steps; unless quiet, note each that fails or succeeds against its mark, and what it knew too much.
+
+        Returns:
+            True when each failed or succeeded as it is marked.
+        """
+        offered = (*DEFAULT_TOOLS, *self.instance.tools)
+        played, closing = play_plan(steps, offered, self.workspace)
+        if quiet:
+            return True
         fine = True
-        seen: list[Message] = []
-        for number, step in enumerate(step for step in steps if step.tool):
-            call = tool_call(step.tool, resolved(step.arguments, seen), f"call_{number}")
-            message = floor.play(call)
-            seen += [assistant(step.say, [call]), message]
-            if message["success"] == step.fails and not quiet:
+        for step, message in (call for calls in played for call in calls):
+            if message["success"] == step.fails:
                 fine = False
                 verdict = "succeeds but is marked `fails`" if step.fails else "fails"
                 tail = message["content"][-300:].strip()
                 self._note("step", f"{request.name}: {shown(step)} {verdict}: {tail}")
+        for kind, detail in self.knowledge.examine(request, closing, played):
+            self._note(kind, f"{request.name}: {detail}")
         return fine
 
     def _goals_hold(self, request: Request, when: str) -> bool:
@@ -308,7 +319,9 @@ class _Proof:
         return all(check.run(self.workspace, self.start).passed for check in goal.checks)
 
     def _note(self, kind: str, detail: str) -> None:
-        self.proved.findings.append(Finding(self.instance.task, self.instance.seed, kind, detail))
+        finding = Finding(self.instance.task, self.instance.seed, kind, detail)
+        if finding not in self.proved.findings:  # one plan is played in several ways
+            self.proved.findings.append(finding)
 
 
 def shown(step: PlanStep) -> str:
