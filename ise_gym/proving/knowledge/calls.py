@@ -153,7 +153,7 @@ def leaks_of_call(
         if words := unseen_read(read, seen, hidden):
             yield f"looks for the {read.position} {words!r}, which was never shown"
     for text in flat(arguments):
-        yield from _addresses(text, seen)
+        yield from _addresses(text, seen, fails)
         yield from (f"holds {word!r}, which was never shown" for word in leaked_words(text, seen, hidden))
 
 
@@ -197,6 +197,8 @@ def unseen_read(read: Read, seen: Seen, hidden: Hidden) -> str:
     pieces = literal_pieces(read.words) if read.position == "pattern" else [read.words]
     for piece in pieces:
         plain = " ".join(piece.split())
+        if all(word.lower() in _FORMATS for word in words_of(plain)):
+            continue
         if (
             len(plain) > 3
             and re.search(r"[^\w\s]", plain)
@@ -221,12 +223,12 @@ def _unseen_phrase(query: str, seen: Seen, hidden: Hidden) -> str:
     return ""
 
 
-def _addresses(text: str, seen: Seen) -> Iterator[str]:
+def _addresses(text: str, seen: Seen, fails: bool) -> Iterator[str]:
     for match in _ADDRESS.finditer(text):
         host, path = match[1].rstrip("."), match[2].rstrip(".,;:?")
         if not _LOCAL.fullmatch(host) and not seen.text(host):
             yield f"calls the address {host!r}, which was never shown"
-        elif len(path) > 1 and not _path_known(path, seen):
+        elif len(path) > 1 and not fails and not _path_known(path, seen):  # a guess that fails knew nothing
             yield f"calls {match[0]!r}, whose path was never shown"
     for match in _MAIL.finditer(text):
         if not seen.text(match[0]):
@@ -242,7 +244,7 @@ def leaked_words(text: str, seen: Seen, hidden: Hidden) -> Iterator[str]:
     """Yield the names and figures of a text that stand in the world and were not seen, each once."""
     for word in dict.fromkeys(words_of(text)):
         word = word.rstrip(".'’-")
-        if is_name(word) and hidden.word(word) and not seen.word(word):
+        if is_name(word) and word.lower() not in _FORMATS and hidden.word(word) and not seen.word(word):
             yield word
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -81,6 +83,7 @@ class Knowledge:
         if message["success"]:
             self.figures.add(own)
         self.figures.add(result, counted=True)
+        self.figures.counts.update(counts_of(result))
         self.calls.append(f"{step.tool} {own}\n{result}")
 
     def _reply(self, reply: str) -> Iterator[tuple[str, str]]:
@@ -92,3 +95,34 @@ class Knowledge:
             yield "knowledge", f"the reply {detail}"
         for detail in unfounded(reply, self.calls, self.seen):
             yield "claim", f"the reply {detail}"
+
+
+def counts_of(result: str) -> set[int]:
+    """Return what somebody can count in a result at a glance: lines that begin, or end, or are named alike.
+
+    >>> sorted(counts_of("copied a.txt\\ncopied b.txt\\nremoved c.log"))
+    [1, 2]
+    """
+    lines = [line.strip() for line in result.splitlines() if line.strip()]
+    found: set[int] = set()
+    for of in (_first, _last, _ending):
+        kinds = Counter(kind for line in lines if (kind := of(line)))
+        if len(kinds) <= MOST_KINDS:
+            found.update(kinds.values())
+    return found
+
+
+MOST_KINDS = 6
+"""More kinds of lines than that nobody counts by eye."""
+
+
+def _first(line: str) -> str:
+    return re.split(r"[\s,:;]", line, maxsplit=1)[0]
+
+
+def _last(line: str) -> str:
+    return re.split(r"[\s,:;]", line)[-1]
+
+
+def _ending(line: str) -> str:
+    return line.rsplit(".", 1)[-1] if re.fullmatch(r"\S+\.\w{1,6}", line) else ""

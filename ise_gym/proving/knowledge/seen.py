@@ -24,6 +24,7 @@ LONGEST = 2_000_000
 WORD = re.compile(r"[^\W_](?:[\w.@+'’-]*\w)?|_+\w[\w.@+-]*")
 _PART = re.compile(r"[^\W_]+")
 _DATE = re.compile(r"(?<!\d)(\d{4})-(\d\d)-(\d\d)(?!\d)")
+_TIME = re.compile(r"(?<=\d)T(?=\d)")
 _SPACE = re.compile(r"\s+")
 
 
@@ -88,7 +89,8 @@ class Seen:
 
     def word(self, word: str) -> bool:
         """Return whether a word was seen, or all that it is joined from."""
-        return self._has(word) or (len(parts := parts_of(word)) > 1 and all(map(self._has, parts)))
+        apart = parts_of(_TIME.sub("-", word))
+        return self._has(word) or (len(apart) > 1 and all(map(self._has, apart)))
 
     def text(self, text: str) -> bool:
         """Return whether a text was seen as it stands, but for white space and case."""
