@@ -2,21 +2,23 @@
 
 Per thorough seed: everything asked with all mistakes, request by request; after each, wrong answers
 (`ise_gym.proving.damage`) and, from the state before it, the plan without each of its key steps; then only the
-required requests without mistakes. The other seeds ask whether the expert passes, in one run each.
+required requests without mistakes. The other seeds ask whether the expert passes, in one run each. Whatever plan
+is played is also held to what it can know (`ise_gym.proving.knowledge`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
-from ise_gym.agents.background import resolved
-from ise_gym.agents.expert import CLAIMED
-from ise_gym.checks.heard import ReplyCheck, listens, look_at
-from ise_gym.episode.floor import Floor
+from ise_gym.checks.heard import listens, look_at
 from ise_gym.errors import UserError
-from ise_gym.messages import Message, assistant, tool_call
 from ise_gym.proving.damage import Damage, Known
+from ise_gym.proving.hearing import words_decide, words_said, wrong_ways
+from ise_gym.proving.knowledge.effects import unasked_changes
+from ise_gym.proving.knowledge.examine import Knowledge
+from ise_gym.proving.playing import play_plan
 from ise_gym.proving.review import Finding, review, review_texts
 from ise_gym.scenario import DEFAULT_TOOLS, Check, PlanStep, Request, SubGoal
 from ise_gym.services import start_services
@@ -26,13 +28,11 @@ from ise_gym.tasks.draft import draft
 from ise_gym.tasks.file import TaskSpec
 from ise_gym.tasks.instance import TaskInstance
 from ise_gym.tasks.products import Product
-from ise_gym.tools.dispatch import Toolbox
 from ise_gym.workspace.base import Manifest, SeedFile, Snapshot, Workspace, diff_manifests
 
 THOROUGH_SEEDS = 3
 """On so many seeds of a task idleness, missing key steps and wrong answers are tried, on the rest the expert only."""
 
-_SAID_ALONE = ("says nothing", "only claims it")
 _ANOTHER = 7919
 _ELSEWHERE = "handed-on"
 """No folder that instances draw has this name."""
@@ -154,6 +154,7 @@ class _Proof:
         self.instance, self.workspace, self.proved = instance, workspace, proved
         self.failed: set[str] = set()
         self.said: dict[str, list[str]] = {}  # request → what the expert has said to the user about it
+        self.knowledge = Knowledge(instance)
         self.start: dict[str, SeedFile] = {file.path: file for file in instance.files}
         workspace.reset()
         workspace.seed(instance.files)
@@ -182,10 +183,15 @@ class _Proof:
                 found[request.name] = self._wrong_answers(request, tree, known, before, theirs)
                 self._without_key_steps(request, before)
                 self._wrong_words(request, before)
-                self.said[request.name] = self._words(request, request.plan, request.reply)
+                self.said[request.name] = words_said(request.plan, request.reply)
                 self.workspace.restore(after)
             now = self.workspace.manifest()
-            known.update(self.workspace, now, diff_manifests(tree, now))
+            changes = diff_manifests(tree, now)
+            known.update(self.workspace, now, changes)
+            for detail in unasked_changes(
+                self.start, changes.deleted, changes.changed, self.instance.root, self.knowledge.seen
+            ):
+                self._note("unasked", f"{request.name}: the plan {detail}")
         self._still_hold()
         return found
 
@@ -262,7 +268,7 @@ class _Proof:
     def _without_key_steps(self, request: Request, before: Snapshot) -> None:
         steps = [step for step in request.plan if not step.mistake]
         keys = [index for index, step in enumerate(steps) if step.key]
-        if not keys and not any(listens(goal.checks) for goal in request.subgoals):
+        if not keys and not words_decide(request):
             self._note("key", f"{request.name}: no step of the expert is marked `key: true`")
         for left_out in keys:
             self.workspace.restore(before)
@@ -276,73 +282,53 @@ class _Proof:
                 )
 
     def _wrong_words(self, request: Request, before: Snapshot) -> None:
-        """Where words count: silence, a bare claim and each wrong way must fail, and each of the right replies pass."""
-        listening = any(listens(goal.checks) for goal in request.subgoals)
-        ways: list[tuple[str, Sequence[PlanStep], str]] = []
-        for way in request.wrong:  # with the right words as well, where something else was done
-            replies = (way.reply, request.reply) if way.steps else (way.reply,)
-            ways += [(way.why, way.steps, reply) for reply in replies]
-        if listening and not ways:
-            self._note(
-                "wrong", f"{request.name}: words decide here, but no way of complying is under `wrong`"
-            )
-        if listening:
-            ways += [("says nothing", request.plan, ""), ("only claims it", request.plan, CLAIMED)]
-            ways += [("does nothing and claims it", (), CLAIMED)]
-        for why, steps, reply in ways:
-            if why in _SAID_ALONE and not self._decides_alone(request):
-                continue
+        """Where words count: each wrong way must fail, and each of the right replies pass."""
+        if words_decide(request) and not request.wrong:
+            self._note("wrong", f"{request.name}: words decide here, but no wrong way stands under `wrong`")
+        for way in wrong_ways(request):
             self.workspace.restore(before)
-            fine = self._play(request, [step for step in steps if not step.mistake], quiet=True, reply=reply)
-            if not fine:
-                self._note("wrong", f"{request.name}: a step of what {why!r} stands for does not go as marked")
+            if not self._play(request, way.steps, quiet=True, reply=way.reply):
+                self._note("wrong", f"{request.name}: a step of one who {way.who} does not go as marked")
             self.proved.mutants += 1
             if all(map(self._holds, request.subgoals)):
                 self.proved.survived += 1
-                self._note(
-                    "wrong", f"{request.name}: every sub-goal holds for an agent that {why} ({reply!r})"
-                )
-        if not listening:
+                text = f"every sub-goal holds for an agent that {way.who} ({way.reply!r})"
+                self._note("wrong", f"{request.name}: {text}")
+        if not words_decide(request):
             return
         self.workspace.restore(before)
+        self._play(request, request.plan, quiet=True)
         for reply in request.replies:
-            self._play(request, request.plan if reply == request.replies[0] else (), True, reply=reply)
-            self.said[request.name] = self._words(request, request.plan, reply)
+            self.said[request.name] = words_said(request.plan, reply)
             for problem in self._problems(request):
                 self._note("reply", f"{problem} after the reply {reply[:80]!r}")
-
-    def _decides_alone(self, request: Request) -> bool:
-        """Whether the last reply is looked at: where only a question is, silence afterwards is no fault."""
-        checks = [check for goal in request.subgoals for check in goal.checks]
-        return any(isinstance(check, ReplyCheck) and (check.says or check.figures) for check in checks)
-
-    def _words(self, request: Request, steps: Sequence[PlanStep], reply: str) -> list[str]:
-        """Return what is said to the user by a plan that is played to the end."""
-        asked = [step.say for step in steps if step.asks]
-        return [*asked, reply] if reply else asked
 
     def _play(
         self, request: Request, steps: Sequence[PlanStep], quiet: bool = False, reply: str = ""
     ) -> bool:
-        """Run steps; unless quiet, note each that fails or succeeds against its mark. True when none did."""
-        self.said[request.name] = self._words(request, steps, reply)
-        for step in steps:
-            if step.asks and not quiet and not answer_to(request, step.say):
+        """Run steps; unless quiet, note each that fails or succeeds against its mark, and what it knew too much.
+
+        Returns:
+            True when each failed or succeeded as it is marked.
+        """
+        self.said[request.name] = words_said(steps, reply)
+        offered = (*DEFAULT_TOOLS, *self.instance.tools)
+        played, closing = play_plan(steps, offered, self.workspace, partial(answer_to, request))
+        wrong = [
+            (step, message) for calls in played for step, message in calls if message["success"] == step.fails
+        ]
+        if quiet:
+            return not wrong
+        for step, message in wrong:
+            if step.asks:
                 self._note("answer", f"{request.name}: the user has no answer to {step.say[:120]!r}")
-        floor = Floor(Toolbox((*DEFAULT_TOOLS, *self.instance.tools), self.workspace))
-        fine = True
-        seen: list[Message] = []
-        for number, step in enumerate(step for step in steps if step.tool):
-            call = tool_call(step.tool, resolved(step.arguments, seen), f"call_{number}")
-            message = floor.play(call)
-            seen += [assistant(step.say, [call]), message]
-            if message["success"] == step.fails:
-                fine = False
-            if message["success"] == step.fails and not quiet:
-                verdict = "succeeds but is marked `fails`" if step.fails else "fails"
-                tail = message["content"][-300:].strip()
-                self._note("step", f"{request.name}: {shown(step)} {verdict}: {tail}")
-        return fine
+                continue
+            verdict = "succeeds but is marked `fails`" if step.fails else "fails"
+            tail = message["content"][-300:].strip()
+            self._note("step", f"{request.name}: {shown(step)} {verdict}: {tail}")
+        for kind, detail in self.knowledge.examine(request, closing, played):
+            self._note(kind, f"{request.name}: {detail}")
+        return not wrong
 
     def _goals_hold(self, request: Request, when: str) -> bool:
         """Note each failing check, and any trace that looking has left in the workspace."""
@@ -380,7 +366,9 @@ class _Proof:
         return all(look_at(check, self.workspace, self.start, said).passed for check in goal.checks)
 
     def _note(self, kind: str, detail: str) -> None:
-        self.proved.findings.append(Finding(self.instance.task, self.instance.seed, kind, detail))
+        finding = Finding(self.instance.task, self.instance.seed, kind, detail)
+        if finding not in self.proved.findings:  # one plan is played in several ways
+            self.proved.findings.append(finding)
 
 
 def shown(step: PlanStep) -> str:

@@ -39,8 +39,9 @@ class Finding:
     Attributes:
         task: its name.
         seed: of the instance it was found with; -1 for findings about the file itself.
-        kind: template, wording, recoverable, variety, idle, early, step, expert, undone, key, mutant, wrong,
-            reply, answer, writes or infrastructure.
+        kind: template, wording, recoverable, variety, idle, early, step, expert, undone, key, mutant, wrong, reply,
+            answer, writes, output, infrastructure; knowledge, claim, cause, passed-over or unasked
+            (`ise_gym.proving.knowledge`).
         detail: what, where, and what was found instead.
     """
 
