@@ -29,6 +29,14 @@ def freeze(
     tasks: Annotated[
         list[str] | None, typer.Option(help="Only these tasks, e.g. file-io/write-note. Repeatable.")
     ] = None,
+    held_out: Annotated[
+        bool | None,
+        typer.Option(
+            "--held-out/--no-held-out",
+            help="Only tasks of families that are never drawn for training, or only the others.",
+            show_default="both",
+        ),
+    ] = None,
     first_seed: Annotated[int, typer.Option(min=0, help="First seed to draw from.")] = 0,
     trials: Annotated[int, typer.Option(min=1, help="Trials per task that its figures stand for.")] = 1,
     description: Annotated[str, typer.Option(help="One line saying what the suite is for.")] = "",
@@ -46,7 +54,7 @@ def freeze(
     from ise_gym.evaluation.suite import SuiteSource
     from ise_gym.evaluation.suite import freeze as freeze_suite
 
-    found = catalog_tasks(domains or [], tasks or [])
+    found = catalog_tasks(domains or [], tasks or [], held_out)
     wanted = [
         part
         for tier, count in (("easy", easy), ("medium", medium), ("hard", hard))
@@ -124,6 +132,42 @@ def check(
         overlap = check_training_data(manifest, trained_on)
         console.print(overlap.text() + ".", highlight=False)
         overlap.require_clean(manifest.name)
+
+
+@app.command()
+def tiers(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, of any agents and suites.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File to write the measured tiers to (YAML).", show_default="none"),
+    ] = None,
+) -> None:
+    """Print pass@1 and first attempts by tier, and the tier of each catalog task as these runs measure it.
+
+    Add a run and ask again: the tiers are computed anew from all runs given. They are provisional as long as only
+    scripted agents are among them.
+    """
+    import yaml
+
+    from ise_gym.cli.printing import print_json
+    from ise_gym.evaluation.results.tables import tiers_view
+    from ise_gym.evaluation.results.tiers import measure
+    from ise_gym.evaluation.run import load_run
+    from ise_gym.storage.atomic import replacing
+
+    found = measure([load_run(path) for path in runs])
+    if out is not None:
+        rows = {
+            task.task: {"tier": task.tier, "first_attempt": round(task.share, 3), "agents": task.agents}
+            for task in found.tasks
+        }
+        with replacing(out) as file:
+            file.write(yaml.safe_dump(rows, sort_keys=True).encode())
+    if as_json:
+        print_json(found.to_json())
+    else:
+        Screen().print(tiers_view(found))
 
 
 @app.command("list")
