@@ -114,6 +114,28 @@ class MailCheck(BaseCheck):
         return PASSED
 
 
+@dataclass(frozen=True)
+class OutboxCheck(BaseCheck):
+    """Passes when so many messages were sent in all (none unless said otherwise), or so many to one address."""
+
+    path: str = "."
+    count: int = 0
+    to: str = ""
+
+    def look(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
+        """See `BaseCheck.run`."""
+        server = _host(workspace).mail
+        if server is None:
+            raise Unreadable("no mail server runs for this workspace")
+        wanted = self.to.lower()
+        sent = [item for item in server.state["sent"] if not wanted or wanted in map(str.lower, item["to"])]
+        if len(sent) != self.count:
+            return failed(
+                f"{len(sent)} messages were sent{' to ' + self.to if self.to else ''}, not {self.count}"
+            )
+        return PASSED
+
+
 def _subject(message: EmailMessage) -> str:
     """Return the subject with single spaces; "" for one that can't be read, which must not hide the other messages."""
     try:

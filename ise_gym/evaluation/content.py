@@ -161,6 +161,7 @@ def _asked(request: Request) -> dict[str, Any]:
         "supersedes": written(request.supersedes),
         "folder": request.folder,
         "subgoals": [goal.name for goal in request.subgoals],
+        **({"answers": written(request.answers)} if request.answers else {}),
     }
 
 

@@ -190,7 +190,7 @@ def _plain(value: object) -> Any:
 
 
 def _request(request: Request, plans: bool) -> dict[str, Any]:
-    data = _given(request, ("subgoals", "plan", "reply", "wordings"))
+    data = _given(request, ("subgoals", "plan", "reply", "wordings", "replies", "wrong"))
     data["subgoals"] = [
         {
             "name": goal.name,
