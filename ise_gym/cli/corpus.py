@@ -161,12 +161,15 @@ def filter_episodes(
 def export(
     store: Annotated[Path, typer.Argument(help="Trajectory store, or a JSONL file of trajectories.")],
     format: Annotated[
-        str, typer.Option("--format", "-f", help="isetrace, openai, trl, atif, a plug-in, or module:Name.")
+        str,
+        typer.Option(
+            "--format", "-f", help="isetrace, openai, trl, sharegpt, atif, a plug-in, or module:Name."
+        ),
     ],
     out: Annotated[
         Path | None,
         typer.Option(
-            help="File to write: .jsonl; for trl also .parquet; for atif also a folder (no suffix)."
+            help="File to write: .jsonl; for trl also .parquet; for trl and atif also a folder (no suffix)."
         ),
     ] = None,
     passed_only: Annotated[bool, typer.Option(help="Only episodes that passed.")] = False,
@@ -204,6 +207,9 @@ def export(
         typer.echo(f"{rows} rows → {address}", err=True)
         return
     assert out is not None
+    if format == "trl" and not out.suffix:
+        _export_dataset(store, out, passed_only, license)
+        return
     from ise_gym.trajectory.exchange.export import export_file
 
     counts = export_file(store, format, out, passed_only=passed_only)
@@ -218,6 +224,18 @@ def export(
             f"looks like personal data: {kind}: {count} (`ise filter --no-personal` leaves them out)",
             err=True,
         )
+
+
+def _export_dataset(store: Path, out: Path, passed_only: bool, license: str) -> None:
+    """Write the folder that would be published, for ``datasets.load_dataset(FOLDER)``."""
+    from ise_gym.trajectory.exchange.hub import prepare
+
+    made = prepare(store, out, str(out), passed_only=passed_only, license=license)
+    typer.echo(
+        f"{', '.join(f'{count} {split}' for split, count in made.rows.items())} rows → {out}", err=True
+    )
+    for kind, count in made.findings.most_common():
+        typer.echo(f"looks like a credential or personal data: {kind}: {count}", err=True)
 
 
 def import_files(

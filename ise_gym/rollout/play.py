@@ -57,33 +57,36 @@ class LiveEpisode:
         episode = self.env.unwrapped.episode
         return episode.conversation, episode.offered
 
-    def start(self) -> None:
-        """Reset the env."""
+    def start(self) -> tuple[Message, ...]:
+        """Reset the env; return the first messages, none where it could not begin."""
         try:
-            self.env.reset(seed=self.seed, options={"scenario": self.scenario})
+            messages, _ = self.env.reset(seed=self.seed, options={"scenario": self.scenario})
             self._env_info = self.env.unwrapped.describe()
             self._began = True
             if (
                 self.env.unwrapped.episode.outcome
             ):  # it could not begin, and the env was told to go on (`on_broken`)
                 self._end()
+            return tuple(messages)
         except WorkspaceError as error:
             self.fail("workspace", error)
         except AgentError as error:
             self.fail("user", error)
+        return ()
 
-    def step(self, message: Message) -> None:
-        """Play one assistant message."""
+    def step(self, message: Message) -> tuple[Message, ...]:
+        """Play one assistant message; return what was added since."""
         try:
-            _, _, terminated, truncated, _ = self.env.step(message)
+            added, _, terminated, truncated, _ = self.env.step(message)
         except WorkspaceError as error:
             self.fail("workspace", error)
-            return
+            return ()
         except AgentError as error:  # the agent's own errors never pass through here: the user's model did it
             self.fail("user", error)
-            return
+            return ()
         if terminated or truncated:
             self._end()
+        return tuple(added)
 
     def fail(self, part: str, error: Exception) -> None:
         """End the episode because ``part`` (workspace, agent, user) broke.
