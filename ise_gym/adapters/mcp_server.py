@@ -2,7 +2,7 @@
 
 An agent of any kind works in the box through our tools, under their own schemas, while our user talks to it. MCP has no
 "my turn is over": a tool `reply_to_user` says the agent's words and blocks until the user has answered. What a client
-sends at the same time is played one after the other. MCP carries no words beside a tool call, so none are in the record.
+sends at the same time is played one after the other. MCP carries no words beside a call, so the record has none.
 
 Source: the MCP specification of 2025-11-25, sections Tools and Lifecycle (``instructions``).
 """

@@ -107,8 +107,14 @@ class Seat:
         return self.live.start()
 
     def say(self, message: Message) -> tuple[Message, ...]:
-        """Play one assistant message; return what was added since. After the end nothing is."""
-        return () if self.live.over else self.live.step(message)
+        """Play one assistant message; return what was added since, the user's last words included."""
+        if self.live.over:
+            return ()
+        known = len(self.env.episode.messages)
+        added = self.live.step(message)
+        if self.live.over and not added:  # no agent has to hear the last words, but people want to read them
+            return tuple(m for m in self.env.episode.messages[known:] if m["role"] == "user")
+        return added
 
     @property
     def over(self) -> bool:

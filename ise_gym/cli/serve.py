@@ -1,4 +1,4 @@
-"""``ise serve-env``: one episode for an agent that speaks MCP."""
+"""``ise serve-env`` and ``ise harbor-tasks``: episodes for agents and harnesses of others."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Annotated
 import typer
 
 from ise_gym.cli.seats import Backend, SourceOptions, UserOptions, check_seats
+from ise_gym.errors import UserError, nearest
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the commands."""
     app.command("serve-env")(serve_env)
+    app.command("harbor-tasks")(harbor_tasks)
 
 
 def serve_env(
@@ -56,3 +58,34 @@ def serve_env(
         record = seat.record()
         score = "" if record.score is None else f", score {record.score:g}"
         typer.echo(f"{record.episode_id}: {record.outcome}{score}", err=True)
+
+
+def harbor_tasks(
+    out: Annotated[Path, typer.Option(help="Folder for the task folders.")],
+    source: Annotated[
+        str, typer.Option(help="Where tasks come from: suite:NAME, file:PATH, catalog, a plug-in.")
+    ] = "catalog",
+    source_option: SourceOptions = None,
+    kind: Annotated[
+        str, typer.Option(help="live: one step, with our user; steps: a step per request, static.")
+    ] = "live",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first N.", show_default="all, if the source ends")
+    ] = None,
+) -> None:
+    """Write scenarios as Harbor task folders, for `harbor run` with the classes of ise_gym.adapters.harbor."""
+    from typing import cast, get_args
+
+    from ise_gym.adapters.harbor_tasks import Kind, write_tasks
+    from ise_gym.adapters.seat import Tasks
+    from ise_gym.models.options import options_of
+
+    if kind not in get_args(Kind):
+        raise UserError(
+            f"unknown kind '{kind}'; known: {', '.join(get_args(Kind))}.{nearest(kind, get_args(Kind))}"
+        )
+    tasks = Tasks(source, options_of(source_option, "--source-option"))
+    if limit is None and not hasattr(tasks.source, "ids"):
+        raise UserError(f"the source '{source}' has no end: give --limit N")
+    made = write_tasks((scenario for _, scenario in tasks.first(limit)), out, cast("Kind", kind))
+    typer.echo(f"{len(made)} tasks → {out}", err=True)

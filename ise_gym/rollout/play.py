@@ -46,7 +46,7 @@ class LiveEpisode:
         self.usage: Mapping[str, int] = {}
         self._own_fault = False
         self._env_info: dict[str, Any] = {}
-        self._began = False
+        self.began = False
         self._started = time.time()
         self._clock = time.perf_counter()
         self._seconds = 0.0
@@ -62,7 +62,7 @@ class LiveEpisode:
         try:
             messages, _ = self.env.reset(seed=self.seed, options={"scenario": self.scenario})
             self._env_info = self.env.unwrapped.describe()
-            self._began = True
+            self.began = True
             if (
                 self.env.unwrapped.episode.outcome
             ):  # it could not begin, and the env was told to go on (`on_broken`)
@@ -104,7 +104,7 @@ class LiveEpisode:
 
     def trajectory(self, agent: Mapping[str, Any]) -> Trajectory:
         """Return the record; ``agent`` is its name and what `Agent.describe` gave."""
-        episode = self.env.unwrapped.episode if self._began else None
+        episode = self.env.unwrapped.episode if self.began else None
         outcome: Outcome | None = None
         if self.broken:
             outcome = "truncated" if self._own_fault else "infrastructure_error"

@@ -1,0 +1,6 @@
+#!/bin/bash
+cd /workspace
+( chmod 755 rowing-crew/start.sh
+)
+( rowing-crew/start.sh > rowing-crew/result.txt
+)

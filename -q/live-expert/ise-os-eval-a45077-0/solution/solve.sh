@@ -1,0 +1,4 @@
+#!/bin/bash
+cd /workspace
+( rm lease-review/gamma.bak
+)
