@@ -75,6 +75,7 @@ def play(source: str, options: dict[str, Any], store: str = "") -> Any:
             if seat.broken:
                 raise RuntimeError(f"the environment broke: {seat.broken}")
             floor["main"] += [told(one) for one in added]
+            state.messages = floor["main"]
             names = ("outcome", "reason", "score", "subgoals", "counts")
             state.store.set("ise_gym", {name: seat.info[name] for name in names})
         finally:

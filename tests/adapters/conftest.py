@@ -6,6 +6,9 @@ import os
 
 import pytest
 
+collect_ignore = ["peers"]
+"""Run by the tests in other environments, where what they import is installed."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if os.environ.get("ISE_PEERS") == "1":

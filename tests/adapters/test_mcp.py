@@ -22,3 +22,14 @@ def test_an_mcp_client_plays_as_our_own_agent_does_and_is_recorded(tmp_path: Pat
         assert (task, outcome, score) == (task, own_outcome, own_score)
         assert same_words, task
     assert len({score for _, _, _, score, *_ in rows}) > 1, "all scores are equal: nothing is compared"
+
+
+@pytest.mark.peers
+def test_mini_swe_agent_plays_by_its_own_class_hooks(tmp_path: Path) -> None:
+    lines = with_extra("mini")("mini_run.py", tmp_path, MSWEA_SILENT_STARTUP="1").splitlines()
+    rows = [json.loads(line) for line in lines if line.startswith("[")]
+    assert len(rows) == 8
+    for task, score, own_score, ended, own_outcome, same_words, all_heard in rows:
+        assert (score, ended) == (own_score, own_outcome), task
+        assert same_words and all_heard, task
+    assert len({score for _, score, *_ in rows}) > 1, "all scores are equal: nothing is compared"

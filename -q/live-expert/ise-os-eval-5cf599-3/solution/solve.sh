@@ -1,6 +1,0 @@
-#!/bin/bash
-cd /workspace
-( chmod 755 rowing-crew/start.sh
-)
-( rowing-crew/start.sh > rowing-crew/result.txt
-)

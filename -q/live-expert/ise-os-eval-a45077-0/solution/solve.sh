@@ -1,4 +1,0 @@
-#!/bin/bash
-cd /workspace
-( rm lease-review/gamma.bak
-)
