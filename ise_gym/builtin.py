@@ -24,6 +24,7 @@ KINDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
                 "ise_gym.agents",
                 expert="expert:ExpertAgent",
                 lazy="expert:LazyAgent",
+                random="chance:RandomAgent",
                 openai="openai:OpenAIAgent",
                 litellm="litellm:LiteLLMAgent",
                 transformers="transformers:TransformersAgent",

@@ -23,7 +23,8 @@ from ise_gym.errors import UserError
 from ise_gym.messages import Message, ToolSchema, assistant, sha256_of
 from ise_gym.models.generation import BatchGenerator
 from ise_gym.models.parsing import parse_completion
-from ise_gym.models.textcalls import read_words
+from ise_gym.models.words.calls import read_words
+from ise_gym.models.words.thinking import set_apart
 from ise_gym.scenario import Scenario
 
 CONTEXT_OVERFLOW = "I can't go on: this conversation is longer than my context."
@@ -167,6 +168,7 @@ class TransformersAgent:
                     "ended": "stop" if ended else "cut",
                     "usage": {"prompt": len(prompts[index]), "completion": len(ids)},
                     "token_ids": ids,
+                    "faults": ["thinking"] if set_apart(answers[index]) else [],
                 }
         return answers
 

@@ -34,6 +34,9 @@ from ise_gym.workspace.base import Workspace
 
 __all__ = ["Episode", "EpisodeSnapshot", "EpisodeState", "Transition"]
 
+_LOOKS = 3
+"""How often an episode is judged when something that had been stopped ran meanwhile; what ran is killed each time."""
+
 
 @dataclass
 class Transition:
@@ -350,11 +353,16 @@ class Episode:
 
     def _verify(self) -> None:
         with timed(self.timings, "checks_s"):
-            self.workspace.freeze()  # nothing of the agent's runs while it is judged
-            self.state.look(self.workspace)
             spoken = [n for n, message in enumerate(self.messages) if message["role"] == "assistant"]
-            self._board.verify(self.workspace, self.state.tree, self.over, spoken[-1] if spoken else 0)
-            self.workspace.thaw()
+            for _ in range(_LOOKS):
+                self.workspace.freeze()  # nothing of the agent's runs while it is judged
+                self.state.look(self.workspace)
+                at = spoken[-1] if spoken else 0
+                still = self._board.verify(self.workspace, self.state.tree, self.over, at)
+                if self.workspace.thaw() and still:
+                    return
+                self._board.forget()  # something had itself woken, and was killed
+            self._board.fail_all("processes in the workspace ran while it was judged")
 
     def _lose_workspace(self, reason: str) -> None:
         """End the episode as failed: what the agent started or left in the box keeps it from answering."""

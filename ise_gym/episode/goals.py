@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ise_gym.checks.links import leading_into_proc
 from ise_gym.errors import WorkspaceError
 from ise_gym.scenario import Check, CheckResult, Request, Scenario, SubGoal
 from ise_gym.workspace.base import Manifest, SeedFile, Workspace
@@ -56,6 +57,9 @@ class GoalBoard:
         self.scenario = scenario
         self.goals = goals if goals is not None else Goals.of(scenario)
         self._start: Mapping[str, SeedFile] = {file.path: file for file in scenario.files}
+        self._still = True
+        self._tree = Manifest({})
+        self._links: str | None = None
 
     @property
     def verdicts(self) -> dict[str, bool]:
@@ -84,8 +88,10 @@ class GoalBoard:
                     self._drop(old)
         self.goals.reached = upto
 
-    def verify(self, workspace: Workspace, tree: Manifest, over: bool = False, at: int = 0) -> None:
+    def verify(self, workspace: Workspace, tree: Manifest, over: bool = False, at: int = 0) -> bool:
         """Run the checks of every request made so far, but for frozen ones and those whose folder is unchanged.
+
+        Returns whether all that had been stopped stood still up to each check that lets processes run.
 
         Args:
             workspace: where the checks look; its processes are stopped (`Workspace.freeze`), and run on only for a
@@ -94,6 +100,9 @@ class GoalBoard:
             over: the episode has ended, so final sub-goals are judged too.
             at: index of the assistant message after which this is.
         """
+        self._still = True
+        self._tree = tree
+        self._links = None
         for request in self.scenario.requests[: self.goals.reached]:
             if request.name in self.goals.frozen:
                 continue
@@ -109,6 +118,11 @@ class GoalBoard:
                     self.goals.failing.pop(key, None)
                     self.verdicts[key], self.reasons[key] = self._run(key, goal, workspace)
                     self.goals.judged[key] = at
+        return self._still
+
+    def forget(self) -> None:
+        """Let the next `verify` look at every folder again: what was seen is worth nothing."""
+        self.goals.verified_at.clear()
 
     def note_turn(self) -> None:
         """Count, when the agent's turn has ended and was verified, the requests that it leaves unfulfilled."""
@@ -157,7 +171,7 @@ class GoalBoard:
     def _run(self, key: str, goal: SubGoal, workspace: Workspace) -> tuple[bool, str]:
         for place, check in enumerate(goal.checks):
             if goal.final or getattr(check, "live", False):
-                workspace.thaw()
+                self._still &= workspace.thaw()
                 result = check.run(workspace, self._start)
                 workspace.freeze()
             else:
@@ -170,6 +184,11 @@ class GoalBoard:
     def _look(self, check: Check, workspace: Workspace) -> CheckResult:
         """Run a check; what an agent can leave in a workspace fails it, whatever the check makes of that."""
         try:
+            if getattr(check, "dear", False):
+                if self._links is None:
+                    self._links = leading_into_proc(workspace, self._tree)
+                if self._links:
+                    return CheckResult(False, self._links)
             return check.run(workspace, self._start)
         except WorkspaceError:
             raise

@@ -37,8 +37,14 @@ JUDGED = ("task", "checks")
 TERMS = {"tools": "tool schemas", "prompt": "system prompt", "limits": "budgets"}
 """The other parts of a task → what they are called."""
 
-SHARED = {"user": "user simulator", "phrases": "phrases of the user", "box": "limits of the box"}
-"""What all tasks of a suite share → what it is called."""
+SHARED = {
+    "user": "user simulator",
+    "phrases": "phrases of the user",
+    "box": "limits of the box",
+    "services": "mock services",
+    "benchmark": "files of the benchmark",
+}
+"""What all tasks of a suite share → what it is called; the last two are Claw-Eval's, the others a built-in suite's."""
 
 SPOKEN = ("phrases.yaml", "personas/words.yaml", "personas/habits.yaml")
 """The data, below ``envs/os``, that the scripted user speaks from."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from ise_gym.messages import (
     Message,
@@ -21,66 +21,9 @@ from ise_gym.messages import (
     tool_calls_of,
 )
 from ise_gym.models.blame import Fault, fault_of
-from ise_gym.models.parsing import split_thinking, without_surrogates
-
-Ended = Literal["", "stop", "cut", "filtered", "broken"]
-
-_ENDED: Mapping[str, Ended] = {
-    "": "",
-    **dict.fromkeys(
-        (
-            "stop",
-            "tool_calls",
-            "function_call",
-            "end_turn",
-            "tool_use",
-            "stop_sequence",
-            "eos_token",
-            "eos",
-            "complete",
-        ),
-        "stop",
-    ),
-    **dict.fromkeys(
-        (
-            "length",
-            "max_tokens",
-            "model_length",
-            "max_output_tokens",
-            "max_length",
-            "token_limit",
-            "context_length",
-        ),
-        "cut",
-    ),
-    **dict.fromkeys(
-        (
-            "content_filter",
-            "safety",
-            "recitation",
-            "blocklist",
-            "prohibited_content",
-            "spii",
-            "refusal",
-            "sensitive",
-            "guardrail_intervened",
-            "image_safety",
-        ),
-        "filtered",
-    ),
-    **dict.fromkeys(
-        (
-            "error",
-            "abort",
-            "network_error",
-            "malformed_function_call",
-            "insufficient_system_resource",
-            "cancelled",
-            "timeout",
-        ),
-        "broken",
-    ),
-}
+from ise_gym.models.parsing import without_surrogates
+from ise_gym.models.words.ending import Ended, ended_as
+from ise_gym.models.words.thinking import apart, bare
 
 
 class NoAnswer(Exception):
@@ -166,12 +109,11 @@ def answer_of(body: Any, text: str = "") -> Answer:
         (v for k in ("finish_reason", "native_finish_reason") if isinstance(v := choice.get(k), str) and v),
         "",
     )
-    ended = _ENDED.get(finish.lower(), "stop")
     ids, logprobs = _sampled(choice)
     return Answer(
         message,
         finish,
-        ended,
+        ended_as(finish),
         tokens_of(body),
         _string(body.get("model")),
         _string(body.get("id")),
@@ -236,14 +178,15 @@ def _message(raw: Mapping[str, Any]) -> tuple[Message, list[str]]:
     thoughts, words = _content(raw.get("content"))
     for key in ("reasoning_content", "reasoning", "reasoning_details", "thinking"):
         if raw.get(key):
-            thoughts.insert(0, plain_text(raw[key], key))
+            thoughts.insert(0, bare(plain_text(raw[key], key)))
             break
     if not words and isinstance(raw.get("refusal"), str):
         words = raw["refusal"]
-    inside, words = split_thinking(words)
+    inside, words, among = apart(words)
+    if among:
+        faults.append("thinking")
     thought = "\n".join(part.strip() for part in [*thoughts, inside] if part.strip())
     calls = _calls(raw, clean)
-    words = words.strip() if inside else words
     message = assistant(clean(words), calls, clean(thought) or None)
     if unreadable(message):
         faults.append("arguments")

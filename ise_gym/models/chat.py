@@ -17,10 +17,10 @@ from ise_gym.models.answer import Answer
 from ise_gym.models.client import Client
 from ise_gym.models.endpoint import endpoint_options
 from ise_gym.models.metering import Meter
+from ise_gym.models.words.thinking import apart
 
 DEFAULTS = {"temperature": 0.7, "max_tokens": 512, "timeout": 60.0, "max_retries": 4}
 
-_THINKING = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL)
 _FENCE = "```"
 _STARTS_TRIED = 200
 """How many opening braces of an answer are tried as the start of its object."""
@@ -105,7 +105,7 @@ def read_object(text: str) -> dict[str, Any] | None:
     >>> read_object('Sure: {"say": "hi"} ok')
     {'say': 'hi'}
     """
-    plain = _THINKING.sub("", text).strip()
+    plain = without_thinking(text)
     if plain.startswith(_FENCE) and plain.endswith(_FENCE) and len(plain) >= 2 * len(_FENCE):
         plain = plain[len(_FENCE) : -len(_FENCE)].removeprefix("json").strip()
     decoder = json.JSONDecoder(strict=False)
@@ -121,4 +121,4 @@ def read_object(text: str) -> dict[str, Any] | None:
 
 def without_thinking(text: str) -> str:
     """Return an answer without its thinking part."""
-    return _THINKING.sub("", text).strip()
+    return apart(text).words.strip()

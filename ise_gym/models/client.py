@@ -23,11 +23,15 @@ from ise_gym.models.blame import MENDABLE, Fault, Kind, fault_of
 from ise_gym.models.congestion import LATE, shared_gate
 from ise_gym.models.endpoint import EndpointOptions
 from ise_gym.models.metering import Meter, prices_of, shared_pace
-from ise_gym.models.parsing import without_surrogates
+from ise_gym.models.room import adapted, unsaid_end
 from ise_gym.models.streaming import Assembled
+from ise_gym.models.wire import sendable
 
 LONGEST_WAIT_S = 60.0
 """A server that asks to wait longer than this is asked again after it all the same."""
+
+_ADAPTATIONS = 5
+"""Times that one try is put the way in which a server wants it."""
 
 
 class Client:
@@ -64,7 +68,6 @@ class Client:
             options.requests_per_minute,
             options.tokens_per_minute,
         )
-        self._limit_name = "max_tokens"
 
     def ask(
         self,
@@ -99,7 +102,7 @@ class Client:
 
     def _request(self, messages: Sequence[Mapping[str, Any]], fields: Mapping[str, Any]) -> dict[str, Any]:
         options = self.options
-        request: dict[str, Any] = {"model": self.model, "messages": _sendable(list(messages))}
+        request: dict[str, Any] = {"model": self.model, "messages": sendable(list(messages))}
         request |= {
             "temperature": options.temperature,
             "max_tokens": options.max_tokens,
@@ -148,6 +151,17 @@ class Client:
         return answer
 
     async def _once(self, request: dict[str, Any], session: str, number: int) -> Answer:
+        """Ask once; a server that only wants ``max_tokens`` otherwise is asked again that way."""
+        for _ in range(_ADAPTATIONS):
+            try:
+                return unsaid_end(await self._attempt(request, session, number), request)
+            except Trouble as trouble:
+                if (better := adapted(request, trouble.fault)) is None:
+                    raise
+                request = better
+        return unsaid_end(await self._attempt(request, session, number), request)
+
+    async def _attempt(self, request: dict[str, Any], session: str, number: int) -> Answer:
         import openai
 
         urls = self.options.urls
@@ -164,11 +178,6 @@ class Client:
         except openai.APIStatusError as error:
             body, text = _body_of(error)
             fault = self._masked(fault_of(error.status_code, body, text))
-            if fault.kind == "field" and "max_completion_tokens" in fault.words and "max_tokens" in request:
-                request["max_completion_tokens"] = request.pop(
-                    "max_tokens"
-                )  # newer models of OpenAI's want that
-                return await self._once(request, session, number)
             raise Trouble(fault, _asked_to_wait(error.response.headers)) from error
         except openai.APIError as error:
             kind: Kind = "connection" if isinstance(error, openai.APIConnectionError) else "failed"
@@ -281,6 +290,8 @@ def _body_of(error: Any) -> tuple[Any, str]:
     except (ValueError, RecursionError):
         if text.strip():
             return None, text
+    if type(error).__module__.startswith("openai"):  # its own "Error code: 504" are nobody's words
+        return None, ""
     # a library that spoke with the provider in its own way: the error's name is the code, its words are the provider's
     said = str(getattr(error, "message", error))
     return {"error": {"message": said, "type": type(error).__name__}}, said
@@ -290,20 +301,3 @@ def _first_line(error: Exception) -> str:
     cause = error.__cause__
     lines = str(error).splitlines() or [type(error).__name__]
     return f"{lines[0][:200]} ({str(cause)[:100]})" if cause and str(cause) else lines[0][:300]
-
-
-def _sendable(value: Any) -> Any:
-    """Copy, with halves of surrogate pairs replaced: no request can carry one."""
-    match value:
-        case str():
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                return without_surrogates(value)
-            return value
-        case Mapping():
-            return {key: _sendable(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_sendable(item) for item in value]
-        case _:
-            return value

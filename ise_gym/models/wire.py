@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ise_gym.messages import Message, ToolCall, assistant, is_object, tool_calls_of
-from ise_gym.models.parsing import render_completion
+from ise_gym.models.parsing import render_completion, without_surrogates
 
 _ALLOWED: Mapping[str, tuple[str, ...]] = {
     "system": ("role", "content"),
@@ -79,3 +79,20 @@ def _wire_call(call: ToolCall) -> dict[str, Any]:
         "type": "function",
         "function": {"name": function["name"], "arguments": function["arguments"]},
     }
+
+
+def sendable(value: Any) -> Any:
+    """Return a copy with halves of surrogate pairs replaced: no request can carry one."""
+    match value:
+        case str():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                return without_surrogates(value)
+            return value
+        case Mapping():
+            return {key: sendable(item) for key, item in value.items()}
+        case list() | tuple():
+            return [sendable(item) for item in value]
+        case _:
+            return value

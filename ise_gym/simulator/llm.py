@@ -171,7 +171,7 @@ def read_answer(raw: str) -> tuple[str, str]:
     """
     value = read_object(raw)
     if value is not None and isinstance(value.get("say"), str):
-        move, text = str(value.get("move", "stay")).strip().lower(), value["say"]
+        move, text = str(value.get("move", "stay")).strip().lower(), without_thinking(value["say"])
         move = move if move in MOVES else "stay"
     else:
         move, text = "stay", without_thinking(raw)

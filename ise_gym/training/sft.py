@@ -242,11 +242,14 @@ def make_trainer(
     model, peft_config = load_base(config, base, model)
     if settings.packing:
         check_packing(model, config.model.attention)
+    held_out = data.eval_dataset()
+    if held_out is None:
+        _without_evaluation(config, arguments)
     trainer = guarded(SFTTrainer, data.named)(
         model=model,
         args=arguments,
         train_dataset=data.dataset(),
-        eval_dataset=data.eval_dataset(),
+        eval_dataset=held_out,
         processing_class=tokenizer,
         peft_config=peft_config,
     )
@@ -257,6 +260,16 @@ def make_trainer(
     if not quiet:
         trainer.add_callback(LinePrinter())
     return trainer
+
+
+def _without_evaluation(config: RunConfig, arguments: Any) -> None:
+    """Go on without a held-out loss where so few episodes are there that none was held out."""
+    if config.train.early_stopping or config.train.best_checkpoint:
+        raise UserError(
+            f"data.eval_fraction={config.data.eval_fraction:g} held out no episode, and train.early_stopping and "
+            "train.best_checkpoint go by the loss on such: raise the fraction, or turn both off"
+        )
+    arguments.eval_strategy = "no"
 
 
 def _check(output: Path, config: RunConfig) -> tuple[str, DataConfig]:

@@ -71,6 +71,7 @@ class FakeEpisode:
     sessions: list[dict[str, Any]] = field(default_factory=list)
     check_reasons: dict[str, str] = field(default_factory=dict)
     judged_at: dict[str, int] = field(default_factory=dict)
+    failing_checks: dict[str, int] = field(default_factory=dict)
     first_attempt: bool | None = None
 
     @property

@@ -151,11 +151,12 @@ class BoxWorkspace(Processes, Files):
         self.request("stop")
         self._frozen = True
 
-    def thaw(self) -> None:
-        """Continue what `freeze` stopped."""
-        if self._frozen:
-            self._frozen = False
-            self.request("continue")
+    def thaw(self) -> bool:
+        """Continue what `freeze` stopped; see `Workspace.thaw`."""
+        if not self._frozen:
+            return True
+        self._frozen = False
+        return bool(self.request("continue").header["still"])
 
     # -- the box's own network ---------------------------------------------------------------------
 

@@ -170,10 +170,10 @@ class JudgeClient:
                 with self._slots.held():
                     text, (read, written) = self.ask(request)
             except EndpointError as error:
-                if error.refused:
+                if error.remedy:
                     raise ModelRefused(
-                        f"the {self.seat}'s endpoint refused {self.spec.model}: {str(error)[:300]}. Check the key "
-                        f"({self.spec.api_key_env}), the address and the model's name; the same command resumes."
+                        f"the {self.seat}'s endpoint refused {self.spec.model}: {str(error)[:300]}. What to do: "
+                        f"{error.remedy} (its key is read from {self.spec.api_key_env}); the same command resumes."
                     ) from None
                 problem, wait = str(error), error.retry_after
                 if error.final:
