@@ -3,7 +3,7 @@ VENV ?= .venv
 RUNS ?= runs/demo
 PYTEST_ARGS ?= -n auto --dist loadfile
 
-.PHONY: demo test nightly lint clean
+.PHONY: demo test nightly adapters lint clean
 
 demo:            ## the whole way once: intents, episodes, SFT, pass@1, report (about ten minutes on 2 cores)
 	@./setup.sh $(VENV) train,llm
@@ -18,6 +18,11 @@ nightly:         ## a real small model in every seat, through a real server (fet
 	@./setup.sh $(VENV) train,llm,dev
 	@PATH="$(abspath $(VENV))/bin:$$PATH" ISE_REAL_MODELS=1 $(VENV)/bin/python -m pytest -m models
 	@PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/python benchmarks/real_models.py
+	@$(MAKE) --no-print-directory adapters
+
+adapters:        ## other projects' packages, each in an environment of its own, play real episodes (minutes; fetches them)
+	@./setup.sh $(VENV) train,llm,dev
+	@PATH="$(abspath $(VENV))/bin:$$PATH" ISE_PEERS=1 $(VENV)/bin/python -m pytest -m peers tests/adapters
 
 lint:
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check -q . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports

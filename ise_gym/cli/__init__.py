@@ -22,6 +22,7 @@ from ise_gym.cli import (
     plugins,
     replay,
     rollout,
+    serve,
     tasks,
     train,
 )
@@ -44,6 +45,7 @@ app.add_typer(authoring.app, name="intents")
 app.add_typer(guard.app, name="guard")
 rollout.register(app)
 play.register(app)
+serve.register(app)
 corpus.register(app)
 judge.register(app)
 select.register(app)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from ise_gym.errors import UserError
 from ise_gym.evaluation.carrying import beside, read_scenario
 from ise_gym.evaluation.content import content_sha256, shared_content, task_content
-from ise_gym.evaluation.manifest import HELD_OUT, Entry, Manifest, Part, Terms
+from ise_gym.evaluation.manifest import HELD_OUT, Entry, Manifest, Part, Terms, load_suite
 from ise_gym.evaluation.run import TaskEntry
 from ise_gym.messages import sha256_of
 from ise_gym.scenario import Scenario
@@ -77,12 +77,18 @@ class SuiteSource:
     limit: int | None = None
     name: str = field(init=False)
     _sources: dict[str, Any] = field(default_factory=dict, repr=False)
+    syntax: ClassVar[str] = "suite:NAME or suite:FILE.yaml"
 
     def __post_init__(self) -> None:
         every = self.manifest.numbered()
         count = len(every) if self.limit is None else min(self.limit, len(every))
         self._chosen = [every[i * len(every) // count] for i in range(count)]
         self.name = self.manifest.name
+
+    @classmethod
+    def from_argument(cls, argument: str, limit: int | None = None) -> SuiteSource:
+        """Open the suite of ``suite:NAME``."""
+        return cls(load_suite(argument), limit)
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle without the opened catalogs: each worker opens its own."""

@@ -63,7 +63,7 @@ class LiveEpisode:
         self.usage: Mapping[str, int] = {}
         self._own_fault = False
         self._env_info: dict[str, Any] = {}
-        self._began = False
+        self.began = False
         self._started = time.time()
         self._clock = time.perf_counter()
         self._seconds = 0.0
@@ -74,33 +74,36 @@ class LiveEpisode:
         episode = self.env.unwrapped.episode
         return episode.conversation, episode.offered
 
-    def start(self) -> None:
-        """Reset the env."""
+    def start(self) -> tuple[Message, ...]:
+        """Reset the env; return the first messages, none where it could not begin."""
         try:
-            self.env.reset(seed=self.seed, options={"scenario": self.scenario})
+            messages, _ = self.env.reset(seed=self.seed, options={"scenario": self.scenario})
             self._env_info = self.env.unwrapped.describe()
-            self._began = True
+            self.began = True
             if (
                 self.env.unwrapped.episode.outcome
             ):  # it could not begin, and the env was told to go on (`on_broken`)
                 self._end()
+            return tuple(messages)
         except WorkspaceError as error:
             self.fail("workspace", error)
         except AgentError as error:
             self.fail("user", error)
+        return ()
 
-    def step(self, message: Message) -> None:
-        """Play one assistant message."""
+    def step(self, message: Message) -> tuple[Message, ...]:
+        """Play one assistant message; return what was added since."""
         try:
-            _, _, terminated, truncated, _ = self.env.step(message)
+            added, _, terminated, truncated, _ = self.env.step(message)
         except WorkspaceError as error:
             self.fail("workspace", error)
-            return
+            return ()
         except AgentError as error:  # the agent's own errors never pass through here: the user's model did it
             self.fail("user", error)
-            return
+            return ()
         if terminated or truncated:
             self._end()
+        return tuple(added)
 
     def fail(self, part: str, error: Exception) -> None:
         """End the episode because ``part`` (workspace, agent, user) broke.
@@ -118,7 +121,7 @@ class LiveEpisode:
 
     def trajectory(self, agent: Mapping[str, Any]) -> Trajectory:
         """Return the record; ``agent`` is its name and what `Agent.describe` gave."""
-        episode = self.env.unwrapped.episode if self._began else None
+        episode = self.env.unwrapped.episode if self.began else None
         outcome: Outcome | None = None
         if self.broken:
             outcome = "truncated" if self._own_fault else "infrastructure_error"

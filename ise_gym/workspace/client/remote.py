@@ -13,7 +13,7 @@ import socket
 import sys
 import weakref
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Self
 
@@ -38,6 +38,7 @@ from ise_gym.workspace.values import (
     Manifest,
     Snapshot,
     diff_manifests,
+    extra_folders,
 )
 
 _live: weakref.WeakSet[BoxWorkspace] = weakref.WeakSet()
@@ -65,9 +66,12 @@ class BoxWorkspace(Processes, Files):
         limits: Limits | None = None,
         box: Future[Box] | None = None,
         template: Template | None = None,
+        folders: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.limits = limits or Limits()
+        self.folders = extra_folders(folders)
+        """Writable folders beside the usual ones; empty after each reset, outside of digest and snapshot."""
         self.template = template
         """What `reset` goes back to; None for an empty folder."""
         self._owner = os.getpid()
