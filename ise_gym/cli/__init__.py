@@ -24,6 +24,7 @@ from ise_gym.cli import (
     rollout,
     tasks,
     train,
+    view,
 )
 from ise_gym.cli.curation import authoring, judge, select
 from ise_gym.cli.evaluation import claweval
@@ -45,6 +46,7 @@ app.add_typer(guard.app, name="guard")
 rollout.register(app)
 play.register(app)
 corpus.register(app)
+view.register(app)
 judge.register(app)
 select.register(app)
 replay.register(app)

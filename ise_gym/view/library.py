@@ -18,6 +18,7 @@ from ise_gym.view.index import query
 from ise_gym.view.index.asked import CHOICES, SORTS, Asked
 from ise_gym.view.index.build import Progress, store_files
 from ise_gym.view.index.database import index_path, open_index, reading
+from ise_gym.view.index.facts import TAGS
 from ise_gym.view.index.words import Search
 from ise_gym.view.labels import Labels
 
@@ -178,7 +179,7 @@ class Library:
                 if not here:
                     continue
                 flags.update(query.flagged(connection, whole))
-                for name in (*query.PLAIN, *query.TAGS):
+                for name in (*query.PLAIN, *TAGS):
                     given = query.condition(asked.without(name), labelled) if asked.values(name) else whole
                     found[name].update(query.spread(connection, name, given))
                 for label, ids in labelled.items():

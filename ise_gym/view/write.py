@@ -80,7 +80,7 @@ def render(
     comparison: Comparison | None,
 ) -> str:
     """Return the page as text."""
-    style, script = _part("report.css"), _part("report.js")
+    style, script = style_sheet(), _part("report.js")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -158,6 +158,11 @@ def _training(log: TrainingLog | None) -> dict[str, Any] | None:
             for name, points in sorted(log.curves.items())
         ],
     }
+
+
+def style_sheet() -> str:
+    """Return the style of a page that stands alone."""
+    return _part("tokens.css") + _part("report.css")
 
 
 def _part(name: str) -> str:

@@ -181,9 +181,9 @@ def _lines(file: _File) -> Iterator[Line]:
     if file.lone and not file.path.name.endswith(".zst"):
         with file.path.open("rb") as rest:
             rest.seek(stop)
-            line = rest.read(LONGEST_LINE)
-        if line.strip() and _is_json(line):
-            yield stop, stop + len(line), line
+            last = rest.read(LONGEST_LINE)
+        if last.strip() and _is_json(last):
+            yield stop, stop + len(last), last
 
 
 def _is_json(line: bytes) -> bool:
