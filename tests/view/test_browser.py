@@ -2,49 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pages import js, wait
 from report_samples import EVIL, fill, sample
 
 from ise_gym.view import write_report
-
-selenium = pytest.importorskip("selenium", reason="the report's browser tests need the selenium package")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-if not CHROMIUM or not DRIVER:
-    pytest.skip(
-        "NOT TESTED: the report in a browser, chromium and chromedriver are missing", allow_module_level=True
-    )
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--window-size=1400,1000",
-        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
-    ):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture
@@ -59,19 +26,6 @@ def visit(browser: Any) -> Callable[[Path, str], Any]:
         return browser
 
     return go
-
-
-def wait(browser: Any, condition: str, seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if browser.execute_script(f"return !!({condition})"):
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"never true in the page: {condition}")
-
-
-def js(browser: Any, expression: str) -> Any:
-    return browser.execute_script(f"return {expression}")
 
 
 def test_an_episode_is_readable_and_filters_work(tmp_path: Path, visit: Callable[..., Any]) -> None:

@@ -15,6 +15,10 @@ from ise_gym.view.index.words import read
 from ise_gym.view.library import Library, Run
 
 
+WIDEST = 25.0
+"""Of a mark in the strip, which is 1000 wide."""
+
+
 @dataclass(frozen=True)
 class GoalShown:
     """A sub-goal: whether it holds at the end, the message after which it last turned, and why it does not hold."""
@@ -130,7 +134,7 @@ def _neighbours(library: Library, run: Run, row: dict[str, Any], asked: Asked) -
 
 def _ticks(sections: list[Section]) -> list[Tick]:
     moments = [m for section in sections for m in section.moments if m.role != "system"]
-    width = 1000 / max(len(moments), 1)
+    width = min(1000 / max(len(moments), 1), WIDEST)
     return [_tick(moment, number * width, width) for number, moment in enumerate(moments)]
 
 

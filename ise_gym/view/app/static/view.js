@@ -20,8 +20,10 @@
     const box = node && node.parentElement;
     if (box && box.dataset.keep) setTimeout(() => { opened[box.dataset.keep] = box.open; store.set("opened", opened); });
   });
+  const narrow = matchMedia("(max-width: 900px)").matches;
+  if (narrow) for (const node of document.querySelectorAll(".inspector > details, .intent")) node.open = false;
   applyOpened();
-  if (isTable && matchMedia("(max-width: 900px)").matches) $("filters-box").open = false;
+  if (isTable && narrow) $("filters-box").open = false;
 
   // ---- the table: chosen row, picks, orders ----
   let chosen = -1;
