@@ -107,8 +107,14 @@
   };
   const jump = (selector, back) => {
     const all = [...document.querySelectorAll(selector)].filter((node) => node.getClientRects().length);
-    const edge = 150;
-    const next = back ? all.reverse().find((node) => node.getBoundingClientRect().top < edge - 40) : all.find((node) => node.getBoundingClientRect().top > edge);
+    const here = document.querySelector(".moment.here");
+    const box = here && here.getBoundingClientRect();
+    let next;
+    if (box && box.bottom > 0 && box.top < innerHeight) {  // from where the reader was led last, while that is in sight
+      const side = back ? Node.DOCUMENT_POSITION_PRECEDING : Node.DOCUMENT_POSITION_FOLLOWING;
+      const those = all.filter((node) => node !== here && here.compareDocumentPosition(node) & side);
+      next = back ? those.pop() : those[0];
+    } else next = back ? all.reverse().find((node) => node.getBoundingClientRect().top < 110) : all.find((node) => node.getBoundingClientRect().top > 110);
     if (!next) { say("no further one"); return; }
     history.replaceState(null, "", "#" + next.id);
     land();
