@@ -65,16 +65,16 @@ class Found:
     search: Search
 
 
-def stores_of(given: Sequence[Path]) -> list[tuple[Path, Path]]:
-    """Return (what it is called after, store or file) of what was given: stores, files, or folders that hold stores.
+def stores_of(given: Sequence[Path]) -> list[Path]:
+    """Return the stores and files that were given, and those in the folders that were.
 
     Raises:
         UserError: nothing there, or no store in it.
     """
-    found: list[tuple[Path, Path]] = []
+    found: list[Path] = []
     for path in given:
         if path.is_file() or (path / MANIFEST).is_file():
-            found.append((path, path))
+            found.append(path)
             continue
         if not path.is_dir():
             raise UserError(
@@ -83,10 +83,8 @@ def stores_of(given: Sequence[Path]) -> list[tuple[Path, Path]]:
         inside = list(_inside(path, DEEPEST))
         if not inside:
             raise UserError(f"{path}: neither a trajectory store nor a folder with stores in it.")
-        # the conversations of an evaluation are called after their run
-        found += [(store.parent if store.name == "trajectories" else store, store) for store in inside]
-    unique = {store.resolve(): (called, store) for called, store in found}
-    return list(unique.values())
+        found += inside
+    return list({store.resolve(): store for store in found}.values())
 
 
 def _inside(folder: Path, depth: int) -> Iterator[Path]:
@@ -108,10 +106,10 @@ class Library:
 
     def __init__(self, given: Sequence[Path]) -> None:
         stores = stores_of(given)
-        called = names([name for name, _ in stores])
+        called = names(stores)
         self.runs = [
             Run(name, store, index_path(store), Labels(store))
-            for name, (_, store) in zip(called, stores, strict=True)
+            for name, store in zip(called, stores, strict=True)
         ]
         for run in self.runs:
             open_index(run.index).close()  # so that readers find its tables

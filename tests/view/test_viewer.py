@@ -366,7 +366,8 @@ def test_hostile_content_is_inert(tmp_path: Path, visit: Callable[..., Any]) -> 
             == 0
         )
         assert js(
-            page, "[...document.querySelectorAll('main a')].every((a) => /^[/#]/.test(a.getAttribute('href')))"
+            page,
+            "[...document.querySelectorAll('main a')].every((a) => /^[/#]/.test(a.getAttribute('href')))",
         )
         assert js(
             page,
@@ -425,7 +426,9 @@ def test_accessibility(tmp_path: Path, visit: Callable[..., Any]) -> None:
             page.execute_script(f"localStorage.setItem('ise-theme', '{theme}')")
             page.get(page.address + address)
             ready(page)
-            found = page.execute_cdp_cmd("Runtime.evaluate", {"expression": script})  # past the page's own policy
+            found = page.execute_cdp_cmd(
+                "Runtime.evaluate", {"expression": script}
+            )  # past the page's own policy
             assert "exceptionDetails" not in found
             result = page.execute_async_script("axe.run().then(arguments[arguments.length - 1])")
             serious = [

@@ -14,7 +14,6 @@ from ise_gym.view.index.asked import Asked
 from ise_gym.view.index.words import read
 from ise_gym.view.library import Library, Run
 
-
 WIDEST = 25.0
 """Of a mark in the strip, which is 1000 wide."""
 
