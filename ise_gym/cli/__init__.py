@@ -25,6 +25,7 @@ from ise_gym.cli import (
     serve,
     tasks,
     train,
+    view,
 )
 from ise_gym.cli.curation import authoring, judge, select
 from ise_gym.cli.evaluation import claweval
@@ -47,6 +48,7 @@ rollout.register(app)
 play.register(app)
 serve.register(app)
 corpus.register(app)
+view.register(app)
 judge.register(app)
 select.register(app)
 replay.register(app)

@@ -111,6 +111,15 @@ def unpacked(found: Mapping[str, Json]) -> Scenario:
     Raises:
         UserError: it is damaged, or does not fit this version.
     """
+    return from_json(plain_form(found))
+
+
+def plain_form(found: Mapping[str, Json]) -> dict[str, Any]:
+    """Return the plain form of what `packed` packed, for readers: no check is built.
+
+    Raises:
+        UserError: it is damaged.
+    """
     try:
         unpacker = zlib.decompressobj()
         text = unpacker.decompress(base64.b64decode(str(found.get("z") or ""), validate=True), LARGEST + 1)
@@ -118,10 +127,10 @@ def unpacked(found: Mapping[str, Json]) -> Scenario:
             raise ValueError("cut short, or too large")
         if hashlib.sha256(text).hexdigest() != found.get("sha256"):
             raise ValueError("its hash is another")
-        data = json.loads(text)
+        data: dict[str, Any] = json.loads(text)
     except (ValueError, zlib.error, RecursionError) as error:
         raise UserError(f"the scenario that it carries is damaged ({error})") from error
-    return from_json(data)
+    return data
 
 
 def _text(data: Mapping[str, object]) -> bytes:
