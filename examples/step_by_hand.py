@@ -4,7 +4,9 @@ import gymnasium as gym
 
 from ise_gym import assistant, tool_call
 
-env = gym.make("ISE-OS-v0", source={"name": "catalog", "split": "train", "tier": "easy", "tasks_per_intent": 1})
+env = gym.make(
+    "ISE-OS-v0", source={"name": "catalog", "split": "train", "tier": "easy", "tasks_per_intent": 1}
+)
 observation, info = env.reset(seed=3)
 print(observation[-1]["role"], "says:", observation[-1]["content"])
 

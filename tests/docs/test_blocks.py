@@ -26,7 +26,9 @@ def run_console(block: Block, folder: Path) -> None:
     bin = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{bin}:{os.environ['PATH']}", "NO_COLOR": "1", "COLUMNS": "120"}
     for line in console_lines(block):
-        words = line.replace("ise ", f"{sys.executable} -m ise_gym.cli ", 1) if line.startswith("ise ") else line
+        words = (
+            line.replace("ise ", f"{sys.executable} -m ise_gym.cli ", 1) if line.startswith("ise ") else line
+        )
         done = subprocess.run(
             ["bash", "-c", words], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
         )
@@ -49,7 +51,9 @@ def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytes
             assert yaml.safe_load(block.text), block.name
         elif block.kind == "toml":
             assert tomllib.loads(block.text), block.name
-        elif block.kind == "bash":  # `make` and `ise` lines: what they name is held by test_commands and by CI itself
+        elif (
+            block.kind == "bash"
+        ):  # `make` and `ise` lines: what they name is held by test_commands and by CI itself
             subprocess.run(["bash", "-n", "-c", block.text], check=True)
 
 

@@ -26,11 +26,13 @@ def mistakes(page: Path) -> list[str]:
     wrong = []
     for where, words in ise_commands(page):
         command, rest = _command(words)
-        known = {name for param in command.params for name in (*param.opts, *param.secondary_opts)} | {"--help"}
+        known = {name for param in command.params for name in (*param.opts, *param.secondary_opts)} | {
+            "--help"
+        }
         subs = getattr(command, "commands", {})
         first = rest[0] if rest else ""
         if subs and first and not first.startswith("-") and re.fullmatch(r"[a-z][a-z-]*", first):
-            wrong.append(f"{where}: no command {' '.join(words[:-len(rest)])} {first}")
+            wrong.append(f"{where}: no command {' '.join(words[: -len(rest)])} {first}")
         options = {word.split("=")[0] for word in rest if re.match(r"--?[a-z]", word)}
         wrong += [f"{where}: {' '.join(words)[:80]}: no option {name}" for name in sorted(options - known)]
     return wrong
@@ -56,7 +58,10 @@ def test_mistakes_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_file_and_link_of_a_page_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    named = re.findall(r"(?<![\w/.-])((?:benchmarks|scripts|examples|tests|training|eval|envs)/[\w./-]*\w\.(?:py|sh|yaml|md|ipynb|jsonl(?:\.gz)?|json))", text)
+    named = re.findall(
+        r"(?<![\w/.-])((?:benchmarks|scripts|examples|tests|training|eval|envs)/[\w./-]*\w\.(?:py|sh|yaml|md|ipynb|jsonl(?:\.gz)?|json))",
+        text,
+    )
     missing = {name for name in named if not (ROOT / name).exists()}
     links = re.findall(r"\]\(([^)\s:#]+)(?:#[\w-]*)?\)", text)
     missing |= {link for link in links if not (page.parent / link).exists()}

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from openai_server import reply, serve
 from pages import ROOT
+
+from openai_server import reply, serve
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 SAYS = {
@@ -28,9 +29,19 @@ SAYS = {
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_runs(example: Path, tmp_path: Path) -> None:
     with serve(reply("I had a look.")) as server:
-        environment = {**os.environ, "OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "none", "PYTHONPATH": str(ROOT)}
+        environment = {
+            **os.environ,
+            "OPENAI_BASE_URL": server.url,
+            "OPENAI_API_KEY": "none",
+            "PYTHONPATH": str(ROOT),
+        }
         done = subprocess.run(
-            [sys.executable, example], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+            [sys.executable, example],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
     assert done.returncode == 0, done.stderr[-2000:]
     assert SAYS[example.stem] in done.stdout, done.stdout[-1500:]
