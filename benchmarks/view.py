@@ -24,6 +24,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Literal
 
 from ise_gym.messages import assistant, system, tool_call, tool_result, user
 from ise_gym.trajectory.record import FileChanges, Step, Trajectory
@@ -40,7 +41,7 @@ def episode(number: int, words: list[str]) -> Trajectory:
     def text(low: int, high: int) -> str:
         return " ".join(draw.choices(words, k=draw.randint(low, high)))
 
-    messages = [system(text(200, 200))]
+    messages: list[Any] = [system(text(200, 200))]
     steps: list[Step] = []
     for turn in range(draw.randint(6, 10)):
         messages.append(user(text(20, 60)))
@@ -57,7 +58,9 @@ def episode(number: int, words: list[str]) -> Trajectory:
             messages.append(tool_result(key, tool, text(40, 300), success=not failed, exit_code=int(failed)))
         steps.append(Step(message=len(messages), reward=0.1, score=0.1 * turn))
         messages.append(assistant(text(20, 80)))
-    outcome = draw.choice(("passed", "passed", "failed", "truncated"))
+    outcome: Literal["passed", "failed", "truncated"] = draw.choice(
+        ("passed", "passed", "failed", "truncated")
+    )
     messages[-1]["content"] += f" finished number{number}"
     return Trajectory(
         episode_id=f"episode-{number:06d}",

@@ -1,6 +1,6 @@
 """A local model as agent: what was trained is what plays, with the chat template saved beside its weights.
 
-Many episodes are answered in one padded batch (`ise_gym.models.generation`).
+Many episodes are answered in one padded batch (`ise_gym.models.local.generation`).
 
 Nothing is cut silently: a conversation that leaves no room for an answer ends its turn with
 `CONTEXT_OVERFLOW` as the agent's words (in a batch the other conversations must go on), and
@@ -22,9 +22,9 @@ from typing import Any, ClassVar
 from ise_gym.agents.parity import Trained, template_differences, trained_on
 from ise_gym.errors import UserError
 from ise_gym.messages import Message, ToolSchema, assistant, sha256_of
-from ise_gym.models.generation import BatchGenerator
+from ise_gym.models.local.generation import BatchGenerator
+from ise_gym.models.local.tokenizer import CausalModel, Tokenizer
 from ise_gym.models.parsing import parse_completion
-from ise_gym.models.tokenizer import CausalModel, Tokenizer
 from ise_gym.models.words.calls import read_words
 from ise_gym.models.words.thinking import set_apart
 from ise_gym.scenario import Scenario

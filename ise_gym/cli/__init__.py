@@ -22,13 +22,12 @@ from ise_gym.cli import (
     plugins,
     replay,
     rollout,
-    serve,
     tasks,
     train,
-    view,
 )
 from ise_gym.cli.curation import authoring, judge, select
 from ise_gym.cli.evaluation import claweval
+from ise_gym.cli.serving import serve, view
 from ise_gym.cli.voice import OneVoice
 
 app = typer.Typer(

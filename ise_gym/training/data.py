@@ -15,7 +15,7 @@ from typing import Any
 
 from ise_gym.errors import UserError
 from ise_gym.messages import canonical_json, sha256_of
-from ise_gym.models.tokenizer import Tokenizer
+from ise_gym.models.local.tokenizer import Tokenizer
 from ise_gym.training.config import DataConfig
 from ise_gym.training.rows import Row, RowOptions, RowSet, rows_of
 from ise_gym.training.template import Thinking, template_hash

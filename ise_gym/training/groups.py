@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from ise_gym.env import ISEEnv
 from ise_gym.errors import WorkspaceError
 from ise_gym.messages import Message
-from ise_gym.models.generation import BatchGenerator
+from ise_gym.models.local.generation import BatchGenerator
+from ise_gym.models.local.tokenizer import Tokenizer
 from ise_gym.models.parsing import parse_completion
-from ise_gym.models.tokenizer import Tokenizer
 from ise_gym.scenario import Scenario
 from ise_gym.training.template import render
 

@@ -20,8 +20,8 @@ from ise_gym.agents.parity import trained_on
 from ise_gym.errors import UserError
 from ise_gym.intents.source import IntentSource
 from ise_gym.messages import sha256_of
-from ise_gym.models.generation import BatchGenerator
-from ise_gym.models.tokenizer import CausalModel, Tokenizer
+from ise_gym.models.local.generation import BatchGenerator
+from ise_gym.models.local.tokenizer import CausalModel, Tokenizer
 from ise_gym.scenario import Scenario
 from ise_gym.tools import tool_schemas
 from ise_gym.training.groups import GroupPlayer

@@ -8,7 +8,7 @@ from typing import Any
 
 from ise_gym.agents.transformers import ModelSource, resolve_model
 from ise_gym.errors import UserError
-from ise_gym.models.tokenizer import Tokenizer
+from ise_gym.models.local.tokenizer import Tokenizer
 from ise_gym.resources import data_dir
 from ise_gym.training.config import BUILTIN_TINY, DataConfig, LoraSettings, ModelConfig, RunConfig
 from ise_gym.training.template import CONTROL_TOKENS

@@ -18,7 +18,7 @@ from typing import Any
 
 import ise_gym
 from ise_gym.messages import sha256_of
-from ise_gym.models.tokenizer import Tokenizer
+from ise_gym.models.local.tokenizer import Tokenizer
 from ise_gym.training.config import DataConfig
 from ise_gym.training.data import DataReport, build_dataset, dataset_of
 from ise_gym.training.rows import Row

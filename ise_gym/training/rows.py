@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ise_gym.models.tokenizer import Tokenizer
+from ise_gym.models.local.tokenizer import Tokenizer
 from ise_gym.training.config import Loss
 from ise_gym.training.template import Thinking, encode
 from ise_gym.trajectory.record import Step

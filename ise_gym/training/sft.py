@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 from ise_gym.agents.parity import trained_on
 from ise_gym.errors import UserError
-from ise_gym.models.tokenizer import Tokenizer
+from ise_gym.models.local.tokenizer import Tokenizer
 from ise_gym.training.config import DataConfig, RunConfig
 from ise_gym.training.data import DataReport
 from ise_gym.training.models import held_to_positions, load_base, load_tokenizer, locate_base

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, get_args
 
 from ise_gym.errors import UserError
 from ise_gym.messages import sha256_of
-from ise_gym.models.tokenizer import Tokenizer
+from ise_gym.models.local.tokenizer import Tokenizer
 from ise_gym.resources import data_dir
 
 Thinking = Literal["keep", "last-turn", "strip"]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pages import PAGES, ROOT, Block, blocks, console_lines
+from doc_pages import PAGES, ROOT, Block, blocks, console_lines
 
 ELSEWHERE = {"contributing.md": "tests/cli/test_every_kind.py installs and uses its package"}
 KINDS = {"python", "console", "yaml", "toml", "bash"}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import typer.main
-from pages import PAGES, ROOT, ise_commands
+from doc_pages import PAGES, ROOT, ise_commands
 
 from ise_gym.cli import app
 
@@ -44,7 +44,7 @@ def test_every_command_and_option_of_a_page_exists(page: Path) -> None:
 
 
 def test_mistakes_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pages.ROOT", tmp_path)
+    monkeypatch.setattr("doc_pages.ROOT", tmp_path)
     (tmp_path / "a.md").write_text(
         "Use `ise stats DIR --jason`.\n\n    ise eval play x\n\n```console\n$ ise rollout \\\n  --in x\n```\n\n`ise stats DIR`"
     )

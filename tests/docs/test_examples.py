@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from pages import ROOT
+from doc_pages import ROOT
 
 from openai_server import reply, serve
 

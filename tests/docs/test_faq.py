@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pages import ROOT
+from doc_pages import ROOT
 
 
 def _said() -> str:

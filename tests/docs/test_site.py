@@ -6,10 +6,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from pages import PAGES, ROOT
+from doc_pages import PAGES, ROOT
 
 pytest.importorskip("mkdocs")
 
@@ -34,11 +35,11 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
 
 
 def test_every_page_is_found_from_the_navigation() -> None:
-    def named(entries: object) -> set[str]:
+    def named(entries: str | list[Any] | dict[str, Any]) -> set[str]:
         if isinstance(entries, str):
             return {entries}
-        inner = entries.values() if isinstance(entries, dict) else entries
-        return set().union(*map(named, inner))  # type: ignore[arg-type]
+        inner = list(entries.values()) if isinstance(entries, dict) else entries
+        return {name for entry in inner for name in named(entry)}
 
     settings = yaml.load((ROOT / "mkdocs.yml").read_text(), _Loader)
     assert named(settings["nav"]) == {page.name for page in PAGES if page.parent.name == "docs"}

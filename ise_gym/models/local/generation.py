@@ -10,7 +10,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
-from ise_gym.models.tokenizer import CausalModel
+from ise_gym.models.local.tokenizer import CausalModel
 
 
 class BatchGenerator:
