@@ -94,6 +94,7 @@ KINDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             exists="files:ExistsCheck",
             absent="files:AbsentCheck",
             unchanged="files:UnchangedCheck",
+            untouched="files:UntouchedCheck",
             mode="files:ModeCheck",
             text="content:TextCheck",
             json="content:JsonCheck",
@@ -109,6 +110,9 @@ KINDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             cron="cron:CronCheck",
             remote="remote:RemoteCheck",
             speech="speech:SpeechCheck",
+            reply="heard:ReplyCheck",
+            prose="heard:ProseCheck",
+            outbox="services:OutboxCheck",
         ),
         "backend": _under(
             "ise_gym.workspace.backends",
@@ -130,13 +134,15 @@ KINDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "source": {
             "catalog": "ise_gym.intents.source:IntentSource",
             "file": "ise_gym.intents.foreign:open_intent_file",
+            "suite": "ise_gym.evaluation.suite:SuiteSource",
         },
         "exporter": _under(
-            "ise_gym.trajectory.exchange.export",
-            isetrace="isetrace_records",
-            openai="openai_rows",
-            trl="trl_rows_of",
-            atif="atif_records",
+            "ise_gym.trajectory.exchange",
+            isetrace="export:isetrace_records",
+            openai="export:openai_rows",
+            trl="export:trl_rows_of",
+            atif="export:atif_records",
+            sharegpt="sharegpt:sharegpt_rows",
         ),
         "importer": _under("ise_gym.trajectory.exchange.importer", isetrace="ISETRACE", atif="ATIF"),
     }

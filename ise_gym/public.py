@@ -52,7 +52,7 @@ def public(name: str) -> object:
     """Return the thing of a public name, loading its module when it is first asked for.
 
     >>> public("CheckResult").__module__
-    'ise_gym.scenario'
+    'ise_gym.scenario.model'
 
     Raises:
         AttributeError: it is no public name.

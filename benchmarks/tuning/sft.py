@@ -223,7 +223,8 @@ def shaped(arm: str, name: str, tokens: int, steps: int, output: str) -> Measure
     changes = [f"output={output}", f"train.max_steps={steps}", "train.gradient_accumulation=1"]
     if device == "cpu":
         changes += ["train.bf16=false", "model.dtype=float32"]
-    config = load_config(RECIPES / "qwen3_8b_lora.yaml", [*changes, f"data.max_length={tokens}"])
+    changes += [f"data.max_length={tokens}", f"train.packing_length={tokens}"]
+    config = load_config(RECIPES / "qwen3_8b_lora.yaml", changes)
     began = time.perf_counter()
     torch.manual_seed(0)
     rows = torch.randint(0, shape.vocabulary, (steps, tokens)).tolist()
@@ -359,7 +360,11 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line."""
     given = parser().parse_args(arguments)
-    _check(given)
+    try:
+        _check(given)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     with tempfile.TemporaryDirectory(prefix="sft-benchmark-") as scratch:
         if given.arm:
             steps, output = given.steps, f"{scratch}/out"

@@ -18,10 +18,11 @@ from ise_gym.models.answer import Answer
 from ise_gym.models.client import Client
 from ise_gym.models.endpoint import EndpointOptions, endpoint_options
 from ise_gym.models.metering import Meter
-from ise_gym.models.parsing import split_thinking
 from ise_gym.models.summary import MAX_TOKENS, TELLING, Summaries, border, question
-from ise_gym.models.textcalls import FORMATS, CallFormat, holds_call, mark, read_words, text_messages
+from ise_gym.models.textcalls import FORMATS, CallFormat, mark, text_messages
 from ise_gym.models.wire import clipped, wire_messages
+from ise_gym.models.words.calls import holds_call, read_words
+from ise_gym.models.words.thinking import apart
 from ise_gym.scenario import Scenario
 
 DEFAULTS = {"temperature": 0.0, "max_tokens": 4096, "timeout": 120.0, "max_retries": 5}
@@ -85,7 +86,7 @@ class OpenAIAgent:
         call_format: CallFormat = "hermes",
         continue_cut: str = "no",
         when_full: str = "stop",
-        **endpoint: Any,
+        **endpoint: object,
     ) -> None:
         if not model:
             raise UserError(f"the agent '{self.kind}:MODEL' needs a model name after the colon")
@@ -256,10 +257,11 @@ class OpenAIAgent:
         going_on = {"continue_final_message": True, "add_generation_prompt": False}
         more = self._ask({**fields, "messages": [*fields["messages"], begun], **going_on})
         rest = more.text.removeprefix(answer.text)  # some servers repeat what they were given
-        thought, words = split_thinking(answer.text + rest)
+        thought, words, among = apart(answer.text + rest)
         reasoning = "\n".join(filter(None, (answer.message.get("reasoning_content"), thought.strip())))
         message = assistant(words, tool_calls_of(more.message), reasoning or None)
-        return replace(_together(answer, more), message=message, faults=(*more.faults, "continued"))
+        faults = (*more.faults, *(("thinking",) if among else ()), "continued")
+        return replace(_together(answer, more), message=message, faults=faults)
 
     def _ask(self, fields: dict[str, Any]) -> Answer:
         messages = fields["messages"]

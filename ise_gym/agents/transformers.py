@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
 from ise_gym.agents.parity import Trained, template_differences, trained_on
@@ -23,7 +24,9 @@ from ise_gym.errors import UserError
 from ise_gym.messages import Message, ToolSchema, assistant, sha256_of
 from ise_gym.models.generation import BatchGenerator
 from ise_gym.models.parsing import parse_completion
-from ise_gym.models.textcalls import read_words
+from ise_gym.models.tokenizer import CausalModel, Tokenizer
+from ise_gym.models.words.calls import read_words
+from ise_gym.models.words.thinking import set_apart
 from ise_gym.scenario import Scenario
 
 CONTEXT_OVERFLOW = "I can't go on: this conversation is longer than my context."
@@ -167,6 +170,7 @@ class TransformersAgent:
                     "ended": "stop" if ended else "cut",
                     "usage": {"prompt": len(prompts[index]), "completion": len(ids)},
                     "token_ids": ids,
+                    "faults": ["thinking"] if set_apart(answers[index]) else [],
                 }
         return answers
 
@@ -345,7 +349,7 @@ def _import_torch() -> Any:
     return torch
 
 
-def _load(torch: Any, source: ModelSource, device: str, dtype: str) -> tuple[Any, Any]:
+def _load(torch: ModuleType, source: ModelSource, device: str, dtype: str) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     kind: Any = dtype
@@ -377,7 +381,7 @@ def _load(torch: Any, source: ModelSource, device: str, dtype: str) -> tuple[Any
     return tokenizer, model.to(device).eval()
 
 
-def _stop_ids(tokenizer: Any, model: Any) -> list[int]:
+def _stop_ids(tokenizer: Tokenizer, model: CausalModel) -> list[int]:
     """End-of-turn tokens: the tokenizer's, the generation config's and Qwen's own."""
     configured = model.generation_config.eos_token_id
     found = [tokenizer.eos_token_id, *(configured if isinstance(configured, list) else [configured])]
@@ -386,6 +390,6 @@ def _stop_ids(tokenizer: Any, model: Any) -> list[int]:
     return sorted({token for token in found if token is not None})
 
 
-def _context_length(model: Any, tokenizer: Any) -> int:
+def _context_length(model: CausalModel, tokenizer: Tokenizer) -> int:
     lengths = [getattr(model.config, "max_position_embeddings", None), tokenizer.model_max_length]
     return min(int(length) for length in lengths if length and length < 10**9)

@@ -22,8 +22,10 @@ from ise_gym.cli import (
     plugins,
     replay,
     rollout,
+    serve,
     tasks,
     train,
+    view,
 )
 from ise_gym.cli.curation import authoring, judge, select
 from ise_gym.cli.evaluation import claweval
@@ -44,7 +46,9 @@ app.add_typer(authoring.app, name="intents")
 app.add_typer(guard.app, name="guard")
 rollout.register(app)
 play.register(app)
+serve.register(app)
 corpus.register(app)
+view.register(app)
 judge.register(app)
 select.register(app)
 replay.register(app)

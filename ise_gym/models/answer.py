@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.messages import (
     Message,
     ToolCall,
@@ -21,66 +22,9 @@ from ise_gym.messages import (
     tool_calls_of,
 )
 from ise_gym.models.blame import Fault, fault_of
-from ise_gym.models.parsing import split_thinking, without_surrogates
-
-Ended = Literal["", "stop", "cut", "filtered", "broken"]
-
-_ENDED: Mapping[str, Ended] = {
-    "": "",
-    **dict.fromkeys(
-        (
-            "stop",
-            "tool_calls",
-            "function_call",
-            "end_turn",
-            "tool_use",
-            "stop_sequence",
-            "eos_token",
-            "eos",
-            "complete",
-        ),
-        "stop",
-    ),
-    **dict.fromkeys(
-        (
-            "length",
-            "max_tokens",
-            "model_length",
-            "max_output_tokens",
-            "max_length",
-            "token_limit",
-            "context_length",
-        ),
-        "cut",
-    ),
-    **dict.fromkeys(
-        (
-            "content_filter",
-            "safety",
-            "recitation",
-            "blocklist",
-            "prohibited_content",
-            "spii",
-            "refusal",
-            "sensitive",
-            "guardrail_intervened",
-            "image_safety",
-        ),
-        "filtered",
-    ),
-    **dict.fromkeys(
-        (
-            "error",
-            "abort",
-            "network_error",
-            "malformed_function_call",
-            "insufficient_system_resource",
-            "cancelled",
-            "timeout",
-        ),
-        "broken",
-    ),
-}
+from ise_gym.models.parsing import without_surrogates
+from ise_gym.models.words.ending import Ended, ended_as
+from ise_gym.models.words.thinking import apart, bare
 
 
 class NoAnswer(Exception):
@@ -139,7 +83,7 @@ class Answer:
         }
 
 
-def answer_of(body: Any, text: str = "") -> Answer:
+def answer_of(body: object, text: str = "") -> Answer:
     """Read the decoded body of a chat completion.
 
     Args:
@@ -166,12 +110,11 @@ def answer_of(body: Any, text: str = "") -> Answer:
         (v for k in ("finish_reason", "native_finish_reason") if isinstance(v := choice.get(k), str) and v),
         "",
     )
-    ended = _ENDED.get(finish.lower(), "stop")
     ids, logprobs = _sampled(choice)
     return Answer(
         message,
         finish,
-        ended,
+        ended_as(finish),
         tokens_of(body),
         _string(body.get("model")),
         _string(body.get("id")),
@@ -182,7 +125,7 @@ def answer_of(body: Any, text: str = "") -> Answer:
     )
 
 
-def tokens_of(body: Mapping[str, Any]) -> tuple[int, int, int]:
+def tokens_of(body: Mapping[str, object]) -> tuple[int, int, int]:
     """Return (prompt, completion, cached) tokens of a chat completion; 0 where the server does not say.
 
     >>> tokens_of({"usage": {"prompt_tokens": "12", "completion_tokens": 3}}), tokens_of({"usage": "n/a"})
@@ -210,7 +153,7 @@ def unreadable(message: Message) -> bool:
     )
 
 
-def _choice(body: Mapping[str, Any], text: str) -> Mapping[str, Any]:
+def _choice(body: Mapping[str, object], text: str) -> Mapping[str, Any]:
     choices = body.get("choices")
     if isinstance(choices, list) and choices and isinstance(choices[0], Mapping):
         return choices[0]
@@ -236,14 +179,15 @@ def _message(raw: Mapping[str, Any]) -> tuple[Message, list[str]]:
     thoughts, words = _content(raw.get("content"))
     for key in ("reasoning_content", "reasoning", "reasoning_details", "thinking"):
         if raw.get(key):
-            thoughts.insert(0, plain_text(raw[key], key))
+            thoughts.insert(0, bare(plain_text(raw[key], key)))
             break
     if not words and isinstance(raw.get("refusal"), str):
         words = raw["refusal"]
-    inside, words = split_thinking(words)
+    inside, words, among = apart(words)
+    if among:
+        faults.append("thinking")
     thought = "\n".join(part.strip() for part in [*thoughts, inside] if part.strip())
     calls = _calls(raw, clean)
-    words = words.strip() if inside else words
     message = assistant(clean(words), calls, clean(thought) or None)
     if unreadable(message):
         faults.append("arguments")
@@ -258,11 +202,11 @@ def _content(content: Any) -> tuple[list[str], str]:
     return thoughts, plain_text([part for part in content if not _thinks(part)], "content")
 
 
-def _thinks(part: Any) -> bool:
+def _thinks(part: object) -> bool:
     return isinstance(part, Mapping) and part.get("type") == "thinking"
 
 
-def _calls(raw: Mapping[str, Any], clean: Any) -> list[ToolCall]:
+def _calls(raw: Mapping[str, Json], clean: Any) -> list[ToolCall]:
     """Take over the calls; what is wrong in one is for the env to answer."""
     given = raw.get("tool_calls") or ()
     if not isinstance(given, Sequence) or isinstance(given, str):
@@ -281,7 +225,7 @@ def _calls(raw: Mapping[str, Any], clean: Any) -> list[ToolCall]:
     return calls
 
 
-def _sampled(choice: Mapping[str, Any]) -> tuple[list[int], list[float]]:
+def _sampled(choice: Mapping[str, object]) -> tuple[list[int], list[float]]:
     """Return token ids and log-probabilities, where the server gives one a token."""
     logprobs = choice.get("logprobs")
     content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
@@ -293,14 +237,14 @@ def _sampled(choice: Mapping[str, Any]) -> tuple[list[int], list[float]]:
     return _ids([_token_id(entry) for entry in content]), [float(value) for value in values]
 
 
-def _token_id(entry: Mapping[str, Any]) -> Any:
+def _token_id(entry: Mapping[str, object]) -> Any:
     """Return a token's id: llama.cpp's ``id``, or vLLM's ``token_id:7`` in the place of its text."""
     if isinstance(token := entry.get("token"), str) and token.startswith("token_id:"):
         return int(token[9:]) if token[9:].isdigit() else None
     return entry.get("id")
 
 
-def _ids(value: Any) -> list[int]:
+def _ids(value: object) -> list[int]:
     if isinstance(value, list) and all(
         isinstance(item, int) and not isinstance(item, bool) for item in value
     ):
@@ -315,5 +259,5 @@ def _count(value: Any) -> int:
     return int(value) if is_number else 0
 
 
-def _string(value: Any) -> str:
+def _string(value: object) -> str:
     return without_surrogates(value)[:200] if isinstance(value, str) else ""

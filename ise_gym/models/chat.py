@@ -17,10 +17,10 @@ from ise_gym.models.answer import Answer
 from ise_gym.models.client import Client
 from ise_gym.models.endpoint import endpoint_options
 from ise_gym.models.metering import Meter
+from ise_gym.models.words.thinking import apart
 
 DEFAULTS = {"temperature": 0.7, "max_tokens": 512, "timeout": 60.0, "max_retries": 4}
 
-_THINKING = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL)
 _FENCE = "```"
 _STARTS_TRIED = 200
 """How many opening braces of an answer are tried as the start of its object."""
@@ -41,7 +41,7 @@ class JsonChat:
         UserError: the ``openai`` package is missing, neither a key nor a URL is given, or an option is wrong.
     """
 
-    def __init__(self, model: str, who: str = "user", **endpoint: Any) -> None:
+    def __init__(self, model: str, who: str = "user", **endpoint: object) -> None:
         if not model:
             raise UserError(f"the {who} 'llm:MODEL' needs a model name after the colon")
         self.model = model
@@ -55,7 +55,7 @@ class JsonChat:
         return self._client.meter
 
     def ask(
-        self, messages: Sequence[Mapping[str, Any]], schema: Mapping[str, Any], seed: int | None = None
+        self, messages: Sequence[Mapping[str, object]], schema: Mapping[str, object], seed: int | None = None
     ) -> str:
         """Return the text of the answer.
 
@@ -66,7 +66,7 @@ class JsonChat:
         return self.answer(messages, schema, seed).text
 
     def answer(
-        self, messages: Sequence[Mapping[str, Any]], schema: Mapping[str, Any], seed: int | None = None
+        self, messages: Sequence[Mapping[str, object]], schema: Mapping[str, object], seed: int | None = None
     ) -> Answer:
         """Return the whole answer; raises as `ask`."""
         fields: dict[str, Any] = {}
@@ -105,7 +105,7 @@ def read_object(text: str) -> dict[str, Any] | None:
     >>> read_object('Sure: {"say": "hi"} ok')
     {'say': 'hi'}
     """
-    plain = _THINKING.sub("", text).strip()
+    plain = without_thinking(text)
     if plain.startswith(_FENCE) and plain.endswith(_FENCE) and len(plain) >= 2 * len(_FENCE):
         plain = plain[len(_FENCE) : -len(_FENCE)].removeprefix("json").strip()
     decoder = json.JSONDecoder(strict=False)
@@ -121,4 +121,4 @@ def read_object(text: str) -> dict[str, Any] | None:
 
 def without_thinking(text: str) -> str:
     """Return an answer without its thinking part."""
-    return _THINKING.sub("", text).strip()
+    return apart(text).words.strip()

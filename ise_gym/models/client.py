@@ -12,10 +12,14 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 from ise_gym.credentials import scrubbed
 from ise_gym.errors import AgentError, UserError
+from ise_gym.foreign.values import Json
 from ise_gym.messages import sha256_of
 from ise_gym.models import loop
 from ise_gym.models.answer import Answer, NoAnswer, answer_of
@@ -23,11 +27,15 @@ from ise_gym.models.blame import MENDABLE, Fault, Kind, fault_of
 from ise_gym.models.congestion import LATE, shared_gate
 from ise_gym.models.endpoint import EndpointOptions
 from ise_gym.models.metering import Meter, prices_of, shared_pace
-from ise_gym.models.parsing import without_surrogates
+from ise_gym.models.room import adapted, unsaid_end
 from ise_gym.models.streaming import Assembled
+from ise_gym.models.wire import sendable
 
 LONGEST_WAIT_S = 60.0
 """A server that asks to wait longer than this is asked again after it all the same."""
+
+_ADAPTATIONS = 5
+"""Times that one try is put the way in which a server wants it."""
 
 
 class Client:
@@ -64,15 +72,14 @@ class Client:
             options.requests_per_minute,
             options.tokens_per_minute,
         )
-        self._limit_name = "max_tokens"
 
     def ask(
         self,
-        messages: Sequence[Mapping[str, Any]],
+        messages: Sequence[Mapping[str, object]],
         *,
         session: str = "",
         meter: Meter | None = None,
-        **fields: Any,
+        **fields: object,
     ) -> Answer:
         """Return one answer.
 
@@ -97,9 +104,11 @@ class Client:
             meter.add(answer)
         return answer
 
-    def _request(self, messages: Sequence[Mapping[str, Any]], fields: Mapping[str, Any]) -> dict[str, Any]:
+    def _request(
+        self, messages: Sequence[Mapping[str, object]], fields: Mapping[str, object]
+    ) -> dict[str, Any]:
         options = self.options
-        request: dict[str, Any] = {"model": self.model, "messages": _sendable(list(messages))}
+        request: dict[str, Any] = {"model": self.model, "messages": sendable(list(messages))}
         request |= {
             "temperature": options.temperature,
             "max_tokens": options.max_tokens,
@@ -110,7 +119,7 @@ class Client:
         request |= {**options.extra, **fields}
         return {name: value for name, value in request.items() if value is not None}
 
-    async def _tried(self, request: dict[str, Any], session: str) -> tuple[Answer, int]:
+    async def _tried(self, request: dict[str, Json], session: str) -> tuple[Answer, int]:
         import tenacity
 
         tries = 0
@@ -131,7 +140,7 @@ class Client:
                     raise
         raise AssertionError("tenacity returns or raises")
 
-    async def _let_through(self, request: dict[str, Any], session: str, number: int) -> Answer:
+    async def _let_through(self, request: dict[str, Json], session: str, number: int) -> Answer:
         """Ask once, when as many others as the endpoint bears leave a place."""
         gate = shared_gate(self.options.where, self.model, self.options.concurrency)
         began = await gate.enter()
@@ -148,6 +157,17 @@ class Client:
         return answer
 
     async def _once(self, request: dict[str, Any], session: str, number: int) -> Answer:
+        """Ask once; a server that only wants ``max_tokens`` otherwise is asked again that way."""
+        for _ in range(_ADAPTATIONS):
+            try:
+                return unsaid_end(await self._attempt(request, session, number), request)
+            except Trouble as trouble:
+                if (better := adapted(request, trouble.fault)) is None:
+                    raise
+                request = better
+        return unsaid_end(await self._attempt(request, session, number), request)
+
+    async def _attempt(self, request: dict[str, Any], session: str, number: int) -> Answer:
         import openai
 
         urls = self.options.urls
@@ -164,11 +184,6 @@ class Client:
         except openai.APIStatusError as error:
             body, text = _body_of(error)
             fault = self._masked(fault_of(error.status_code, body, text))
-            if fault.kind == "field" and "max_completion_tokens" in fault.words and "max_tokens" in request:
-                request["max_completion_tokens"] = request.pop(
-                    "max_tokens"
-                )  # newer models of OpenAI's want that
-                return await self._once(request, session, number)
             raise Trouble(fault, _asked_to_wait(error.response.headers)) from error
         except openai.APIError as error:
             kind: Kind = "connection" if isinstance(error, openai.APIConnectionError) else "failed"
@@ -181,7 +196,7 @@ class Client:
         """Return what `_sent` sends through."""
         return loop.shared_client(url, self._key)
 
-    async def _sent(self, client: Any, request: dict[str, Any], session: str) -> Answer:
+    async def _sent(self, client: Any, request: dict[str, Json], session: str) -> Answer:
         known = {name: request[name] for name in request if name in _KNOWN}
         more: dict[str, Any] = {"extra_body": {n: v for n, v in request.items() if n not in _KNOWN} or None}
         if self.options.session_header and session:
@@ -246,19 +261,25 @@ _KNOWN = frozenset(
 """Fields that the client library knows under every version that is supported; others go into the body as they are."""
 
 
-def _pause(state: Any) -> float:
+def _pause(state: RetryCallState) -> float:
     """Return the seconds before the next try: what the server asks for, else growing ones with jitter."""
     import tenacity
 
-    trouble = state.outcome.exception()
-    if trouble.wait:
-        return float(trouble.wait)
+    if wait := _trouble_of(state).wait:
+        return wait
     growing = tenacity.wait_exponential(multiplier=0.5, max=8.0) + tenacity.wait_random(0, 0.25)
     return float(growing(state))
 
 
-def _last_error(state: Any) -> Any:
+def _trouble_of(state: RetryCallState) -> Trouble:
+    assert state.outcome is not None, "it is asked after a try"
     trouble = state.outcome.exception()
+    assert isinstance(trouble, Trouble), "nothing else is tried again"
+    return trouble
+
+
+def _last_error(state: RetryCallState) -> NoReturn:
+    trouble = _trouble_of(state)
     raise trouble.final or trouble from trouble
 
 
@@ -281,6 +302,8 @@ def _body_of(error: Any) -> tuple[Any, str]:
     except (ValueError, RecursionError):
         if text.strip():
             return None, text
+    if type(error).__module__.startswith("openai"):  # its own "Error code: 504" are nobody's words
+        return None, ""
     # a library that spoke with the provider in its own way: the error's name is the code, its words are the provider's
     said = str(getattr(error, "message", error))
     return {"error": {"message": said, "type": type(error).__name__}}, said
@@ -290,20 +313,3 @@ def _first_line(error: Exception) -> str:
     cause = error.__cause__
     lines = str(error).splitlines() or [type(error).__name__]
     return f"{lines[0][:200]} ({str(cause)[:100]})" if cause and str(cause) else lines[0][:300]
-
-
-def _sendable(value: Any) -> Any:
-    """Copy, with halves of surrogate pairs replaced: no request can carry one."""
-    match value:
-        case str():
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                return without_surrogates(value)
-            return value
-        case Mapping():
-            return {key: _sendable(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_sendable(item) for item in value]
-        case _:
-            return value

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.messages import Message, ToolCall, assistant, is_object, tool_calls_of
-from ise_gym.models.parsing import render_completion
+from ise_gym.models.parsing import render_completion, without_surrogates
 
 _ALLOWED: Mapping[str, tuple[str, ...]] = {
     "system": ("role", "content"),
@@ -66,7 +67,7 @@ def clipped(messages: Sequence[Message], keep: int, longest: int) -> list[Messag
     ]
 
 
-def _say(sent: list[dict[str, Any]], answers: list[str]) -> None:
+def _say(sent: list[dict[str, Json]], answers: list[str]) -> None:
     if answers:
         sent.append({"role": "user", "content": "\n".join(answers)})
         answers.clear()
@@ -79,3 +80,20 @@ def _wire_call(call: ToolCall) -> dict[str, Any]:
         "type": "function",
         "function": {"name": function["name"], "arguments": function["arguments"]},
     }
+
+
+def sendable(value: Any) -> Any:
+    """Return a copy with halves of surrogate pairs replaced: no request can carry one."""
+    match value:
+        case str():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                return without_surrogates(value)
+            return value
+        case Mapping():
+            return {key: sendable(item) for key, item in value.items()}
+        case list() | tuple():
+            return [sendable(item) for item in value]
+        case _:
+            return value

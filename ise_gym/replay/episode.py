@@ -21,7 +21,7 @@ from ise_gym.episode.floor import NOT_RUN, Floor
 from ise_gym.errors import UserError
 from ise_gym.intents.source import IntentSource
 from ise_gym.messages import Message, canonical_json, tool_calls_of
-from ise_gym.replay.normalise import SLACK_S, Window, masked
+from ise_gym.replay.normalise import REFUSAL, SLACK_S, Window, masked, refused_alike
 from ise_gym.scenario import Scenario
 from ise_gym.scenario.carried import carries, unpacked
 from ise_gym.services import start_services
@@ -297,7 +297,7 @@ class _Run:
             first = self._compared.get(key, 0)
             self._compared[key] = len(session.messages)
             for old, new in zip(recorded[first:], session.messages[first:], strict=False):
-                if not self._equal(old["content"], new["content"]):
+                if not self._same(old, new):
                     return f"content in {key}", old["content"], new["content"]
                 for name in ("success", "exit_code"):
                     if old.get(name) != new.get(name):
@@ -310,12 +310,22 @@ class _Run:
         """Return (what, recorded, replayed) of the first thing that differs."""
         if recorded is None or recorded.get("tool_call_id") != call_id:
             return "answer", "(none)", replayed["content"]
-        if not self._equal(recorded["content"], replayed["content"]):
+        if not self._same(recorded, replayed):
             return "content", recorded["content"], replayed["content"]
         for key in ("success", "exit_code"):
             if recorded.get(key) != replayed.get(key):
                 return key, str(recorded.get(key)), str(replayed.get(key))
         return None
+
+    def _same(self, recorded: Message, replayed: Message) -> bool:
+        """Compare what two messages say; a call that was never run may be refused in the words of a later release."""
+        if self._equal(recorded["content"], replayed["content"]):
+            return True
+        never_run = recorded.get("success") is False and recorded.get("exit_code") is None
+        if self._exact or not never_run or not refused_alike(recorded["content"], replayed["content"]):
+            return False
+        self.rules.add(REFUSAL)
+        return True
 
     def _equal(self, recorded: str, replayed: str) -> bool:
         if recorded == replayed:

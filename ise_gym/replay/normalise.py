@@ -63,7 +63,15 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str], str], ...] = (
     ),
 )
 
-RULES: tuple[str, ...] = ("time", *(name for name, _, _ in _PATTERNS))
+REFUSAL = "wording of a refused call"
+"""The rule for what the harness says of a call that it never ran."""
+
+_REFUSAL = re.compile(
+    r"(Unknown tool '|The tool call could not be read: "
+    r"|[\w.-]{1,80}: (?:bad arguments: |the arguments are not a JSON object: ))"
+)
+
+RULES: tuple[str, ...] = ("time", *(name for name, _, _ in _PATTERNS), REFUSAL)
 """Every rule's name."""
 
 
@@ -117,6 +125,16 @@ def masked(text: str, window: Window) -> tuple[str, frozenset[str]]:
         if count:
             used.add(name)
     return text, frozenset(used)
+
+
+def refused_alike(recorded: str, replayed: str) -> bool:
+    """Tell whether both texts refuse a call for the same kind of reason; later releases word the advice better.
+
+    >>> refused_alike("read: bad arguments: 'path' is missing.", "read: bad arguments: give 'path'. For example: …")
+    True
+    """
+    then, now = _REFUSAL.match(recorded), _REFUSAL.match(replayed)
+    return then is not None and now is not None and then[1] == now[1]
 
 
 def _instants(match: re.Match[str], window: Window) -> Iterator[tuple[float, float]]:

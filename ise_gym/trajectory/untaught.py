@@ -13,6 +13,7 @@ from typing import Any
 from ise_gym.foreign.values import Json
 from ise_gym.messages import is_object
 from ise_gym.models.parsing import CALL_OPEN, INVALID_TOOL_CALL, THINK_CLOSE, THINK_OPEN
+from ise_gym.models.words.thinking import apart
 from ise_gym.trajectory.record import Completion, Step
 
 ENDED: Mapping[str, str] = {
@@ -23,6 +24,7 @@ ENDED: Mapping[str, str] = {
 FAULTS: Mapping[str, str] = {
     "arguments": "a call whose arguments are no JSON object",
     "surrogate": "half a surrogate pair",
+    "thinking": "a thought among its words",
     "call in words": "a call in its words that nobody read",
 }
 
@@ -53,7 +55,7 @@ def why_unreadable(message: Mapping[str, Any]) -> str:
     words = str(message.get("content") or "")
     if not words.strip() and not message.get("tool_calls") and not message.get("reasoning_content"):
         return "an empty answer"
-    if words.lstrip().startswith(THINK_OPEN) or THINK_CLOSE in words:
+    if words.lstrip().startswith(THINK_OPEN) or THINK_CLOSE in words or apart(words).words != words:
         return "thinking in its words"
     if CALL_OPEN in words:
         return FAULTS["call in words"]

@@ -75,6 +75,18 @@ TAKEN: dict[str, tuple[Answer, Any]] = {
         assistant("It is done.", (), "secret plan"),
     ),
     "thinking that never ends": (reply("<think>\nsecret plan"), assistant("", (), "secret plan")),
+    "thinking in Magistral's tags": (reply("[THINK]plan[/THINK]So."), assistant("So.", (), "plan")),
+    "thinking in Kimi's tags": (reply("◁think▷plan◁/think▷So."), assistant("So.", (), "plan")),
+    "thinking in capitals": (reply("<Thinking>plan</Thinking>\n\nSo."), assistant("So.", (), "plan")),
+    "thinking in gpt-oss' channels": (
+        reply("<|channel|>analysis<|message|>plan<|end|><|start|>assistant<|channel|>final<|message|>So."),
+        assistant("So.", (), "plan"),
+    ),
+    "thinking in two blocks": (reply("<think>a</think>\n<think>b</think>So."), assistant("So.", (), "a\nb")),
+    "tags around the reasoning": (
+        reply("So.", reasoning_content="<think>\nplan\n</think>"),
+        assistant("So.", (), "plan"),
+    ),
     "thinking in both places": (
         reply("<think>b</think>So.", reasoning_content="a"),
         assistant("So.", (), "a\nb"),
@@ -137,6 +149,11 @@ MARKED: dict[str, tuple[Answer, str, list[str]]] = {
     "words cut": (reply("I have written the gree", finish="length"), "cut", []),
     "words cut, in Google's word": (reply("I have", finish="MAX_TOKENS"), "cut", []),
     "words cut, in Mistral's word": (reply("I have", finish="model_length"), "cut", []),
+    "words cut, as Anthropic calls a full context": (reply("I", finish="model_context_window_exceeded"), "cut", []),
+    "words cut, as Vertex has it": (reply("I", finish="FINISH_REASON_MAX_TOKENS"), "cut", []),
+    "broken, as Gemini has it": (reply("", finish="UNEXPECTED_TOOL_CALL"), "broken", []),
+    "filtered, as Cohere has it": (reply("I", finish="ERROR_TOXIC"), "filtered", []),
+    "a thought among the words": (reply("Sure. <think>plan</think> So."), "stop", ["thinking"]),
     "all spent on thinking": (reply(None, finish="length", reasoning_content="Hm, let me"), "cut", []),
     "a think block cut": (reply("<think>Hm, let me", finish="length"), "cut", []),
     "arguments cut": (reply(None, [("write", '{"path": "g", "content": "h')], finish="length"), "cut", ["arguments"]),
@@ -346,6 +363,48 @@ def test_a_model_that_wants_another_name_for_its_longest_answer_gets_it() -> Non
         agent = OpenAIAgent("tiny", base_url=server.url, max_retries=0, max_tokens=9)
         assert agent.act(TALK, TOOLS)["content"] == "ok"
     assert server.bodies[1]["max_completion_tokens"] == 9 and "max_tokens" not in server.bodies[1]
+
+
+def fits(words: str, answer: Answer) -> Any:
+    """A server that takes no more than 1,000 tokens for an answer, and says so in its words."""
+
+    def given(body: dict[str, Any]) -> Answer:
+        asked_for = body.get("max_tokens") or body["max_completion_tokens"]
+        said = words.replace("ASKED", str(asked_for)).replace("SUM", str(3000 + asked_for))
+        return answer if asked_for <= 1000 else error(said)
+
+    return given
+
+
+NARROW = {
+    "vLLM": "This model's maximum context length is 4000 tokens. However, you requested SUM tokens (3000 in the messages, ASKED in the completion). Please reduce the length of the messages or completion.",
+    "vLLM, newer": "'max_tokens' or 'max_completion_tokens' is too large: ASKED. This model's maximum context length is 4000 tokens and your request has 3000 input tokens (ASKED > 4000 - 3000).",
+    "vLLM, newest": "This model's maximum context length is 4000 tokens. However, you requested ASKED output tokens and your prompt contains at least 1 input tokens, for a total of at least 4001 tokens. Please reduce the length of the input prompt or the number of requested output tokens.",
+    "SGLang": "Requested token count exceeds the model's maximum context length of 4000 tokens. You requested a total of SUM tokens: 3000 tokens from the input messages and ASKED tokens for the completion.",
+    "TGI": "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4000. Given: 3000 `inputs` tokens and ASKED `max_new_tokens`",
+    "Anthropic": "input length and `max_tokens` exceed context limit: 3000 + ASKED > 4000, decrease input length or `max_tokens` and try again",
+    "OpenRouter": "This endpoint's maximum context length is 4000 tokens. However, you requested about SUM tokens (3000 of text input, ASKED in the output). Please reduce the length of either one",
+    "OpenAI's longest answer": "max_tokens is too large: ASKED. This model supports at most 1000 completion tokens, whereas you provided ASKED.",
+    "DeepSeek's longest answer": "Invalid max_tokens value, the valid range of max_tokens is [1, 1000]",
+    "Groq's longest answer": "`max_tokens` must be less than or equal to `1000`, the maximum value for `max_tokens` is less than the `context_window` for this model",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("server", NARROW)
+def test_a_server_that_wants_a_shorter_answer_gets_one_and_the_context_is_not_full(server: str) -> None:
+    message = asked(fits(NARROW[server], reply("ok")))
+    assert message["content"] == "ok" and message["completion"]["tries"] == 1
+
+
+def test_an_answer_that_hardly_any_room_is_left_for_is_a_full_context() -> None:
+    words = NARROW["vLLM"].replace("ASKED", "4096").replace("SUM", "8080").replace("3000", "3984")
+    found = asked(error(words))
+    assert isinstance(found, AgentError) and (found.kind, found.infrastructure) == ("context", False)
+
+
+@pytest.mark.parametrize(("longest", "ended"), [(3, "cut"), (4, "stop")])
+def test_an_answer_with_all_its_tokens_is_cut_though_its_server_says_stop(longest: int, ended: str) -> None:
+    assert asked(reply("I have writ"), max_tokens=longest)["completion"]["ended"] == ended
 
 
 STREAMS: dict[str, tuple[Answer, Any]] = {

@@ -69,7 +69,7 @@ def test_an_exit_code_is_passed_on() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["rollout"], "ise rollout: missing option '--intents'"),
+        (["rollout"], "ise rollout: missing option '--out'"),
         (["eval", "run", "--suite"], "ise: option '--suite' requires an argument"),
         (["train", "sft", "--cofnig", "x"], "ise train sft: no such option: --cofnig"),
         (["nothing"], "ise: no such command 'nothing'"),

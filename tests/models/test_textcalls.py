@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from ise_gym.messages import assistant, system, tool_call, tool_calls_of, tool_result, user
 from ise_gym.models.parsing import INVALID_TOOL_CALL
-from ise_gym.models.textcalls import FORMATS, holds_call, mark, read_words, text_messages, tools_prompt
+from ise_gym.models.textcalls import FORMATS, mark, text_messages, tools_prompt
+from ise_gym.models.words.calls import holds_call, read_words
 from ise_gym.tools import tool_schemas
 
 TOOLS = tool_schemas(["exec", "read", "process"])
@@ -161,3 +162,78 @@ def test_a_call_that_lacks_only_its_last_brace_is_one(words: str) -> None:
 )
 def test_what_lacks_more_is_none(words: str) -> None:
     assert "tool_calls" not in read_words(words, tool_schemas(["exec"]))
+
+
+@pytest.mark.parametrize("form", ["{}", "```json\n{}\n```", "<tool_call>\n{}\n</tool_call>"])
+def test_arguments_beside_the_name_of_a_tool_are_its_arguments(form: str) -> None:
+    words = form.replace("{}", '{"name": "exec", "command": "ls", "timeout": 5}')
+    (call,) = read_words(words, tool_schemas(["exec"]))["tool_calls"]
+    assert json.loads(call["function"]["arguments"]) == {"command": "ls", "timeout": 5}
+
+
+@pytest.mark.parametrize(
+    "words", ['{"name": "exec", "title": "a"}', '{"name": "Ada", "command": "ls"}', '{"name": "exec"}']
+)
+def test_an_object_that_only_has_a_name_is_no_call(words: str) -> None:
+    assert "tool_calls" not in read_words(words, tool_schemas(["exec"]))
+
+
+FAMILIES = {
+    "Mistral": '[TOOL_CALLS][{"name": "exec", "arguments": {"command": "ls"}}]',
+    "Mistral, newer": '[TOOL_CALLS]exec[ARGS]{"command": "ls"}',
+    "Mistral, with an id": '[TOOL_CALLS]exec[CALL_ID]abc123def[ARGS]{"command": "ls"}',
+    "Llama 3": '<|python_tag|>{"name": "exec", "parameters": {"command": "ls"}}',
+    "Llama 4": '[exec(command="ls")]',
+    "Gemma": '```tool_code\nprint(exec(command="ls"))\n```',
+    "GLM": "<tool_call>exec\n<arg_key>command</arg_key>\n<arg_value>ls</arg_value>\n</tool_call>",
+    "DeepSeek V3": '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>exec\n```json\n{"command": "ls"}\n```'
+    "<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+    "DeepSeek V3.1": '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>exec<｜tool▁sep｜>{"command": "ls"}<｜tool▁call▁end｜>',
+    "Kimi": "<|tool_calls_section_begin|><|tool_call_begin|>functions.exec:0<|tool_call_argument_begin|>"
+    '{"command": "ls"}<|tool_call_end|><|tool_calls_section_end|>',
+    "gpt-oss": '<|channel|>commentary to=functions.exec <|constrain|>json<|message|>{"command": "ls"}<|call|>',
+    "MiniMax": '<minimax:tool_call>\n<invoke name="exec">\n<parameter name="command">ls</parameter>\n</invoke>\n</minimax:tool_call>',
+    "tags around an invocation": '<function_calls><invoke name="exec"><parameter name="command">ls</parameter></invoke></function_calls>',
+    "Functionary": '<function=exec>{"command": "ls"}</function>',
+    "Granite": '<|tool_call|>[{"name": "exec", "arguments": {"command": "ls"}}]',
+    "ReAct": 'Action: exec\nAction Input: {"command": "ls"}',
+    "a whole message": '{"tool_calls": [{"function": {"name": "exec", "arguments": "{\\"command\\": \\"ls\\"}"}}]}',
+    "other names for the keys": '{"tool": "exec", "args": {"command": "ls"}}',
+    "LangChain's names for the keys": '```json\n{"action": "exec", "action_input": {"command": "ls"}}\n```',
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_calls_are_read_in_the_form_of_every_family(family: str) -> None:
+    tools = tool_schemas(["exec"])
+    message = read_words(FAMILIES[family], tools)
+    (call,) = message["tool_calls"]
+    assert (call["function"]["name"], json.loads(call["function"]["arguments"])) == (
+        "exec",
+        {"command": "ls"},
+    )
+    assert message["content"] == "" and holds_call(FAMILIES[family], tools)
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "Llama 4"])
+def test_words_before_a_call_stay_words(family: str) -> None:
+    message = read_words(f"I look:\n\n  1. here\n{FAMILIES[family]}", tool_schemas(["exec"]))
+    assert message["content"] == "I look:\n\n  1. here" and len(message["tool_calls"]) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        'Run this:\n```python\nimport os\nexec(command="ls")\n```',
+        '```python\nexec("ls")\n```',
+        "```python\nexec(command=name)\n```",
+        "[exec(command=b'ls')]",
+        '[see(the="note")]',
+        '{"tool": "hammer", "args": {"size": 3}}',
+        "Action: none\nAction Input: nothing",
+        "Write to=someone about it.",
+    ],
+)
+def test_what_only_looks_like_a_call_is_none(words: str) -> None:
+    message = read_words(words, tool_schemas(["exec"]))
+    assert "tool_calls" not in message and message["content"] == words

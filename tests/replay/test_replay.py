@@ -15,7 +15,7 @@ import pytest
 from ise_gym.agents import make_agent
 from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.intents.source import IntentSource
-from ise_gym.messages import Message, assistant, tool_call
+from ise_gym.messages import Message, ToolCall, assistant, tool_call
 from ise_gym.replay import store as module
 from ise_gym.replay.episode import catalog_scenario, replay
 from ise_gym.replay.store import Options, Summary, replay_store
@@ -193,6 +193,27 @@ def test_clocks_and_temporary_names_are_equal_by_rule(box: Workspace) -> None:
     assert replay(made, box, rebuild=rebuild, exact=True).status == "diverged"
     at = tool_messages(made)[0]
     made.messages[at]["content"] = made.messages[at]["content"].replace("fixed", "fixes")
+    assert replay(made, box, rebuild=rebuild).status == "diverged"
+
+
+@pytest.mark.parametrize(
+    ("call", "then"),
+    [
+        (tool_call("read", {"path": 3}), "read: bad arguments: 'path' must be text."),
+        (tool_call("append", {"path": "a"}), "Unknown tool 'append'. There are: read, write."),
+    ],
+)
+def test_a_refused_call_may_be_refused_in_the_words_of_a_later_release(
+    box: Workspace, call: ToolCall, then: str
+) -> None:
+    made = play(make_scenario(), assistant("", [call]))
+    rebuild: Callable[[Trajectory], Scenario] = lambda trajectory: make_scenario()  # noqa: E731
+    (at,) = tool_messages(made)
+    made.messages[at]["content"] = then
+    result = replay(made, box, rebuild=rebuild)
+    assert (result.status, result.rules) == ("equal by rule", ("wording of a refused call",))
+    assert replay(made, box, rebuild=rebuild, exact=True).status == "diverged"
+    made.messages[at]["content"] = then.replace("read:", "write:").replace("Unknown tool", "No tool")
     assert replay(made, box, rebuild=rebuild).status == "diverged"
 
 

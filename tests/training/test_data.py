@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,18 @@ def test_broken_empty_overlong_and_unlearnable_rows_are_counted_and_named(
         assistant("", [tool_call("exec", {"command": "x"}, "call_1")]),
         tool_result("call_1", "exec", "no", success=False, exit_code=1),
     ]
+
+    def written(name: str, last: dict[str, Any]) -> bytes:
+        """A line that some other program wrote: a record of this one has no such message."""
+        record = json.loads(episode(name, [user("hi"), assistant("!")]).model_dump_json())
+        record["messages"][1] = last
+        return json.dumps(record).encode() + b"\n"
+
+    foreign = [
+        written("nulls", {"role": "assistant", "content": None}),
+        written("nameless", {**assistant(""), "tool_calls": [_call(None, "{}")]}),
+        written("wordless", {**assistant(""), "tool_calls": [_call("exec", 5)]}),
+    ]
     store = make_store(
         [
             good,
@@ -51,17 +64,14 @@ def test_broken_empty_overlong_and_unlearnable_rows_are_counted_and_named(
             episode(
                 "orphan", [user("hi"), tool_result("call_9", "exec", "?", success=True), assistant("hm")]
             ),
-            episode("nulls", [user("hi"), {"role": "assistant", "content": None}]),
             episode("half-a-pair", [user("hi"), assistant("fine \ud83d")]),
-            episode("nameless", [user("hi"), assistant("", [_call(None, "{}")])]),
-            episode("wordless", [user("hi"), assistant("", [_call("exec", 5)])]),
             episode("giant", [system(SYSTEM), user("hi"), assistant("long " * 3000)]),
             episode("all-masked", failing),
             episode("failed", conversation(2), outcome="failed"),
             episode("held-out", conversation(3), split="eval"),
             episode("good", conversation(1)),
         ],
-        raw=[b'{"schema_version": 1, "episode_id": "half"}\n', b"not json at all\n"],
+        raw=[*foreign, b'{"schema_version": 1, "episode_id": "half"}\n', b"not json at all\n"],
     )
     data = build_dataset(
         DataConfig(store=str(store), max_length=4000, mask_failed_calls=True), tiny_tokenizer
@@ -82,16 +92,16 @@ def test_broken_empty_overlong_and_unlearnable_rows_are_counted_and_named(
     text = "\n".join(report.lines())
     for name in (
         "orphan",
-        "nulls",
         "half-a-pair",
-        "nameless",
-        "wordless",
         "speechless",
         "giant",
         "all-masked",
         "failed",
         "held-out",
-        "line 14",
+        "line 11",
+        "line 12",
+        "line 13",
+        "line 15",
     ):
         assert name in text or name in str(report.left_out)
     assert report.as_json()["left_out"]["over-long"]["count"] == 1

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from ise_gym.checks.judging.process import HEAD, SECONDS, receive
 from ise_gym.errors import WorkspaceError
@@ -22,7 +22,7 @@ from ise_gym.scenario import CheckResult
 class Judging(Protocol):
     """What is sent over: pickled, with what it found in the box."""
 
-    def judge(self, material: Any) -> CheckResult:
+    def judge(self, material: object) -> CheckResult:
         """Say whether what was found is right."""
         ...
 
@@ -47,15 +47,20 @@ main(sys.argv[1:2])
 """
 
 
+def _searched() -> tuple[str, ...]:
+    """Return the folders in which modules are found: a judge reads checks that were defined outside of the package."""
+    return (str(Path(__file__).resolve().parents[3]), *(path for path in sys.path if path))
+
+
 class _Judge:
     """One process."""
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
-        folders = [str(Path(__file__).resolve().parents[3]), *(path for path in sys.path if path)]
+        self.searched = _searched()
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", _BOOT, str(theirs.fileno()), *folders],
+                [sys.executable, "-I", "-c", _BOOT, str(theirs.fileno()), *self.searched],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -122,7 +127,7 @@ class JudgePool:
         self._lock = threading.Lock()
         self._room = threading.Semaphore(self.most)
 
-    def judge(self, check: Judging, material: Any) -> CheckResult:
+    def judge(self, check: Judging, material: object) -> CheckResult:
         """Return ``check.judge(material)``; a judge that dies over it has failed the check.
 
         Raises:
@@ -149,9 +154,18 @@ class JudgePool:
         return CheckResult(False, f"what was found ends the process that reads it (status {code})")
 
     def _take(self) -> _Judge:
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
+        searched, stale = _searched(), []
+        try:
+            with self._lock:
+                while self._idle:
+                    judge = self._idle.pop()
+                    if judge.searched == searched:
+                        return judge
+                    self._all.discard(judge)
+                    stale.append(judge)  # the module of a plug-in may have become importable since it started
+        finally:
+            for judge in stale:
+                judge.end()
         judge = _Judge()
         with self._lock:
             self._all.add(judge)

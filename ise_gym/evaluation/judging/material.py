@@ -79,7 +79,7 @@ def shortened(text: str, length: int) -> str:
     """Return a text's beginning and end, with a note of what is left out between.
 
     >>> shortened("a" * 50 + "b" * 50, 40)
-    'aaa [… 94 characters left out …] bbb'
+    'aaaa [… 92 characters left out …] bbbb'
     """
     if len(text) <= length:
         return text

@@ -14,7 +14,7 @@ LOOP = 4
 """How often the same three words may come again."""
 SAME_SENTENCE = 3
 """How often the same sentence is a loop."""
-_STOP = re.compile(r"[.!?]+(?:\s+|$)|[。！？\n]+")
+_STOP = re.compile(r"(?<=[.!?])\s+|[。！？\n]+")
 KNOWN_SHARE = 0.4
 """Least share of a turn's words that must be words: of a language, or of this conversation."""
 CURT = 2
@@ -54,7 +54,7 @@ def _loop(said: list[str], text: str) -> str:
     if len(_HAN.findall(text)) >= 8:
         letters = [c for c in text if c.isalnum()]
         said = ["".join(letters[at : at + 3]) for at in range(0, len(letters), 3)]
-    sentences = Counter(part.strip().lower() for part in _STOP.split(text) if len(part.strip()) > 8)
+    sentences = Counter(part.strip(" .!?").lower() for part in _STOP.split(text) if len(part.strip()) > 8)
     if sentences and sentences.most_common(1)[0][1] >= SAME_SENTENCE:
         return sentences.most_common(1)[0][0][:60]
     runs = Counter(zip(said, said[1:], said[2:], strict=False))

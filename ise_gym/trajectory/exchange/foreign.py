@@ -10,7 +10,7 @@ from typing import Any
 from ise_gym.foreign.text import printable
 from ise_gym.foreign.values import Json
 from ise_gym.messages import arguments_text, is_object
-from ise_gym.models.parsing import split_thinking
+from ise_gym.models.words.thinking import apart
 
 _NAMESPACE = uuid.UUID("6e1f0f9c-51bd-5a53-9d0c-2b6a3a3f7c11")
 """Of the session ids made from episode ids; an arbitrary constant."""
@@ -102,8 +102,10 @@ def arguments_of(value: Json, repairs: Counter[str]) -> str:
 
 def set_apart(message: dict[str, Any], repairs: Counter[str]) -> None:
     """Set thinking apart that stands inside of an assistant message's words."""
-    thought, words = split_thinking(message["content"])
-    if words != message["content"]:
+    thought, words, among = apart(message["content"])
+    if among:  # which stood before which would be lost
+        repairs["thinking among the words (kept, never taught)"] += 1
+    elif words != message["content"]:
         repairs["thinking inside of the words"] += 1
         thoughts = [str(message.get("reasoning_content") or ""), thought.strip()]
         message["content"] = words.strip()

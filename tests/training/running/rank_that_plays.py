@@ -29,5 +29,5 @@ class Player:
 
 
 if __name__ == "__main__":
-    grpo.make_player = lambda *_: Player()  # type: ignore[assignment,return-value]
+    grpo.make_player = lambda *_: Player()  # type: ignore[assignment]
     main(["train", "grpo", *sys.argv[1:]])
