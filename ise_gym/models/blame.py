@@ -165,6 +165,7 @@ _WORDS: tuple[tuple[Kind, str], ...] = (
         (?:unknown|invalid|no such) model
         not a valid model
         try pulling it first
+        server is pinned to
         """,
     ),
     (

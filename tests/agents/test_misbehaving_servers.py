@@ -252,6 +252,7 @@ MENDABLE: dict[str, tuple[Answer, str]] = {
     "unknown model, Ollama": (failing(404, {"error": 'model "tiny" not found, try pulling it first'}), "check the model's name"),
     "unknown model, DeepSeek": (error("Model Not Exist"), "check the model's name"),
     "unknown model, OpenRouter": (error("tiny is not a valid model ID"), "check the model's name"),
+    "unknown model, transformers serve": (failing(400, {"detail": "Server is pinned to 'a/b'; requested 'tiny'."}), "check the model's name"),
     "another path": (failing(404, {"detail": "Not Found"}), "check base_url"),
     "another path, a page": (failing(404, "<html><title>404 Not Found</title></html>"), "check base_url"),
     "another method": (failing(405, {"detail": "Method Not Allowed"}), "check base_url"),
