@@ -109,13 +109,18 @@ def split_thinking(text: str) -> tuple[str, str]:
     stripped = text.lstrip()
     if stripped.startswith(THINK_OPEN):
         thought, closed, rest = stripped[len(THINK_OPEN) :].partition(THINK_CLOSE)
-        if not closed and (start := thought.find(CALL_OPEN)) >= 0 and CALL_CLOSE in thought[start:]:
+        if not closed and (start := thought.find(CALL_OPEN)) >= 0 and begins_call(thought, start):
             return thought[:start], thought[start:]
         return thought, rest
     before, closed, rest = text.partition(THINK_CLOSE)
     if closed and THINK_OPEN not in before and CALL_OPEN not in before:
         return before, rest
     return "", text
+
+
+def begins_call(text: str, start: int) -> bool:
+    """Tell whether the tag at ``start`` begins a call, and is not only spoken of."""
+    return CALL_CLOSE in text[start:] or text.startswith("{", _skip_space(text, start + len(CALL_OPEN)))
 
 
 def without_surrogates(text: str) -> str:
