@@ -32,7 +32,13 @@ def test_a_workbook_holds_its_cells() -> None:
 def test_a_document_holds_paragraphs_and_tables() -> None:
     archive = zipfile.ZipFile(io.BytesIO(MEDIA["docx"](TEXT)))
     body = ElementTree.fromstring(archive.read("word/document.xml"))[0]
-    texts = [["".join(t.text or "" for t in p.findall(".//{*}t")) for p in ([block] if block.tag.endswith("}p") else block.findall(".//{*}p"))] for block in body]
+    texts = [
+        [
+            "".join(t.text or "" for t in p.findall(".//{*}t"))
+            for p in ([block] if block.tag.endswith("}p") else block.findall(".//{*}p"))
+        ]
+        for block in body
+    ]
     assert texts == [["H"], ["a & b"], ["c", "1", "d", "2"]]
 
 
