@@ -320,6 +320,12 @@ def tokens(request: Request) -> Response:
     return Response(file.read_bytes(), media_type="text/css")
 
 
+def icon(request: Request) -> Response:
+    """What browsers ask for on pages that name no icon, such as a raw record."""
+    file = resources.files("ise_gym.view.app") / "static" / "icon.svg"
+    return Response(file.read_bytes(), media_type="image/svg+xml")
+
+
 def _whole(text: str | None, otherwise: int) -> int:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else otherwise
 
@@ -357,7 +363,12 @@ def make_app(
 
     static = StaticFiles(directory=str(resources.files("ise_gym.view.app") / "static"))
     app = Starlette(
-        routes=[*viewer.routes(), Route("/static/tokens.css", tokens), Mount("/static", static)],
+        routes=[
+            *viewer.routes(),
+            Route("/static/tokens.css", tokens),
+            Route("/favicon.ico", icon),
+            Mount("/static", static),
+        ],
         exception_handlers={HTTPException: viewer.problem, UserError: viewer.problem},
         lifespan=lifespan,
     )
