@@ -2,11 +2,9 @@
 
     python benchmarks/view.py [--episodes 25000] [--folder FOLDER]
 
-Episodes are synthetic and distinct: 8 user turns, 68 messages and 29 calls in the mean, each with words of its
-own, about
-60 kB a record. Indexing is a process of its own, and is killed once and gone on with; opening is a new process
-too, from
-its start to the first page. The store is kept where a folder is named, and used again.
+Episodes are synthetic and distinct: 8 user turns, about 72 messages and 28 calls in the mean, each with words of its
+own, about 66 kB a record. Indexing is a process of its own, and is killed once and gone on with; opening is a new
+process too, from its start to the first page. The store is kept where a folder is named, and used again.
 """
 
 from __future__ import annotations
@@ -24,9 +22,10 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ise_gym.messages import assistant, system, tool_call, tool_result, user
-from ise_gym.trajectory.record import FileChanges, Step, Trajectory
+from ise_gym.trajectory.record import FileChanges, Outcome, Step, Trajectory
 from ise_gym.trajectory.store import TrajectoryStore, has_records
 
 TOOLS = ("exec", "read", "write", "edit", "web_fetch", "web_search", "memory_search", "process")
@@ -40,7 +39,7 @@ def episode(number: int, words: list[str]) -> Trajectory:
     def text(low: int, high: int) -> str:
         return " ".join(draw.choices(words, k=draw.randint(low, high)))
 
-    messages = [system(text(200, 200))]
+    messages: list[Any] = [system(text(200, 200))]
     steps: list[Step] = []
     for turn in range(draw.randint(6, 10)):
         messages.append(user(text(20, 60)))
@@ -57,7 +56,8 @@ def episode(number: int, words: list[str]) -> Trajectory:
             messages.append(tool_result(key, tool, text(40, 300), success=not failed, exit_code=int(failed)))
         steps.append(Step(message=len(messages), reward=0.1, score=0.1 * turn))
         messages.append(assistant(text(20, 80)))
-    outcome = draw.choice(("passed", "passed", "failed", "truncated"))
+    outcomes: tuple[Outcome, ...] = ("passed", "passed", "failed", "truncated")
+    outcome = draw.choice(outcomes)
     messages[-1]["content"] += f" finished number{number}"
     return Trajectory(
         episode_id=f"episode-{number:06d}",
