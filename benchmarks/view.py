@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import resource
 import signal
 import statistics
 import subprocess
@@ -165,11 +166,15 @@ def main() -> None:
         for path in (folder / ".view").glob("*"):
             path.unlink()
         cut = index(folder, kill_after_s=8.0)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         rest = index(folder)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         bytes_of_index = sum(path.stat().st_size for path in (folder / ".view").iterdir())
         print(
             f"indexed in {cut + rest:.1f} s on {os.cpu_count()} cores, killed after {cut:.0f} s "
-            f"and gone on with; {bytes_of_index / 1e9:.2f} GB"
+            f"and gone on with; {bytes_of_index / 1e9:.2f} GB; "
+            f"CPU time after the kill {busy:.0f} s; load of the machine {os.getloadavg()[0]:.1f}"
         )
         print(f"nothing new to index: {index(folder):.2f} s")
         measure(folder, given.episodes)
