@@ -214,7 +214,7 @@ def _read_answers(path: Path) -> dict[str, bool]:
     """Return turn → in role, of a file of answers; a later answer replaces an earlier one.
 
     Raises:
-        UserError: a line is no answer.
+        UserError: a line is not an answer.
     """
     given: dict[str, bool] = {}
     if not path.exists():

@@ -1,6 +1,6 @@
 """An intents file: one JSON line an intent, with what is needed to rebuild its scenario exactly.
 
-The checks and files of a scenario don't stand in the file, unless it was asked to be self-contained; its seed and
+The checks and files of a scenario are not in the file, unless it was asked to be self-contained; its seed and
 options do, and the hash of the catalog. A rebuilt scenario whose intent reads differently from the line is refused.
 """
 
@@ -29,7 +29,7 @@ class IntentLine(BaseModel):
     Attributes:
         natural_language_intent: the brief. In files of before there were briefs, the whole text.
         whole: the whole text with every request; "" in those older files.
-        utterances: one text a request, where a model worded the intent; else the catalog words them again.
+        utterances: one text per request, where a model worded the intent; else the catalog words them again.
         template_sha256: hash of the catalog's own text; "" when the line has that text itself.
         realiser: which model worded it, or why the catalog's own words had to do.
         scenario: the scenario itself, in the words of the line (`ise_gym.scenario.carried.packed`, with the expert's
@@ -100,8 +100,8 @@ def carried(scenario: Scenario) -> dict[str, Any]:
     """
     if unnamed := opaque_checks(to_json(scenario)):
         raise UserError(
-            f"{scenario.id} can't carry its scenario: its check {unnamed[0]} is no registered one. Register it by an "
-            "entry point of the group ise_gym.check, or leave out --self-contained."
+            f"{scenario.id} can't carry its scenario: its check {unnamed[0]} is not a registered one. Register it by "
+            "an entry point of the group ise_gym.check, or leave out --self-contained."
         )
     found = packed(scenario, plans=True)
     if not carries(found):

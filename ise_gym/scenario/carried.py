@@ -1,6 +1,6 @@
 """A scenario as JSON: records, intent lines and suites carry their own, so that no later catalog has to draw it again.
 
-`to_json` and `from_json` are the plain form; `packed` and `unpacked` the one that stands in a line: compressed, with
+`to_json` and `from_json` are the plain form; `packed` and `unpacked` the one that is in a line: compressed, with
 the SHA-256 of the plain form. Checks travel as kind and spec, as a task file says them; one that has no such form is
 named as opaque, and a scenario that was read back fails its sub-goal with that reason. One of somebody's own module
 (``module:Name``) is loaded only where its reader trusts that module. The plain form leaves out what
@@ -128,7 +128,7 @@ def unpacked(found: Mapping[str, Json], trust: Collection[str] = ()) -> Scenario
         if not unpacker.eof:
             raise ValueError("cut short, or too large")
         if hashlib.sha256(text).hexdigest() != found.get("sha256"):
-            raise ValueError("its hash is another")
+            raise ValueError("its hash differs")
         data = json.loads(text)
     except (ValueError, zlib.error, RecursionError) as error:
         raise UserError(f"the scenario that it carries is damaged ({error})") from error

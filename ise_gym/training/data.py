@@ -145,7 +145,7 @@ def dataset_of(rows: Sequence[Row], *, names: bool = False) -> Any:
         "labels": [row.labels for row in rows],
         "length": [len(row.input_ids) for row in rows],
     }
-    # 4 bytes a token: no vocabulary comes near two thousand million.
+    # 4 bytes per token: no vocabulary comes near two thousand million.
     kinds = {"input_ids": List(Value("int32")), "labels": List(Value("int32")), "length": Value("int32")}
     if names:
         return Dataset.from_dict(

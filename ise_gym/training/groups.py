@@ -135,7 +135,7 @@ class GroupPlayer:
         except WorkspaceError:
             return self._play(
                 scenarios, group
-            )  # a broken sandbox is no reward of 0: the step is played again
+            )  # a broken sandbox is not a reward of 0: the step is played again
 
     def close(self) -> None:
         """End the workspaces."""

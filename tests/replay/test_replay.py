@@ -296,7 +296,7 @@ def test_a_scenario_that_can_not_be_rebuilt_is_said(played: list[Trajectory], bo
         update={"scenario": {**played[0].scenario, "z": played[0].scenario["z"][:400]}}
     )
     for trajectory, words in (
-        (damaged, "its hash is another"),
+        (damaged, "its hash differs"),
         (cut, "is damaged"),
         (foreign, "not from the catalog"),
         (changed, "draws something"),

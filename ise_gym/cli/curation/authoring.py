@@ -147,7 +147,7 @@ def prove(
 ) -> None:
     """Prove the checks of written intents: an idle agent must fail them, and an agent must pass them.
 
-    Checks that are not proved are left out of the file; the rubric stays, for `ise judge`. Proofs stand beside the file
+    Checks that are not proved are left out of the file; the rubric stays, for `ise judge`. Proofs are beside the file
     and are not made twice.
     """
     import gymnasium as gym

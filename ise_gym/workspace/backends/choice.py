@@ -63,7 +63,7 @@ def open_workspace(
             relative path is one of the present directory. Empty when not given. The folder itself is never changed.
 
     Raises:
-        UserError: unknown name, a backend that can't run here, with what to install, or a template that is no folder
+        UserError: unknown name, a backend that can't run here, with what to install, or a template that is not a folder
             or can't be read.
         WorkspaceError: the sandbox failed to start although its requirements are there.
     """

@@ -25,7 +25,7 @@ class EndpointError(Exception):
     Attributes:
         kind: timeout, connection, status, or answer (not a chat completion).
         final: asking again would not help.
-        refused: asking anything else would not help either: it is for the user to mend.
+        refused: asking anything else would not help either: it is for the user to fix.
         retry_after: seconds that the endpoint asks to wait, 0 when it names none.
     """
 
