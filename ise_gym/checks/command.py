@@ -132,7 +132,7 @@ class CommandCheck(BaseCheck):
         argv = [str(item) for item in self.argv]
         shown_command = shown(" ".join(argv))
         argv[0] = _program(workspace, argv[0])
-        argv = _without_working_folder(argv)
+        argv = without_working_folder(argv)
         self._refuse_marks(workspace, argv)
         result = workspace.exec(
             argv,
@@ -184,7 +184,7 @@ class CommandCheck(BaseCheck):
         return PASSED
 
 
-def _without_working_folder(argv: list[str]) -> list[str]:
+def without_working_folder(argv: list[str]) -> list[str]:
     """Keep ``python3 … -c program`` from importing modules of the folder that it runs in."""
     names = [word.rpartition("/")[2] for word in argv]
     start = names.index("python3") if "python3" in names else len(names)

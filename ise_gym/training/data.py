@@ -187,7 +187,7 @@ def build_dataset(config: DataConfig, tokenizer: Tokenizer, thinking: Thinking =
             delegated += found.rows
             if found.rows:
                 report.offered(part.messages, part.tools)
-        if _is_held_out(config, name):
+        if is_held_out(config, name):
             held_out += (*made.rows, *delegated)
             report.eval_episodes += bool(made.rows or delegated)
             continue
@@ -289,7 +289,7 @@ def _unwanted(config: DataConfig, episode: Trajectory) -> str:
     return ""
 
 
-def _is_held_out(config: DataConfig, name: str) -> bool:
+def is_held_out(config: DataConfig, name: str) -> bool:
     """Draw by a hash that has nothing to do with the one of ``fraction``; whole episodes, so that no turn leaks."""
     return int(sha256_of(["held out", name])[:8], 16) / 2**32 < config.eval_fraction
 

@@ -14,7 +14,7 @@ from ise_gym.workspace.base import Workspace
 from ise_gym.workspace.snapshots.template import read_template
 from ise_gym.workspace.values import Capabilities, Limits
 
-_AUTO_ORDER = ("bubblewrap", "docker")
+AUTO_ORDER = ("bubblewrap", "docker")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def open_workspace(
         WorkspaceError: the sandbox failed to start although its requirements are there.
     """
     if backend == "auto":
-        backend = _first_working()
+        backend = first_working()
     if backend not in BACKENDS:
         known = ", ".join(["auto", *BACKENDS])
         raise UserError(
@@ -86,9 +86,10 @@ def open_workspace(
 
 
 @cache
-def _first_working() -> str:
+def first_working() -> str:
+    """Return the first backend of `AUTO_ORDER` that works here; UserError with each one's reason where none does."""
     reasons = []
-    for name in _AUTO_ORDER:
+    for name in AUTO_ORDER:
         check = self_check(name)
         if check.ok:
             return name
