@@ -30,7 +30,7 @@ def freeze(
         list[str] | None, typer.Option(help="Only these tasks, e.g. file-io/write-note. Repeatable.")
     ] = None,
     first_seed: Annotated[int, typer.Option(min=0, help="First seed to draw from.")] = 0,
-    trials: Annotated[int, typer.Option(min=1, help="Trials per task that its figures stand for.")] = 1,
+    trials: Annotated[int, typer.Option(min=1, help="Trials per task that its figures are based on.")] = 1,
     description: Annotated[str, typer.Option(help="One line saying what the suite is for.")] = "",
     out: Annotated[
         Path | None, typer.Option(help="File to write.", show_default="among the shipped suites")
