@@ -2,7 +2,7 @@
 
 The record must say truthfully who failed. An endpoint that is down, overloaded or talks nonsense is an
 infrastructure failure; a conversation that outgrew the model's context is the agent's own; a wrong key or
-model name is the user's to mend. And it must say truthfully what was said: an answer that was cut, or a call that
+model name is the user's to fix. And it must say truthfully what was said: an answer that was cut, or a call that
 nobody could read, is played and marked, and never passed off as a finished turn.
 """
 

@@ -2,7 +2,7 @@
 
 A record must say truthfully who failed, and every server words its refusals its own way, under statuses of its own. A
 conversation that no longer fits is the agent's own failure, whatever the status; a wrong key, an empty account, an
-unknown model or a server without a tool parser is the user's to mend, and asking again would only cost; all else is the
+unknown model or a server without a tool parser is the user's to fix, and asking again would only cost; all else is the
 endpoint's, and may pass.
 
 Source: the error texts of OpenAI, Azure, Anthropic, Gemini, Mistral, DeepSeek, Groq, Cerebras, Together, Fireworks,
@@ -42,7 +42,7 @@ connection: as they say. answer: it answered, but not with a completion. failed:
 """
 
 MENDABLE: Mapping[Kind, str] = {
-    "credits": "the account has nothing left to pay with; top it up, or give another key",
+    "credits": "the account has run out of credit; top it up, or use another key",
     "key": "check the API key (api_key, or OPENAI_API_KEY)",
     "model": "check the model's name",
     "url": "check base_url: it usually ends in /v1, and the server must speak OpenAI's chat completions",

@@ -1,6 +1,6 @@
 """From a model's tool call to a tool message, whatever the model wrote.
 
-Whatever is wrong with a call comes back as a failed tool message from which the model can mend it; only a
+Whatever is wrong with a call comes back as a failed tool message from which the model can fix it; only a
 dead sandbox (`WorkspaceError`) is let through, since that is not the model's doing.
 """
 
@@ -44,7 +44,7 @@ class Toolbox:
         broken_calls: how many calls since `reset` no tool could run (unreadable, unknown, wrong arguments).
 
     Raises:
-        UserError: a name is no tool.
+        UserError: a name is not a tool.
     """
 
     def __init__(self, names: Iterable[str], workspace: Workspace) -> None:
@@ -204,7 +204,7 @@ def _decode(arguments: str) -> dict[str, Any]:
     """Decode a call's arguments; empty text means none, as some servers send it.
 
     Raises:
-        ValueError: broken JSON, not an object, or text that is no valid Unicode.
+        ValueError: broken JSON, not an object, or text that is not a valid Unicode.
     """
     if not arguments.strip():
         return {}
