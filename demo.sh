@@ -24,7 +24,7 @@ step "1/6  Is this machine ready?"
 ise doctor
 
 step "2/6  Intents: 4D draws from the catalog become requests in a persona's voice"
-ise intents generate --count "${EPISODES:-40}" --seed "$seed" --split train --out "$runs/intents"
+ise intents generate --count "${EPISODES:-40}" --seed "$seed" --split train --setting plain --out "$runs/intents"
 
 step "3/6  Episodes: a scripted user delegates, a scripted expert works in a live sandbox"
 ise rollout --intents "$runs/intents/intents.jsonl" --agent expert --user scripted --workers "$workers" --out "$runs/episodes"

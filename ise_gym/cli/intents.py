@@ -51,6 +51,14 @@ def generate(
             "--chained", help="Only intents in which a task builds on the result of an earlier one."
         ),
     ] = False,
+    setting: Annotated[
+        str,
+        typer.Option(
+            help="plain: five tools, those that the tasks need, and one prompt; varied: all tools or some "
+            "more than are needed, and several prompts.",
+            show_default="varied for intents of full size, else plain",
+        ),
+    ] = "",
     folder: Annotated[
         list[Path] | None,
         typer.Option(
@@ -109,6 +117,7 @@ def generate(
             tier=_names(tier),
             tasks_per_intent=parse_range(tasks_per_intent),
             chained=chained,
+            setting=setting,
             folders=folder,
         )
     console.print(pool_report(json.loads((path.parent / MANIFEST).read_text(encoding="utf-8"))))

@@ -28,7 +28,7 @@ from ise_gym.tasks.generators import load_words
 SAMPLER_VERSION = 1
 """Part of every derived seed: raise it when the same seed would give something else."""
 
-COMPOSITION_VERSION = 2
+COMPOSITION_VERSION = 3
 """Part of the catalog's hash alone: raise it when the same seed would combine other tasks or requests, while the
 instances behind them stay what they were."""
 

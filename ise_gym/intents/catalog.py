@@ -43,7 +43,7 @@ def personas() -> Sequence[Persona]:
 
 @lru_cache(maxsize=1)
 def system_prompt() -> str:
-    """Return the system prompt of every scenario of the catalog."""
+    """Return the plain system prompt: of lessons, and of scenarios from elsewhere."""
     return read_text("os/system_prompt.txt").strip()
 
 
@@ -52,6 +52,7 @@ def catalog_hash(folders: tuple[Path, ...] | None = None) -> str:
     """Return 16 hex digits over everything that a scenario depends on."""
     shared = [os_world() / "words.yaml", os_world() / "system_prompt.txt"]
     shared += sorted((os_world() / "personas").rglob("*.yaml"))
+    shared += sorted(path for path in (os_world() / "prompts").rglob("*") if path.is_file())
     texts = {str(path.relative_to(os_world())): _digest(path) for path in shared}
     tasks = {name: task.digest for name, task in tasks_of(folders).items()}
     return sha256_of([SAMPLER_VERSION, COMPOSITION_VERSION, texts, tasks])[:16]

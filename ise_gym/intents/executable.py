@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ise_gym.intents.catalog import system_prompt
 from ise_gym.intents.intent import Intent
-from ise_gym.scenario import DEFAULT_TOOLS, Budget, Request, Scenario
+from ise_gym.intents.options import setting_of
+from ise_gym.intents.setting import draw_setting
+from ise_gym.scenario import Budget, Request, Scenario
 from ise_gym.tasks.complete import complete
 
 
@@ -21,8 +22,13 @@ def executable(intent: Intent, catalog: str, options: Mapping[str, Any]) -> Scen
         options: of its source, as `IntentSource.described` gives them.
     """
     blueprint = intent.blueprint
+    kind = setting_of(options)
+    needed = [tool for pick in blueprint.picks for tool in pick.task.model.tools]
+    setting = draw_setting(kind, needed, options.get("split", ""), blueprint.seed)
+    ways = setting.tools if kind == "varied" else None
     instances = [
-        complete(pick.task, drafted) for pick, drafted in zip(blueprint.picks, intent.drafts, strict=True)
+        complete(pick.task, drafted, ways=ways)
+        for pick, drafted in zip(blueprint.picks, intent.drafts, strict=True)
     ]
     said = iter(zip(intent.utterances, intent.facts(), strict=True))
     requests = []
@@ -40,6 +46,7 @@ def executable(intent: Intent, catalog: str, options: Mapping[str, Any]) -> Scen
         "roots": {instance.label: instance.root for instance in instances},
         "fingerprints": intent.fingerprints(),
         **({"chained": chained} if chained else {}),
+        **({"setting": setting.described()} if kind == "varied" else {}),
     }
     return Scenario(
         id=intent.id,
@@ -48,14 +55,14 @@ def executable(intent: Intent, catalog: str, options: Mapping[str, Any]) -> Scen
         brief=intent.brief,
         persona=blueprint.persona,
         requests=tuple(requests),
-        files=tuple(file for instance in instances for file in instance.files),
+        files=(*(file for instance in instances for file in instance.files), *setting.files),
         domains=blueprint.domains,
         tasks=tuple(instance.task for instance in instances),
         complexity=blueprint.complexity,
         budget=budget_for(requests),
-        tools=tuple(dict.fromkeys([*DEFAULT_TOOLS, *(tool for i in instances for tool in i.tools)])),
+        tools=setting.tools,
         services=tuple(service for instance in instances for service in instance.services),
-        system_prompt=system_prompt(),
+        system_prompt=setting.text,
         split=options.get("split", ""),
         metadata=metadata,
     )

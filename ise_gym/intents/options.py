@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from ise_gym.errors import UserError, nearest
+from ise_gym.intents.setting import KINDS, Kind
 from ise_gym.scenario import Persona
 from ise_gym.tasks.file import REGISTERS, TaskSpec, Tier
 
@@ -22,6 +23,8 @@ class Options:
         domains, tasks, tier, registers: only these.
         tasks_per_intent: (least, most); least goes with simple intents, most with complex ones.
         chained: in every intent a task works on what an earlier one made; else where the tasks happen to fit.
+        setting: ``plain`` or ``varied`` (`ise_gym.intents.setting`); "" varies intents of full size and leaves
+            smaller ones, which are lessons and suites, plain.
     """
 
     split: str = ""
@@ -31,6 +34,7 @@ class Options:
     tasks_per_intent: tuple[int, int] = DEFAULT_TASKS
     registers: tuple[str, ...] = ()
     chained: bool = False
+    setting: str = ""
 
     def to_json(self) -> dict[str, object]:
         """Return what differs from the defaults."""
@@ -41,6 +45,17 @@ class Options:
             for name, value in plain.items()
             if value != getattr(default, name)
         }
+
+
+def setting_of(options: Mapping[str, object]) -> Kind:
+    """Return the kind of setting that a source's described options mean.
+
+    >>> setting_of({}), setting_of({"tasks_per_intent": [1, 1]}), setting_of({"setting": "plain"})
+    ('varied', 'plain', 'plain')
+    """
+    if given := options.get("setting"):
+        return "plain" if given == "plain" else "varied"
+    return "plain" if "tasks_per_intent" in options else "varied"
 
 
 def allowed_tasks(tasks: Mapping[str, TaskSpec], options: Options) -> list[TaskSpec]:
@@ -60,6 +75,10 @@ def allowed_tasks(tasks: Mapping[str, TaskSpec], options: Options) -> list[TaskS
                 raise UserError(
                     f"no {what} is named '{name}'.{nearest(name, known)} Known: {', '.join(sorted(known)[:20])}"
                 )
+    if options.setting and options.setting not in KINDS:
+        raise UserError(
+            f"no setting is named '{options.setting}'.{nearest(options.setting, KINDS)} Known: {', '.join(KINDS)}"
+        )
     least, most = options.tasks_per_intent
     if options.chained and least < 2:
         raise UserError(

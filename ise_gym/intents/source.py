@@ -42,6 +42,8 @@ class IntentSource:
         domains, tasks, tier, registers: only these (one name or several; all when None).
         tasks_per_intent: a number or (least, most); (3, 6) when None.
         chained: only intents in which a task works on what an earlier one made.
+        setting: "plain" (five tools and what the tasks need, one prompt) or "varied" (all tools or some more, several
+            prompts); by default intents of full size vary.
         folders: folders of task files to use instead of the catalog's own.
 
     Raises:
@@ -59,6 +61,7 @@ class IntentSource:
         tasks_per_intent: int | Sequence[int] | None = None,
         registers: Names = None,
         chained: bool = False,
+        setting: str = "",
         folders: Sequence[Path | str] | None = None,
     ) -> None:
         if (split or "") not in SPLITS:
@@ -71,6 +74,7 @@ class IntentSource:
             tasks_per_intent=_range(tasks_per_intent),
             registers=_names(registers),
             chained=chained,
+            setting=setting,
         )
         self.seed_offset = seed_offset
         self.folders = tuple(Path(folder) for folder in folders) if folders is not None else None

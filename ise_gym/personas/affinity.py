@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ise_gym.errors import UserError, nearest
 from ise_gym.personas.data import Family, personas_dir, validated
 
-WINDOW = 16
+WINDOW = 240
 """Seeds that share out their domain sets among themselves."""
 
 

@@ -17,11 +17,21 @@ from ise_gym.tasks.file import TaskSpec
 from ise_gym.tasks.instance import DraftedTask, Split, TaskInstance
 from ise_gym.tasks.products import Product
 from ise_gym.tasks.requests import Mistakes
+from ise_gym.tasks.ways import another_way
 from ise_gym.workspace.base import SeedFile
 
 
-def complete(task: TaskSpec, drafted: DraftedTask, mistakes: Mistakes = "drawn") -> TaskInstance:
+def complete(
+    task: TaskSpec, drafted: DraftedTask, mistakes: Mistakes = "drawn", ways: Sequence[str] | None = None
+) -> TaskInstance:
     """Add files, services, sub-goals, plans and replies to a draft.
+
+    Args:
+        task: the loaded task.
+        drafted: its draft.
+        mistakes: which mistakes the plans have.
+        ways: the tools of an episode whose plans and replies are put in one of several ways
+            (`ise_gym.tasks.ways`); as the task file has them when None.
 
     Raises:
         ExpressionError: an expression of the task fails with these draws (file and key path named).
@@ -39,6 +49,13 @@ def complete(task: TaskSpec, drafted: DraftedTask, mistakes: Mistakes = "drawn")
         compiled.requests[request.name.rsplit("/", 1)[1]].completed(request, scope, rng, mistakes)
         for request in drafted.requests
     )
+    if ways is not None:
+        requests = tuple(
+            another_way(
+                request, ways, random.Random(derive_seed("ways", task.name, drafted.seed, request.name))
+            )
+            for request in requests
+        )
     return TaskInstance(
         **{**vars(drafted), "requests": requests},
         files=files,
@@ -57,6 +74,7 @@ def instantiate(
     asked: Asked = "drawn",
     mistakes: Mistakes = "drawn",
     inputs: Mapping[str, Product] | None = None,
+    ways: Sequence[str] | None = None,
 ) -> TaskInstance:
     """Draw a whole instance: `draft` and `complete` in one.
 
@@ -64,7 +82,7 @@ def instantiate(
         ExpressionError: an expression or generator of the task fails with these draws (file and key path named).
     """
     drafted = draft(task, seed, root, label=label, split=split, asked=asked, inputs=inputs)
-    return complete(task, drafted, mistakes)
+    return complete(task, drafted, mistakes, ways)
 
 
 def own_input_files(task: TaskSpec, drafted: DraftedTask, name: str) -> tuple[SeedFile, ...]:

@@ -14,7 +14,7 @@ from ise_gym.evaluation.carrying import beside, read_scenario
 from ise_gym.evaluation.content import content_sha256, task_content
 from ise_gym.evaluation.manifest import SUITES, load_suite, save_suite
 from ise_gym.evaluation.suite import SuiteSource
-from ise_gym.intents import catalog, executable
+from ise_gym.intents import setting
 from ise_gym.intents.source import IntentSource
 
 SHIPPED = sorted(path.stem for path in SUITES.glob("*.yaml"))
@@ -49,13 +49,12 @@ def test_a_suite_is_as_it_was_under_a_catalog_that_has_grown(
     assert CliRunner().invoke(app, arguments).exit_code == 0
     before = [task_content(scenario) for scenario in SuiteSource(load_suite(str(file)))]
     with grown(tmp_path / "more"):
-        monkeypatch.setattr(executable, "system_prompt", lambda: "You are somebody else.")
+        monkeypatch.setattr(setting, "prompt_text", lambda name, tools: "You are somebody else.")
         source = SuiteSource(load_suite(str(file)))
         assert [task_content(scenario) for scenario in source] == before
         beside(file).unlink()
         with pytest.raises(UserError, match="the catalog no longer"):
             list(SuiteSource(load_suite(str(file))))
-    assert catalog.system_prompt() != "You are somebody else."
 
 
 def test_what_was_changed_in_the_file_is_refused(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from ise_gym.errors import UserError
 from ise_gym.intents.axes import deal
 from ise_gym.intents.blueprint import Sampler, spread
 from ise_gym.intents.options import Options
+from ise_gym.personas.affinity import WINDOW
 from ise_gym.scenario import Persona
 from ise_gym.tasks.file import TaskSpec, load_tasks
 from made_tasks import GOOD, write_task
@@ -74,13 +75,13 @@ def test_a_follow_up_brings_those_that_it_needs(tmp_path: Path) -> None:
 
 def test_axes_are_covered_evenly(world: dict[str, TaskSpec]) -> None:
     sampler = Sampler(world, PEOPLE)
-    blueprints = [sampler.blueprint(seed) for seed in range(3000)]
+    blueprints = [sampler.blueprint(seed) for seed in range(13 * WINDOW)]
     people = Counter(p.persona.name for p in blueprints)
-    assert set(people.values()) == {150}
+    assert set(people.values()) == {13 * WINDOW // 20}
     sets = Counter(p.domains for p in blueprints)
     names = sampler.domains
     assert set(sets) == set(combinations(names, 2)) | set(combinations(names, 3))
-    assert max(sets.values()) - min(sets.values()) <= 2  # 3,000 seeds end in the middle of a window
+    assert max(sets.values()) - min(sets.values()) <= 2
     for name in names:
         used = Counter(pick.task.name for p in blueprints for pick in p.picks if pick.task.domain == name)
         assert chisquare([used[task.name] for task in sampler.by_domain[name]]).pvalue > 1e-4

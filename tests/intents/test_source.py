@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ise_gym.errors import UserError
+from ise_gym.intents.catalog import system_prompt
 from ise_gym.intents.lines import IntentFileSource
 from ise_gym.intents.pool.generate import generate
 from ise_gym.intents.source import IntentSource
@@ -32,12 +33,15 @@ def test_a_scenario_is_whole_and_a_function_of_its_seed(source: IntentSource) ->
     assert all(r.subgoals and r.plan and r.reply and r.text and r.facts for r in scenario.requests)
     assert len({file.path for file in scenario.files}) == len(scenario.files)
     roots = set(scenario.metadata["roots"].values())
-    assert len(roots) == len(scenario.tasks) and {f.path.split("/")[0] for f in scenario.files} <= roots
+    assert len(roots) == len(scenario.tasks) and {f.path.split("/")[0] for f in scenario.files} <= {
+        *roots,
+        "skills",
+    }
     assert (
         json.loads(canonical_json(scenario.metadata))["fingerprints"].keys()
         == scenario.metadata["roots"].keys()
     )
-    assert 0 < len(scenario.system_prompt.split()) <= 120
+    assert 0 < len(system_prompt().split()) <= 120
 
 
 def test_utterances_and_intent_keep_every_protected_word(source: IntentSource) -> None:

@@ -173,7 +173,9 @@ def replaced_texts(tool: str, arguments: Mapping[str, Any]) -> Iterator[str]:
 
 def _reads(tool: str, arguments: Mapping[str, Any]) -> Iterator[Read]:
     if tool == "exec":
-        plain, code, _ = parts_of_command(str(arguments.get("command", "")))
+        plain, code, documents = parts_of_command(str(arguments.get("command", "")))
+        if re.search(r">\s*\S+\.py\b", plain):
+            code += documents
         yield from reads_of_shell(re.sub(r"-c\s+(\"(?:[^\"\\]|\\.)*\"|'[^']*')", "-c CODE", plain))
         for text in code:
             yield from reads_of_python(text)

@@ -180,10 +180,10 @@ def flat(value: Any) -> Iterator[str]:
 
 
 def dates_of(text: str) -> Iterator[str]:
-    """Yield other ways to write the ISO dates of a text: joined, with points, weekday and month by name.
+    """Yield other ways to write the ISO dates of a text (joined, with points, by name), and the ends of their weeks.
 
     >>> list(dates_of("due 2025-03-07"))
-    ['20250307', '07.03.2025', 'Friday', 'Fri', 'March', 'Mar', '7']
+    ['20250307', '07.03.2025', 'Friday', 'Fri', 'March', 'Mar', '7', '2025-03-13', '2025-03-14']
     """
     for match in sorted({match[0] for match in _DATE.finditer(text)}):
         try:
@@ -192,3 +192,5 @@ def dates_of(text: str) -> Iterator[str]:
             continue
         yield from (day.strftime(form) for form in ("%Y%m%d", "%d.%m.%Y", "%A", "%a", "%B", "%b"))
         yield str(day.day)
+        for days in (6, 7):  # the end of a week that begins then
+            yield (day + datetime.timedelta(days)).isoformat()

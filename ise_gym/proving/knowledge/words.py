@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from ise_gym.proving.knowledge.calls import leaked_words
 from ise_gym.proving.knowledge.seen import Hidden, Seen, words_of
 
+_FIRST = re.compile(r"(?:^|(?<=[.!?:\n])\s|(?<=- ))[\"“]?[A-Z][a-z]+(?=\s+[a-z])")
+"""A word with a capital that only begins a sentence."""
+
 _QUOTED = re.compile(r"\"([^\"\n]{3,200})\"|“([^”\n]{3,200})”|`([^`\n]{3,200})`")
 _FORWARD = re.compile(
     r"\?|^(?:first|now|next|then|once more|again|let|i'll|i will|trying|try|running|starting|checking"
@@ -30,7 +33,7 @@ def leaks_of_words(text: str, seen: Seen, hidden: Hidden) -> Iterator[str]:
     """Yield names, figures and quotations of a text that nothing has shown."""
     for word in leaked_words(text, seen, hidden):
         yield f"tells of {word!r}, which was never shown"
-    for word in dict.fromkeys(words_of(text)):
+    for word in dict.fromkeys(words_of(_FIRST.sub(" ", text))):
         word = re.sub(r"['’]s$", "", word)
         proper = word[:1].isupper() and not word.isupper() and len(word) > 2
         if proper and word in hidden.exact and word.lower() not in hidden.exact and not seen.word(word):
