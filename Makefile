@@ -3,7 +3,7 @@ VENV ?= .venv
 RUNS ?= runs/demo
 PYTEST_ARGS ?= -n auto --dist loadfile
 
-.PHONY: demo test nightly lint clean
+.PHONY: demo test docs nightly adapters lint clean
 
 demo:            ## the whole way once: intents, episodes, SFT, pass@1, report (about ten minutes on 2 cores)
 	@./setup.sh $(VENV) train,llm
@@ -14,10 +14,19 @@ test:            ## lint, types and every test
 	@$(MAKE) --no-print-directory lint
 	@PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
+docs:            ## the pages as a site, in build/site
+	@./setup.sh $(VENV) docs
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict -q
+
 nightly:         ## a real small model in every seat, through a real server (fetches and builds both; hours on 2 cores)
 	@./setup.sh $(VENV) train,llm,dev
 	@PATH="$(abspath $(VENV))/bin:$$PATH" ISE_REAL_MODELS=1 $(VENV)/bin/python -m pytest -m models
 	@PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/python benchmarks/real_models.py
+	@$(MAKE) --no-print-directory adapters
+
+adapters:        ## other projects' packages, each in an environment of its own, play real episodes (minutes; fetches them)
+	@./setup.sh $(VENV) train,llm,dev
+	@PATH="$(abspath $(VENV))/bin:$$PATH" ISE_PEERS=1 $(VENV)/bin/python -m pytest -m peers tests/adapters
 
 lint:
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check -q . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports

@@ -4,8 +4,8 @@ The process is fresh, its environment is the box's clean one, and a program name
 up in the system's own folders, which the agent can't write. So neither PATH, aliases nor start-up files
 that the agent left behind decide what runs. The agent's own processes are stopped meanwhile (`GoalBoard`), what the
 command leaves running is killed, ``python3 -c`` finds no module in the working folder, and git reads the repository
-without what its settings, attributes and replacement refs could run or show instead. Expected values never enter the
-box; arguments do, for the time that the command runs.
+without what its settings, attributes and replacement refs could run or show instead (`repository`). Expected values
+never enter the box; arguments do, for the time that the command runs.
 """
 
 from __future__ import annotations
@@ -28,18 +28,11 @@ from ise_gym.checks.base import (
 )
 from ise_gym.checks.compare import TOLERANCE, difference
 from ise_gym.checks.content import ABSENT, parse_json, strings, text_problem
+from ise_gym.checks.repository import GIT_ENVIRONMENT, undisguised
 from ise_gym.scenario import CheckResult
 from ise_gym.workspace.base import SeedFile, Workspace
 
 SYSTEM_FOLDERS = ("/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin")
-
-
-def _git_settings(settings: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that give git settings which win over every file's (git 2.31)."""
-    found = {"GIT_CONFIG_COUNT": str(len(settings))}
-    for number, (key, value) in enumerate(settings.items()):
-        found |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-    return found
 
 
 ENVIRONMENT = {
@@ -49,34 +42,9 @@ ENVIRONMENT = {
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONNOUSERSITE": "1",
     "PYTHONHASHSEED": "0",
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_CONFIG_GLOBAL": "/dev/null",
-    "GIT_OPTIONAL_LOCKS": "0",
-    "GIT_PAGER": "cat",
-    "GIT_NO_REPLACE_OBJECTS": "1",
-    "GIT_GRAFT_FILE": "/dev/null",
-    "GIT_SHALLOW_FILE": "",
-    "GIT_ATTR_NOSYSTEM": "1",
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_ALLOW_PROTOCOL": "file",
-    **_git_settings(
-        {
-            "core.fsmonitor": "false",
-            "core.sshCommand": "false",
-            "core.pager": "cat",
-            "core.untrackedCache": "false",
-            "log.showSignature": "false",
-            "gpg.program": "false",
-            "color.ui": "false",
-            "format.pretty": "medium",
-            "log.mailmap": "false",
-            "status.showUntrackedFiles": "normal",
-            "core.excludesFile": "/dev/null",
-        }
-    ),
+    **GIT_ENVIRONMENT,
 }
-"""Nothing of the agent's home is read, no setting of a repository runs a program or changes what git prints, and
-looking leaves no trace in the workspace."""
+"""Nothing of the agent's home is read."""
 
 _SAFE_PATH = "import sys; sys.path[:] = [p for p in sys.path if p not in ('', '.')]\n"
 """Before a program given by ``python3 -c``: it must not import ``json`` from the working folder. (``-P`` does the same
@@ -133,16 +101,19 @@ class CommandCheck(BaseCheck):
         shown_command = shown(" ".join(argv))
         argv[0] = _program(workspace, argv[0])
         argv = _without_working_folder(argv)
-        self._refuse_marks(workspace, argv)
+        folder = f"/workspace/{normal_path(self.path)}"
+        index = undisguised(workspace, argv, folder, ENVIRONMENT, self.timeout)
         result = workspace.exec(
             argv,
             stdin=self.stdin.encode(),
-            cwd=f"/workspace/{normal_path(self.path)}",
-            env=ENVIRONMENT,
+            cwd=folder,
+            env={**ENVIRONMENT, **index},
             timeout=self.timeout,
             merge=False,
             sweep=True,
         )
+        for path in index.values():
+            workspace.remove(path)
         if result.timed_out:
             return failed(f"{shown_command} did not end within {self.timeout:g} s")
         if result.exit_code != self.exit_code:
@@ -156,20 +127,6 @@ class CommandCheck(BaseCheck):
         if result.dropped_bytes and (wants_output or self.contains or self.excludes or self.matches):
             return failed(f"{shown_command} printed too much to be compared")
         return judged(self, result.output)
-
-    def _refuse_marks(self, workspace: Workspace, argv: list[str]) -> None:
-        """Raise `Unreadable` when git was told not to look at files whose state it is asked for."""
-        words = {"status", "diff", "diff-files", "ls-files"} & set(argv[1:5])
-        if argv[0].rpartition("/")[2] != "git" or not words:
-            return
-        asked = [argv[0], *argv[1 : argv.index(words.pop())], "ls-files", "-v"]
-        folder = f"/workspace/{normal_path(self.path)}"
-        listed = workspace.exec(
-            asked, cwd=folder, env=ENVIRONMENT, timeout=self.timeout, merge=False, sweep=True
-        )
-        lines = listed.output.decode("utf-8", "replace").splitlines() if listed.ok else []
-        if marked := next((line for line in lines if line[:1].islower() or line[:1] == "S"), ""):
-            raise Unreadable(f"the index has git take {marked[2:]} for unchanged")
 
     def judge(self, material: bytes) -> CheckResult:
         """Judge the command's output."""

@@ -27,6 +27,7 @@ from ise_gym.cli import (
 )
 from ise_gym.cli.curation import authoring, judge, select
 from ise_gym.cli.evaluation import claweval
+from ise_gym.cli.serving import serve, view
 from ise_gym.cli.voice import OneVoice
 
 app = typer.Typer(
@@ -44,7 +45,9 @@ app.add_typer(authoring.app, name="intents")
 app.add_typer(guard.app, name="guard")
 rollout.register(app)
 play.register(app)
+serve.register(app)
 corpus.register(app)
+view.register(app)
 judge.register(app)
 select.register(app)
 replay.register(app)

@@ -161,12 +161,17 @@ def filter_episodes(
 def export(
     store: Annotated[Path, typer.Argument(help="Trajectory store, or a JSONL file of trajectories.")],
     format: Annotated[
-        str, typer.Option("--format", "-f", help="isetrace, openai, trl, atif, a plug-in, or module:Name.")
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            help="isetrace, openai, trl, sharegpt, atif, inspect, harbor, a plug-in, or module:Name.",
+        ),
     ],
     out: Annotated[
         Path | None,
         typer.Option(
-            help="File to write: .jsonl; for trl also .parquet; for atif also a folder (no suffix)."
+            help=".jsonl; for trl also .parquet; for trl and atif also a folder; harbor: a folder; inspect: .eval."
         ),
     ] = None,
     passed_only: Annotated[bool, typer.Option(help="Only episodes that passed.")] = False,
@@ -184,7 +189,8 @@ def export(
     ] = False,
 ) -> None:
     """Write trajectories in another format, or publish them on the Hugging Face hub with a generated card."""
-    _known(format, Registered("exporter"), "export format")
+    if format not in _FOLDERS:
+        _known(format, (*Registered("exporter"), *_FOLDERS), "export format")
     if bool(out) == bool(push_to_hub):
         raise UserError("ise export: give either --out FILE or --push-to-hub OWNER/NAME.")
     if push_to_hub:
@@ -204,6 +210,12 @@ def export(
         typer.echo(f"{rows} rows → {address}", err=True)
         return
     assert out is not None
+    if format in _FOLDERS:
+        _FOLDERS[format](store, out, passed_only)
+        return
+    if format == "trl" and not out.suffix:
+        _export_dataset(store, out, passed_only, license)
+        return
     from ise_gym.trajectory.exchange.export import export_file
 
     counts = export_file(store, format, out, passed_only=passed_only)
@@ -218,6 +230,46 @@ def export(
             f"looks like personal data: {kind}: {count} (`ise filter --no-personal` leaves them out)",
             err=True,
         )
+
+
+def _export_harbor(store: Path, out: Path, passed_only: bool) -> None:
+    """Write the tasks that were played, each once."""
+    from ise_gym.adapters.harbor_tasks import write_tasks
+    from ise_gym.scenario.carried import carries, unpacked
+    from ise_gym.trajectory.store import read_trajectories
+
+    found = {
+        record.scenario_id: record.scenario
+        for record in read_trajectories(store)
+        if carries(record.scenario) and (record.outcome == "passed" or not passed_only)
+    }
+    if not found:
+        raise UserError(f"{store}: no record in it carries its scenario, so there is no task to write.")
+    made = write_tasks((unpacked(one) for one in found.values()), out)
+    typer.echo(f"{len(made)} tasks → {out}", err=True)
+
+
+def _export_inspect(store: Path, out: Path, passed_only: bool) -> None:
+    """Write one log of inspect_ai."""
+    from ise_gym.adapters.inspect_logs import write_log
+
+    typer.echo(f"{write_log(store, out, passed_only=passed_only)} episodes → {out}", err=True)
+
+
+_FOLDERS = {"harbor": _export_harbor, "inspect": _export_inspect}
+"""Formats that are not one record after the other."""
+
+
+def _export_dataset(store: Path, out: Path, passed_only: bool, license: str) -> None:
+    """Write the folder that would be published, for ``datasets.load_dataset(FOLDER)``."""
+    from ise_gym.trajectory.exchange.hub import prepare
+
+    made = prepare(store, out, str(out), passed_only=passed_only, license=license)
+    typer.echo(
+        f"{', '.join(f'{count} {split}' for split, count in made.rows.items())} rows → {out}", err=True
+    )
+    for kind, count in made.findings.most_common():
+        typer.echo(f"looks like a credential or personal data: {kind}: {count}", err=True)
 
 
 def import_files(
@@ -253,6 +305,9 @@ def report(
     out: Annotated[Path, typer.Option(help="HTML file to write.")],
     title: Annotated[str, typer.Option(help="Heading of the report.")] = "Trajectories",
     episodes: Annotated[int, typer.Option(min=0, help="Maximum number of episodes in the browser.")] = 300,
+    episode: Annotated[
+        list[str] | None, typer.Option(help="Id of an episode that is in it in any case. Repeatable.")
+    ] = None,
     training: Annotated[
         Path | None, typer.Option(help="Output folder of `ise train sft`, whose loss curve is shown.")
     ] = None,
@@ -260,7 +315,10 @@ def report(
         Path | None, typer.Option(help="File written by `ise eval compare --for-report`.")
     ] = None,
 ) -> None:
-    """Write a self-contained HTML report: figures, charts and a browser for the episodes."""
+    """Write a self-contained HTML report: figures, charts and a browser for the episodes.
+
+    Of several stores, episodes of the same task can be read side by side, as of a model before and after training.
+    """
     from ise_gym.view import read_comparison, read_run_card, write_report
 
     write_report(
@@ -268,6 +326,7 @@ def report(
         stores,
         title=title,
         max_episodes=episodes,
+        episodes=episode or (),
         training=None if training is None else read_run_card(training),
         comparison=None if comparison is None else read_comparison(comparison),
     )

@@ -34,6 +34,9 @@ from ise_gym.workspace.base import Workspace
 
 __all__ = ["Episode", "EpisodeSnapshot", "EpisodeState", "Transition"]
 
+_LOOKS = 3
+"""How often an episode is judged when something that had been stopped ran meanwhile; what ran is killed each time."""
+
 
 @dataclass
 class Transition:
@@ -326,7 +329,7 @@ class Episode:
     def _hand_over(self) -> None:
         """End the agent's turn: verify, show the user what really happened, and let it answer."""
         self._verify()
-        self._board.note_turn()
+        self._board.note_turn(str(self.messages[-1]["content"]))
         with timed(self.timings, "user_s"):
             view = user_view(self.state, self._board, self.workspace)
             turn = self.simulator.respond(view)
@@ -345,16 +348,21 @@ class Episode:
 
     def _user_says(self, turn: UserTurn) -> None:
         self._turns.add(user(turn.text))
-        self._board.reach(turn.request)
+        self._board.reach(turn.request, len(self.messages) - 1)
         self.state.request, self.state.user_events = turn.request, turn.events
 
     def _verify(self) -> None:
         with timed(self.timings, "checks_s"):
-            self.workspace.freeze()  # nothing of the agent's runs while it is judged
-            self.state.look(self.workspace)
             spoken = [n for n, message in enumerate(self.messages) if message["role"] == "assistant"]
-            self._board.verify(self.workspace, self.state.tree, self.over, spoken[-1] if spoken else 0)
-            self.workspace.thaw()
+            at = spoken[-1] if spoken else 0
+            for _ in range(_LOOKS):
+                self.workspace.freeze()  # nothing of the agent's runs while it is judged
+                self.state.look(self.workspace)
+                still = self._board.verify(self.workspace, self.state.tree, self.over, at, self.messages)
+                if self.workspace.thaw() and still:
+                    return
+                self._board.forget()  # something had itself woken, and was killed
+            self._board.fail_all("processes in the workspace ran while it was judged")
 
     def _lose_workspace(self, reason: str) -> None:
         """End the episode as failed: what the agent started or left in the box keeps it from answering."""

@@ -7,8 +7,7 @@ fingerprints, the scenarios' ids, the split that a record names, and the words i
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 from ise_gym.errors import UserError
 from ise_gym.evaluation.manifest import HELD_OUT, Manifest
 from ise_gym.evaluation.suite import SuiteSource
-from ise_gym.trajectory.store import raw_records
+from ise_gym.evaluation.trained import conversations
 
 SHORTEST = 20
 """Letters and digits of a scenario's requests below which its words are too few to tell anything."""
@@ -93,8 +92,7 @@ def check_training_data(manifest: Manifest, paths: Iterable[str | Path]) -> Over
 
     Args:
         manifest: the suite.
-        paths: trajectory stores, JSONL files of trajectories, and exports: JSONL or Parquet rows with ``messages``
-            (the formats openai, trl and isetrace).
+        paths: what `ise_gym.evaluation.trained.conversations` reads.
 
     Raises:
         UserError: a path that is none of these.
@@ -103,70 +101,22 @@ def check_training_data(manifest: Manifest, paths: Iterable[str | Path]) -> Over
     asked = _words_of(manifest)
     found = Overlap()
     for path in paths:
-        for where, row in rows(path):
+        for where, row in conversations(path):
             found.trajectories += 1
             name = str(row.get("episode_id") or row.get("session_id") or row.get("id") or where)
             carried = fingerprints_of(row)
             found.without += not carried
             for shared in carried & prints:
                 found.note("instances", shared, name)
-            if (scenario := str(row.get("scenario_id") or row.get("intent_id") or "")) in ids:
+            if (scenario := _scenario_of(row)) in ids:
                 found.note("scenarios", scenario, name)
             if _split_of(row) == HELD_OUT:
                 found.note("split", name, name)
-            said = _said(row.get("messages") or ())
+            said = _said(row["messages"])
             for scenario, requests in asked.items():
                 if all(request in said for request in requests):
                     found.note("words", scenario, name)
     return found
-
-
-def rows(path: str | Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield (where, row) of every record of a store, a JSONL file or a Parquet file.
-
-    Raises:
-        UserError: nothing there, or a row without ``messages``.
-    """
-    found = _parquet_rows(Path(path)) if Path(path).suffix == ".parquet" else _json_rows(path)
-    for where, row in found:
-        if not isinstance(row, Mapping) or not isinstance(row.get("messages"), list):
-            raise UserError(
-                f"{where}: it is not a conversation (no list 'messages'). Give a store, or an export of one "
-                "(`ise export` in the formats openai, trl and isetrace, as JSONL or Parquet)."
-            )
-        yield where, row
-
-
-def _json_rows(path: str | Path) -> Iterator[tuple[str, Any]]:
-    for file, number, line in raw_records(path):
-        where = f"{file}, line {number}"
-        try:
-            yield where, json.loads(line)
-        except ValueError as error:
-            raise UserError(f"{where}: it is not JSON ({error}).") from error
-
-
-def _parquet_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    try:
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise UserError(f"{path}: reading Parquet needs pyarrow: pip install 'ise-gym[train]'.") from error
-    try:
-        file = pq.ParquetFile(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: it can't be read as Parquet ({error}).") from error
-    number = 0
-    for batch in file.iter_batches(batch_size=256):
-        for row in batch.to_pylist():
-            number += 1
-            yield f"{path}, row {number}", {name: _decoded(value) for name, value in row.items()}
-
-
-def _decoded(value: Any) -> Any:
-    """Decode the JSON texts that a column of messages holds."""
-    if isinstance(value, list):
-        return [json.loads(item) if isinstance(item, str) else item for item in value]
-    return value
 
 
 def fingerprints_of(row: Mapping[str, Any]) -> set[str]:
@@ -176,18 +126,26 @@ def fingerprints_of(row: Mapping[str, Any]) -> set[str]:
 
 
 def _metadata(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    metadata = row.get("metadata")
-    if not isinstance(metadata, Mapping):
-        return {}
-    inner = metadata.get("ise_gym")  # an isetrace record keeps the rest of ours there
-    kept = inner.get("metadata") if isinstance(inner, Mapping) else None
-    return kept if isinstance(kept, Mapping) else metadata
+    kept = _ours(row).get("metadata", row.get("metadata"))
+    return kept if isinstance(kept, Mapping) else {}
+
+
+def _ours(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the rest of our own record that an export keeps: isetrace under ``metadata``, ATIF under ``extra``."""
+    for name in ("metadata", "extra"):
+        outer = row.get(name)
+        inner = outer.get("ise_gym") if isinstance(outer, Mapping) else None
+        if isinstance(inner, Mapping):
+            return inner
+    return {}
 
 
 def _split_of(row: Mapping[str, Any]) -> str:
-    metadata = row.get("metadata")
-    inner = metadata.get("ise_gym") if isinstance(metadata, Mapping) else None
-    return str(row.get("split") or (inner.get("split") if isinstance(inner, Mapping) else "") or "")
+    return str(row.get("split") or _ours(row).get("split") or "")
+
+
+def _scenario_of(row: Mapping[str, Any]) -> str:
+    return str(row.get("scenario_id") or row.get("intent_id") or _ours(row).get("scenario_id") or "")
 
 
 def _words_of(manifest: Manifest) -> dict[str, list[str]]:
@@ -199,7 +157,7 @@ def _words_of(manifest: Manifest) -> dict[str, list[str]]:
     return {name: requests for name, requests in asked.items() if sum(map(len, requests)) >= SHORTEST}
 
 
-def _said(messages: Sequence[Any]) -> str:
+def _said(messages: Sequence[object]) -> str:
     words = (
         str(m.get("content") or "") for m in messages if isinstance(m, Mapping) and m.get("role") == "user"
     )

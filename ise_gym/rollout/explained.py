@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from ise_gym.episode.goals import goal_key
 from ise_gym.scenario import Check, Scenario, SubGoal
-from ise_gym.scenario.carried import check_to_json
+from ise_gym.scenario.carried import OpaqueCheck, check_to_json
 from ise_gym.trajectory.record import Finding, GuardEvent
 
 EXPECTED_LIMIT = 400
@@ -60,13 +61,19 @@ def told(check: Check) -> str:
     'text a.txt: contains ["ready"]'
     """
     described = check_to_json(check)
-    if "opaque" in described:
-        return str(described["opaque"])
-    spec = dict(described["spec"])
+    if "opaque" in described:  # a class of somebody's own: its fields are its keys
+        kind = str(described["opaque"]).rpartition(":")[2]
+        spec = {} if isinstance(check, OpaqueCheck) else _fields(check)
+    else:
+        kind, spec = described["kind"], dict(described["spec"])
     path = spec.pop("path", "")
-    head = f"{described['kind']} {path}".rstrip()
+    head = f"{kind} {path}".rstrip()
     keys = ", ".join(f"{k} {json.dumps(v, ensure_ascii=False, default=str)}" for k, v in spec.items())
     return f"{head}: {keys}" if keys else head
+
+
+def _fields(check: Any) -> dict[str, Any]:
+    return {field.name: getattr(check, field.name) for field in fields(check)} if is_dataclass(check) else {}
 
 
 def guard_events(report: Mapping[str, Any], messages: Sequence[Mapping[str, Any]]) -> list[GuardEvent]:

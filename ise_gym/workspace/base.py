@@ -116,8 +116,12 @@ class Workspace(Protocol):
         """Stop every process in the box, so that nothing changes while it is looked at; fresh `exec` still works."""
         ...
 
-    def thaw(self) -> None:
-        """Continue what `freeze` stopped; nothing when nothing is."""
+    def thaw(self) -> bool:
+        """Continue what `freeze` stopped; nothing when nothing is.
+
+        False: something ran meanwhile, since the kernel or a program woke it. All processes were killed instead, and
+        what was seen since `freeze` is worth nothing.
+        """
         ...
 
     def processes(self) -> dict[str, str]:

@@ -5,9 +5,11 @@ Why apart from the contract: both sides of a box and everything above speak in t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import posixpath
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ise_gym.errors import UserError
 from ise_gym.messages import sha256_of
 
 WORKDIR = "/workspace"
@@ -28,6 +30,53 @@ class Limits:
     command_timeout_s: float = 120.0
     output_bytes: int = 64_000
     """Output kept of one command: the first and the last half; the middle is counted and dropped."""
+
+
+_TAKEN = (
+    WORKDIR,
+    HOME,
+    "/tmp",
+    "/var/tmp",
+    "/dev",
+    "/proc",
+    "/sys",
+    "/etc",
+    "/run",
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/boot",
+)
+
+
+def extra_folders(folders: Iterable[str]) -> tuple[str, ...]:
+    """Return further writable folders of a box as they are mounted: absolute, each once, none inside another.
+
+    >>> extra_folders(["/logs/", "/tests"])
+    ('/logs', '/tests')
+
+    Raises:
+        UserError: not an absolute path, or one that the box has already or needs for itself.
+    """
+    if isinstance(folders, str):
+        raise UserError(f"folders must be a list of paths, got the text {folders!r}")
+    found: list[str] = []
+    for given in folders:
+        path = posixpath.normpath(given)
+        if not path.startswith("/") or path.startswith("//") or "\0" in path:
+            raise UserError(f"folders: {given!r} is no absolute path such as '/logs'")
+        if path == "/" or path.startswith("/lib") or any(_inside(path, taken) for taken in _TAKEN):
+            raise UserError(
+                f"folders: {path} is the box's own; choose one outside of {', '.join(_TAKEN)} and /lib*"
+            )
+        if any(_inside(path, other) or _inside(other, path) for other in found):
+            raise UserError(f"folders: {path} is given twice, or one is inside another")
+        found.append(path)
+    return tuple(found)
+
+
+def _inside(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder + "/") or folder.startswith(path + "/")
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from threading import Lock, Thread
 from types import TracebackType
 from typing import Any
 
-Answer = str | int | dict[str, Any]
-"""Words, an HTTP status, or a whole message."""
+Answer = str | int | tuple[int, dict[str, Any]] | dict[str, Any]
+"""Words, an HTTP status with a body or without, or a whole message."""
 
 
 class ModelServer:
@@ -43,8 +43,12 @@ class ModelServer:
                 usage = {"prompt_tokens": 10, "completion_tokens": 3}
                 message = found if isinstance(found, dict) else {"role": "assistant", "content": found}
                 said = {"choices": [{"message": message}], "usage": usage}
-                data = b"" if isinstance(found, int) else json.dumps(said).encode()
-                self.send_response(found if isinstance(found, int) else 200)
+                status, data = 200, json.dumps(said).encode()
+                if isinstance(found, tuple):
+                    status, data = found[0], json.dumps(found[1]).encode()
+                elif isinstance(found, int):
+                    status, data = found, b""
+                self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -284,7 +284,7 @@ def test_own_suites_need_no_package_of_claw_eval(tmp_path: Path) -> None:
     assert wrong.returncode == 2 and "pip install 'ise-gym[claweval]'" in wrong.stderr
 
 
-@pytest.mark.parametrize("form", ["openai", "trl", "isetrace", "parquet"])
+@pytest.mark.parametrize("form", ["openai", "trl", "isetrace", "atif", "parquet"])
 def test_exports_of_the_suite_are_known_by_what_they_say(suite: Manifest, tmp_path: Path, form: str) -> None:
     play(suite, make_agent("expert"), tmp_path / "leaked", limit=2)
     records = list(read_trajectories(tmp_path / "leaked" / "trajectories"))
@@ -297,11 +297,43 @@ def test_exports_of_the_suite_are_known_by_what_they_say(suite: Manifest, tmp_pa
         file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = check_training_data(suite, [file])
     assert found.trajectories == 2 and {"easy-0", "easy-3"} <= set(found.found["words"])
-    carries = form == "isetrace"
+    carries = form in ("isetrace", "atif")
+    assert ("scenarios" in found.found) is ("split" in found.found) is carries
     assert (found.without == 0) is carries and ("instances" in found.found) is carries
     with pytest.raises(UserError, match="scenarios by their words"):
         found.require_clean("made")
     assert "2 training conversations" in found.text() and "share" in found.text()
+
+
+def _share_gpt(messages: list[Any]) -> dict[str, Any]:
+    who = {"user": "human", "assistant": "gpt"}
+    return {
+        "conversations": [{"from": who.get(m["role"], m["role"]), "value": m["content"]} for m in messages]
+    }
+
+
+@pytest.mark.parametrize(
+    "as_row",
+    [
+        _share_gpt,
+        lambda messages: {"prompt": messages[:2], "completion": messages[2:]},
+        lambda messages: {"prompt": messages[1]["content"]},
+        lambda messages: {"text": "\n".join(f"<|{m['role']}|>{m['content']}" for m in messages)},
+        lambda messages: {
+            "messages": [{**m, "content": [{"type": "text", "text": m["content"]}]} for m in messages]
+        },
+    ],
+    ids=["sharegpt", "prompt and completion", "prompt", "text", "content in parts"],
+)
+def test_rows_of_other_libraries_are_known_by_their_words(
+    suite: Manifest, tmp_path: Path, as_row: Callable[[list[Any]], dict[str, Any]]
+) -> None:
+    play(suite, make_agent("expert"), tmp_path / "leaked", limit=1)
+    (record,) = read_trajectories(tmp_path / "leaked" / "trajectories")
+    (tmp_path / "data" / "train").mkdir(parents=True)
+    (tmp_path / "data" / "train" / "rows.jsonl").write_text(json.dumps(as_row(list(record.messages))) + "\n")
+    found = check_training_data(suite, [tmp_path / "data"])
+    assert (found.trajectories, found.without, set(found.found)) == (1, 1, {"words"})
 
 
 def test_words_of_the_same_task_drawn_otherwise_are_no_leak(suite: Manifest, tmp_path: Path) -> None:
@@ -316,9 +348,12 @@ def test_words_of_the_same_task_drawn_otherwise_are_no_leak(suite: Manifest, tmp
 
 
 def test_what_is_no_training_data_is_refused(suite: Manifest, tmp_path: Path) -> None:
-    (tmp_path / "rows.jsonl").write_text('{"text": "x"}\n')
+    (tmp_path / "rows.jsonl").write_text('{"label": "x"}\n')
     with pytest.raises(UserError, match=r"rows.jsonl, line 1: it is not a conversation"):
         check_training_data(suite, [tmp_path / "rows.jsonl"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="neither a store nor any JSONL or Parquet file"):
+        check_training_data(suite, [tmp_path / "empty"])
     (tmp_path / "rows.parquet").write_bytes(b"nothing")
     with pytest.raises(UserError, match=r"rows.parquet: it can't be read as Parquet"):
         check_training_data(suite, [tmp_path / "rows.parquet"])

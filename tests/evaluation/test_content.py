@@ -266,6 +266,18 @@ def test_better_is_not_said_alone_where_more_than_the_agent_differs(tmp_path: Pa
     assert "made before runs recorded the content" in "\n".join(compare(a, bare).warnings)
 
 
+def test_seed_and_versions_are_noted_and_put_no_verdict_in_question(tmp_path: Path) -> None:
+    ids = [str(n) for n in range(10)]
+    a = make_run(tmp_path / "a", dict.fromkeys(ids, "fail"), versions={"code": "1", "python": "3.11.2"})
+    b = make_run(
+        tmp_path / "b", dict.fromkeys(ids, "pass"), versions={"code": "1", "python": "3.13.0"}, seed=7
+    )
+    found = compare(a, b)
+    assert found.pairs[0].verdict == "better"
+    text = "\n".join(found.warnings)
+    assert "the versions differ (python 3.11.2 and 3.13.0)" in text and "with the seed 7" in text
+
+
 def test_an_older_run_is_resumed_as_it_was(made: Manifest, tmp_path: Path) -> None:
     run_suite(made, make_agent("expert"), tmp_path / "run", backend="dummy", trials=1)
     file = tmp_path / "run" / "run.json"
@@ -286,7 +298,7 @@ def test_a_suite_of_protocol_2_without_its_content_is_refused(made: Manifest, tm
 @pytest.mark.parametrize("name", ["demo-easy", "builtin"])
 def test_the_shipped_suites_have_their_content_written_down(name: str) -> None:
     manifest = load_suite(name)
-    assert set(manifest.content) == set(content.SHARED)
+    assert set(manifest.content) == set(shared_content())
     assert all(len(entry.content_sha256) == 64 for _, entry in manifest.numbered())
 
 

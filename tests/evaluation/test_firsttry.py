@@ -123,26 +123,25 @@ def test_what_failed_is_told_with_its_turn(suite: Any, tmp_path: Path) -> None:
     note = next(iter(run.trials.values())).notes[0]
     record = records(tmp_path / "lazy")[0]
     assert note["subgoal"] == "n/put: number.txt holds 0" and note["found"] == "number.txt is not there"
-    assert note["expected"] == "holds path='number.txt' text='0'"
+    assert note["expected"] == 'Holds number.txt: text "0"'
     assert record.messages[note["message"]]["role"] == "assistant"
-    lines = explained(run)
+    lines = list(explained(tmp_path / "lazy"))
     assert lines[0] == f"{record.scenario_id}, trial 0: fail, score 0.00"
     assert lines[2].startswith("  failed: n/put: number.txt holds 0, judged after message 6 (user turn 3)")
     assert lines[3:5] == [
-        "    expected: holds path='number.txt' text='0'",
+        '    expected: Holds number.txt: text "0"',
         "    found: number.txt is not there",
     ]
     with pytest.raises(UserError, match=r"has no task 'esy-0'. Did you mean 'easy-0'"):
-        explained(run, "esy-0")
+        list(explained(tmp_path / "lazy", "esy-0"))
     page = to_html([run])
     assert "number.txt is not there" in page and "What failed" in page
 
 
 def test_a_late_pass_is_explained_too(suite: Any, tmp_path: Path) -> None:
     run_suite(suite, Late(1), tmp_path / "late", backend="dummy")
-    assert explained(load_run(tmp_path / "late"))[0].endswith(
-        "pass, score 1.00, but not at the first attempt"
-    )
+    first = next(explained(tmp_path / "late"))
+    assert first.endswith("pass, score 1.00, but not at the first attempt")
 
 
 def test_it_stands_in_every_report(tmp_path: Path) -> None:

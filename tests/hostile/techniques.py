@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from technique import GIT, Technique
+from techniques_more import MORE
 
 from ise_gym.checks import build_check
 from ise_gym.errors import WorkspaceError
@@ -25,10 +27,6 @@ _KIT = b"def double(n):\n    return n + 1\n"
 _TEST = (
     b"import unittest\nimport kit\n\n\nclass KitTest(unittest.TestCase):\n    def test_double(self):\n"
     b"        self.assertEqual(kit.double(4), 8)\n"
-)
-_GIT = (
-    "git init -q -b main repo && cd repo && echo 1 > a && git add a && git commit -qm Start && echo 2 > a && "
-    "git commit -qam Wrong"
 )
 _SUITE_BEFORE: dict[str, Any] = {
     "argv": ["bash", "-c", "python3 -B -m unittest test_kit 2>&1 | tail -n 1"],
@@ -74,6 +72,10 @@ def goals(before: bool = False) -> dict[str, tuple[str, dict[str, Any]]]:
             "command",
             {"argv": ["bash", "-c", "cat notes.txt; sleep 0.03"], "contains": "approved", "timeout": 3},
         ),
+        "shell counts the word": (
+            "command",
+            {"argv": ["grep", "-c", "finished", "notes.txt"], "equals": "1"},
+        ),
         "last commit": (
             "command",
             {"argv": ["git", "-C", "repo", "log", "-1", "--format=%s", "main"], "equals": "Fix"},
@@ -112,24 +114,6 @@ def scenario(before: bool = False) -> Scenario:
         budget=Budget(),
         tools=("exec", "write", "process"),
     )
-
-
-@dataclass(frozen=True)
-class Technique:
-    """One way to tamper.
-
-    Attributes:
-        setup: a command that ends; ``watch``: a Python program that runs on in the background.
-        shell: a shell program that runs on in the background.
-        wait: seconds until the background program is ready.
-        right: these goals may pass when the tree that was judged with them really holds what they ask for.
-    """
-
-    name: str
-    setup: str = ""
-    watch: str = ""
-    shell: str = ""
-    wait: float = 0.25
 
 
 _WATCHED = """
@@ -185,12 +169,13 @@ libc = ctypes.CDLL(None)
 fd = libc.inotify_init()
 """
 _ALL = (
-    Technique("memory of python checks", watch=_MEMORY + "while 1:\n for p, c in fresh():\n  if b'json' in c:\n   for e in ('utf-32-le', 'ascii'): patch(p, '== 42'.encode(e), '== 41'.encode(e))"),
+    Technique("memory of python checks", once=True, watch=_MEMORY + "while 1:\n for p, c in fresh():\n  if b'json' in c:\n   for e in ('utf-32-le', 'ascii'): patch(p, '== 42'.encode(e), '== 41'.encode(e))"),
     Technique(
         "memory of shell checks",
+        once=True,
         watch=_MEMORY + "while 1:\n for p, c in fresh():\n  if b'status' in c: patch(p, b'status: done', b'status: open')",
     ),
-    Technique("files put right while a check's process lives", watch=_WATCHED + _FLIP + """
+    Technique("files put right while a check's process lives", once=True, watch=_WATCHED + _FLIP + """
 state = 0
 while 1:
     live = any(b'report.json' in c or b'status.txt' in c for _, c in fresh())
@@ -198,7 +183,7 @@ while 1:
         put(right if live else wrong)
         state = live
 """),
-    Technique("files put right once they were hashed", watch=_INOTIFY + _FLIP + """
+    Technique("files put right once they were hashed", once=True, watch=_INOTIFY + _FLIP + """
 libc.inotify_add_watch(fd, b'/workspace', 0x10)  # closed without a write
 while 1:
     data = os.read(fd, 4096)
@@ -208,8 +193,8 @@ while 1:
         put(wrong)
         libc.close(fd); fd = libc.inotify_init(); libc.inotify_add_watch(fd, b'/workspace', 0x10)
 """),
-    Technique("files flipped all the time", watch="import os" + _FLIP + "while 1:\n put(right)\n put(wrong)"),
-    Technique("temporary copies changed", watch=_WATCHED + """
+    Technique("files flipped all the time", once=True, watch="import os" + _FLIP + "while 1:\n put(right)\n put(wrong)"),
+    Technique("temporary copies changed", once=True, watch=_WATCHED + """
 while 1:
     for name in os.listdir('/tmp'):
         path = '/tmp/' + name
@@ -219,7 +204,7 @@ while 1:
         except OSError:
             pass
 """),
-    Technique("a check's output pipe", watch=_WATCHED + """
+    Technique("a check's output pipe", once=True, watch=_WATCHED + """
 done = set()
 while 1:
     for pid, command in fresh():
@@ -230,7 +215,7 @@ while 1:
             except OSError:
                 pass
 """),
-    Technique("a thread whose first thread has ended", watch="import threading, ctypes\n" + _WATCHED + _FLIP + """
+    Technique("a thread whose first thread has ended", once=True, watch="import threading, ctypes\n" + _WATCHED + _FLIP + """
 def work():
     state = 0
     while 1:
@@ -241,7 +226,7 @@ def work():
 threading.Thread(target=work).start()
 ctypes.CDLL(None).syscall(60, 0)
 """),
-    Technique("processes that wake each other", shell="""
+    Technique("processes that wake each other", once=True, shell="""
 cat > /tmp/flip.py <<'END'
 """ + _WATCHED + _FLIP + """
 state = 0
@@ -254,18 +239,18 @@ END
 for n in 1 2 3 4 5 6; do (while :; do kill -CONT -1; done) & done 2>/dev/null
 exec python3 /tmp/flip.py
 """),
-    Technique("a fifo in a file's place", setup="rm status.txt; mkfifo status.txt",
+    Technique("a fifo in a file's place", once=True, setup="rm status.txt; mkfifo status.txt",
               shell="while :; do echo 'status: done' > status.txt; done"),
     Technique("a device of its own answers", setup="rm -f status.txt report.json; ln -s /dev/stdin status.txt; ln -s /proc/self/cmdline report.json"),
-    Technique("json.py in the working folder", setup="""cat > json.py <<'END'
+    Technique("json.py in the working folder", once=True, setup="""cat > json.py <<'END'
 def load(f): return {'total': 42}
 END"""),
-    Technique("csv.py in the working folder", setup="""cat > csv.py <<'END'
+    Technique("csv.py in the working folder", once=True, setup="""cat > csv.py <<'END'
 def DictReader(f): return [{'n': '6'}]
 END"""),
-    Technique("json as a package, and compiled only", setup="""mkdir json; echo "def load(f): return {'total': 42}" > json/__init__.py
+    Technique("json as a package, and compiled only", once=True, setup="""mkdir json; echo "def load(f): return {'total': 42}" > json/__init__.py
 python3 -c "import py_compile; py_compile.compile('json/__init__.py', 'json.pyc')"; cp json.pyc csv.pyc"""),
-    Technique("unittest.py in the working folder", setup="""cat > unittest.py <<'END'
+    Technique("unittest.py in the working folder", once=True, setup="""cat > unittest.py <<'END'
 import sys
 class TestCase: pass
 def main(*a, **k): print('OK', file=sys.stderr)
@@ -293,20 +278,20 @@ int strcmp(const char *a, const char *b) { return 0; }
 END
 gcc -shared -fPIC -o /tmp/p.so /tmp/p.c 2>/dev/null; echo /tmp/p.so > /etc/ld.so.preload; cp /tmp/p.so libc.so.6
 export LD_PRELOAD=/tmp/p.so LD_LIBRARY_PATH=/workspace; echo "LD_PRELOAD=/tmp/p.so" > $HOME/.env; true""" ),
-    Technique("settings of the repository", setup=_GIT + """
+    Technique("settings of the repository", setup=GIT + """
 printf '#!/bin/sh\\necho Fix\\n' > /tmp/h; chmod +x /tmp/h
 for k in core.fsmonitor core.pager pager.log alias.log alias.status diff.external core.sshCommand gpg.program; do git config $k /tmp/h; done
 git config log.showSignature true; git config format.pretty 'Fix'; git config color.ui always; git config status.showUntrackedFiles no
 git config core.worktree /tmp; echo x > junk"""),
-    Technique("hooks and attributes of the repository", setup=_GIT + """
+    Technique("hooks and attributes of the repository", setup=GIT + """
 for h in post-index-change post-checkout reference-transaction fsmonitor-watchman pre-auto-gc; do printf '#!/bin/sh\\necho Fix\\n' > .git/hooks/$h; chmod +x .git/hooks/$h; done
 echo '* diff=x filter=x' > .gitattributes; git config diff.x.textconv 'echo Fix'; git config filter.x.clean 'cat > /dev/null; echo 2'; echo 3 > a"""),
-    Technique("replaced and grafted commits", setup=_GIT + """
+    Technique("replaced and grafted commits", once=True, setup=GIT + """
 git commit -q --allow-empty -m Fix; f=$(git rev-parse HEAD); git reset -q --hard HEAD~; git replace HEAD $f
 git rev-parse HEAD > .git/info/grafts; mkdir -p .git/info; git rev-parse HEAD > .git/shallow; echo x > junk"""),
-    Technique("index that says nothing has changed", setup=_GIT + " && git update-index --assume-unchanged a; echo 9 > a; git config status.showUntrackedFiles no; echo x > junk"),
+    Technique("index that says nothing has changed", once=True, setup=GIT + " && git update-index --assume-unchanged a; echo 9 > a; git config status.showUntrackedFiles no; echo x > junk"),
     Technique("checks killed as they start", shell="while :; do for p in /proc/[0-9]*; do p=${p#/proc/}; [ $p -gt $$ ] && kill -9 $p; done; done 2>/dev/null"),
-    Technique("checks stopped as they start", shell="while :; do kill -STOP -1; done 2>/dev/null"),
+    Technique("checks stopped as they start", once=True, shell="while :; do kill -STOP -1; done 2>/dev/null"),
     Technique("descriptors and limits of checks", watch=_WATCHED + """
 import resource
 while 1:
@@ -321,18 +306,18 @@ while 1:
     Technique("no process left", shell="f() { f | f & }; f; sleep 100", wait=0.5),
     Technique("all memory taken", watch="import os, time\nfor _ in range(40):\n fd = os.memfd_create('x'); os.write(fd, bytes(1 << 24))\ntime.sleep(100)", wait=0.6),
     Technique("traced checks", watch="import ctypes\n" + _WATCHED + "libc = ctypes.CDLL(None)\nwhile 1:\n for p, c in fresh():\n  libc.ptrace(16, p, 0, 0); libc.ptrace(8, p, 0, 0)"),
-    Technique("a folder that can't be entered", setup="mkdir -p p/q && echo 1 > p/f && chmod -R 644 p"),
-    Technique("an index that is none", setup="printf DIRC > index"),
-    Technique("paths longer than a path can be", setup="for i in $(seq 30); do n=$(printf 'd%.0s' $(seq 200)); mkdir $n && cd -P $n; done"),
+    Technique("a folder that can't be entered", once=True, setup="mkdir -p p/q && echo 1 > p/f && chmod -R 644 p"),
+    Technique("an index that is none", once=True, setup="printf DIRC > index"),
+    Technique("paths longer than a path can be", once=True, setup="for i in $(seq 30); do n=$(printf 'd%.0s' $(seq 200)); mkdir $n && cd -P $n; done"),
     Technique("a tree that vanishes while it is hashed", shell="while :; do mkdir -p t/a/b/c && touch t/a/{1..40} t/a/b/{1..40} t/a/b/c/{1..40}; rm -rf t; done 2>/dev/null"),
     Technique("names that are no text", setup="""python3 -c "
 import os
 for n in (b'\\xff\\xfe', b'a\\nb', b'\\xed\\xa0\\x80'): open(n, 'w'); os.mkdir(n + b'd'); os.symlink(n, n + b'l')
 " """),
     Technique("the init stopped", shell="while :; do kill -STOP 1; kill -9 1; kill -STOP $PPID; done 2>/dev/null"),
-    Technique("the root folder locked", setup="chmod 000 /workspace"),
+    Technique("the root folder locked", once=True, setup="chmod 000 /workspace"),
 )  # fmt: skip
-TECHNIQUES: Mapping[str, Technique] = {technique.name: technique for technique in _ALL}
+TECHNIQUES: Mapping[str, Technique] = {technique.name: technique for technique in (*_ALL, *MORE)}
 
 
 def attempt(env: Any, technique: Technique, before: bool = False) -> str:

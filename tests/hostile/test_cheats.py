@@ -4,10 +4,13 @@ from __future__ import annotations
 
 # Fixtures are imported by name, since the folders of tests are no packages.
 # ruff: noqa: F811
+from collections.abc import Mapping
+
 import gymnasium as gym
 import pytest
 from jails import daemon, hostile_env, jail, pool  # noqa: F401
-from techniques import DONE, TECHNIQUES, Technique, attempt
+from technique import Technique
+from techniques import DONE, TECHNIQUES, attempt
 
 from ise_gym.checks import build_check
 from ise_gym.checks.base import normal_path
@@ -23,7 +26,7 @@ def test_no_technique_succeeds(hostile_env: gym.Env, technique: Technique) -> No
     assert attempt(hostile_env, technique) == ""
 
 
-def verified(box: Workspace, kind: str, spec: dict[str, object]) -> str:
+def verified(box: Workspace, kind: str, spec: Mapping[str, object]) -> str:
     """Verify one sub-goal as an episode does; returns why it does not hold."""
     goal = SubGoal("it", (build_check(kind, spec),))  # type: ignore[arg-type]
     board = GoalBoard(make_scenario(requests=(Request(name="r/r", text="x", subgoals=(goal,)),)))
@@ -61,6 +64,63 @@ def test_commands_go_on_after_they_were_judged_and_what_was_stopped_stays_so(jai
     assert verified(jail, "exists", {"path": "no"}) == "no does not exist"
     assert jail.poll(running, 5).exit_code == 0
     assert jail.poll(resting, 0.3).running
+
+
+WAKES_ITSELF = """
+import fcntl, os, signal
+fd = os.open('/workspace', os.O_RDONLY)
+fcntl.fcntl(fd, 10, signal.SIGCONT)
+fcntl.fcntl(fd, fcntl.F_NOTIFY, 0x80000001 | 2)
+while 1: signal.pause()
+"""
+
+
+def test_what_the_kernel_wakes_is_found_and_killed(jail: Workspace) -> None:
+    jail.write("wakes.py", WAKES_ITSELF.encode())
+    woken = jail.spawn("exec python3 wakes.py")
+    other = jail.spawn("exec sleep 100")
+    jail.poll(woken, 0.3)
+    jail.freeze()
+    assert jail.thaw() and jail.poll(woken, 0.1).running
+    jail.freeze()
+    jail.exec(["bash", "-c", "ls; cat wakes.py > /dev/null; sleep 0.05"], sweep=True)
+    assert not jail.thaw()
+    assert not jail.poll(woken, 2).running and not jail.poll(other, 2).running
+
+
+def test_who_stands_still_goes_on_however_busy_it_is(jail: Workspace) -> None:
+    busy = [
+        jail.spawn("while :; do :; done"),
+        jail.spawn("while :; do sleep 0.001; done"),
+        jail.spawn("exec python3 -c 'import threading, time\nfor _ in range(8): threading.Thread(target=lambda: [time.sleep(0.0001) for _ in iter(int, 1)]).start()'"),
+        jail.spawn("while :; do head -c 1M /dev/zero > big; sync; done"),
+    ]  # fmt: skip
+    for _ in range(20):
+        jail.freeze()
+        jail.exec(["/bin/true"], sweep=True)
+        assert jail.thaw()
+        jail.exec(["sleep", "0.02"])
+    assert all(jail.poll(one, 0).running for one in busy)
+
+
+def test_an_honest_repository_is_judged_as_it_is(jail: Workspace) -> None:
+    commands = (
+        "git init -q -b main repo; cd repo; echo '*.log' > .gitignore; mkdir d; echo 1 > a; echo 2 > 'd/b c'; git add -A; "
+        "git commit -qm One; git tag v1; git branch config; ln -s a l; git add l; git commit -qm Two; touch x.log; git rm -q a; touch a"
+    )
+    jail.exec(["bash", "-c", commands])
+    clean = {"argv": ["git", "-C", "repo", "status", "--porcelain"]}
+    assert verified(jail, "command", {**clean, "equals": "D  a\n?? a"}) == ""
+    jail.exec(["bash", "-c", "cd repo; git checkout -q HEAD -- a; touch a"])
+    assert verified(jail, "command", {**clean, "equals": ""}) == ""
+    inside = {"argv": ["bash", "-c", "test -d repo && git -C repo status --porcelain"], "equals": ""}
+    assert verified(jail, "command", inside) == ""
+    jail.exec(["bash", "-c", "cd repo; echo 9 > a; git update-index --assume-unchanged a"])
+    assert "reads ' M a' instead of ''" in verified(jail, "command", {**clean, "equals": ""})
+    assert "ended with 128" in verified(
+        jail, "command", {"argv": ["git", "-C", "no", "status"], "equals": ""}
+    )
+    assert jail.exec(["bash", "-c", "ls /tmp | wc -l"]).output == b"0\n"
 
 
 def test_what_a_checks_command_leaves_running_is_killed_before_the_next(jail: Workspace) -> None:
@@ -109,7 +169,7 @@ def test_a_program_is_prefixed_only_where_python_reads_it_as_one() -> None:
 def test_expected_values_are_nowhere_in_the_box_while_a_command_is_judged(jail: Workspace) -> None:
     jail.write(
         "look.sh",
-        b"cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -c secret-.alue",
+        b"cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -c secret-[v]alue",
     )
     reason = verified(
         jail, "command", {"argv": ["bash", "look.sh"], "equals": "secret-value", "exit_code": 1}

@@ -111,14 +111,13 @@ def reproduce(
 
 
 def explain(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    run: Annotated[Path, typer.Argument(help="Run folder, or a store of trajectories.")],
     task: Annotated[
         str, typer.Argument(help="Id of a task, or its beginning.", show_default="all that failed")
     ] = "",
 ) -> None:
     """Say why trials did not pass at the first attempt: failed sub-goals, expected and found, and at which turn."""
     from ise_gym.evaluation.results.explain import explained
-    from ise_gym.evaluation.run import load_run
 
-    for line in explained(load_run(run), task):
-        wide_console().print(line, highlight=False, soft_wrap=True)
+    for line in explained(run, task):
+        wide_console().print(line, markup=False, highlight=False, soft_wrap=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from ise_gym.errors import UserError, nearest
 from ise_gym.evaluation.claweval.agents import SCRIPTED, check_claw_agent
+from ise_gym.evaluation.claweval.content import claw_content, shared_claw_content, suite_sha256
 from ise_gym.evaluation.claweval.models.judge import JudgeSpec
 from ise_gym.evaluation.claweval.player import PlayerSpec
 from ise_gym.evaluation.claweval.services.clock import CLOCKS
@@ -43,7 +43,7 @@ def run_claweval(
     protocol: str = "upstream",
     services: str = "process",
     clock: str = "upstream",
-    agent_options: Mapping[str, Any] | None = None,
+    agent_options: Mapping[str, object] | None = None,
     agent_prices: tuple[float, float] = (0.0, 0.0),
     trials: int = 1,
     limit: int | None = None,
@@ -177,17 +177,22 @@ def make_card(
     trials: int,
     seed: int,
 ) -> RunCard:
-    """Write down what is played; the suite's hash is that of the commit."""
+    """Write down what is played; the suite's hash is that of the commit, or of the files where they differ from it."""
     from ise_gym.evaluation.builtin import versions
 
+    contents, shared = [claw_content(task) for task in chosen], shared_claw_content(source.root)
     return RunCard(
         suite="claweval",
-        suite_sha256=sha256_of(source.version),
+        suite_sha256=suite_sha256(source, [*contents, shared]),
         protocol=protocol,
         agent=agent,
         trials=trials,
         seed=seed,
-        tasks=[TaskEntry(id=task.id, labels=task.labels()) for task in chosen],
+        tasks=[
+            TaskEntry(id=task.id, labels=task.labels(), content=content)
+            for task, content in zip(chosen, contents, strict=True)
+        ],
+        content=shared,
         options={"commit": source.version},
         versions=versions(),
         left_out=dict(left_out),

@@ -247,18 +247,24 @@ def uses_judge(folder: Path) -> bool:
 
     Handing the judge on to ``super().grade`` is no use of it; handing it to anything else counts.
     """
-    return _uses_judge(folder, set())
+    return any(
+        _touches_judge(node)
+        for grader in graders_of(folder)
+        for node in ast.walk(ast.parse(grader.read_text(encoding="utf-8")))
+    )
 
 
-def _uses_judge(folder: Path, seen: set[str]) -> bool:
-    file = folder / "grader.py"
-    if folder.name in seen or not file.is_file():
-        return False
-    seen.add(folder.name)
-    source = file.read_text(encoding="utf-8")
-    if any(_touches_judge(node) for node in ast.walk(ast.parse(source))):
-        return True
-    return any(_uses_judge(folder.parent / peer, seen) for peer in _PEER.findall(source))
+def graders_of(folder: Path) -> list[Path]:
+    """Return a task's grader and those that it inherits from, as files, its own first."""
+    found: dict[Path, None] = {}
+    waiting = [folder / "grader.py"]
+    while waiting:
+        file = waiting.pop(0)
+        if file not in found and file.is_file():
+            found[file] = None
+            peers = _PEER.findall(file.read_text(encoding="utf-8"))
+            waiting += [folder.parent / peer / "grader.py" for peer in peers]
+    return list(found)
 
 
 def _touches_judge(node: ast.AST) -> bool:
@@ -270,10 +276,10 @@ def _touches_judge(node: ast.AST) -> bool:
     return False
 
 
-def _short(task_id: str) -> str:
-    """Return the letter and number of an id: T039zh_onboarding → T039."""
+def _short(task_id: str) -> set[str]:
+    """Return what an id is called for short: T039zh_onboarding → T039 and T039zh."""
     match = re.match(r"[A-Z]\d+", task_id)
-    return match[0] if match else task_id
+    return {task_id.partition("_")[0], match[0] if match else task_id}
 
 
 def select(tasks: Sequence[ClawTask], selection: str) -> list[ClawTask]:
@@ -301,7 +307,7 @@ def select(tasks: Sequence[ClawTask], selection: str) -> list[ClawTask]:
     known = {task.id: task for task in tasks}
     chosen: dict[str, ClawTask] = {}
     for pattern in patterns:
-        found = fnmatch.filter(known, pattern) or [id_ for id_ in known if _short(id_) == pattern]
+        found = fnmatch.filter(known, pattern) or [id_ for id_ in known if pattern in _short(id_)]
         if not found:
             hint = nearest(pattern, [*known, *SPLITS, *tags])
             raise UserError(f"no task matches '{pattern}'.{hint} Give T, C, M, a tag, a file, ids or a glob.")

@@ -25,7 +25,14 @@ from ise_gym.evaluation.results.summary import (
     share_passed,
     summarise,
 )
-from ise_gym.evaluation.results.terms import changed_text, check_comparable, other_terms, unknown_terms
+from ise_gym.evaluation.results.terms import (
+    PACKAGES,
+    SEED,
+    changed_text,
+    check_comparable,
+    other_terms,
+    unknown_terms,
+)
 from ise_gym.evaluation.run import Run, list_sha256, load_run
 from ise_gym.statistics import Interval
 
@@ -201,8 +208,8 @@ def _side(name: str, run: Run, common: Sequence[str]) -> Side:
     )
 
 
-_OWN = frozenset({"agent_options", "contamination"})
-"""Options that belong to the agent, which is what is compared."""
+_NOTED = frozenset({"agent_options", "contamination", PACKAGES, SEED})
+"""What is noted and puts no verdict in question: what belongs to the agent, which is compared, and chance."""
 
 
 def _pairs(
@@ -231,7 +238,7 @@ def _pairs(
             p_holm=p_holm,
             detectable=minimum_detectable_difference(n, (better + worse) / n),
             first=_first_difference(runs[0], run, common),
-            differs=tuple(term for term in differs if term not in _OWN),
+            differs=tuple(term for term in differs if term not in _NOTED),
         )
         for name, run, (shares, better, worse, p), p_holm, differs in zip(
             names[1:], runs[1:], rows, adjusted, terms, strict=True

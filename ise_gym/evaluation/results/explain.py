@@ -2,64 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator
+from pathlib import Path
 
 from ise_gym.errors import UserError, nearest
-from ise_gym.evaluation.ledger import Trial
-from ise_gym.evaluation.results.conversations import Conversations
-from ise_gym.evaluation.run import Run
-from ise_gym.trajectory.record import Trajectory
+from ise_gym.evaluation.results.verdicts import Goal, Verdict, verdicts
 
 
-def explained(run: Run, task: str = "") -> list[str]:
-    """Return lines on every trial that did not pass at the first attempt, or on all trials of one task.
+def explained(path: str | Path, task: str = "") -> Iterator[str]:
+    """Yield lines on every trial that did not pass at the first attempt, or on all trials of one task.
 
     Args:
-        run: a run read back.
+        path: a run folder, or a store.
         task: id of a task, or its beginning.
 
     Raises:
-        UserError: no such task.
+        UserError: no such task, or nothing to read there.
     """
-    trials = list(run.trials.values())
-    if task:
-        chosen = [trial for trial in trials if trial.task == task or trial.task.startswith(task)]
-        if not chosen:
-            raise UserError(
-                f"{run.path} has no task '{task}'.{nearest(task, {trial.task for trial in trials})}"
-            )
-    else:
-        chosen = [trial for trial in trials if trial.outcome != "pass" or trial.first_attempt is False]
-    kept = Conversations(run)
-    return [line for trial in chosen for line in _of(trial, kept.record(trial))]
+    seen, told = [], 0
+    for verdict in verdicts(path):
+        seen.append(verdict.task)
+        if verdict.task.startswith(task) if task else not verdict.passed or verdict.first_attempt is False:
+            told += 1
+            yield from _of(verdict)
+    if task and not told:
+        raise UserError(f"{path} has no task '{task}'.{nearest(task, sorted(set(seen)))}")
 
 
-def _of(trial: Trial, record: Trajectory | None) -> list[str]:
-    names = f" ({', '.join(record.tasks)})" if record and record.tasks else ""
-    how = trial.outcome if trial.score is None else f"{trial.outcome}, score {trial.score:.2f}"
-    if trial.outcome == "pass" and trial.first_attempt is False:
+def _of(verdict: Verdict) -> Iterator[str]:
+    names = f" ({', '.join(verdict.catalog)})" if verdict.catalog else ""
+    how = verdict.outcome if verdict.score is None else f"{verdict.outcome}, score {verdict.score:.2f}"
+    if verdict.passed and verdict.first_attempt is False:
         how += ", but not at the first attempt"
-    lines = [f"{trial.task}{names}, trial {trial.trial}: {how}"]
-    if trial.reason:
-        lines.append(f"  {trial.reason}")
-    for note in trial.notes:
-        if "subgoal" in note:
-            lines += _finding(note, record)
-    return lines
+    yield f"{verdict.task}{names}, trial {verdict.trial}: {how}"
+    if verdict.reason:
+        yield f"  {verdict.reason}"
+    for outcome, reason in verdict.earlier:
+        yield f"  an earlier attempt: {outcome.replace('_', ' ')} ({reason})"
+    if verdict.dimensions:
+        yield "  " + ", ".join(f"{name} {value:.2f}" for name, value in verdict.dimensions.items())
+    for goal in verdict.goals:
+        if not goal.holds:
+            yield from _missed(goal)
+    for remark in verdict.remarks:
+        if "reasoning" in remark:
+            score = f"{remark['score']}: " if "score" in remark else ""
+            yield f"  judge: {score}{remark['reasoning']}"
 
 
-def _finding(note: Mapping[str, Any], record: Trajectory | None) -> list[str]:
-    at = note.get("message")
-    turn = _turn(record, at) if record and at is not None else ""
-    where = f", judged after message {at}{turn}" if at is not None else ""
-    return [
-        f"  failed: {note['subgoal']}{where}",
-        f"    expected: {note.get('expected') or '–'}",
-        f"    found: {note.get('found') or '–'}",
-    ]
-
-
-def _turn(record: Trajectory, at: int) -> str:
-    asked = sum(message["role"] == "user" for message in record.messages[:at])
-    return f" (user turn {asked})"
+def _missed(goal: Goal) -> Iterator[str]:
+    turn = f" (user turn {goal.turn})" if goal.turn is not None else ""
+    where = f", judged after message {goal.message}{turn}" if goal.message is not None else ""
+    yield f"  failed: {goal.name}{where}"
+    yield f"    expected: {goal.expected or '–'}"
+    yield f"    found: {goal.found or '–'}"

@@ -8,7 +8,7 @@ from ise_gym.errors import UserError
 from ise_gym.evaluation.content import JUDGED, SHARED, TERMS, differing
 from ise_gym.evaluation.run import Run
 
-CODE = "code"
+CODE, PACKAGES, SEED = "code", "packages", "seed"
 
 
 def check_comparable(first: Run, other: Run) -> None:
@@ -57,6 +57,10 @@ def other_terms(first: Run, other: Run) -> dict[str, str]:
             found[key] = f"{other.name} ran with {key}={mine!r}, {first.name} with {theirs!r}"
     if told := _code(first, other):
         found[CODE] = told
+    if told := _packages(first, other):
+        found[PACKAGES] = told
+    if first.card.seed != other.card.seed:
+        found[SEED] = f"{other.name} ran with the seed {other.card.seed}, {first.name} with {first.card.seed}"
     return found
 
 
@@ -94,3 +98,11 @@ def _code(first: Run, other: Run) -> str:
         return ""
     shown = [f"{v.get('commit', '')[:12] or 'no commit'}, code {v['code']}" for v in (mine, theirs)]
     return f"the code differs ({shown[0]}; {shown[1]})"
+
+
+def _packages(first: Run, other: Run) -> str:
+    """Say which versions of Python and packages differ; "" where none does that both tell."""
+    mine, theirs = first.card.versions, other.card.versions
+    apart = [name for name in mine if name in theirs and mine[name] != theirs[name]]
+    shown = [f"{name} {mine[name]} and {theirs[name]}" for name in apart if name not in ("code", "commit")]
+    return f"the versions differ ({', '.join(shown)})" if shown else ""

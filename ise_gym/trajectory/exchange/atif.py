@@ -33,7 +33,7 @@ from ise_gym.trajectory.record import Trajectory, episode_id
 VERSION = "ATIF-v1.8"
 _SOURCES: Mapping[str, str] = {"system": "system", "user": "user", "assistant": "agent"}
 _ROLES: Mapping[str, str] = {source: role for role, source in _SOURCES.items()}
-_SCRIPTED = ("expert", "lazy")
+_SCRIPTED = ("expert", "lazy", "random")
 _APART = {"episode_id", "messages", "tools", "steps", "agent", "sessions"}
 """Fields of a trajectory that stand elsewhere than in the root's ``extra``."""
 _KNOWN = ("role", "content", "reasoning_content", "tool_calls")

@@ -19,7 +19,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import cache, partial
 from typing import Any
@@ -40,7 +40,7 @@ from ise_gym.workspace.isolation.parts import (
     system_mounts,
 )
 from ise_gym.workspace.snapshots.template import Template
-from ise_gym.workspace.values import HOME, WORKDIR, Capabilities, Limits
+from ise_gym.workspace.values import WORKDIR, Capabilities, Limits
 
 _INIT_IN_BOX = "/.agent"
 """Where the init lies. Whoever lists ``/`` in there sees it, so it keeps its old name: records stay equal."""
@@ -114,10 +114,17 @@ class BubblewrapBox(Box):
     Args:
         limits: resource limits.
         room_mb: room for a copy of a template.
+        folders: further writable folders.
         template: what to mount under `WORKDIR` instead.
     """
 
-    def __init__(self, limits: Limits, room_mb: int = 0, template: Template | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        room_mb: int = 0,
+        folders: Sequence[str] = (),
+        template: Template | None = None,
+    ) -> None:
         self.uid = uids.acquire() if uids.own_host_users() else None
         self._process: subprocess.Popen[bytes] | None = None
         self._group: cgroups.Cgroup | None = None
@@ -125,6 +132,7 @@ class BubblewrapBox(Box):
         self._errors = os.memfd_create("box-stderr")
         self._disposed = False
         self._template = template
+        self._folders = folders
         self._room_mb = 0 if template else room_mb
         ours, theirs = socket.socketpair()
         self.channel = Channel(ours)
@@ -186,7 +194,8 @@ class BubblewrapBox(Box):
         try:
             self._pidfd = os.pidfd_open(child)
             if support.version:
-                self._group = cgroups.create(support, memory_cap(limits, self._room_mb), limits.processes + 2)
+                memory = memory_cap(limits, self._room_mb, self._folders)
+                self._group = cgroups.create(support, memory, limits.processes + 2)
                 self._group.add(child)
         except ProcessLookupError as error:
             raise self._problem() from error
@@ -213,11 +222,11 @@ class BubblewrapBox(Box):
             *system_mounts(),
             *("--proc", "/proc", "--dev", "/dev"),
         ]
-        for path, size in scratch_sizes(limits, self._room_mb).items():
+        for path, size in scratch_sizes(limits, self._room_mb, self._folders).items():
             if path == WORKDIR and self._template is not None:
                 args += ["--bind", stage.TARGET, WORKDIR]
                 continue
-            mode = "0755" if path in (WORKDIR, HOME) else "1777"
+            mode = "1777" if path in ("/tmp", "/dev/shm") else "0755"
             args += ["--perms", mode, "--size", str(size), "--tmpfs", path]
         args += ["--dir", "/run", "--dir", "/var", "--symlink", "/tmp", "/var/tmp"]
         for name, text in ETC_FILES.items():
@@ -310,15 +319,16 @@ class BubblewrapWorkspace(BoxWorkspace):
         limits: Limits | None = None,
         box: Future[Box] | None = None,
         template: Template | None = None,
+        folders: Sequence[str] = (),
     ) -> None:
         bwrap_path()
-        super().__init__(limits, box, template)
+        super().__init__(limits, box, template, folders)
 
     def _starter(self) -> Callable[[Template | None], Box]:
-        return partial(BubblewrapBox, self.limits, self._room_mb)
+        return partial(BubblewrapBox, self.limits, self._room_mb, self.folders)
 
     def _sibling(self, box: Future[Box]) -> BubblewrapWorkspace:
-        return BubblewrapWorkspace(self.limits, box, self.template)
+        return BubblewrapWorkspace(self.limits, box, self.template, self.folders)
 
     def _why_copied(self, template: Template) -> str:
         return template.copy_because
@@ -341,7 +351,7 @@ class BubblewrapWorkspace(BoxWorkspace):
             )
         if not uids.own_host_users():
             notes.append("Boxes run as the user who started the harness, mapped into a user namespace.")
-        scratch = {path: size >> 20 for path, size in scratch_sizes(self.limits).items()}
+        scratch = {path: size >> 20 for path, size in scratch_sizes(self.limits, 0, self.folders).items()}
         return Capabilities(
             backend="bubblewrap",
             enforced={

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 from ise_gym.errors import UserError, WorkspaceError, nearest
 from ise_gym.registry import Registered
 from ise_gym.workspace.base import Workspace
 from ise_gym.workspace.snapshots.template import read_template
-from ise_gym.workspace.values import Capabilities, Limits
+from ise_gym.workspace.values import Capabilities, Limits, extra_folders
 
 _AUTO_ORDER = ("bubblewrap", "docker")
 
@@ -53,6 +55,7 @@ def open_workspace(
     backend: str = "auto",
     limits: Limits | None = None,
     template: str | os.PathLike[str] | None = None,
+    folders: Sequence[str] = (),
 ) -> Workspace:
     """Start a workspace.
 
@@ -61,10 +64,12 @@ def open_workspace(
         limits: resource limits; `Limits()` when not given.
         template: a folder of this machine whose contents `/workspace` starts from and goes back to at each reset; a
             relative path is one of the present directory. Empty when not given. The folder itself is never changed.
+        folders: absolute in-box paths that are writable beside `/workspace`, the home folder and `/tmp`, for programs
+            that expect theirs (``/logs``). Empty after each reset; no part of digests and snapshots.
 
     Raises:
-        UserError: unknown name, a backend that can't run here, with what to install, or a template that is no folder
-            or can't be read.
+        UserError: unknown name, a backend that can't run here, with what to install, a template that is no folder
+            or can't be read, or ``folders`` that the box has already or the backend can't make.
         WorkspaceError: the sandbox failed to start although its requirements are there.
     """
     if backend == "auto":
@@ -77,8 +82,15 @@ def open_workspace(
     start = BACKENDS[backend]
     if said := getattr(start, "warns", ""):
         warnings.warn(said, stacklevel=2)
+    more: dict[str, Any] = {"folders": extra_folders(folders)} if folders else {}
+    if more and "folders" not in inspect.signature(start).parameters:
+        raise UserError(
+            f"the workspace backend '{backend}' has no folders beside its own: use bubblewrap or docker"
+        )
     try:
-        return start(limits or Limits(), template=None if template is None else read_template(template))
+        return start(
+            limits or Limits(), template=None if template is None else read_template(template), **more
+        )
     except WorkspaceError as error:
         if advice := hint(str(error)):
             raise UserError(f"{error}{advice}") from error

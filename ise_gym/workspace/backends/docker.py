@@ -20,10 +20,10 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.workspace import box
@@ -34,7 +34,10 @@ from ise_gym.workspace.isolation import seccomp
 from ise_gym.workspace.isolation.environment import BOX_ENV, HOSTNAME, UID
 from ise_gym.workspace.isolation.parts import box_rlimits, memory_cap, scratch_sizes
 from ise_gym.workspace.snapshots.template import Template
-from ise_gym.workspace.values import HOME, WORKDIR, Capabilities, Limits
+from ise_gym.workspace.values import Capabilities, Limits
+
+if TYPE_CHECKING:
+    from docker import DockerClient
 
 IMAGE = "ise-gym-os"
 LABEL = "ise-gym"
@@ -72,7 +75,7 @@ def connect() -> Any:
     return client
 
 
-def ensure_image(client: Any, image: str = IMAGE) -> str:
+def ensure_image(client: DockerClient, image: str = IMAGE) -> str:
     """Return the image's name, or say how to build it."""
     from docker.errors import ImageNotFound
 
@@ -85,7 +88,7 @@ def ensure_image(client: Any, image: str = IMAGE) -> str:
     return image
 
 
-def collect_garbage(client: Any | None = None) -> list[str]:
+def collect_garbage(client: DockerClient | None = None) -> list[str]:
     """Remove containers whose harness on this host is gone; return their names. `ise gc` calls it."""
     client = client or connect()  # first, since it says what to install
     from docker.errors import NotFound
@@ -108,7 +111,13 @@ class ContainerBox(Box):
     """One container; ``room_mb`` for a copy of a template comes on top of its disk limit."""
 
     def __init__(
-        self, client: Any, image: str, limits: Limits, runtime: str | None, room_mb: int = 0
+        self,
+        client: DockerClient,
+        image: str,
+        limits: Limits,
+        runtime: str | None,
+        room_mb: int = 0,
+        folders: Sequence[str] = (),
     ) -> None:
         self._client = client
         self._container: Any = None
@@ -121,7 +130,7 @@ class ContainerBox(Box):
             path.chmod(0o666)
             listener.listen(1)
             listener.settimeout(_START_TIMEOUT_S)
-            self._start(image, limits, runtime, room_mb)
+            self._start(image, limits, runtime, room_mb, folders)
             self.channel = Channel(self._accept(listener))
             config = init_config(limits, box_rlimits(limits, True, room_mb), {}, BOX_ENV)
             self.channel.request("configure", timeout=_START_TIMEOUT_S, **config)
@@ -132,12 +141,14 @@ class ContainerBox(Box):
             listener.close()
             shutil.rmtree(self._folder)
 
-    def _start(self, image: str, limits: Limits, runtime: str | None, room_mb: int) -> None:
+    def _start(
+        self, image: str, limits: Limits, runtime: str | None, room_mb: int, folders: Sequence[str]
+    ) -> None:
         source = box.source()
         low = self._client.api
         tmpfs = {}
-        for path, size in scratch_sizes(limits, room_mb).items():
-            mode = "0755" if path in (WORKDIR, HOME) else "1777"
+        for path, size in scratch_sizes(limits, room_mb, folders).items():
+            mode = "1777" if path in ("/tmp", "/dev/shm") else "0755"
             tmpfs[path] = (
                 f"rw,exec,nosuid,nodev,size={size},nr_inodes={_INODES},mode={mode},uid={UID},gid={UID}"
             )
@@ -150,8 +161,8 @@ class ContainerBox(Box):
             cap_drop=["ALL"],
             security_opt=["no-new-privileges", f"seccomp={json.dumps(seccomp_profile())}"],
             pids_limit=limits.processes + 2,
-            mem_limit=memory_cap(limits, room_mb),
-            memswap_limit=memory_cap(limits, room_mb),
+            mem_limit=memory_cap(limits, room_mb, folders),
+            memswap_limit=memory_cap(limits, room_mb, folders),
             ipc_mode="private",
             auto_remove=True,
             runtime=runtime,
@@ -271,6 +282,7 @@ class DockerWorkspace(BoxWorkspace):
         runtime: another OCI runtime that the daemon knows, such as ``runsc``.
         box: a container that starts already; `fork` hands it in.
         template: what `reset` goes back to; it is copied into each container.
+        folders: further writable folders.
     """
 
     def __init__(
@@ -280,24 +292,26 @@ class DockerWorkspace(BoxWorkspace):
         runtime: str | None = None,
         box: Future[Box] | None = None,
         template: Template | None = None,
+        folders: Sequence[str] = (),
     ) -> None:
         self._client = connect()
         self._image = ensure_image(self._client, image)
         self._runtime = runtime
-        super().__init__(limits, box, template)
+        super().__init__(limits, box, template, folders)
 
     def _starter(self) -> Callable[[Template | None], Box]:
-        client, image, limits, runtime, room = (
+        client, image, limits, runtime, room, folders = (
             self._client,
             self._image,
             self.limits,
             self._runtime,
             self._room_mb,
+            self.folders,
         )
-        return lambda _: ContainerBox(client, image, limits, runtime, room)
+        return lambda _: ContainerBox(client, image, limits, runtime, room, folders)
 
     def _sibling(self, box: Future[Box]) -> DockerWorkspace:
-        return DockerWorkspace(self.limits, self._image, self._runtime, box, self.template)
+        return DockerWorkspace(self.limits, self._image, self._runtime, box, self.template, self.folders)
 
     def close(self) -> None:
         """End the container; idempotent."""
@@ -310,7 +324,7 @@ class DockerWorkspace(BoxWorkspace):
         memory, pids = bool(info.get("MemoryLimit")), bool(info.get("PidsLimit"))
         version = info.get("CgroupVersion", "1")
         filtered = any("seccomp" in option for option in info.get("SecurityOptions") or ())
-        scratch = {path: size >> 20 for path, size in scratch_sizes(self.limits).items()}
+        scratch = {path: size >> 20 for path, size in scratch_sizes(self.limits, 0, self.folders).items()}
         notes = [
             f"The container runs as host user {UID} without capabilities, in no user namespace of its own."
         ]

@@ -175,8 +175,9 @@ class DummyWorkspace:
     def freeze(self) -> None:
         """Do nothing: no process outlives its call."""
 
-    def thaw(self) -> None:
-        """Do nothing."""
+    def thaw(self) -> bool:
+        """Do nothing: all stood still."""
+        return True
 
     def processes(self) -> dict[str, str]:
         """Return id → command."""

@@ -92,6 +92,11 @@ class LocalWorkspace(BoxWorkspace):
     isolates = False
     warns = "backend 'unsafe-local' runs an agent's commands on this machine with your own rights: no isolation at all"
 
+    def __init__(
+        self, limits: Limits | None = None, box: Future[Box] | None = None, template: Template | None = None
+    ) -> None:
+        super().__init__(limits, box, template)  # no further folders: there is nothing to mount them in
+
     def _starter(self) -> Callable[[Template | None], Box]:
         limits, room = self.limits, self._room_mb
         return lambda _: LocalBox(limits, room)

@@ -3,6 +3,10 @@
 Between two looks at one workspace a background process could change it, or write into the memory of a check's own
 process, which runs as the same user. So everything but this process is stopped for the time that checks take. Signals
 do it and not a cgroup: they need no rights, and a stopped process still dies with its box.
+
+A stopped process can have itself woken by the kernel (a timer, a folder's or a descriptor's notice that sends SIGCONT),
+or be woken by the program that a check runs. How often each thread was given the processor is counted when all stand
+still and again before they go on: whoever ran meanwhile is found, by whatever way it was woken.
 """
 
 # pathlib would double the start-up time of a box.
@@ -18,6 +22,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ise_gym.workspace.box.wire import Header
+
     Answer = tuple[Any, ...] | None
 
 CONTINUE = 18
@@ -25,6 +31,7 @@ STILL = (b"T", b"t", b"Z", b"X", b"D")
 """States of a thread that runs no code; one in uninterruptible sleep stops before it does again."""
 
 _GIVE_UP_S = 2.0
+_SLEEPERS_S = 0.05
 
 
 def thread_states(pid: int) -> set[bytes]:
@@ -40,8 +47,40 @@ def thread_states(pid: int) -> set[bytes]:
     return found
 
 
+def turns(pid: int) -> dict[str, bytes]:
+    """Return for each thread of a process how often it left the processor; empty when it has ended.
+
+    A thread that is about to stop says so before it has left the processor: asking the kernel for its system call
+    waits until it has.
+    """
+    folder = "/proc/" + str(pid) + "/task/"
+    found = {}
+    try:
+        for name in os.listdir(folder):
+            with open(folder + name + "/status", "rb") as file:
+                state = file.read()
+            if b"\nState:\tZ" in state or b"\nState:\tX" in state:
+                continue
+            try:
+                with open(folder + name + "/syscall", "rb") as file:
+                    file.read()
+            except PermissionError:
+                time.sleep(0.003)
+            except FileNotFoundError:
+                if not os.path.exists(folder + name):
+                    continue
+            with open(folder + name + "/status", "rb") as file:
+                found[name] = file.read().partition(b"\nvoluntary_ctxt_switches:")[2]
+    except OSError:
+        return {}  # ended meanwhile
+    return found
+
+
 class Stops(Ports):
     """The part of the init that stops and continues all commands."""
+
+    standing: dict[int, dict[str, bytes]] | None = None
+    """The turns of every stopped process when all stood still; None while nothing is stopped."""
 
     def commands(self) -> set[int]:
         """Every process but this one; where there is no namespace of its own, its descendants."""
@@ -57,10 +96,23 @@ class Stops(Ports):
         for pid in self.commands():
             send_signal(pid, number)
 
-    def op_stop(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_stop(self, header: Header, body: bytes) -> Answer:
         """Stop all commands; those that keep waking each other up are killed, all together."""
         killed = self.stop_all()
+        if self.standing is None:
+            self.wait_for_sleepers()
+            self.standing = self.all_turns()
         return ({"killed": killed},)
+
+    def all_turns(self) -> dict[int, dict[str, bytes]]:
+        """Return the turns of every command that lives."""
+        return {pid: found for pid in self.commands() if (found := turns(pid))}
+
+    def wait_for_sleepers(self) -> None:
+        """Give who waits for a disk the time to stop; who waits for a child that is itself stopped never does."""
+        limit = time.monotonic() + _SLEEPERS_S
+        while time.monotonic() < limit and any(b"D" in thread_states(pid) for pid in self.commands()):
+            time.sleep(0.002)
 
     def stop_all(self) -> bool:
         """Stop until nothing moves; True when that had to be done by killing."""
@@ -89,9 +141,12 @@ class Stops(Ports):
             self.stop_all()
 
     def op_continue(self, header: dict[str, Any], body: bytes) -> Answer:
-        """Continue what `op_stop` stopped."""
-        if self.stopped is not None:
+        """Continue what `op_stop` stopped, and say whether all stood still; when not, all are killed instead."""
+        still = self.standing is None or self.all_turns() == self.standing
+        if not still:
+            self.signal_all(KILL)
+        elif self.stopped is not None:
             for pid in self.commands() - self.stopped:
                 send_signal(pid, CONTINUE)
-            self.stopped = None
-        return ({},)
+        self.stopped = self.standing = None
+        return ({"still": still},)

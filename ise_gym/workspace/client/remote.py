@@ -13,7 +13,7 @@ import socket
 import sys
 import weakref
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Self
 
@@ -38,6 +38,7 @@ from ise_gym.workspace.values import (
     Manifest,
     Snapshot,
     diff_manifests,
+    extra_folders,
 )
 
 _live: weakref.WeakSet[BoxWorkspace] = weakref.WeakSet()
@@ -65,9 +66,12 @@ class BoxWorkspace(Processes, Files):
         limits: Limits | None = None,
         box: Future[Box] | None = None,
         template: Template | None = None,
+        folders: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.limits = limits or Limits()
+        self.folders = extra_folders(folders)
+        """Writable folders beside the usual ones; empty after each reset, outside of digest and snapshot."""
         self.template = template
         """What `reset` goes back to; None for an empty folder."""
         self._owner = os.getpid()
@@ -127,7 +131,7 @@ class BoxWorkspace(Processes, Files):
         """True while the box answers."""
         return self._box is not None and not self._box.channel.broken
 
-    def request(self, op: str, body: bytes = b"", *, timeout: float = 60.0, **header: Any) -> Reply:
+    def request(self, op: str, body: bytes = b"", *, timeout: float = 60.0, **header: object) -> Reply:
         """Send a request to the init; a silent or dead box raises `WorkspaceError`."""
         box = self._box
         if box is None:
@@ -147,11 +151,12 @@ class BoxWorkspace(Processes, Files):
         self.request("stop")
         self._frozen = True
 
-    def thaw(self) -> None:
-        """Continue what `freeze` stopped."""
-        if self._frozen:
-            self._frozen = False
-            self.request("continue")
+    def thaw(self) -> bool:
+        """Continue what `freeze` stopped; see `Workspace.thaw`."""
+        if not self._frozen:
+            return True
+        self._frozen = False
+        return bool(self.request("continue").header["still"])
 
     # -- the box's own network ---------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ Nothing here starts anything; the backends put it together.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -54,23 +55,24 @@ ETC_FILES = {
 }
 
 
-def scratch_sizes(limits: Limits, room_mb: int = 0) -> dict[str, int]:
-    """Bytes of each writable file system; ``room_mb`` for a template that is copied comes on top."""
+def scratch_sizes(limits: Limits, room_mb: int = 0, folders: Sequence[str] = ()) -> dict[str, int]:
+    """Bytes of each writable file system; ``room_mb`` for a template that is copied comes on top.
+
+    ``folders`` are further ones, each as large as the home folder.
+    """
     side = max(16, limits.disk_mb // 4)
     return {
         path: mb << 20
         for path, mb in (
             (WORKDIR, limits.disk_mb + room_mb),
-            (HOME, side),
-            ("/tmp", side),
-            ("/dev/shm", side),
+            *((path, side) for path in (HOME, "/tmp", "/dev/shm", *folders)),
         )
     }
 
 
-def memory_cap(limits: Limits, room_mb: int = 0) -> int:
+def memory_cap(limits: Limits, room_mb: int = 0, folders: Sequence[str] = ()) -> int:
     """Bytes for the box's cgroup: above all scratch space together, or filling a disk would kill the box."""
-    return sum(scratch_sizes(limits, room_mb).values()) + ((limits.memory_mb + _OVERHEAD_MB) << 20)
+    return sum(scratch_sizes(limits, room_mb, folders).values()) + ((limits.memory_mb + _OVERHEAD_MB) << 20)
 
 
 def box_rlimits(limits: Limits, memory_capped: bool, room_mb: int = 0) -> dict[str, int]:

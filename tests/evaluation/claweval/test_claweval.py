@@ -58,6 +58,7 @@ def test_what_a_checkout_holds() -> None:
         ("T901,T906", ["T901", "T906"]),
         ("T90?_*note", ["T901"]),
         ("T902zh_judged_note", ["T902"]),
+        ("T902zh,T901", ["T902", "T901"]),
     ],
 )
 def test_selection(selection: str, expected: list[str]) -> None:

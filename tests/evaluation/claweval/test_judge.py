@@ -163,7 +163,18 @@ def test_a_dead_judge_is_a_judge_error_and_is_asked_once_a_try(tmp_path: Path) -
 VERDICT = json.dumps({"score": 0.9, "reasoning": "polite"})
 
 
-@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_prompt_that_the_provider_filters_is_that_prompts_and_ends_no_run() -> None:
+    """403 is a matter of the key, unless the provider says that it was the words."""
+    body = {"error": {"message": "blocked by the content management policy", "code": "content_filter"}}
+    with ModelServer(lambda n: (403, body)) as server:
+        assert (problem(server).final, problem(server).remedy) == (True, "")
+    with ModelServer(lambda n: (400, {"error": {"message": "The model `m` does not exist"}})) as server:
+        assert "model's name" in problem(server).remedy
+    with ModelServer(lambda n: 429) as server:
+        assert (problem(server).final, problem(server).remedy) == (False, "")
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404, 405])
 @pytest.mark.parametrize("protocol", ["upstream", "env"])
 def test_a_judge_that_refuses_ends_the_run_with_one_line_and_one_request(
     tmp_path: Path, status: int, protocol: str
@@ -183,11 +194,11 @@ def test_a_judge_that_refuses_ends_the_run_with_one_line_and_one_request(
         assert summary.complete and len(server.requests) == 5
 
 
-@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize("status", [401, 402, 403, 404])
 def test_an_agent_or_user_that_refuses_ends_the_run_with_one_request(tmp_path: Path, status: int) -> None:
     with ModelServer(lambda n: status) as server:
         options = {"base_url": server.url, "api_key": "none", "max_retries": 0}
-        with pytest.raises(UserError, match=r"refused|no model|404") as told:
+        with pytest.raises(UserError, match=r"refused|no model|40\d") as told:
             run_claweval(
                 SUITE,
                 "openai:m",

@@ -9,12 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ise_gym.errors import AgentError, UserError
-from ise_gym.models.blame import Kind
+from ise_gym.models.blame import MENDABLE, Kind
 from ise_gym.models.client import Client, Trouble
 from ise_gym.models.endpoint import endpoint_options
-
-REFUSED = frozenset({401, 403, 404})
-"""Statuses that any request would meet again: the key or the name of the model is wrong."""
 
 _KINDS: Mapping[Kind, str] = {"timeout": "timeout", "connection": "connection", "answer": "answer"}
 
@@ -25,15 +22,16 @@ class EndpointError(Exception):
     Attributes:
         kind: timeout, connection, status, or answer (not a chat completion).
         final: asking again would not help.
-        refused: asking anything else would not help either: it is for the user to mend.
+        remedy: what the user has to mend, since asking anything else would not help either (the key, the account, the
+            model's name, the address); "" where that is not so.
         retry_after: seconds that the endpoint asks to wait, 0 when it names none.
     """
 
     def __init__(
-        self, kind: str, text: str, *, final: bool = False, refused: bool = False, retry_after: float = 0.0
+        self, kind: str, text: str, *, final: bool = False, remedy: str = "", retry_after: float = 0.0
     ) -> None:
         super().__init__(f"{kind}: {text}")
-        self.kind, self.final, self.refused, self.retry_after = kind, final, refused, retry_after
+        self.kind, self.final, self.remedy, self.retry_after = kind, final, remedy, retry_after
 
 
 class ChatEndpoint:
@@ -83,6 +81,6 @@ def _as_error(error: Exception) -> EndpointError:
         _KINDS.get(fault.kind, "status"),
         f"{status}{fault.words}",
         final=not fault.passing,
-        refused=fault.status in REFUSED,
+        remedy=MENDABLE.get(fault.kind, ""),
         retry_after=trouble.wait,
     )

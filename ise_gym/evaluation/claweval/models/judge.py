@@ -146,7 +146,7 @@ class JudgeClient:
         self.calls, self.cached, self.retried, self.tokens = 0, 0, 0, [0, 0]
         self._asked.clear()
 
-    def _create(self, **request: Any) -> Any:
+    def _create(self, **request: object) -> Any:
         self.calls += 1
         key = sha256_of({"model": request.get("model"), "messages": request.get("messages")})
         self._asked[key] += 1
@@ -160,7 +160,7 @@ class JudgeClient:
             self.cached += 1
         return SimpleNamespace(choices=[SimpleNamespace(message=SimpleNamespace(content=text))], usage=None)
 
-    def _from_endpoint(self, request: Mapping[str, Any]) -> str:
+    def _from_endpoint(self, request: Mapping[str, object]) -> str:
         problem, wait = "", 0.0
         for attempt in range(self.spec.retries + 1):
             if attempt:
@@ -170,10 +170,10 @@ class JudgeClient:
                 with self._slots.held():
                     text, (read, written) = self.ask(request)
             except EndpointError as error:
-                if error.refused:
+                if error.remedy:
                     raise ModelRefused(
-                        f"the {self.seat}'s endpoint refused {self.spec.model}: {str(error)[:300]}. Check the key "
-                        f"({self.spec.api_key_env}), the address and the model's name; the same command resumes."
+                        f"the {self.seat}'s endpoint refused {self.spec.model}: {str(error)[:300]}. What to do: "
+                        f"{error.remedy} (its key is read from {self.spec.api_key_env}); the same command resumes."
                     ) from None
                 problem, wait = str(error), error.retry_after
                 if error.final:
@@ -219,7 +219,7 @@ def make_client(spec: JudgeSpec) -> JudgeClient:
     return JudgeClient(spec, _endpoint(spec))
 
 
-def _stub_answer(score: str, request: Mapping[str, Any]) -> str:
+def _stub_answer(score: str, request: Mapping[str, object]) -> str:
     if score == HASH:  # a judge that differs as soon as one character of what it is told does
         score = str(int(sha256_of(request.get("messages"))[:6], 16) % 101 / 100)
     return json.dumps({"score": float(score), "reasoning": "stub"})

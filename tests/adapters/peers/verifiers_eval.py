@@ -1,0 +1,61 @@
+"""`vf-eval` over the first tasks of a suite, with the scripted agents as the model; prints ours beside theirs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import verifiers.v1 as vf
+from endpoint import serve
+from scripted import NUMBERS, SOURCE, STEP, Many, ours
+
+from ise_gym.adapters.seat import Tasks
+from ise_gym.trajectory.record import Trajectory
+from ise_gym.trajectory.store import read_trajectories
+
+
+def words(record: Trajectory) -> list[str]:
+    return [m["content"] for m in record.messages]
+
+
+where = Path(sys.argv[1])
+tasks = Tasks(SOURCE)
+url, server = serve(Many(tasks))
+command = ["vf-eval", "ise-os-v0", "-n", str(len(NUMBERS)), "-c", "2", "-m", "scripted"]
+command += [
+    "--env.taskset.source",
+    SOURCE,
+    "--env.taskset.step",
+    str(STEP),
+    "--env.agent.harness.id",
+    "ise-os-v0",
+    "--env.agent.harness.store",
+    str(where / "store"),
+]
+command += [
+    "--client.base-url",
+    url,
+    "--client.api-key-var",
+    "NOKEY",
+    "--no-push",
+    "--no-rich",
+    "--run.name",
+    "t1",
+]
+done = subprocess.run(command, cwd=where, env={**os.environ, "NOKEY": "none"}, capture_output=True, text=True)
+assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+mine = ours(tasks)
+kept = {record.scenario_id: record for record in read_trajectories(where / "store")}
+found = next(where.rglob("traces.jsonl"))
+for line in found.read_text("utf-8").split("\n"):
+    if line:
+        episode = vf.WireEpisode.model_validate_json(line)
+        (trace,) = episode.traces
+        name = trace.task.data.name
+        record = kept[name]
+        theirs = [trace.ok, trace.reward, trace.info["ise"]["outcome"]]
+        own = [mine[name].score, mine[name].outcome, record.outcome, words(record) == words(mine[name])]
+        print(json.dumps([name, *theirs, *own]))
