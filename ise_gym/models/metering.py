@@ -57,7 +57,7 @@ class Meter:
             (completions that hit the limit of their length), and ``cost`` when prices are known. Besides, where there
             were any: ``filtered`` (by the provider), ``broken`` (the server gave up on them), and answers with a fault,
             by its name in the plural: ``arguments``, ``surrogates``, ``calls_in_words``, ``continued``,
-            ``clipped``, ``summarised``.
+            ``thinking``, ``clipped``, ``summarised``.
     """
 
     def __init__(self, prices: Prices | None = None) -> None:
