@@ -3,7 +3,7 @@ VENV ?= .venv
 RUNS ?= runs/demo
 PYTEST_ARGS ?= -n auto --dist loadfile
 
-.PHONY: demo test nightly adapters lint clean
+.PHONY: demo test docs nightly adapters lint clean
 
 demo:            ## the whole way once: intents, episodes, SFT, pass@1, report (about ten minutes on 2 cores)
 	@./setup.sh $(VENV) train,llm
@@ -13,6 +13,10 @@ test:            ## lint, types and every test
 	@./setup.sh $(VENV) train,llm,docker,claweval,embed,dev chromium
 	@$(MAKE) --no-print-directory lint
 	@PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+docs:            ## the pages as a site, in build/site
+	@./setup.sh $(VENV) docs
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict -q
 
 nightly:         ## a real small model in every seat, through a real server (fetches and builds both; hours on 2 cores)
 	@./setup.sh $(VENV) train,llm,dev

@@ -44,6 +44,7 @@ ise eval run --suite demo-easy --agent "transformers:$base" --trained-on "$runs/
 ise eval run --suite demo-easy --agent "transformers:$runs/model" --trained-on "$runs/lessons" --out "$runs/eval-after"
 ise eval compare "$runs/eval-before" "$runs/eval-after" --for-report "$runs/comparison.json"
 
-ise report "$runs/episodes" --title "ise_gym demo" --training "$runs/model" --comparison "$runs/comparison.json" \
+ise report "$runs/eval-before/trajectories" "$runs/eval-after/trajectories" "$runs/episodes" \
+  --title "ise_gym demo" --training "$runs/model" --comparison "$runs/comparison.json" \
   --out "$runs/report.html"
 printf '\nRead every turn: %s\n' "$runs/report.html"

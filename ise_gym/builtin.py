@@ -94,6 +94,7 @@ KINDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             exists="files:ExistsCheck",
             absent="files:AbsentCheck",
             unchanged="files:UnchangedCheck",
+            untouched="files:UntouchedCheck",
             mode="files:ModeCheck",
             text="content:TextCheck",
             json="content:JsonCheck",
@@ -109,6 +110,9 @@ KINDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             cron="cron:CronCheck",
             remote="remote:RemoteCheck",
             speech="speech:SpeechCheck",
+            reply="heard:ReplyCheck",
+            prose="heard:ProseCheck",
+            outbox="services:OutboxCheck",
         ),
         "backend": _under(
             "ise_gym.workspace.backends",

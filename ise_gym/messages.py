@@ -98,7 +98,7 @@ def assistant(
     return message
 
 
-def tool_call(name: str, arguments: Mapping[str, Any] | str, call_id: str = "") -> ToolCall:
+def tool_call(name: str, arguments: Mapping[str, object] | str, call_id: str = "") -> ToolCall:
     """Build a tool call; a mapping is dumped to a JSON string, a string is kept as it is (even if broken).
 
     An empty ``call_id`` is filled in by the env (``call_1``, ``call_2``, … in order of the episode).
@@ -130,7 +130,7 @@ def tool_calls_of(message: Message) -> list[ToolCall]:
     return list(message.get("tool_calls") or ())
 
 
-def assistant_of(value: Any) -> Message:
+def assistant_of(value: object) -> Message:
     """Take for an assistant message what people hold in their hands after a model spoke.
 
     That is a message of this module; what the OpenAI SDK hands out (``response.choices[0].message``, or its
@@ -190,7 +190,7 @@ def plain_text(value: Json, name: str) -> str:
     raise ValueError(f"'{name}' must be a string, got {type(value).__name__}")
 
 
-def arguments_text(value: Any) -> str:
+def arguments_text(value: object) -> str:
     """Return the arguments of a call as JSON text; none at all (null, or empty text) are those of a call without any.
 
     >>> arguments_text(""), arguments_text({"path": "a"}), arguments_text('"{}"'), arguments_text('{"cut')

@@ -119,7 +119,7 @@ def split(kind: str, spec: str) -> tuple[str, str | None]:
     )
 
 
-def maker(kind: str, spec: str, options: Mapping[str, Any]) -> tuple[Callable[..., Any], list[str]]:
+def maker(kind: str, spec: str, options: Mapping[str, object]) -> tuple[Callable[..., Any], list[str]]:
     """Return what makes the thing that a spec describes, and its positional arguments; makes nothing.
 
     Raises:
@@ -143,7 +143,7 @@ def maker(kind: str, spec: str, options: Mapping[str, Any]) -> tuple[Callable[..
     return found, arguments
 
 
-def make(kind: str, spec: str, options: Mapping[str, Any], parts: Sequence[str] = ()) -> Any:
+def make(kind: str, spec: str, options: Mapping[str, object], parts: Sequence[str] = ()) -> Any:
     """Make the thing that a spec describes, such as ``expert:0.7``.
 
     The thing is called with the text after the colon, where there is one, and with the options as keywords; a class

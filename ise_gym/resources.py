@@ -25,7 +25,7 @@ def data_dir(name: str) -> Path:
     """
     places = (_PACKAGE.parent / name, _PACKAGE / "_data" / name)
     for place in places:
-        if (place / _MARKS[name]).is_dir() and (place == places[1] or _is_checkout()):
+        if (place / _MARKS[name]).is_dir() and (place == places[1] or checkout() is not None):
             return place
     raise UserError(
         f"data of the package is missing: neither {places[0]} nor {places[1]} has {_MARKS[name]}; "
@@ -33,8 +33,9 @@ def data_dir(name: str) -> Path:
     )
 
 
-def _is_checkout() -> bool:
-    return (_PACKAGE.parent / "pyproject.toml").is_file()
+def checkout() -> Path | None:
+    """Return the top of the checkout that the package is imported from, None where it was installed."""
+    return _PACKAGE.parent if (_PACKAGE.parent / "pyproject.toml").is_file() else None
 
 
 def envs_dir() -> Path:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.messages import canonical_json
 
 
-def derive_seed(*parts: Any) -> int:
+def derive_seed(*parts: Json) -> int:
     """Return a 64-bit seed from JSON-able parts, the same in every process and on every machine (by SHA-256).
 
     >>> derive_seed("a", 1) == derive_seed("a", 1) != derive_seed("a", "1")

@@ -52,7 +52,7 @@ def message_problem(message: Any) -> str:
     return ""
 
 
-def _not_text(content: Any) -> str:
+def _not_text(content: object) -> str:
     return f"'content' must be a string, got {type(content).__name__}"
 
 

@@ -61,12 +61,12 @@ class SharedObservations(Sequence[tuple[Message, ...]]):
     def __iter__(self) -> Iterator[tuple[Message, ...]]:
         return (self[i] for i in range(len(self)))
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> tuple[tuple[Message, ...], ...]:
+    def __deepcopy__(self, memo: dict[int, object]) -> tuple[tuple[Message, ...], ...]:
         return tuple(self)
 
 
 @create_shared_memory.register(MessageSequenceSpace)
-def _create(space: MessageSequenceSpace, n: int = 1, ctx: Any = None) -> tuple[Region, ...]:
+def _create(space: MessageSequenceSpace, n: int = 1, ctx: object = None) -> tuple[Region, ...]:
     return tuple(RawArray(ctypes.c_char, _HEADER + REGION_BYTES) for _ in range(n))
 
 

@@ -145,7 +145,7 @@ class ChatHistory(gym.ObservationWrapper[Any, Any, Any]):
             {"messages": MessageSequenceSpace(tools), "tools": ToolSchemasSpace(tools)}
         )
 
-    def observation(self, observation: Any) -> History:
+    def observation(self, observation: object) -> History:
         """Return copies, so that what a user keeps never changes under it."""
         base: Any = self.env.unwrapped
         return {

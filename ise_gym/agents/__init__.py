@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 from ise_gym.agents.base import Agent
 from ise_gym.errors import UserError
@@ -16,7 +16,7 @@ def known_agents() -> dict[str, str]:
     return {name: usage("agent", name) for name in entries("agent")}
 
 
-def make_agent(spec: str, **options: Any) -> Agent:
+def make_agent(spec: str, **options: object) -> Agent:
     """Make an agent from its short description.
 
     Args:
@@ -41,7 +41,7 @@ def make_agent(spec: str, **options: Any) -> Agent:
     return cast("Agent", made)
 
 
-def check_agent(spec: str, **options: Any) -> None:
+def check_agent(spec: str, **options: object) -> None:
     """Check a description and its options as `make_agent` would, but load no model (a class that is ``heavy``).
 
     Raises:

@@ -14,6 +14,7 @@ from typing import Any
 
 from ise_gym.agents.background import resolved
 from ise_gym.agents.batching import batches
+from ise_gym.checks.heard import listens
 from ise_gym.errors import UserError
 from ise_gym.messages import Message, ToolSchema, assistant, tool_call
 from ise_gym.scenario import PlanStep, Request, Scenario
@@ -24,6 +25,9 @@ CLOSING = "You're welcome. That is everything from my side."
 
 NOTHING_YET = "What do you need?"
 """What it says when it has heard no wish yet."""
+
+CLAIMED = "All done."
+"""What an agent claims that has nothing better to say."""
 
 AGAIN = "I went through it again."
 """Said before the reply when the user had to ask twice."""
@@ -37,11 +41,13 @@ class Assignment:
         requests: the requests it is about; empty when there is nothing to do.
         attempt: 0 the first time, then 1, 2, … as the user asks again.
         spoken: assistant messages since that message.
+        phase: how many of the plan's questions the user has answered in this attempt.
     """
 
     requests: tuple[Request, ...]
     attempt: int
     spoken: int
+    phase: int = 0
 
 
 def current_assignment(scenario: Scenario, messages: Sequence[Message]) -> Assignment:
@@ -52,17 +58,30 @@ def current_assignment(scenario: Scenario, messages: Sequence[Message]) -> Assig
     """
     asked: dict[int, int] = {}  # request index → times asked
     now: tuple[int, ...] = ()
-    spoken = 0
+    spoken = phase = 0
+    before = ""
     for message in messages:
         if message["role"] == "user":
-            now = _about(scenario.requests, message["content"], now, asked)
-            for index in now:
-                asked[index] = asked.get(index, 0) + 1
+            if _answers(scenario.requests, now, before, message["content"]):
+                phase += 1
+            else:
+                now = _about(scenario.requests, message["content"], now, asked)
+                phase = 0
+                for index in now:
+                    asked[index] = asked.get(index, 0) + 1
             spoken = 0
         elif message["role"] == "assistant":
             spoken += 1
+            before = "" if message.get("tool_calls") else message["content"]
     attempt = max((asked[index] for index in now), default=1) - 1
-    return Assignment(tuple(scenario.requests[index] for index in now), attempt, spoken)
+    return Assignment(tuple(scenario.requests[index] for index in now), attempt, spoken, phase)
+
+
+def _answers(requests: Sequence[Request], now: tuple[int, ...], before: str, text: str) -> bool:
+    """Return whether a user message answers the question that the plan has just asked."""
+    questions = (step.say for index in now for step in requests[index].plan if step.asks)
+    asked = any(question and question in before for question in questions)
+    return asked and not any(request.text and request.text[1:] in text for request in requests)
 
 
 def _about(
@@ -136,6 +155,31 @@ def _joined(first: str, second: str) -> str:
     return f"{first} {second}".strip()
 
 
+def phases(plan: Sequence[PlanStep], reply: str) -> list[tuple[list[PlanStep], str]]:
+    """Cut a plan where it asks the user something.
+
+    Returns:
+        For each part the steps that call a tool, and what is then said: the question, or the closing words.
+    """
+    parts: list[tuple[list[PlanStep], str]] = []
+    since: list[PlanStep] = []
+    for step in plan:
+        if not step.asks:
+            since.append(step)
+            continue
+        steps, waiting = compiled(since)
+        parts.append((steps, _joined(waiting, step.say)))
+        since = []
+    steps, waiting = compiled(since)
+    return [*parts, (steps, _joined(waiting, reply))]
+
+
+def claim(request: Request) -> str:
+    """Return what somebody says who claims a request done without having done it: where words count, nothing true."""
+    listening = any(listens(goal.checks) for goal in request.subgoals)
+    return CLAIMED if listening or not request.reply else request.reply
+
+
 class ExpertAgent:
     """Plays each request's plan, mistakes and recovery included, and then its reply.
 
@@ -181,9 +225,13 @@ class ExpertAgent:
         calls: list[list[PlanStep]] = []
         words: list[str] = [AGAIN] if work.attempt and work.requests else []
         for request in work.requests:
-            plan, closing = compiled(self._plan(request, work.attempt))
-            calls += batches(plan)
-            words += [text for text in (closing, request.reply) if text]
+            parts = phases(*self._plan(request, work.attempt))
+            if work.phase < len(
+                parts
+            ):  # of several requests, one may be done while another waits for an answer
+                steps, said = parts[work.phase]
+                calls += batches(steps)
+                words += [said] if said else []
         if work.spoken < len(calls):
             batch = calls[work.spoken]
             return assistant(
@@ -193,20 +241,22 @@ class ExpertAgent:
             " ".join(words) or (CLOSING if _was_asked(self._scenario, messages) else NOTHING_YET)
         )
 
-    def _plan(self, request: Request, attempt: int) -> list[PlanStep]:
+    def _plan(self, request: Request, attempt: int) -> tuple[list[PlanStep], str]:
         plan = list(request.plan)
         if attempt:
             keys = [step for step in plan if step.key]
             plan = keys or [step for step in plan if not step.mistake]
         if self.quality == 1.0:
-            return plan
+            return plan, request.reply
         assert self._scenario is not None
         rng = random.Random(f"expert:{self._seed}:{self._scenario.id}:{request.name}:{attempt}")
         key_positions = [i for i, step in enumerate(plan) if step.key]
-        if rng.random() < self.quality or not key_positions:
-            return plan
+        if rng.random() < self.quality:
+            return plan, request.reply
+        if not key_positions:
+            return plan, claim(request)
         left_out = set(rng.sample(key_positions, rng.randint(1, len(key_positions))))
-        return [step for i, step in enumerate(plan) if i not in left_out]
+        return [step for i, step in enumerate(plan) if i not in left_out], request.reply
 
     def describe(self) -> dict[str, Any]:
         """Return name and quality."""
@@ -234,10 +284,9 @@ class LazyAgent:
         if self._scenario is None:
             raise RuntimeError("call reset() before act()")
         if is_delegated(messages):
-            return assistant("All done.")
+            return assistant(CLAIMED)
         work = current_assignment(self._scenario, messages)
-        replies = [request.reply for request in work.requests if request.reply]
-        return assistant(" ".join(replies) or "All done.")
+        return assistant(" ".join(dict.fromkeys(map(claim, work.requests))) or CLAIMED)
 
     def describe(self) -> dict[str, Any]:
         """Return the name."""

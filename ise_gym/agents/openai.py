@@ -86,7 +86,7 @@ class OpenAIAgent:
         call_format: CallFormat = "hermes",
         continue_cut: str = "no",
         when_full: str = "stop",
-        **endpoint: Any,
+        **endpoint: object,
     ) -> None:
         if not model:
             raise UserError(f"the agent '{self.kind}:MODEL' needs a model name after the colon")

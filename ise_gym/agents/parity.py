@@ -100,7 +100,7 @@ def trained_on(folder: str | Path) -> Trained | None:
 
 def check_model_parity(
     model_dir: str | Path,
-    tools: Sequence[Mapping[str, Any]] = (),
+    tools: Sequence[Mapping[str, object]] = (),
     system_prompt: str | None = None,
     template: str | None = None,
 ) -> list[str]:
@@ -153,8 +153,8 @@ def template_differences(trained: Trained, template: str, name: str) -> list[str
 
 def check_offered(
     model_dir: str | Path,
-    messages: Sequence[Mapping[str, Any]],
-    tools: Sequence[Mapping[str, Any]],
+    messages: Sequence[Mapping[str, object]],
+    tools: Sequence[Mapping[str, object]],
     template_sha256: str = "",
 ) -> list[str]:
     """Return what a conversation offered, or was rendered with, that the model was not trained on.

@@ -1,6 +1,6 @@
 """A local model as agent: what was trained is what plays, with the chat template saved beside its weights.
 
-Many episodes are answered in one padded batch (`ise_gym.models.generation`).
+Many episodes are answered in one padded batch (`ise_gym.models.local.generation`).
 
 Nothing is cut silently: a conversation that leaves no room for an answer ends its turn with
 `CONTEXT_OVERFLOW` as the agent's words (in a batch the other conversations must go on), and
@@ -16,12 +16,14 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
 from ise_gym.agents.parity import Trained, template_differences, trained_on
 from ise_gym.errors import UserError
 from ise_gym.messages import Message, ToolSchema, assistant, sha256_of
-from ise_gym.models.generation import BatchGenerator
+from ise_gym.models.local.generation import BatchGenerator
+from ise_gym.models.local.tokenizer import CausalModel, Tokenizer
 from ise_gym.models.parsing import parse_completion
 from ise_gym.models.words.calls import read_words
 from ise_gym.models.words.thinking import set_apart
@@ -347,7 +349,7 @@ def _import_torch() -> Any:
     return torch
 
 
-def _load(torch: Any, source: ModelSource, device: str, dtype: str) -> tuple[Any, Any]:
+def _load(torch: ModuleType, source: ModelSource, device: str, dtype: str) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     kind: Any = dtype
@@ -379,7 +381,7 @@ def _load(torch: Any, source: ModelSource, device: str, dtype: str) -> tuple[Any
     return tokenizer, model.to(device).eval()
 
 
-def _stop_ids(tokenizer: Any, model: Any) -> list[int]:
+def _stop_ids(tokenizer: Tokenizer, model: CausalModel) -> list[int]:
     """End-of-turn tokens: the tokenizer's, the generation config's and Qwen's own."""
     configured = model.generation_config.eos_token_id
     found = [tokenizer.eos_token_id, *(configured if isinstance(configured, list) else [configured])]
@@ -388,6 +390,6 @@ def _stop_ids(tokenizer: Any, model: Any) -> list[int]:
     return sorted({token for token in found if token is not None})
 
 
-def _context_length(model: Any, tokenizer: Any) -> int:
+def _context_length(model: CausalModel, tokenizer: Tokenizer) -> int:
     lengths = [getattr(model.config, "max_position_embeddings", None), tokenizer.model_max_length]
     return min(int(length) for length in lengths if length and length < 10**9)

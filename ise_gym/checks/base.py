@@ -111,7 +111,7 @@ class BaseCheck:
         raise NotImplementedError
 
 
-Material = bytes | Mapping[str, Json] | tuple[Sequence[Mapping[str, Json]], Mapping[str, bytes | str]]
+Material = bytes | Mapping[str, object] | tuple[Sequence[Mapping[str, object]], Mapping[str, bytes | str]]
 """What a check finds and sends to be judged: a file's bytes, a channel, or sent mails and the files they hold."""
 
 

@@ -62,7 +62,7 @@ def difference(
 
 
 def _mapping_difference(
-    found: Any, expected: Mapping[Json, Any], tolerance: float, any_order: bool, at: str, place: str
+    found: Any, expected: Mapping[Json, Json], tolerance: float, any_order: bool, at: str, place: str
 ) -> str | None:
     if not isinstance(found, Mapping):
         return f"{place}found {shown(found)} instead of a mapping"

@@ -67,7 +67,7 @@ def trimmed(text: str) -> str:
 
 
 def text_problem(
-    text: str, equals: Any = ABSENT, contains: Json = (), excludes: Json = (), matches: Json = ()
+    text: str, equals: object = ABSENT, contains: Json = (), excludes: Json = (), matches: Json = ()
 ) -> str | None:
     """Say how a text misses what is asked of it; None when it has all. Shared by files and command output.
 
@@ -237,7 +237,7 @@ class YamlCheck(JsonCheck):
             raise Unreadable(f"{self.path} is not valid YAML ({error})") from None
 
 
-def _dates_as_text(value: Any) -> Any:
+def _dates_as_text(value: object) -> Any:
     if isinstance(value, dict):
         return {str(_dates_as_text(key)): _dates_as_text(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -91,6 +91,39 @@ class UnchangedCheck(BaseCheck):
 
 
 @dataclass(frozen=True)
+class UntouchedCheck(BaseCheck):
+    """Passes when a folder holds exactly the files that it held at the start, with the same bytes and permissions.
+
+    ``ignore`` takes glob patterns of what looking leaves behind; Python's own caches are always ignored.
+    """
+
+    ignore: Any = ()
+    shorthand: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _texts([self.ignore] if isinstance(self.ignore, str) else self.ignore, "untouched.ignore")
+
+    def look(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
+        """See `BaseCheck.run`."""
+        folder = normal_path(self.path)
+        patterns = ["__pycache__", "*.pyc", *([self.ignore] if isinstance(self.ignore, str) else self.ignore)]
+        own = {name: file for name, file in start.items() if folder == "." or name.startswith(folder + "/")}
+        if not own:
+            return failed(f"{folder} holds none of the files that existed at the start")
+        wanted = sorted(name if folder == "." else name[len(folder) + 1 :] for name in own)
+        found = [name for name in _files_below(workspace, folder) if not _ignored(name, patterns)]
+        if found != wanted:
+            return _same_names(folder, found, wanted)
+        for name, file in sorted(own.items()):
+            if read_bytes(workspace, name, max(MAX_BYTES, len(file.content))) != file.content:
+                return failed(f"{name} was changed")
+            if (seen := _stat(workspace, name)) and seen.mode & 0o777 != file.mode & 0o777:
+                return failed(f"{name} has other permissions")
+        return PASSED
+
+
+@dataclass(frozen=True)
 class ModeCheck(BaseCheck):
     """Passes when the permission bits are the given octal digits."""
 

@@ -17,10 +17,10 @@ from ise_gym.checks.base import PASSED, BaseCheck, Unreadable, failed, judged, r
 from ise_gym.checks.content import ABSENT, strings, text_problem
 from ise_gym.foreign.values import Json
 from ise_gym.scenario import CheckResult
-from ise_gym.services.calendars import CalendarSite
-from ise_gym.services.chat import ChatSite
+from ise_gym.services.calendars import CalendarSite, Event
+from ise_gym.services.chat import Channel, ChatSite
 from ise_gym.services.host import ServiceHost, services_of
-from ise_gym.services.mail import parsed
+from ise_gym.services.mail import Sent, parsed
 from ise_gym.workspace.base import SeedFile, Workspace
 
 
@@ -72,7 +72,7 @@ class MailCheck(BaseCheck):
                 files[path] = str(problem)
         return judged(self, (list(server.state["sent"]), files))
 
-    def judge(self, material: tuple[list[dict[str, Any]], dict[str, bytes | str]]) -> CheckResult:
+    def judge(self, material: tuple[list[Sent], dict[str, bytes | str]]) -> CheckResult:
         """Judge the messages, as `MailServer` keeps them, and the files that attachments must equal."""
         kept, files = material
         wanted = " ".join(self.subject.split())
@@ -111,6 +111,28 @@ class MailCheck(BaseCheck):
                 raise Unreadable(expected)
             if bytes(content).replace(b"\r\n", b"\n") != expected.replace(b"\r\n", b"\n"):
                 return failed(f"the attachment {name} is not the file {path}")
+        return PASSED
+
+
+@dataclass(frozen=True)
+class OutboxCheck(BaseCheck):
+    """Passes when so many messages were sent in all (none unless said otherwise), or so many to one address."""
+
+    path: str = "."
+    count: int = 0
+    to: str = ""
+
+    def look(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
+        """See `BaseCheck.run`."""
+        server = _host(workspace).mail
+        if server is None:
+            raise Unreadable("no mail server runs for this workspace")
+        wanted = self.to.lower()
+        sent = [item for item in server.state["sent"] if not wanted or wanted in map(str.lower, item["to"])]
+        if len(sent) != self.count:
+            return failed(
+                f"{len(sent)} messages were sent{' to ' + self.to if self.to else ''}, not {self.count}"
+            )
         return PASSED
 
 
@@ -164,7 +186,7 @@ class ChatCheck(BaseCheck):
             return failed(f"there is no channel {self.channel}")
         return judged(self, channel)
 
-    def judge(self, material: dict[str, Any]) -> CheckResult:
+    def judge(self, material: Channel) -> CheckResult:
         """Judge the channel as `ChatSite` keeps it."""
         channel = material
         if self.topic is not ABSENT and channel["topic"].strip() != str(self.topic).strip():
@@ -240,9 +262,10 @@ def _mappings(value: Any) -> list[Any]:
     return [value] if isinstance(value, Mapping) else list(value)
 
 
-def _fits(event: Mapping[str, Any], wanted: Mapping[str, Json]) -> bool:
+def _fits(event: Event, wanted: Mapping[str, Json]) -> bool:
+    fields: Mapping[str, Any] = event
     for key, value in wanted.items():
-        found = event.get(key)
+        found = fields.get(key)
         if isinstance(value, (list, tuple)):
             if sorted(map(str, found or [])) != sorted(map(str, value)):
                 return False

@@ -22,12 +22,12 @@ from ise_gym.cli import (
     plugins,
     replay,
     rollout,
-    serve,
     tasks,
     train,
 )
 from ise_gym.cli.curation import authoring, judge, select
 from ise_gym.cli.evaluation import claweval
+from ise_gym.cli.serving import serve, view
 from ise_gym.cli.voice import OneVoice
 
 app = typer.Typer(
@@ -47,6 +47,7 @@ rollout.register(app)
 play.register(app)
 serve.register(app)
 corpus.register(app)
+view.register(app)
 judge.register(app)
 select.register(app)
 replay.register(app)

@@ -308,6 +308,9 @@ def report(
     out: Annotated[Path, typer.Option(help="HTML file to write.")],
     title: Annotated[str, typer.Option(help="Heading of the report.")] = "Trajectories",
     episodes: Annotated[int, typer.Option(min=0, help="Maximum number of episodes in the browser.")] = 300,
+    episode: Annotated[
+        list[str] | None, typer.Option(help="Id of an episode that is in it in any case. Repeatable.")
+    ] = None,
     training: Annotated[
         Path | None, typer.Option(help="Output folder of `ise train sft`, whose loss curve is shown.")
     ] = None,
@@ -315,7 +318,10 @@ def report(
         Path | None, typer.Option(help="File written by `ise eval compare --for-report`.")
     ] = None,
 ) -> None:
-    """Write a self-contained HTML report: figures, charts and a browser for the episodes."""
+    """Write a self-contained HTML report: figures, charts and a browser for the episodes.
+
+    Of several stores, episodes of the same task can be read side by side, as of a model before and after training.
+    """
     from ise_gym.view import read_comparison, read_run_card, write_report
 
     write_report(
@@ -323,6 +329,7 @@ def report(
         stores,
         title=title,
         max_episodes=episodes,
+        episodes=episode or (),
         training=None if training is None else read_run_card(training),
         comparison=None if comparison is None else read_comparison(comparison),
     )

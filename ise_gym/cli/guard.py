@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,15 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ise_gym.errors import UserError, nearest
-from ise_gym.statistics import wilson
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from ise_gym.foreign.screen import Screen
     from ise_gym.simulator.measuring.driftset import LabelledTurn
-    from ise_gym.simulator.measuring.measure import Evaluation
-    from ise_gym.trajectory.select.audit import AuditedTurn
+    from ise_gym.simulator.measuring.measure import Evaluation, Share
+    from ise_gym.trajectory.select.audit import AuditedTurn, Counted
 
 app = typer.Typer(no_args_is_help=True, help="The guard that keeps simulated users in their role.")
 SPLITS = ("held-out", "untuned-model", "tuning", "all")
@@ -79,9 +75,9 @@ def audit_store(
 
     Each answer is kept at once; the same command goes on where the last one stopped.
     """
-    _audit(
-        store, sample, seed, answers or store / ("audit-refused.jsonl" if refused else "audit.jsonl"), refused
-    )
+    from ise_gym.trajectory.select.audit import answers_path
+
+    _audit(store, sample, seed, answers or answers_path(store, refused), refused)
 
 
 def own_sets() -> list[Path]:
@@ -146,7 +142,7 @@ def _show(groups: Sequence[tuple[str, Evaluation]], mistakes: bool) -> None:
 
 
 def _as_json(result: Evaluation, mistakes: bool) -> dict[str, Any]:
-    def share(value: Any) -> dict[str, Any]:
+    def share(value: Share) -> dict[str, Any]:
         low, high = value.interval
         return {"count": value.count, "of": value.of, "rate": value.rate, "low": low, "high": high}
 
@@ -189,13 +185,13 @@ def _audit(store: Path, count: int, seed: int, answers: Path, refused: bool) -> 
     if not store.is_dir():
         raise UserError(f"{store}: no such folder; give a store of trajectories")
     from ise_gym.foreign.screen import Screen
-    from ise_gym.trajectory.select.audit import sample
+    from ise_gym.trajectory.select.audit import counted, keep_answer, read_answers, sample, what_is_counted
     from ise_gym.trajectory.store import read_trajectories
 
     turns = sample(read_trajectories(store), count, seed, refused)
     if not turns:
         raise UserError(f"{store}: no {'refused drafts' if refused else 'user turns'} in it to read")
-    given = _read_answers(answers)
+    given = read_answers(answers)
     console = Screen()
     for number, turn in enumerate(turns, 1):
         if turn.key in given:
@@ -206,28 +202,8 @@ def _audit(store: Path, count: int, seed: int, answers: Path, refused: bool) -> 
             break
         if answer != "s":
             given[turn.key] = answer[0] == "y"
-            _keep(answers, turn, given[turn.key], answer[1:].strip())
-    _report(console, turns, given, refused)
-
-
-def _read_answers(path: Path) -> dict[str, bool]:
-    """Return turn → in role, of a file of answers; a later answer replaces an earlier one.
-
-    Raises:
-        UserError: a line is no answer.
-    """
-    given: dict[str, bool] = {}
-    if not path.exists():
-        return given
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            told = json.loads(line)
-            given[str(told["turn"])] = bool(told["in_role"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path}, line {number}: not an answer of an audit; remove the line") from error
-    return given
+            keep_answer(answers, turn, given[turn.key], answer[1:].strip())
+    _report(console, counted(turns, given, refused), what_is_counted(refused))
 
 
 def _show_turn(console: Screen, turn: AuditedTurn, place: str) -> None:
@@ -255,26 +231,12 @@ def _ask(console: Screen) -> str:
         console.print("y, n, s or q")
 
 
-def _keep(path: Path, turn: AuditedTurn, in_role: bool, why: str) -> None:
-    line = {"turn": turn.key, "in_role": in_role, "speaker": turn.speaker, "why": why, "text": turn.text}
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _report(console: Screen, turns: list[AuditedTurn], given: dict[str, bool], refused: bool) -> None:
-    answered = [turn for turn in turns if turn.key in given]
-    if not answered:
+def _report(console: Screen, found: Sequence[Counted], what: str) -> None:
+    if not found:
         console.print("No answer yet.")
-        return
-    by_speaker = Counter(turn.speaker for turn in answered)
-    what = "refused drafts that were in role" if refused else "turns out of role that reached the agent"
-    for speaker, total in [("all", len(answered)), *sorted(by_speaker.items())]:
-        chosen = [turn for turn in answered if speaker in ("all", turn.speaker)]
-        count = sum(given[turn.key] == refused for turn in chosen)
-        low, high = wilson(count, total)
+    for each in found:
+        low, high = each.interval
         console.print(
-            f"{speaker}: {count} of {total} {what}: {count / total:.1%} [{low:.1%}, {high:.1%}]",
+            f"{each.speaker}: {each.count} of {each.of} {what}: {each.count / each.of:.1%} [{low:.1%}, {high:.1%}]",
             highlight=False,
         )

@@ -69,10 +69,11 @@ def generate(
     self_contained: Annotated[
         bool,
         typer.Option(
-            "--self-contained",
-            help="Write each intent's scenario into its line, so that it can be played under any later catalog.",
+            "--self-contained/--lean",
+            help="Write each intent's scenario into its line, so that it can be played under any later catalog; lean "
+            "lines are a sixth of the size, and need the catalog that they were drawn from.",
         ),
-    ] = False,
+    ] = True,
     workers: Annotated[
         int | None, typer.Option("--workers", "-w", min=1, help="Processes.", show_default="one per core")
     ] = None,

@@ -6,10 +6,17 @@ The best check of a simulated user is to have been one, and the best check of a 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from ise_gym.agents.base import Agent
+    from ise_gym.episode.episode import Episode
+    from ise_gym.messages import Message
+    from ise_gym.rollout.play import PlayableEnv
 
 from ise_gym.cli.seats import AgentOptions, Backend, UserOptions, check_seats, read_options
 from ise_gym.errors import UserError, nearest
@@ -67,7 +74,7 @@ def play(
         env.close()
 
 
-def _as_user(env: Any, agent: Any, seed: int) -> None:
+def _as_user(env: PlayableEnv, agent: Agent, seed: int) -> None:
     try:
         env.reset(seed=seed)
         episode = env.unwrapped.episode
@@ -82,7 +89,7 @@ def _as_user(env: Any, agent: Any, seed: int) -> None:
     _conclude(episode)
 
 
-def _as_agent(env: Any, seed: int) -> None:
+def _as_agent(env: PlayableEnv, seed: int) -> None:
     from ise_gym.messages import assistant
 
     observation, _ = env.reset(seed=seed)
@@ -104,7 +111,7 @@ def _as_agent(env: Any, seed: int) -> None:
     _conclude(episode)
 
 
-def _action(line: str) -> Any:
+def _action(line: str) -> Message:
     """Return the tool call that a line asks for; what is wrong with it comes back as the tool's answer."""
     from ise_gym.messages import assistant, tool_call
 
@@ -114,13 +121,13 @@ def _action(line: str) -> Any:
     return assistant("", [tool_call(name, arguments.strip() or json.dumps({}))])
 
 
-def _show(observation: Any) -> None:
+def _show(observation: Sequence[Message]) -> None:
     for message in observation:
         if message["role"] != "system":
             typer.echo(printable(f"{message['role']}> {message['content'][:_SHOWN]}"))
 
 
-def _conclude(episode: Any) -> None:
+def _conclude(episode: Episode) -> None:
     if not episode.over:
         typer.echo("stopped before the episode ended")
         return

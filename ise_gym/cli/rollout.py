@@ -211,7 +211,7 @@ def open_intents(file: Path, limit: int | None) -> ScenarioSource:
 
 
 def _scenarios(
-    intents: Path | None, source: str, options: Mapping[str, Any], limit: int | None
+    intents: Path | None, source: str, options: Mapping[str, object], limit: int | None
 ) -> tuple[ScenarioSource, dict[str, Any]]:
     """Open what is played; returns it with what the manifest keeps of it."""
     from ise_gym.env.settings import open_source
@@ -232,7 +232,7 @@ def _scenarios(
     return (found if limit is None else First(found, limit)), told
 
 
-def _check_judge(judge: str, options: Mapping[str, Any], guard: bool) -> None:
+def _check_judge(judge: str, options: Mapping[str, object], guard: bool) -> None:
     """Refuse an unknown judge, options that do not fit it, and one that nobody would ask."""
     from ise_gym.simulator import make_judge
 

@@ -83,7 +83,7 @@ def read_options(
 
 
 def read_limits(
-    tokens: int | None, cost: float | None, hours: float | None, drain_s: float, *priced: Mapping[str, Any]
+    tokens: int | None, cost: float | None, hours: float | None, drain_s: float, *priced: Mapping[str, object]
 ) -> Limits:
     """Return the limits of a run.
 

@@ -55,7 +55,10 @@ def new(
     name: Annotated[str, typer.Argument(help="Its name: lower-case words joined by hyphens.")],
     folder: Annotated[
         Path | None,
-        typer.Option(help="Folder of tasks to write it to.", show_default="the catalog's own"),
+        typer.Option(
+            help="Folder of tasks to write it to.",
+            show_default="the catalog's own in a checkout, else ./tasks",
+        ),
     ] = None,
 ) -> None:
     """Write a task file to start from: small, complete, and passing `ise tasks check`."""
@@ -94,7 +97,7 @@ def check(
     backend: Annotated[str, typer.Option(help="Workspace backend.")] = "auto",
     out: Annotated[Path | None, typer.Option("--json", help="Also write the report to this file.")] = None,
 ) -> None:
-    """Prove tasks: the expert passes; doing nothing, a missing key step and wrong answers fail.
+    """Prove tasks: the expert passes, knowing only what it was shown; doing nothing and wrong answers fail.
 
     Exit code 0 when every task is proved, else 1.
     """

@@ -65,7 +65,7 @@ class ISEEnv(gym.Env[Observation, Message]):
     ``info["valid"]`` is False when the sandbox or an endpoint broke: a trainer masks such an episode out.
     Nothing starts before `reset`. ``info`` is equal for equal seeds and actions; wall times live in `timings`.
 
-    Example:
+    Examples:
         >>> import gymnasium as gym, ise_gym
         >>> from ise_gym.messages import assistant, tool_call
         >>> env = gym.make("ISE-OS-v0")

@@ -259,7 +259,7 @@ def _on_broken(given: str | None, default: OnBroken) -> OnBroken:
     return known[given]
 
 
-def _named(value: Any) -> Any:
+def _named(value: object) -> Any:
     """Return a JSON value as it is; of anything else the name of its function or class."""
     if value is None or isinstance(value, bool | int | float | str):
         return value

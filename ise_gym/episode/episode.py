@@ -329,7 +329,7 @@ class Episode:
     def _hand_over(self) -> None:
         """End the agent's turn: verify, show the user what really happened, and let it answer."""
         self._verify()
-        self._board.note_turn()
+        self._board.note_turn(str(self.messages[-1]["content"]))
         with timed(self.timings, "user_s"):
             view = user_view(self.state, self._board, self.workspace)
             turn = self.simulator.respond(view)
@@ -348,17 +348,17 @@ class Episode:
 
     def _user_says(self, turn: UserTurn) -> None:
         self._turns.add(user(turn.text))
-        self._board.reach(turn.request)
+        self._board.reach(turn.request, len(self.messages) - 1)
         self.state.request, self.state.user_events = turn.request, turn.events
 
     def _verify(self) -> None:
         with timed(self.timings, "checks_s"):
             spoken = [n for n, message in enumerate(self.messages) if message["role"] == "assistant"]
+            at = spoken[-1] if spoken else 0
             for _ in range(_LOOKS):
                 self.workspace.freeze()  # nothing of the agent's runs while it is judged
                 self.state.look(self.workspace)
-                at = spoken[-1] if spoken else 0
-                still = self._board.verify(self.workspace, self.state.tree, self.over, at)
+                still = self._board.verify(self.workspace, self.state.tree, self.over, at, self.messages)
                 if self.workspace.thaw() and still:
                     return
                 self._board.forget()  # something had itself woken, and was killed

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ise_gym.checks.heard import listens, look_at
 from ise_gym.checks.links import leading_into_proc
 from ise_gym.errors import WorkspaceError
+from ise_gym.messages import Message
 from ise_gym.scenario import Check, CheckResult, Request, Scenario, SubGoal
+from ise_gym.simulator.answers import answer_to
 from ise_gym.workspace.base import Manifest, SeedFile, Workspace
 
 
@@ -24,6 +27,7 @@ class Goals:
         judged: ``request: sub-goal`` → index of the assistant message after which it was last verified.
         missed: request → at how many ends of the agent's turn one of its sub-goals did not hold.
         failing: ``request: sub-goal`` → place of the check that failed, among the sub-goal's.
+        asked_at: request → index of the user message that made it; what was said before is no reply to it.
     """
 
     verdicts: dict[str, bool]
@@ -34,6 +38,7 @@ class Goals:
     judged: dict[str, int] = field(default_factory=dict)
     missed: dict[str, int] = field(default_factory=dict)
     failing: dict[str, int] = field(default_factory=dict)
+    asked_at: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, scenario: Scenario) -> Goals:
@@ -71,8 +76,8 @@ class GoalBoard:
         """``request: sub-goal`` → why it does not hold."""
         return self.goals.reasons
 
-    def reach(self, request_name: str) -> None:
-        """Note that the user has now made this request (and all before it); "" is none yet."""
+    def reach(self, request_name: str, at: int = 0) -> None:
+        """Note that the user has now made this request (and all before it), in message ``at``; "" is none yet."""
         if not request_name:
             return
         names = [request.name for request in self.scenario.requests]
@@ -81,6 +86,7 @@ class GoalBoard:
             return
         before = set(names[: self.goals.reached])
         for request in self.scenario.requests[self.goals.reached : upto]:
+            self.goals.asked_at[request.name] = at
             for old in request.supersedes:
                 if old in before:
                     self.goals.frozen |= {old}
@@ -88,7 +94,14 @@ class GoalBoard:
                     self._drop(old)
         self.goals.reached = upto
 
-    def verify(self, workspace: Workspace, tree: Manifest, over: bool = False, at: int = 0) -> bool:
+    def verify(
+        self,
+        workspace: Workspace,
+        tree: Manifest,
+        over: bool = False,
+        at: int = 0,
+        messages: Sequence[Message] = (),
+    ) -> bool:
         """Run the checks of every request made so far, but for frozen ones and those whose folder is unchanged.
 
         Returns whether all that had been stopped stood still up to each check that lets processes run.
@@ -99,6 +112,7 @@ class GoalBoard:
             tree: its present manifest.
             over: the episode has ended, so final sub-goals are judged too.
             at: index of the assistant message after which this is.
+            messages: the conversation; what the agent said to the user in it is what some checks are about.
         """
         self._still = True
         self._tree = tree
@@ -107,7 +121,9 @@ class GoalBoard:
             if request.name in self.goals.frozen:
                 continue
             at_last = over and any(goal.final for goal in request.subgoals)
-            if request.folder and not at_last:
+            listening = any(listens(goal.checks) for goal in request.subgoals)
+            said = self.replies(request, messages) if listening else ()
+            if request.folder and not at_last and not listening:
                 digest = tree.below(request.folder).digest()
                 if self.goals.verified_at.get(request.name) == digest:
                     continue
@@ -116,7 +132,7 @@ class GoalBoard:
                 key = goal_key(request, goal)
                 if key in self.verdicts and (over or not goal.final):
                     self.goals.failing.pop(key, None)
-                    self.verdicts[key], self.reasons[key] = self._run(key, goal, workspace)
+                    self.verdicts[key], self.reasons[key] = self._run(key, goal, workspace, said)
                     self.goals.judged[key] = at
         return self._still
 
@@ -124,9 +140,24 @@ class GoalBoard:
         """Let the next `verify` look at every folder again: what was seen is worth nothing."""
         self.goals.verified_at.clear()
 
-    def note_turn(self) -> None:
-        """Count, when the agent's turn has ended and was verified, the requests that it leaves unfulfilled."""
+    def replies(self, request: Request, messages: Sequence[Message]) -> list[str]:
+        """Return what the agent said to the user from this request on, until the user asked for something else."""
+        first = self.goals.asked_at.get(request.name, 0)
+        end = min((at for at in self.goals.asked_at.values() if at > first), default=len(messages))
+        return [
+            str(message["content"])
+            for message in messages[first:end]
+            if message["role"] == "assistant" and not message.get("tool_calls")
+        ]
+
+    def note_turn(self, words: str = "") -> None:
+        """Count, when the agent's turn has ended and was verified, the requests that it leaves unfulfilled.
+
+        One that it ended in order to ask what only the user knows is not among them.
+        """
         for request in self.scenario.requests[: self.goals.reached]:
+            if request.answers and answer_to(request, words):
+                continue
             keys = [goal_key(request, goal) for goal in request.subgoals if not goal.final]
             if request.name not in self.goals.frozen and not all(
                 self.verdicts.get(key, True) for key in keys
@@ -168,20 +199,20 @@ class GoalBoard:
                 for goal in request.subgoals:
                     self.verdicts.pop(goal_key(request, goal), None)
 
-    def _run(self, key: str, goal: SubGoal, workspace: Workspace) -> tuple[bool, str]:
+    def _run(self, key: str, goal: SubGoal, workspace: Workspace, said: Sequence[str]) -> tuple[bool, str]:
         for place, check in enumerate(goal.checks):
             if goal.final or getattr(check, "live", False):
                 self._still &= workspace.thaw()
-                result = check.run(workspace, self._start)
+                result = look_at(check, workspace, self._start, said)
                 workspace.freeze()
             else:
-                result = self._look(check, workspace)
+                result = self._look(check, workspace, said)
             if not result.passed:
                 self.goals.failing[key] = place
                 return False, result.reason
         return True, ""
 
-    def _look(self, check: Check, workspace: Workspace) -> CheckResult:
+    def _look(self, check: Check, workspace: Workspace, said: Sequence[str]) -> CheckResult:
         """Run a check; what an agent can leave in a workspace fails it, whatever the check makes of that."""
         try:
             if getattr(check, "dear", False):
@@ -189,7 +220,7 @@ class GoalBoard:
                     self._links = leading_into_proc(workspace, self._tree)
                 if self._links:
                     return CheckResult(False, self._links)
-            return check.run(workspace, self._start)
+            return look_at(check, workspace, self._start, said)
         except WorkspaceError:
             raise
         except Exception as problem:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -224,7 +224,7 @@ def _pool(agent: str | AnyAgent, spec: RolloutSpec, crew: EpisodeCrew, workers: 
     return ProcessPool(crew, workers) if isinstance(agent, str) else InlinePool(player_of(spec, agent))
 
 
-def _agent_factory(agent: str | AnyAgent, options: dict[str, Any]) -> Callable[[], AnyAgent]:
+def _agent_factory(agent: str | AnyAgent, options: Mapping[str, object]) -> Callable[[], AnyAgent]:
     if not isinstance(agent, str):
         if options:
             raise UserError("agent_options only apply to an agent given by its spec, not to a live agent.")

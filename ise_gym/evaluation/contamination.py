@@ -157,7 +157,7 @@ def _words_of(manifest: Manifest) -> dict[str, list[str]]:
     return {name: requests for name, requests in asked.items() if sum(map(len, requests)) >= SHORTEST}
 
 
-def _said(messages: Sequence[Any]) -> str:
+def _said(messages: Sequence[object]) -> str:
     words = (
         str(m.get("content") or "") for m in messages if isinstance(m, Mapping) and m.get("role") == "user"
     )

@@ -84,7 +84,7 @@ def task_content(scenario: Scenario) -> Content:
     return {name: sha256_of(value)[:16] for name, value in parts.items()}
 
 
-def shared_content(user: str = "scripted", options: Mapping[str, Any] | None = None) -> Content:
+def shared_content(user: str = "scripted", options: Mapping[str, object] | None = None) -> Content:
     """Return what all tasks of a suite share, each part hashed: user, phrases, box.
 
     Args:
@@ -108,7 +108,7 @@ def spoken_data(name: str) -> Any:
     return yaml.load((os_world() / name).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
 
 
-def written(value: Any) -> Any:
+def written(value: object) -> Any:
     """Return a value as JSON that differs when anything in it differs; dataclasses are named by their kind.
 
     >>> from ise_gym.checks import build_check
@@ -161,6 +161,7 @@ def _asked(request: Request) -> dict[str, Any]:
         "supersedes": written(request.supersedes),
         "folder": request.folder,
         "subgoals": [goal.name for goal in request.subgoals],
+        **({"answers": written(request.answers)} if request.answers else {}),
     }
 
 

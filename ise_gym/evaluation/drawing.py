@@ -11,8 +11,12 @@ from ise_gym.intents.catalog import tasks_of
 from ise_gym.tasks.file import TaskSpec
 
 
-def catalog_tasks(domains: list[str], names: Sequence[str] = ()) -> list[TaskSpec]:
+def catalog_tasks(
+    domains: list[str], names: Sequence[str] = (), held_out: bool | None = None
+) -> list[TaskSpec]:
     """Return the catalog's tasks, by name: those of some domains and of some names, where any are given.
+
+    With ``held_out`` only those of families that are never drawn for training, or only the others.
 
     Raises:
         UserError: an unknown domain or task.
@@ -29,7 +33,9 @@ def catalog_tasks(domains: list[str], names: Sequence[str] = ()) -> list[TaskSpe
     return [
         task
         for task in tasks
-        if (not domains or task.domain in domains) and (not names or task.name in names)
+        if (not domains or task.domain in domains)
+        and (not names or task.name in names)
+        and (held_out is None or task.model.held_out == held_out)
     ]
 
 
@@ -45,7 +51,11 @@ def singles(tasks: list[TaskSpec], tier: str, count: int) -> list[Wanted]:
     shares = {task.name: len(range(place, count, len(chosen))) for place, task in enumerate(chosen)}
     return [
         Wanted(
-            {"tier": tier, "domain": task.domain},
+            {
+                "tier": tier,
+                "domain": task.domain,
+                **({"family": task.model.family} if task.model.family else {}),
+            },
             {"tasks": [task.name], "tasks_per_intent": [1, 1]},
             shares[task.name],
         )

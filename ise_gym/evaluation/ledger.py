@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ise_gym.credentials import without_secrets
 from ise_gym.errors import UserError
+from ise_gym.foreign.values import Json
 from ise_gym.storage.appendlog import AppendLog, Locked, raw_lines
 
 SCHEMA_VERSION = 1
@@ -73,7 +74,7 @@ class Trial(BaseModel):
 
     @field_validator("agent")
     @classmethod
-    def _holds_no_credentials(cls, agent: dict[str, Any]) -> dict[str, Any]:
+    def _holds_no_credentials(cls, agent: dict[str, Json]) -> dict[str, Any]:
         cleaned: dict[str, Any] = without_secrets(agent)
         return cleaned
 

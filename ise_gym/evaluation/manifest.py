@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from ise_gym.errors import UserError, nearest
 from ise_gym.messages import sha256_of
@@ -82,6 +82,12 @@ class Manifest(_Strict):
     terms: Terms = Field(default_factory=Terms)
     content: dict[str, str] = Field(default_factory=dict)
     parts: list[Part] = Field(min_length=1)
+    _file: Path | None = PrivateAttr(default=None)
+
+    @property
+    def file(self) -> Path | None:
+        """Where it was read from; None when it was made."""
+        return self._file
 
     @model_validator(mode="after")
     def _holds_its_content(self) -> Manifest:
@@ -144,13 +150,15 @@ def load_suite(name: str) -> Manifest:
     """
     file = suite_file(name)
     try:
-        return Manifest.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+        manifest = Manifest.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
     except ValidationError as error:
         first = error.errors()[0]
         field_ = ".".join(str(part) for part in first["loc"]) or "document"
         raise UserError(f"{file}: not a suite: {field_}: {first['msg']}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: not a suite: {error}.") from error
+    manifest._file = file.resolve()
+    return manifest
 
 
 def save_suite(manifest: Manifest, file: Path) -> None:
@@ -167,6 +175,6 @@ def save_suite(manifest: Manifest, file: Path) -> None:
         out.write(("\n".join(lines) + "\n").encode())
 
 
-def _flow(value: Any) -> str:
+def _flow(value: object) -> str:
     dumped = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True, sort_keys=False)
     return dumped.removesuffix("\n").removesuffix("\n...")

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from ise_gym.credentials import without_secrets
 from ise_gym.errors import UserError
 from ise_gym.evaluation.ledger import Trial, last_attempts, read_trials
+from ise_gym.foreign.values import Json
 from ise_gym.messages import canonical_json, sha256_of
 from ise_gym.models.options import binding
 
@@ -77,7 +78,7 @@ class RunCard(BaseModel):
 
     @field_validator("options")
     @classmethod
-    def _hold_no_credentials(cls, options: dict[str, Any]) -> dict[str, Any]:
+    def _hold_no_credentials(cls, options: dict[str, Json]) -> dict[str, Any]:
         cleaned: dict[str, Any] = without_secrets(options)
         return cleaned
 

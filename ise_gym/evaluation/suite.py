@@ -1,4 +1,8 @@
-"""A suite's scenarios: drawn from the catalog, frozen into a manifest, and held to it when they are played."""
+"""A suite's scenarios: drawn from the catalog, frozen into a manifest, and held to it when they are played.
+
+They are kept beside the manifest (`ise_gym.evaluation.carrying`); where they aren't, the catalog has to draw them
+again.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ise_gym.errors import UserError
+from ise_gym.evaluation.carrying import beside, read_scenario
 from ise_gym.evaluation.content import content_sha256, shared_content, task_content
 from ise_gym.evaluation.manifest import HELD_OUT, Entry, Manifest, Part, Terms, load_suite
 from ise_gym.evaluation.run import TaskEntry
@@ -94,16 +99,24 @@ class SuiteSource:
         return [entry.id for _, entry in self._chosen]
 
     def scenario(self, seed: int) -> Scenario:
-        """Draw the scenario at a place (0 … n-1) and check that it is the one that was frozen."""
+        """Return the scenario at a place (0 … n-1), kept or drawn, and check that it is the one that was frozen."""
         part, entry = self._chosen[seed]
-        key = sha256_of(part.options)
-        if key not in self._sources:
-            self._sources[key] = open_source(part.options)
-        drawn: Scenario = self._sources[key].scenario(entry.seed)
+        drawn = self._kept(entry) or self._drawn(part, entry)
         if drawn.id != entry.id or scenario_sha256(drawn) != entry.sha256:
             raise self._moved(entry, "draws what was frozen")
         if self.manifest.protocol > 1 and content_sha256(task_content(drawn)) != entry.content_sha256:
             raise self._moved(entry, "judges as was frozen (its checks, tools, prompt or limits differ)")
+        return drawn
+
+    def _kept(self, entry: Entry) -> Scenario | None:
+        file = self.manifest.file
+        return read_scenario(beside(file), entry.id) if file is not None else None
+
+    def _drawn(self, part: Part, entry: Entry) -> Scenario:
+        key = sha256_of(part.options)
+        if key not in self._sources:
+            self._sources[key] = open_source(part.options)
+        drawn: Scenario = self._sources[key].scenario(entry.seed)
         return drawn
 
     def _moved(self, entry: Entry, what: str) -> UserError:

@@ -9,19 +9,19 @@ from __future__ import annotations
 import random
 from functools import lru_cache
 from itertools import combinations
-from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.seeds import derive_seed
 
 
 @lru_cache(maxsize=512)
-def _permutation(size: int, block: int, key: tuple[Any, ...]) -> tuple[int, ...]:
+def _permutation(size: int, block: int, key: tuple[Json, ...]) -> tuple[int, ...]:
     order = list(range(size))
     random.Random(derive_seed("deal", size, block, *key)).shuffle(order)
     return tuple(order)
 
 
-def deal(size: int, index: int, *key: Any, count: int = 1) -> tuple[int, ...]:
+def deal(size: int, index: int, *key: Json, count: int = 1) -> tuple[int, ...]:
     """Return ``count`` different positions of 0 … size-1 for an index; ``key`` names the axis.
 
     Over any aligned block of ``size`` indices each position comes first exactly once.

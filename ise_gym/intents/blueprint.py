@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from ise_gym.errors import UserError
+from ise_gym.foreign.values import Json
 from ise_gym.intents.axes import deal, subsets
 from ise_gym.intents.chaining import Link, arranged, linked, with_link
 from ise_gym.intents.followups import USER_TURNS, follow_ups
@@ -136,7 +137,7 @@ class Sampler:
             and requests < USER_TURNS[complexity][0]
         )
 
-    def _domains(self, seed: int, count: int, key: tuple[object, ...]) -> tuple[str, ...]:
+    def _domains(self, seed: int, count: int, key: tuple[Json, ...]) -> tuple[str, ...]:
         """Return two or three domains (fewer only where there are fewer, or a single task)."""
         wanted = self._domain_count(seed, key)
         size = min(wanted, count, len(self.domains))
@@ -149,7 +150,7 @@ class Sampler:
             self._shared[window, size] = self._share(window, size, key)
         return self._shared[window, size][seed]
 
-    def _share(self, window: int, size: int, key: tuple[object, ...]) -> dict[int, tuple[str, ...]]:
+    def _share(self, window: int, size: int, key: tuple[Json, ...]) -> dict[int, tuple[str, ...]]:
         """Share out the sets of one size that were dealt to a window among the people who got that size."""
         seeds = [
             s for s in range(window * WINDOW, (window + 1) * WINDOW) if self._domain_count(s, key) == size
@@ -161,16 +162,16 @@ class Sampler:
         given = share_out([self._dealt(s, size, key) for s in seeds], wishes, floor, rng)
         return dict(zip(seeds, given, strict=True))
 
-    def _domain_count(self, seed: int, key: tuple[object, ...]) -> int:
+    def _domain_count(self, seed: int, key: tuple[Json, ...]) -> int:
         return (2, 3)[deal(2, seed, *key, "domain count")[0]]
 
-    def _dealt(self, seed: int, size: int, key: tuple[object, ...]) -> tuple[str, ...]:
+    def _dealt(self, seed: int, size: int, key: tuple[Json, ...]) -> tuple[str, ...]:
         """Return the set that a seed was dealt, before people choose."""
         sets = subsets(self.domains, size)
         return sets[deal(len(sets), seed // 2 if size > 1 else seed, *key, "domains", size)[0]]
 
     def _tasks(
-        self, seed: int, count: int, domains: Sequence[str], rng: random.Random, key: tuple[object, ...]
+        self, seed: int, count: int, domains: Sequence[str], rng: random.Random, key: tuple[Json, ...]
     ) -> list[TaskSpec]:
         """Return the tasks: each domain at least once, no task twice while others are left."""
         shares = [1] * len(domains)
@@ -185,7 +186,7 @@ class Sampler:
         rng.shuffle(chosen)
         return self._chain(chosen, seed, key) if self.options.chained else chosen
 
-    def _chain(self, chosen: list[TaskSpec], seed: int, key: tuple[object, ...]) -> list[TaskSpec]:
+    def _chain(self, chosen: list[TaskSpec], seed: int, key: tuple[Json, ...]) -> list[TaskSpec]:
         """Bring in a task that works on another's product, or its maker, where none of the chosen ones does."""
         takers = [task for task in self.tasks if task.model.inputs]
         dealt = deal(len(takers), seed, *key, "takers", count=len(takers)) if takers else ()

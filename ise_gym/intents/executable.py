@@ -64,7 +64,9 @@ def executable(intent: Intent, catalog: str, options: Mapping[str, Any]) -> Scen
 def budget_for(requests: Sequence[Request]) -> Budget:
     """Return what an episode of these requests may cost: three times the expert's calls and some to spare.
 
+    A question that the user can answer is a turn more.
     Every request may be asked three times (the scripted user's patience) before the user leaves.
     """
     calls = sum(bool(step.tool) for request in requests for step in request.plan)
-    return Budget(user_turns=3 * len(requests) + 1, tool_calls=5 + 3 * calls)
+    questions = sum(len(request.answers) for request in requests)
+    return Budget(user_turns=3 * len(requests) + 1 + questions, tool_calls=5 + 3 * calls)

@@ -1,7 +1,8 @@
 """An intents file: one JSON line an intent, with what is needed to rebuild its scenario exactly.
 
-The checks and files of a scenario don't stand in the file, unless it was asked to be self-contained; its seed and
-options do, and the hash of the catalog. A rebuilt scenario whose intent reads differently from the line is refused.
+A line carries its scenario, and is played from that under any later catalog. A lean one leaves checks and files out:
+its seed and options are there, and the hash of the catalog, and a scenario that reads differently when it is drawn
+again is refused.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class IntentLine(BaseModel):
         template_sha256: hash of the catalog's own text; "" when the line has that text itself.
         realiser: which model worded it, or why the catalog's own words had to do.
         scenario: the scenario itself, in the words of the line (`ise_gym.scenario.carried.packed`, with the expert's
-            plans); absent unless asked for. Such a line needs no catalog to be played.
+            plans). Such a line needs no catalog to be played; lean lines have none.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -101,7 +102,7 @@ def carried(scenario: Scenario) -> dict[str, Any]:
     if unnamed := opaque_checks(to_json(scenario)):
         raise UserError(
             f"{scenario.id} can't carry its scenario: its check {unnamed[0]} is no registered one. Register it by an "
-            "entry point of the group ise_gym.check, or leave out --self-contained."
+            "entry point of the group ise_gym.check, or draw lean lines (--lean)."
         )
     found = packed(scenario, plans=True)
     if not carries(found):

@@ -73,6 +73,7 @@ def allowed_tasks(tasks: Mapping[str, TaskSpec], options: Options) -> list[TaskS
         if (not options.domains or task.domain in options.domains)
         and (not options.tasks or task.name in options.tasks)
         and (not options.tier or task.model.tier in options.tier)
+        and not (options.split == "train" and task.model.held_out)
     ]
     if not allowed:
         raise UserError(f"no task fits {options.to_json()}; allow more domains, tasks or tiers")

@@ -89,7 +89,7 @@ class IntentSource:
         """Pickle the options only; a worker process loads the catalog itself."""
         return {"options": self.options, "seed_offset": self.seed_offset, "folders": self.folders}
 
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
+    def __setstate__(self, state: Mapping[str, object]) -> None:
         """Load the catalog again."""
         self.__dict__.update(state)
         self._open()

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.messages import (
     Message,
     ToolCall,
@@ -82,7 +83,7 @@ class Answer:
         }
 
 
-def answer_of(body: Any, text: str = "") -> Answer:
+def answer_of(body: object, text: str = "") -> Answer:
     """Read the decoded body of a chat completion.
 
     Args:
@@ -124,7 +125,7 @@ def answer_of(body: Any, text: str = "") -> Answer:
     )
 
 
-def tokens_of(body: Mapping[str, Any]) -> tuple[int, int, int]:
+def tokens_of(body: Mapping[str, object]) -> tuple[int, int, int]:
     """Return (prompt, completion, cached) tokens of a chat completion; 0 where the server does not say.
 
     >>> tokens_of({"usage": {"prompt_tokens": "12", "completion_tokens": 3}}), tokens_of({"usage": "n/a"})
@@ -152,7 +153,7 @@ def unreadable(message: Message) -> bool:
     )
 
 
-def _choice(body: Mapping[str, Any], text: str) -> Mapping[str, Any]:
+def _choice(body: Mapping[str, object], text: str) -> Mapping[str, Any]:
     choices = body.get("choices")
     if isinstance(choices, list) and choices and isinstance(choices[0], Mapping):
         return choices[0]
@@ -201,11 +202,11 @@ def _content(content: Any) -> tuple[list[str], str]:
     return thoughts, plain_text([part for part in content if not _thinks(part)], "content")
 
 
-def _thinks(part: Any) -> bool:
+def _thinks(part: object) -> bool:
     return isinstance(part, Mapping) and part.get("type") == "thinking"
 
 
-def _calls(raw: Mapping[str, Any], clean: Any) -> list[ToolCall]:
+def _calls(raw: Mapping[str, Json], clean: Any) -> list[ToolCall]:
     """Take over the calls; what is wrong in one is for the env to answer."""
     given = raw.get("tool_calls") or ()
     if not isinstance(given, Sequence) or isinstance(given, str):
@@ -224,7 +225,7 @@ def _calls(raw: Mapping[str, Any], clean: Any) -> list[ToolCall]:
     return calls
 
 
-def _sampled(choice: Mapping[str, Any]) -> tuple[list[int], list[float]]:
+def _sampled(choice: Mapping[str, object]) -> tuple[list[int], list[float]]:
     """Return token ids and log-probabilities, where the server gives one a token."""
     logprobs = choice.get("logprobs")
     content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
@@ -236,14 +237,14 @@ def _sampled(choice: Mapping[str, Any]) -> tuple[list[int], list[float]]:
     return _ids([_token_id(entry) for entry in content]), [float(value) for value in values]
 
 
-def _token_id(entry: Mapping[str, Any]) -> Any:
+def _token_id(entry: Mapping[str, object]) -> Any:
     """Return a token's id: llama.cpp's ``id``, or vLLM's ``token_id:7`` in the place of its text."""
     if isinstance(token := entry.get("token"), str) and token.startswith("token_id:"):
         return int(token[9:]) if token[9:].isdigit() else None
     return entry.get("id")
 
 
-def _ids(value: Any) -> list[int]:
+def _ids(value: object) -> list[int]:
     if isinstance(value, list) and all(
         isinstance(item, int) and not isinstance(item, bool) for item in value
     ):
@@ -258,5 +259,5 @@ def _count(value: Any) -> int:
     return int(value) if is_number else 0
 
 
-def _string(value: Any) -> str:
+def _string(value: object) -> str:
     return without_surrogates(value)[:200] if isinstance(value, str) else ""

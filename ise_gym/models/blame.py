@@ -228,7 +228,7 @@ class Fault:
         return self.kind in ("busy", "timeout", "connection", "answer", "failed")
 
 
-def fault_of(status: int, body: Any, text: str = "") -> Fault:
+def fault_of(status: int, body: object, text: str = "") -> Fault:
     """Read an answer that is no completion.
 
     Args:
@@ -271,7 +271,7 @@ def _first(words: str, *kinds: str) -> Kind | None:
     return next((kind for kind, p in _PATTERNS if (not kinds or kind in kinds) and p.search(head)), None)
 
 
-def _errors(body: Any) -> Iterator[Mapping[str, Any]]:
+def _errors(body: object) -> Iterator[Mapping[str, Any]]:
     """Yield every object that may describe the error, innermost first."""
     if isinstance(body, list):
         for item in body[:3]:
@@ -285,7 +285,7 @@ def _errors(body: Any) -> Iterator[Mapping[str, Any]]:
     yield body
 
 
-def _words(error: Mapping[str, Any]) -> str:
+def _words(error: Mapping[str, object]) -> str:
     said = [
         error[key] for key in ("message", "msg", "detail", "error_msg", "error", "reason") if key in error
     ]
@@ -295,7 +295,7 @@ def _words(error: Mapping[str, Any]) -> str:
     return " ".join(text for text in said if isinstance(text, str))
 
 
-def _plain(body: Any) -> str:
+def _plain(body: object) -> str:
     return body if isinstance(body, str) else ""
 
 

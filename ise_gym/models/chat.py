@@ -41,7 +41,7 @@ class JsonChat:
         UserError: the ``openai`` package is missing, neither a key nor a URL is given, or an option is wrong.
     """
 
-    def __init__(self, model: str, who: str = "user", **endpoint: Any) -> None:
+    def __init__(self, model: str, who: str = "user", **endpoint: object) -> None:
         if not model:
             raise UserError(f"the {who} 'llm:MODEL' needs a model name after the colon")
         self.model = model
@@ -55,7 +55,7 @@ class JsonChat:
         return self._client.meter
 
     def ask(
-        self, messages: Sequence[Mapping[str, Any]], schema: Mapping[str, Any], seed: int | None = None
+        self, messages: Sequence[Mapping[str, object]], schema: Mapping[str, object], seed: int | None = None
     ) -> str:
         """Return the text of the answer.
 
@@ -66,7 +66,7 @@ class JsonChat:
         return self.answer(messages, schema, seed).text
 
     def answer(
-        self, messages: Sequence[Mapping[str, Any]], schema: Mapping[str, Any], seed: int | None = None
+        self, messages: Sequence[Mapping[str, object]], schema: Mapping[str, object], seed: int | None = None
     ) -> Answer:
         """Return the whole answer; raises as `ask`."""
         fields: dict[str, Any] = {}

@@ -12,10 +12,14 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 from ise_gym.credentials import scrubbed
 from ise_gym.errors import AgentError, UserError
+from ise_gym.foreign.values import Json
 from ise_gym.messages import sha256_of
 from ise_gym.models import loop
 from ise_gym.models.answer import Answer, NoAnswer, answer_of
@@ -71,11 +75,11 @@ class Client:
 
     def ask(
         self,
-        messages: Sequence[Mapping[str, Any]],
+        messages: Sequence[Mapping[str, object]],
         *,
         session: str = "",
         meter: Meter | None = None,
-        **fields: Any,
+        **fields: object,
     ) -> Answer:
         """Return one answer.
 
@@ -100,7 +104,9 @@ class Client:
             meter.add(answer)
         return answer
 
-    def _request(self, messages: Sequence[Mapping[str, Any]], fields: Mapping[str, Any]) -> dict[str, Any]:
+    def _request(
+        self, messages: Sequence[Mapping[str, object]], fields: Mapping[str, object]
+    ) -> dict[str, Any]:
         options = self.options
         request: dict[str, Any] = {"model": self.model, "messages": sendable(list(messages))}
         request |= {
@@ -113,7 +119,7 @@ class Client:
         request |= {**options.extra, **fields}
         return {name: value for name, value in request.items() if value is not None}
 
-    async def _tried(self, request: dict[str, Any], session: str) -> tuple[Answer, int]:
+    async def _tried(self, request: dict[str, Json], session: str) -> tuple[Answer, int]:
         import tenacity
 
         tries = 0
@@ -134,7 +140,7 @@ class Client:
                     raise
         raise AssertionError("tenacity returns or raises")
 
-    async def _let_through(self, request: dict[str, Any], session: str, number: int) -> Answer:
+    async def _let_through(self, request: dict[str, Json], session: str, number: int) -> Answer:
         """Ask once, when as many others as the endpoint bears leave a place."""
         gate = shared_gate(self.options.where, self.model, self.options.concurrency)
         began = await gate.enter()
@@ -190,7 +196,7 @@ class Client:
         """Return what `_sent` sends through."""
         return loop.shared_client(url, self._key)
 
-    async def _sent(self, client: Any, request: dict[str, Any], session: str) -> Answer:
+    async def _sent(self, client: Any, request: dict[str, Json], session: str) -> Answer:
         known = {name: request[name] for name in request if name in _KNOWN}
         more: dict[str, Any] = {"extra_body": {n: v for n, v in request.items() if n not in _KNOWN} or None}
         if self.options.session_header and session:
@@ -255,19 +261,25 @@ _KNOWN = frozenset(
 """Fields that the client library knows under every version that is supported; others go into the body as they are."""
 
 
-def _pause(state: Any) -> float:
+def _pause(state: RetryCallState) -> float:
     """Return the seconds before the next try: what the server asks for, else growing ones with jitter."""
     import tenacity
 
-    trouble = state.outcome.exception()
-    if trouble.wait:
-        return float(trouble.wait)
+    if wait := _trouble_of(state).wait:
+        return wait
     growing = tenacity.wait_exponential(multiplier=0.5, max=8.0) + tenacity.wait_random(0, 0.25)
     return float(growing(state))
 
 
-def _last_error(state: Any) -> Any:
+def _trouble_of(state: RetryCallState) -> Trouble:
+    assert state.outcome is not None, "it is asked after a try"
     trouble = state.outcome.exception()
+    assert isinstance(trouble, Trouble), "nothing else is tried again"
+    return trouble
+
+
+def _last_error(state: RetryCallState) -> NoReturn:
+    trouble = _trouble_of(state)
     raise trouble.final or trouble from trouble
 
 

@@ -59,7 +59,7 @@ class EndpointOptions(BaseModel):
 
     @field_validator("extra", mode="before")
     @classmethod
-    def _no_extra(cls, value: Any) -> Any:
+    def _no_extra(cls, value: object) -> Any:
         return {} if value is None else dict(value) if isinstance(value, Mapping) else value
 
     @property

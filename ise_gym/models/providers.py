@@ -6,6 +6,7 @@ LiteLLM translates requests and answers; deadline, retries, pace, blame and what
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from ise_gym.errors import UserError
@@ -42,7 +43,7 @@ class ProviderClient(Client):
     def _connection(self, url: str | None) -> Any:
         return url if self.options.base_url else None  # OPENAI_BASE_URL is not this provider's
 
-    async def _sent(self, client: Any, request: dict[str, Any], session: str) -> Answer:
+    async def _sent(self, client: object, request: Mapping[str, object], session: str) -> Answer:
         import litellm
 
         more: dict[str, Any] = {"timeout": self.options.timeout, "num_retries": 0, "max_retries": 0}

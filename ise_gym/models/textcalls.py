@@ -114,5 +114,5 @@ def _result(message: Message, form: CallFormat) -> str:
     return f"<tool_response>\n{message['content']}\n</tool_response>"
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

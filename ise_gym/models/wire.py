@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.messages import Message, ToolCall, assistant, is_object, tool_calls_of
 from ise_gym.models.parsing import render_completion, without_surrogates
 
@@ -66,7 +67,7 @@ def clipped(messages: Sequence[Message], keep: int, longest: int) -> list[Messag
     ]
 
 
-def _say(sent: list[dict[str, Any]], answers: list[str]) -> None:
+def _say(sent: list[dict[str, Json]], answers: list[str]) -> None:
     if answers:
         sent.append({"role": "user", "content": "\n".join(answers)})
         answers.clear()

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ise_gym.checks.base import BaseCheck, mentions
+from ise_gym.checks.heard import look_at
 from ise_gym.proving.mutants import asks_for_order, content_mutants, is_program
 from ise_gym.proving.service_mutants import damaged_services
 from ise_gym.scenario import Check, Request
@@ -71,6 +72,7 @@ class Damage:
         root: the folder of this instance.
         other: `Outcome.contents` of the same request in another instance, with its root.
         standing: checks of earlier requests, which have to hold on as well.
+        said: what the expert said to the user.
     """
 
     def __init__(
@@ -84,9 +86,11 @@ class Damage:
         earlier: Snapshot,
         other: tuple[str, Mapping[str, bytes]] = ("", {}),
         standing: Sequence[Check] = (),
+        said: Sequence[str] = (),
     ) -> None:
         self.workspace, self.start, self.request, self.root = workspace, start, request, root
         self.before, self.known, self.earlier, self.other = before, known, earlier, other
+        self.said = said
         self.after = workspace.manifest()
         self.diff = diff_manifests(before, self.after)
         self.checks = [check for goal in request.subgoals for check in goal.checks]
@@ -236,7 +240,7 @@ class Damage:
         self.made += 1
         if repository:
             self.workspace.exec(["bash", "-c", _AMEND], cwd=f"/workspace/{posixpath.dirname(repository)}")
-        if all(check.run(self.workspace, self.start).passed for check in self.in_order):
+        if all(look_at(check, self.workspace, self.start, self.said).passed for check in self.in_order):
             self.survivors.append(f"{self.request.name}: every check holds although {what}")
 
 

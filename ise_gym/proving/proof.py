@@ -2,28 +2,32 @@
 
 Per thorough seed: everything asked with all mistakes, request by request; after each, wrong answers
 (`ise_gym.proving.damage`) and, from the state before it, the plan without each of its key steps; then only the
-required requests without mistakes. The other seeds ask whether the expert passes, in one run each.
+required requests without mistakes. The other seeds ask whether the expert passes, in one run each. Whatever plan
+is played is also held to what it can know (`ise_gym.proving.knowledge`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
-from ise_gym.agents.background import resolved
-from ise_gym.episode.floor import Floor
+from ise_gym.checks.heard import listens, look_at
 from ise_gym.errors import UserError
-from ise_gym.messages import Message, assistant, tool_call
 from ise_gym.proving.damage import Damage, Known
+from ise_gym.proving.hearing import words_decide, words_said, wrong_ways
+from ise_gym.proving.knowledge.effects import unasked_changes
+from ise_gym.proving.knowledge.examine import Knowledge
+from ise_gym.proving.playing import play_plan
 from ise_gym.proving.review import Finding, review, review_texts
 from ise_gym.scenario import DEFAULT_TOOLS, Check, PlanStep, Request, SubGoal
 from ise_gym.services import start_services
+from ise_gym.simulator.answers import answer_to
 from ise_gym.tasks.complete import instantiate, own_input_files
 from ise_gym.tasks.draft import draft
 from ise_gym.tasks.file import TaskSpec
 from ise_gym.tasks.instance import TaskInstance
 from ise_gym.tasks.products import Product
-from ise_gym.tools.dispatch import Toolbox
 from ise_gym.workspace.base import Manifest, SeedFile, Snapshot, Workspace, diff_manifests
 
 THOROUGH_SEEDS = 3
@@ -149,6 +153,8 @@ class _Proof:
     def __init__(self, instance: TaskInstance, workspace: Workspace, proved: Proved) -> None:
         self.instance, self.workspace, self.proved = instance, workspace, proved
         self.failed: set[str] = set()
+        self.said: dict[str, list[str]] = {}  # request → what the expert has said to the user about it
+        self.knowledge = Knowledge(instance)
         self.start: dict[str, SeedFile] = {file.path: file for file in instance.files}
         workspace.reset()
         workspace.seed(instance.files)
@@ -169,23 +175,30 @@ class _Proof:
                 self._note("early", f"{request.name}: '{goal}' already holds before its request is worked on")
             before = self.workspace.snapshot()
             tree = self.workspace.manifest()
-            fine = self._play(request, request.plan)
+            fine = self._play(request, request.plan, reply=request.reply)
             fine = self._goals_hold(request, "after the plan with all mistakes") and fine
             after = self.workspace.snapshot()
             if fine:
                 theirs = (rights[0], rights[1].get(request.name, {}))
                 found[request.name] = self._wrong_answers(request, tree, known, before, theirs)
                 self._without_key_steps(request, before)
+                self._wrong_words(request, before)
+                self.said[request.name] = words_said(request.plan, request.reply)
                 self.workspace.restore(after)
             now = self.workspace.manifest()
-            known.update(self.workspace, now, diff_manifests(tree, now))
+            changes = diff_manifests(tree, now)
+            known.update(self.workspace, now, changes)
+            for detail in unasked_changes(
+                self.start, changes.deleted, changes.changed, self.instance.root, self.knowledge.seen
+            ):
+                self._note("unasked", f"{request.name}: the plan {detail}")
         self._still_hold()
         return found
 
     def play_through(self, when: str) -> None:
         """The plans as they are, one after the other."""
         for request in self.instance.requests:
-            self._play(request, request.plan)
+            self._play(request, request.plan, reply=request.reply)
             self._goals_hold(request, when)
         self._still_hold()
 
@@ -203,7 +216,7 @@ class _Proof:
         """The plans one after the other; what no later request supersedes is checked once, at the end."""
         replaced = {name for request in self.instance.requests for name in request.supersedes}
         for request in self.instance.requests:
-            self._play(request, request.plan)
+            self._play(request, request.plan, reply=request.reply)
             if request.name in replaced:
                 self._note_problems(request, when)
         for request in self.instance.requests:
@@ -225,9 +238,18 @@ class _Proof:
         earlier: Snapshot,
         other: tuple[str, Mapping[str, bytes]],
     ) -> Mapping[str, bytes]:
-        standing = self._standing(request)
+        standing = [check for check in self._standing(request) if not listens([check])]
         damage = Damage(
-            self.workspace, self.start, request, self.instance.root, before, known, earlier, other, standing
+            self.workspace,
+            self.start,
+            request,
+            self.instance.root,
+            before,
+            known,
+            earlier,
+            other,
+            standing,
+            self.said.get(request.name, ()),
         )
         outcome = damage.assess()
         self.proved.mutants += outcome.made
@@ -246,11 +268,11 @@ class _Proof:
     def _without_key_steps(self, request: Request, before: Snapshot) -> None:
         steps = [step for step in request.plan if not step.mistake]
         keys = [index for index, step in enumerate(steps) if step.key]
-        if not keys:
+        if not keys and not words_decide(request):
             self._note("key", f"{request.name}: no step of the expert is marked `key: true`")
         for left_out in keys:
             self.workspace.restore(before)
-            self._play(request, steps[:left_out] + steps[left_out + 1 :], quiet=True)
+            self._play(request, steps[:left_out] + steps[left_out + 1 :], quiet=True, reply=request.reply)
             if all(
                 map(self._holds, request.subgoals)
             ):  # one that doesn't is enough: the rest isn't looked at
@@ -259,21 +281,54 @@ class _Proof:
                     f"{request.name}: every sub-goal holds without the key step {shown(steps[left_out])}",
                 )
 
-    def _play(self, request: Request, steps: Sequence[PlanStep], quiet: bool = False) -> bool:
-        """Run steps; unless quiet, note each that fails or succeeds against its mark. True when none did."""
-        floor = Floor(Toolbox((*DEFAULT_TOOLS, *self.instance.tools), self.workspace))
-        fine = True
-        seen: list[Message] = []
-        for number, step in enumerate(step for step in steps if step.tool):
-            call = tool_call(step.tool, resolved(step.arguments, seen), f"call_{number}")
-            message = floor.play(call)
-            seen += [assistant(step.say, [call]), message]
-            if message["success"] == step.fails and not quiet:
-                fine = False
-                verdict = "succeeds but is marked `fails`" if step.fails else "fails"
-                tail = message["content"][-300:].strip()
-                self._note("step", f"{request.name}: {shown(step)} {verdict}: {tail}")
-        return fine
+    def _wrong_words(self, request: Request, before: Snapshot) -> None:
+        """Where words count: each wrong way must fail, and each of the right replies pass."""
+        if words_decide(request) and not request.wrong:
+            self._note("wrong", f"{request.name}: words decide here, but no wrong way stands under `wrong`")
+        for way in wrong_ways(request):
+            self.workspace.restore(before)
+            if not self._play(request, way.steps, quiet=True, reply=way.reply):
+                self._note("wrong", f"{request.name}: a step of one who {way.who} does not go as marked")
+            self.proved.mutants += 1
+            if all(map(self._holds, request.subgoals)):
+                self.proved.survived += 1
+                text = f"every sub-goal holds for an agent that {way.who} ({way.reply!r})"
+                self._note("wrong", f"{request.name}: {text}")
+        if not words_decide(request):
+            return
+        self.workspace.restore(before)
+        self._play(request, request.plan, quiet=True)
+        for reply in request.replies:
+            self.said[request.name] = words_said(request.plan, reply)
+            for problem in self._problems(request):
+                self._note("reply", f"{problem} after the reply {reply[:80]!r}")
+
+    def _play(
+        self, request: Request, steps: Sequence[PlanStep], quiet: bool = False, reply: str = ""
+    ) -> bool:
+        """Run steps; unless quiet, note each that fails or succeeds against its mark, and what it knew too much.
+
+        Returns:
+            True when each failed or succeeded as it is marked.
+        """
+        self.said[request.name] = words_said(steps, reply)
+        offered = (*DEFAULT_TOOLS, *self.instance.tools)
+        played, closing = play_plan(steps, offered, self.workspace, partial(answer_to, request))
+        wrong = [
+            (step, message) for calls in played for step, message in calls if message["success"] == step.fails
+        ]
+        if quiet:
+            return not wrong
+        for step, message in wrong:
+            if step.asks:
+                self._note("answer", f"{request.name}: the user has no answer to {step.say[:120]!r}")
+                continue
+            verdict = "succeeds but is marked `fails`" if step.fails else "fails"
+            tail = message["content"][-300:].strip()
+            self._note("step", f"{request.name}: {shown(step)} {verdict}: {tail}")
+        for kind, detail in self.knowledge.examine(request, closing, played):
+            self._note(kind, f"{request.name}: {detail}")
+        return not wrong
 
     def _goals_hold(self, request: Request, when: str) -> bool:
         """Note each failing check, and any trace that looking has left in the workspace."""
@@ -295,20 +350,25 @@ class _Proof:
         found = []
         for goal in request.subgoals:
             for check in goal.checks:
-                result = check.run(self.workspace, self.start)
+                result = look_at(check, self.workspace, self.start, self.said.get(request.name, ()))
                 if not result.passed:
                     found.append(f"{request.name}: '{goal.name}': {result.reason}")
         return found
 
     def _holding(self, request: Request) -> list[str]:
         """Return the names of the sub-goals that hold now."""
+        self.said.pop(request.name, None)
         return [goal.name for goal in request.subgoals if self._holds(goal)]
 
     def _holds(self, goal: SubGoal) -> bool:
-        return all(check.run(self.workspace, self.start).passed for check in goal.checks)
+        owner = next((r for r in self.instance.requests if any(own is goal for own in r.subgoals)), None)
+        said = self.said.get(owner.name, ()) if owner else ()
+        return all(look_at(check, self.workspace, self.start, said).passed for check in goal.checks)
 
     def _note(self, kind: str, detail: str) -> None:
-        self.proved.findings.append(Finding(self.instance.task, self.instance.seed, kind, detail))
+        finding = Finding(self.instance.task, self.instance.seed, kind, detail)
+        if finding not in self.proved.findings:  # one plan is played in several ways
+            self.proved.findings.append(finding)
 
 
 def shown(step: PlanStep) -> str:

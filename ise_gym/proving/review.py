@@ -39,8 +39,9 @@ class Finding:
     Attributes:
         task: its name.
         seed: of the instance it was found with; -1 for findings about the file itself.
-        kind: template, wording, recoverable, variety, idle, early, step, expert, undone, key, mutant, writes or
-            infrastructure.
+        kind: template, wording, recoverable, variety, idle, early, step, expert, undone, key, mutant, wrong, reply,
+            answer, writes, output, infrastructure; knowledge, claim, cause, passed-over or unasked
+            (`ise_gym.proving.knowledge`).
         detail: what, where, and what was found instead.
     """
 
@@ -75,7 +76,16 @@ def review_texts(instance: TaskInstance) -> list[Finding]:
         texts = [text for wordings in request.wordings.values() for text in wordings]
         if missing or len({text.casefold().strip() for text in texts}) < len(REGISTERS):
             problems.append(f"{request.name}: needs four different wordings over the four registers")
-        spoken = [*texts, request.reply, *(step.say for step in request.plan)]
+        answers = [str(answer["say"]) for answer in request.answers]
+        wrong = [way.reply for way in request.wrong]
+        spoken = [
+            *texts,
+            *answers,
+            *request.replies,
+            *wrong,
+            request.reply,
+            *(step.say for step in request.plan),
+        ]
         for text in spoken:
             if match := _LEFTOVER.search(text):
                 problems.append(f"{request.name}: {match[0]!r} stands in {text[:80]!r}")
@@ -112,7 +122,8 @@ def unrecoverable(task: TaskSpec) -> Iterator[str]:
         }
         for register, texts in request.say.items():
             for index, text in enumerate(texts):
-                hidden = needed - shown - _closure(names_in(text), sources) - {"root"}
+                told = _closure(names_in(text) | names_in(request.answers), sources)
+                hidden = needed - shown - told - {"root"}
                 if hidden:
                     yield (
                         f"requests.{request.name}.say.{register}.{index} doesn't give away "
@@ -144,7 +155,7 @@ def _file_names(files: list[FileModel]) -> set[str]:
         if file.for_:
             continue  # it isn't there when an earlier task provides the input
         raw = [file.path, file.content, file.csv, file.json_, file.jsonl, dict(file.each)]
-        raw += [file.base64, file.wav, file.image]
+        raw += [file.base64, file.wav, file.image, file.xlsx, file.docx, file.pdf]
         found |= names_in(raw) - set(file.each)
     return found
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ise_gym.intents.lines import IntentFileSource
+from ise_gym.intents.lines import IntentFileSource, IntentLine, carried
 from ise_gym.messages import canonical_json
 from ise_gym.storage.atomic import replacing
 
@@ -62,11 +62,13 @@ def _put_back(path: Path, source: IntentFileSource, failed: set[str]) -> None:
     with replacing(path) as file:
         for place, line in enumerate(lines):
             if line["id"] in failed:
-                _, intent = source.entry(place)
+                own, intent = source.entry(place)
                 line = {
                     **line,
                     "whole": intent.text,
                     "utterances": list(intent.utterances),
                     "realiser": {**line["realiser"], "origin": "template", "given_up": "the expert failed"},
                 }
+                if own.scenario:  # it has to say what the line says now
+                    line["scenario"] = carried(source.drawn(IntentLine.model_validate(line), intent))
             file.write((canonical_json(line) + "\n").encode())

@@ -13,7 +13,7 @@ from typing import Any
 from ise_gym.agents.base import Agent
 from ise_gym.intents.author.written import WrittenLine, scenario_of
 from ise_gym.messages import Message, ToolSchema, assistant
-from ise_gym.rollout.play import play_episode
+from ise_gym.rollout.play import PlayableEnv, play_episode
 from ise_gym.scenario import Scenario
 from ise_gym.trajectory.record import Trajectory
 
@@ -55,7 +55,7 @@ class Proof:
     attempts: int = 0
 
 
-def prove(env: Any, line: WrittenLine, solver: Agent, *, attempts: int = 2, seed: int = 0) -> Proof:
+def prove(env: PlayableEnv, line: WrittenLine, solver: Agent, *, attempts: int = 2, seed: int = 0) -> Proof:
     """Prove the checks of one intent in an env.
 
     Args:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol, SupportsFloat
 
 from ise_gym.agents.base import Agent, BatchAgent
 from ise_gym.errors import AgentError, WorkspaceError
@@ -20,6 +20,23 @@ from ise_gym.trajectory.record import Outcome, Trajectory, episode_id
 
 STEP_THREADS = 8
 """How many envs of a batch step at the same time: their time goes into waiting for the sandbox."""
+
+
+class PlayableEnv(Protocol):
+    """`ISE-OS-v0`, as it is made or as `gymnasium.make` hands it out: inside wrappers that leave its messages alone."""
+
+    @property
+    def unwrapped(self) -> Any:
+        """The `ISEEnv` itself; Gymnasium says only that it is an env."""
+        ...
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, Any]:
+        """Begin an episode."""
+        ...
+
+    def step(self, action: Message) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Take the agent's next message."""
+        ...
 
 
 class LiveEpisode:
@@ -35,7 +52,7 @@ class LiveEpisode:
         agent: name that goes into the episode's id.
     """
 
-    def __init__(self, env: Any, scenario: Scenario, seed: int, agent: str) -> None:
+    def __init__(self, env: PlayableEnv, scenario: Scenario, seed: int, agent: str) -> None:
         self.env = env
         self.scenario = scenario
         self.seed = seed
@@ -124,7 +141,7 @@ class LiveEpisode:
         return record
 
 
-def play_episode(env: Any, agent: Agent, scenario: Scenario, seed: int) -> Trajectory:
+def play_episode(env: PlayableEnv, agent: Agent, scenario: Scenario, seed: int) -> Trajectory:
     """Play one scenario to its end and return the record.
 
     Args:
@@ -163,7 +180,7 @@ class BatchPlayer:
         agent: acts for all of them at once.
     """
 
-    def __init__(self, envs: Sequence[Any], agent: BatchAgent) -> None:
+    def __init__(self, envs: Sequence[PlayableEnv], agent: BatchAgent) -> None:
         self.agent = agent
         self._free = list(reversed(envs))
         self._live: list[tuple[LiveEpisode, Any]] = []
@@ -221,7 +238,7 @@ class BatchPlayer:
 
 
 def play_batch(
-    envs: Sequence[Any], agent: BatchAgent, scenarios: Sequence[Scenario], seeds: Sequence[int]
+    envs: Sequence[PlayableEnv], agent: BatchAgent, scenarios: Sequence[Scenario], seeds: Sequence[int]
 ) -> list[Trajectory]:
     """Play many scenarios with an agent that acts in batches; slots refill as episodes end.
 
@@ -254,7 +271,7 @@ def about(agent: Agent | BatchAgent) -> dict[str, Any]:
     return {"name": agent.name, **agent.describe()}
 
 
-def record(env: Any, agent: Agent | BatchAgent, seed: int) -> Trajectory:
+def record(env: PlayableEnv, agent: Agent | BatchAgent, seed: int) -> Trajectory:
     """Build the record of the episode that an env has played, for callers who drive ``step`` themselves.
 
     Args:

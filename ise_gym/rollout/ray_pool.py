@@ -23,7 +23,7 @@ from ise_gym.rollout.worker import MakePlayer
 class _Slots:
     """What runs in an actor: as many players as it plays items at once, made when first needed."""
 
-    def __init__(self, make_player: MakePlayer, slots: int) -> None:
+    def __init__(self, make_player: MakePlayer[Any, Any], slots: int) -> None:
         self._make_player = make_player
         self._slots = slots
         first = self._made()
@@ -45,7 +45,7 @@ class _Slots:
     def about(self) -> dict[str, Any]:
         return self._about
 
-    def play(self, item: Any) -> Any:
+    def play(self, item: object) -> Any:
         player = self._players.get()
         try:
             player = player or self._made()
@@ -161,10 +161,10 @@ class RayPool(Generic[I, A]):
         remote = self._ray.remote(num_cpus=1, max_concurrency=self._crew.slots + 1)(_Slots)
         return remote.remote(self._crew.make_player, self._crew.slots)
 
-    def _items(self, actor: Any) -> tuple[I, ...]:
+    def _items(self, actor: object) -> tuple[I, ...]:
         return tuple(item for a, item in self._tasks.values() if a is actor)
 
-    def _answer(self, task: Any) -> Any:
+    def _answer(self, task: object) -> Any:
         """Get a result; errors of the worker's own come out as they went in."""
         try:
             return self._ray.get(task)
@@ -177,7 +177,7 @@ class RayPool(Generic[I, A]):
                 raise UserError(str(error).split("UserError: ", 1)[1].splitlines()[0]) from error
             raise
 
-    def _bury(self, actor: Any, error: Exception) -> Lost[I]:
+    def _bury(self, actor: object, error: Exception) -> Lost[I]:
         items = self._items(actor)
         self._tasks = {task: value for task, value in self._tasks.items() if value[0] is not actor}
         self._actors.remove(actor)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 from ise_gym.foreign.values import Json
 from ise_gym.rollout.engine import Status, drive
@@ -15,6 +14,7 @@ from ise_gym.rollout.pool import ProcessPool
 from ise_gym.rollout.record import build
 from ise_gym.rollout.spec import Item, Result, RolloutSpec, probed, settings_of
 from ise_gym.rollout.work import GIVE_UP_AFTER, Lost, Pool
+from ise_gym.scenario import ScenarioSource
 from ise_gym.storage.locks import held_alone
 from ise_gym.trajectory.record import episode_id
 from ise_gym.trajectory.shards import Compression
@@ -146,7 +146,7 @@ class EpisodeWork:
         return ""
 
 
-def scenario_ids(source: Any) -> Sequence[str]:
+def scenario_ids(source: ScenarioSource) -> Sequence[str]:
     """Return the ids of a finite source's scenarios, without building them where it can say."""
     if callable(ids := getattr(source, "ids", None)):
         found: Sequence[str] = ids()

@@ -84,12 +84,12 @@ def episode_seed(run_seed: int, scenario_id: str, sample: int) -> int:
     return int(sha256_of([run_seed, scenario_id, sample])[:8], 16) >> 1
 
 
-def agent_factory(agent: str | Callable[[], AnyAgent], **options: Any) -> Callable[[], AnyAgent]:
+def agent_factory(agent: str | Callable[[], AnyAgent], **options: object) -> Callable[[], AnyAgent]:
     """Return a picklable function that makes the agent of a spec such as ``expert`` with options of its class."""
     return functools.partial(_agent_of, agent, options) if isinstance(agent, str) else agent
 
 
-def probed(make_agent: Callable[[], AnyAgent], make_env: Callable[[], Any] | None = None) -> None:
+def probed(make_agent: Callable[[], AnyAgent], make_env: Callable[[], object] | None = None) -> None:
     """Ask the endpoints of agent and user once, where they have one: what is wrong shows before anything is played.
 
     Only seats that are named are made for it, and none that loads a model.
@@ -122,12 +122,12 @@ def probe_seat(kind: str, spec: str, options: Mapping[str, Any]) -> None:
             made.close()
 
 
-def env_factory(**kwargs: Any) -> Callable[[], Any]:
+def env_factory(**kwargs: object) -> Callable[[], Any]:
     """Return a picklable function that makes an ``ISE-OS-v0`` with these arguments."""
     return functools.partial(_env_of, kwargs)
 
 
-def settings_of(make_env: Callable[[], Any]) -> dict[str, Any]:
+def settings_of(make_env: Callable[[], object]) -> dict[str, Any]:
     """Return ``{"env": …}``, what envs of `env_factory` are made with, for a manifest; {} of envs made elsewhere.
 
     Without credentials, and without the source: a run names its own.
@@ -140,7 +140,7 @@ def settings_of(make_env: Callable[[], Any]) -> dict[str, Any]:
     return {"env": {name: value for name, value in told.items() if name != "source"}}
 
 
-def _agent_of(spec: str, options: dict[str, Any]) -> AnyAgent:
+def _agent_of(spec: str, options: Mapping[str, object]) -> AnyAgent:
     from ise_gym.agents import make_agent
 
     return make_agent(spec, **options)

@@ -16,13 +16,16 @@ from multiprocessing.connection import Connection
 from typing import Any, cast
 
 from ise_gym.errors import UserError
-from ise_gym.rollout.work import LockstepPlayer, Player
+from ise_gym.rollout.work import A, I, LockstepPlayer, Player
 
-MakePlayer = Callable[[], Player[Any, Any] | LockstepPlayer[Any, Any]]
+MakePlayer = Callable[[], Player[I, A] | LockstepPlayer[I, A]]
 
 
 def main(
-    connection: Connection, make_player: MakePlayer, slots: int, environ: Mapping[str, str] | None = None
+    connection: Connection,
+    make_player: MakePlayer[I, A],
+    slots: int,
+    environ: Mapping[str, str] | None = None,
 ) -> None:
     """Run a worker process: read items from the pipe, play them in slots, send back results.
 
@@ -46,7 +49,7 @@ def main(
         link.send_error(error)
         return
     if hasattr(player, "tick"):
-        _lockstep_loop(link, cast("LockstepPlayer[Any, Any]", player))
+        _lockstep_loop(link, cast("LockstepPlayer[I, A]", player))
     else:
         _thread_loop(link, player, make_player, slots)
 
@@ -58,7 +61,7 @@ class _Link:
         self._connection = connection
         self._lock = threading.Lock()
 
-    def send(self, message: tuple[Any, ...]) -> None:
+    def send(self, message: tuple[object, ...]) -> None:
         try:
             with self._lock:
                 self._connection.send(message)
@@ -79,12 +82,12 @@ class _Link:
         return self._connection.poll()
 
 
-def _thread_loop(link: _Link, first: Player[Any, Any], make_player: MakePlayer, slots: int) -> None:
+def _thread_loop(link: _Link, first: Player[I, A], make_player: MakePlayer[I, A], slots: int) -> None:
     todo: queue.SimpleQueue[Any | None] = queue.SimpleQueue()
 
-    def slot(player: Player[Any, Any] | None) -> None:
+    def slot(player: Player[I, A] | None) -> None:
         try:
-            player = player or cast("Player[Any, Any]", make_player())
+            player = player or cast("Player[I, A]", make_player())
             while (item := todo.get()) is not None:
                 link.send(("result", player.play(item)))
         except Exception as error:
@@ -113,7 +116,7 @@ def _thread_loop(link: _Link, first: Player[Any, Any], make_player: MakePlayer, 
         thread.join()
 
 
-def _lockstep_loop(link: _Link, player: LockstepPlayer[Any, Any]) -> None:
+def _lockstep_loop(link: _Link, player: LockstepPlayer[I, A]) -> None:
     """One model, many items in lockstep; blocks for work only while nothing is being played."""
     try:
         link.send(("ready", dict(player.about)))

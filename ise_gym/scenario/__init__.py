@@ -13,6 +13,7 @@ from ise_gym.scenario.model import (
     Scenario,
     ScenarioSource,
     SubGoal,
+    WrongWay,
 )
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "Scenario",
     "ScenarioSource",
     "SubGoal",
+    "WrongWay",
 ]

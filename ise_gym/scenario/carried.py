@@ -111,6 +111,15 @@ def unpacked(found: Mapping[str, Json]) -> Scenario:
     Raises:
         UserError: it is damaged, or does not fit this version.
     """
+    return from_json(plain_form(found))
+
+
+def plain_form(found: Mapping[str, Json]) -> dict[str, Any]:
+    """Return the plain form of what `packed` packed, for readers: no check is built.
+
+    Raises:
+        UserError: it is damaged.
+    """
     try:
         unpacker = zlib.decompressobj()
         text = unpacker.decompress(base64.b64decode(str(found.get("z") or ""), validate=True), LARGEST + 1)
@@ -118,13 +127,13 @@ def unpacked(found: Mapping[str, Json]) -> Scenario:
             raise ValueError("cut short, or too large")
         if hashlib.sha256(text).hexdigest() != found.get("sha256"):
             raise ValueError("its hash is another")
-        data = json.loads(text)
+        data: dict[str, Any] = json.loads(text)
     except (ValueError, zlib.error, RecursionError) as error:
         raise UserError(f"the scenario that it carries is damaged ({error})") from error
-    return from_json(data)
+    return data
 
 
-def _text(data: Mapping[str, Any]) -> bytes:
+def _text(data: Mapping[str, object]) -> bytes:
     # keys in the order they have: a service sends its data in it
     return json.dumps(data, separators=(",", ":"), allow_nan=False).encode()
 
@@ -190,7 +199,7 @@ def _plain(value: object) -> Any:
 
 
 def _request(request: Request, plans: bool) -> dict[str, Any]:
-    data = _given(request, ("subgoals", "plan", "reply", "wordings"))
+    data = _given(request, ("subgoals", "plan", "reply", "wordings", "replies", "wrong"))
     data["subgoals"] = [
         {
             "name": goal.name,

@@ -59,6 +59,7 @@ class PlanStep:
         key: without this step the checks must fail (proved by ``ise tasks check``).
         fails: the call is a realistic mistake and really fails.
         mistake: the step belongs to a mistake block; a plan without the block also solves the task.
+        asks: ``say`` is a question to the user: the turn ends with it, and the plan goes on after the answer.
     """
 
     tool: str = ""
@@ -67,6 +68,16 @@ class PlanStep:
     key: bool = False
     fails: bool = False
     mistake: bool = False
+    asks: bool = False
+
+
+@dataclass(frozen=True)
+class WrongWay:
+    """What an agent could do instead and must not pass with (harness only): ``why`` names it."""
+
+    why: str
+    steps: tuple[PlanStep, ...] = ()
+    reply: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,6 +94,8 @@ class Request:
         task: name of the catalog task it came from ("" for none).
         wordings: register → what can be said, before a persona's voice; empty where no task gave any.
         optional: a follow-up that another seed may leave out.
+        answers: what the user says when asked: ``about`` (groups of words, as in the check ``reply``) and ``say``.
+        replies: all the ways in which the expert may close; ``wrong``: what a proof tries that must not pass.
         subgoals: what must hold afterwards.
         plan: how the scripted expert does it.
         reply: the expert's closing words to the user.
@@ -103,6 +116,9 @@ class Request:
     folder: str = ""
     wordings: Mapping[Register, tuple[str, ...]] = field(default_factory=dict)
     optional: bool = False
+    answers: tuple[Mapping[str, Any], ...] = ()
+    replies: tuple[str, ...] = ()
+    wrong: tuple[WrongWay, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from pydantic import ValidationError
 
@@ -28,20 +28,40 @@ MOST_EVENTS = 500
 """Events that one calendar keeps."""
 
 
+class Event(TypedDict):
+    """One event; times are local, as ``YYYY-MM-DDTHH:MM``."""
+
+    uid: str
+    summary: str
+    start: str
+    end: str
+    location: str
+    attendees: list[str]
+
+
+class CalendarState(TypedDict):
+    """All that requests change: events by calendar, how many were made, and how often each fault has shown."""
+
+    calendars: dict[str, list[Event]]
+    made: int
+    faults: list[int]
+
+
 class CalendarSite:
     """A `Site` that keeps events."""
 
-    def __init__(self, data: Mapping[str, Json], state: dict[str, Any] | None = None) -> None:
+    def __init__(self, data: Mapping[str, Json], state: CalendarState | None = None) -> None:
         self._model = CalendarModel.model_validate(data)
-        self.state: dict[str, Any] = state or {
+        fresh: CalendarState = {
             "faults": [],
             "made": 0,
-            "calendars": {c.name: [e.model_dump() for e in c.events] for c in self._model.calendars},
+            "calendars": {c.name: [_event(e) for e in c.events] for c in self._model.calendars},
         }
+        self.state = state or fresh
         self._exclusive = {c.name for c in self._model.calendars if c.exclusive}
         self._faults = Faults(self._model.faults, self.state["faults"])
 
-    def events(self, calendar: str) -> list[dict[str, Any]] | None:
+    def events(self, calendar: str) -> list[Event] | None:
         """Return a calendar's events in order of time, None when there is no such calendar."""
         found = self.state["calendars"].get(calendar)
         return None if found is None else sorted(found, key=lambda event: (event["start"], event["uid"]))
@@ -92,7 +112,7 @@ class CalendarSite:
             return problem(400, "unknown_key", ", ".join(sorted(refused)))
         new = f"event-{self.state['made'] + 1}"
         try:
-            event = EventModel.model_validate({**given, "uid": uid or new}).model_dump()
+            event = _event(EventModel.model_validate({**given, "uid": uid or new}))
         except ValidationError as error:
             first = error.errors()[0]
             return problem(422, "bad_event", f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
@@ -106,13 +126,24 @@ class CalendarSite:
         return as_json(200 if uid else 201, event)
 
 
-def _between(events: Iterable[dict[str, Any]], query: Mapping[str, str]) -> list[dict[str, Any]]:
+def _event(model: EventModel) -> Event:
+    return {
+        "uid": model.uid,
+        "summary": model.summary,
+        "start": model.start,
+        "end": model.end,
+        "location": model.location,
+        "attendees": list(model.attendees),
+    }
+
+
+def _between(events: Iterable[Event], query: Mapping[str, str]) -> list[Event]:
     first, last = query.get("from", ""), query.get("to", "9999")
     last = last + "T24" if len(last) == 10 else last
     return [event for event in events if event["end"] > first and event["start"] < last]
 
 
-def to_ics(events: Iterable[Mapping[str, Any]]) -> str:
+def to_ics(events: Iterable[Event]) -> str:
     """Write events as iCalendar (RFC 5545) with floating times; lines end in CRLF."""
     lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//ise_gym//calendar//EN"]
     for event in events:

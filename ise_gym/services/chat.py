@@ -5,10 +5,9 @@ Time in it is counted, not taken from a clock: each new message is one minute af
 
 from __future__ import annotations
 
-import copy
 import datetime
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NotRequired, TypedDict
 
 from ise_gym.foreign.values import Json
 from ise_gym.services.site import Faults, Request, Response, Room, as_json, problem
@@ -31,19 +30,47 @@ POST /api/token                             {"refresh": SECRET}: a fresh token
 """
 
 
+class Post(TypedDict):
+    """One message of a channel; ``posted`` marks those that came over the interface."""
+
+    id: int
+    author: str
+    time: str
+    text: str
+    reply_to: NotRequired[Json]
+    posted: NotRequired[bool]
+
+
+class Channel(TypedDict):
+    """One channel as it is now, messages oldest first."""
+
+    name: str
+    topic: str
+    members: list[str]
+    messages: list[Post]
+
+
+class ChatState(TypedDict):
+    """All that requests change: channels, counts, and how often each fault has shown."""
+
+    channels: dict[str, Channel]
+    faults: list[int]
+    posted: int
+    last_id: int
+
+
 class ChatSite:
     """A `Site` that keeps channels and messages."""
 
-    def __init__(self, data: Mapping[str, Json], state: dict[str, Any] | None = None) -> None:
+    def __init__(self, data: Mapping[str, Json], state: ChatState | None = None) -> None:
         self._model = ChatModel.model_validate(data)
-        self.state: dict[str, Any] = state or _first_state(self._model)
+        self.state: ChatState = state or _first_state(self._model)
         self._faults = Faults(self._model.faults, self.state["faults"])
         self._room = Room(MOST_KEPT, self.state["channels"])
 
-    def channel(self, name: str) -> dict[str, Any] | None:
+    def channel(self, name: str) -> Channel | None:
         """Return one channel as it is now: name, topic, members, messages."""
-        found: dict[str, Any] | None = self.state["channels"].get(name)
-        return found
+        return self.state["channels"].get(name)
 
     def answer(self, request: Request) -> Response:
         """Answer one call of the interface."""
@@ -105,7 +132,7 @@ class ChatSite:
         topic = given.get("topic", "")
         if isinstance(topic, dict | list):
             return problem(400, "topic_is_no_text")
-        channel = {
+        channel: Channel = {
             "name": name,
             "topic": str(topic),
             "members": [self._model.me],
@@ -114,7 +141,7 @@ class ChatSite:
         self.state["channels"][name] = channel
         return as_json(201, _summary(channel))
 
-    def _in_channel(self, request: Request, channel: dict[str, Any], what: str) -> Response:
+    def _in_channel(self, request: Request, channel: Channel, what: str) -> Response:
         given = request.json()
         if request.method == "GET" and what == "messages":
             return _page(channel["messages"], request.query)
@@ -129,14 +156,14 @@ class ChatSite:
             return as_json(200, _summary(channel))
         if what == "members":
             user = given.get("user")
-            if user not in [person.get("login") for person in self._model.users]:
+            if not isinstance(user, str) or user not in [person.get("login") for person in self._model.users]:
                 return problem(404, "no_such_user")
             if user not in channel["members"]:
                 channel["members"].append(user)
             return as_json(200, _summary(channel))
         return self._post(channel, given)
 
-    def _post(self, channel: dict[str, Any], given: dict[str, Json]) -> Response:
+    def _post(self, channel: Channel, given: dict[str, Json]) -> Response:
         text, reply_to = given.get("text"), given.get("reply_to")
         if not isinstance(text, str) or not text.strip():
             return problem(400, "text_is_missing")
@@ -147,21 +174,22 @@ class ChatSite:
             minutes=self.state["posted"]
         )
         self.state["last_id"] += 1
-        message = {
+        message: Post = {
             "id": self.state["last_id"],
             "author": self._model.me,
             "time": now.strftime("%Y-%m-%dT%H:%M"),
             "text": text,
-            **({} if reply_to is None else {"reply_to": reply_to}),
         }
+        if reply_to is not None:
+            message["reply_to"] = reply_to
         channel["messages"].append({**message, "posted": True})
         return as_json(201, message)
 
 
-def _first_state(model: ChatModel) -> dict[str, Any]:
+def _first_state(model: ChatModel) -> ChatState:
     said = [(m.time, c.name, i) for c in model.channels for i, m in enumerate(c.messages)]
     ids = {key: number for number, key in enumerate(sorted(said), start=1)}
-    channels = {
+    channels: dict[str, Channel] = {
         c.name: {
             "name": c.name,
             "topic": c.topic,
@@ -176,11 +204,16 @@ def _first_state(model: ChatModel) -> dict[str, Any]:
     return {"faults": [], "channels": channels, "last_id": len(ids), "posted": 0}
 
 
-def _summary(channel: dict[str, Any]) -> dict[str, Any]:
-    return {key: len(value) if key == "messages" else copy.copy(value) for key, value in channel.items()}
+def _summary(channel: Channel) -> dict[str, Any]:
+    return {
+        "name": channel["name"],
+        "topic": channel["topic"],
+        "members": list(channel["members"]),
+        "messages": len(channel["messages"]),
+    }
 
 
-def _page(messages: list[dict[str, Any]], query: Mapping[str, str]) -> Response:
+def _page(messages: Sequence[Post], query: Mapping[str, str]) -> Response:
     try:
         after, limit = int(query.get("after", 0)), max(1, min(int(query.get("limit", PAGE)), PAGE))
     except ValueError:

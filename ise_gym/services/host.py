@@ -105,7 +105,7 @@ class ServiceHost:
     def save(self) -> str:
         """Return specs and state as JSON, for `resume_services`."""
         with self._lock:
-            state = {host: site.state for host, site in self.sites.items()}
+            state: dict[str, object] = {host: site.state for host, site in self.sites.items()}
             if self.mail is not None:
                 state["mail:"] = self.mail.state
             state["cron:"] = self.scheduler.state

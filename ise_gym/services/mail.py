@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from email.message import EmailMessage
 from functools import lru_cache
-from typing import Any, BinaryIO
+from typing import BinaryIO, TypedDict
 
 from ise_gym.foreign.values import Json
 from ise_gym.services.site import Room
@@ -29,6 +29,17 @@ MOST_MESSAGES = 2_000
 _ADDRESS = re.compile(r"^(?:FROM|TO):\s*<([^<>\s]*)>", re.IGNORECASE)
 
 
+Sent = TypedDict("Sent", {"from": str, "to": list[str], "data": str})
+"""One accepted message: envelope sender, envelope recipients, the message (base64)."""
+
+
+class MailState(TypedDict):
+    """All that clients change: what was sent, in order, and the greylisted recipients turned away once already."""
+
+    sent: list[Sent]
+    greeted: list[str]
+
+
 class MailServer:
     """What is behind the SMTP port: the rules of all mail services of a scenario, and what was sent.
 
@@ -37,11 +48,11 @@ class MailServer:
             ``greeted``: greylisted recipients that were turned away once already.
     """
 
-    def __init__(self, data: Iterable[Mapping[str, Json]], state: dict[str, Any] | None = None) -> None:
+    def __init__(self, data: Iterable[Mapping[str, Json]], state: MailState | None = None) -> None:
         models = [MailModel.model_validate(item) for item in data]
         self._refused = {address.lower() for model in models for address in model.refused}
         self._greylisted = {address.lower() for model in models for address in model.greylisted}
-        self.state: dict[str, Any] = state or {"sent": [], "greeted": []}
+        self.state: MailState = state or {"sent": [], "greeted": []}
         self._room = Room(MOST_KEPT - sum(len(item["data"]) * 3 // 4 for item in self.state["sent"]))
 
     def recipient(self, address: str) -> str:

@@ -12,7 +12,7 @@ import io
 import re
 import zipfile
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -119,12 +119,19 @@ def _digest(data: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
 
 
+class PackagesState(TypedDict):
+    """All that requests change: how often each fault has shown, and how often each file was fetched."""
+
+    faults: list[int]
+    downloads: dict[str, int]
+
+
 class PackageSite:
     """A `Site` that serves ``/simple/`` and the files that it links to."""
 
-    def __init__(self, data: Mapping[str, Json], state: dict[str, Any] | None = None) -> None:
+    def __init__(self, data: Mapping[str, Json], state: PackagesState | None = None) -> None:
         self._model = PackagesModel.model_validate(data)
-        self.state: dict[str, Any] = state or {"faults": [], "downloads": {}}
+        self.state: PackagesState = state or {"faults": [], "downloads": {}}
         self._faults = Faults(self._model.faults, self.state["faults"])
         self._projects = {normalised(project.name): project for project in self._model.projects}
         self._files = {

@@ -57,7 +57,7 @@ class Scheduler:
         state: all that changes, as JSON: now, jobs, runs, events.
     """
 
-    def __init__(self, data: Iterable[Mapping[str, Json]], state: dict[str, Any] | None = None) -> None:
+    def __init__(self, data: Iterable[Mapping[str, Json]], state: dict[str, Json] | None = None) -> None:
         self.state: dict[str, Any] = state or {"now": START, "jobs": {}, "runs": [], "events": []}
         if state is None:
             for service in data:

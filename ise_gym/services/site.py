@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ise_gym.foreign.values import Json
 from ise_gym.services.models import FaultModel
 
 
@@ -46,7 +45,7 @@ class Response:
     cut: bool = False
 
 
-def as_json(status: int, value: Json) -> Response:
+def as_json(status: int, value: object) -> Response:
     """Answer with a JSON document."""
     text = json.dumps(value, ensure_ascii=False, indent=1) + "\n"
     return Response(status, text.encode(), "application/json")
@@ -65,7 +64,7 @@ class Room:
         kept: JSON that counts as taken from the start.
     """
 
-    def __init__(self, limit: int, kept: Json = None) -> None:
+    def __init__(self, limit: int, kept: object = None) -> None:
         self.left = limit - (len(json.dumps(kept)) if kept else 0)
 
     def take(self, size: int) -> bool:
@@ -79,7 +78,7 @@ class Room:
 class Site(Protocol):
     """One host of the box's web. ``state`` is all that requests change: JSON, saved with the episode."""
 
-    state: dict[str, Any]
+    state: Any
 
     def answer(self, request: Request) -> Response:
         """Answer a request; never raises for anything that a client can send."""

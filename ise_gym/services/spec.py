@@ -142,7 +142,7 @@ class ServiceKind:
     model: type[BaseModel]
     site: Callable[..., Any] | str = ""
 
-    def open(self, data: Mapping[str, Json], state: Any) -> Any:
+    def open(self, data: Mapping[str, Json], state: object) -> Any:
         """Make the site."""
         made = self.site
         if isinstance(made, str):

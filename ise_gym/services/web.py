@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TypedDict
 
 import jinja2
 
@@ -63,12 +63,19 @@ def render_page(site: WebModel, page: PageModel) -> Page:
     return Page(url, title, "application/json", document.encode(), listed=page.listed)
 
 
+class WebState(TypedDict):
+    """All that requests change: how often each fault has shown, and how often each page was asked for."""
+
+    faults: list[int]
+    hits: dict[str, int]
+
+
 class WebSite:
     """A `Site` of fixed pages; a page whose path holds a query answers to exactly that query."""
 
-    def __init__(self, data: Mapping[str, Json], state: dict[str, Any] | None = None) -> None:
+    def __init__(self, data: Mapping[str, Json], state: WebState | None = None) -> None:
         model = WebModel.model_validate(data)
-        self.state: dict[str, Any] = state or {"faults": [], "hits": {}}
+        self.state: WebState = state or {"faults": [], "hits": {}}
         self.pages = {page.path: render_page(model, page) for page in model.pages}
         self._faults = Faults(model.faults, self.state["faults"])
 

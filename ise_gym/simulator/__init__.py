@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import cast
 
 from ise_gym.errors import UserError
 from ise_gym.registry import entries, make, usage
@@ -20,7 +20,10 @@ def known_users() -> dict[str, str]:
 
 
 def make_user(
-    spec: str | Callable[..., UserSimulator], guard: bool = True, judge: Judge | None = None, **options: Any
+    spec: str | Callable[..., UserSimulator],
+    guard: bool = True,
+    judge: Judge | None = None,
+    **options: object,
 ) -> UserSimulator:
     """Build a user simulator from its name or from a function that makes one.
 
@@ -41,7 +44,7 @@ def make_user(
     return RoleGuard(inner, judge=judge) if guard and getattr(inner, "guarded", True) else inner
 
 
-def make_judge(spec: str | Judge, **options: Any) -> Judge:
+def make_judge(spec: str | Judge, **options: object) -> Judge:
     """Make the guard's second opinion from its name, such as ``llm:MODEL``, a package's, or ``module:Name``.
 
     Raises:
@@ -50,7 +53,7 @@ def make_judge(spec: str | Judge, **options: Any) -> Judge:
     return cast("Judge", make("judge", spec, options, ("__call__",))) if isinstance(spec, str) else spec
 
 
-def _called(spec: Callable[..., UserSimulator], options: dict[str, Any]) -> UserSimulator:
+def _called(spec: Callable[..., UserSimulator], options: Mapping[str, object]) -> UserSimulator:
     try:
         return spec(**options)
     except TypeError as error:

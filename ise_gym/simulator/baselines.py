@@ -41,11 +41,11 @@ class SingleTurnUser:
             text="", request=last, done=not view.evidence.failed, gave_up=bool(view.evidence.failed)
         )
 
-    def state(self) -> Any:
+    def state(self) -> Scenario | None:
         """Return the scenario: there is nothing else."""
         return self._scenario
 
-    def set_state(self, state: Any) -> None:
+    def set_state(self, state: Scenario | None) -> None:
         """Take back what `state` returned."""
         self._scenario = state
 
@@ -95,11 +95,11 @@ class NaiveUser:
             return UserTurn(text=phrase("give_up", persona, self._rng), request=current.name, gave_up=True)
         return UserTurn(text=phrase("answer", persona, self._rng, request=current.text), request=current.name)
 
-    def state(self) -> Any:
+    def state(self) -> tuple[Scenario | None, int, int, tuple[object, ...]]:
         """Return scenario, position and RNG state."""
         return (self._scenario, self._index, self._misses, self._rng.getstate())
 
-    def set_state(self, state: Any) -> None:
+    def set_state(self, state: tuple[Scenario | None, int, int, tuple[object, ...]]) -> None:
         """Take back what `state` returned."""
         self._scenario, self._index, self._misses, rng = state
         self._rng.setstate(rng)

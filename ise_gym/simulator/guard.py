@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
+from ise_gym.foreign.values import Json
 from ise_gym.scenario import Scenario
+from ise_gym.simulator import scripted
 from ise_gym.simulator.base import Evidence, UserSimulator, UserTurn, UserView
 from ise_gym.simulator.claims import FalseClaim, false_claims
 from ise_gym.simulator.detectors import DETECTORS, Hit, detect
@@ -30,6 +32,21 @@ REFUSED_CHARS = 2_000
 """Characters of a refused draft that are kept."""
 
 COUNTS = ("turns", "drifted", "resamples", "fallbacks", "reached", "simulator_errors", "false_claims")
+
+
+class Refused(TypedDict):
+    """A draft that was not sent: its words, and what each detector that refused it found."""
+
+    text: str
+    detectors: dict[str, str]
+    done: NotRequired[bool]
+    gave_up: NotRequired[bool]
+
+
+Saved = tuple[
+    Scenario | None, object, scripted.Saved, tuple[Counter[str], list[dict[str, object]], frozenset[str]]
+]
+"""Scenario, the states of simulator and shadow, and the counts, drift and doubts so far."""
 
 
 class RoleGuard:
@@ -58,7 +75,7 @@ class RoleGuard:
         self._scenario: Scenario | None = None
         self._known: UserKnowledge | None = None
         self._counts: Counter[str] = Counter()
-        self._drift: list[dict[str, Any]] = []
+        self._drift: list[dict[str, object]] = []
         self._doubted: frozenset[str] = frozenset()
 
     def reset(self, scenario: Scenario, seed: int) -> UserTurn:
@@ -81,11 +98,11 @@ class RoleGuard:
         turn: UserTurn,
         view: UserView | None,
         fallback: UserTurn,
-        events: list[dict[str, Any]],
-        before: Any,
+        events: list[dict[str, Json]],
+        before: object,
     ) -> UserTurn:
         """Return the turn, a later draft of it, or the script's; ``before`` is the inner state before the first."""
-        refused: list[dict[str, Any]] = []
+        refused: list[Refused] = []
         hits = self._look(turn, view)
         self._count(hits)
         attempts = self.resamples if view is not None or getattr(self.inner, "reopens", False) else 0
@@ -103,7 +120,7 @@ class RoleGuard:
             self._note(view, refused, "resample")
         return replace(turn, events=(*turn.events, *events))
 
-    def _again(self, view: UserView | None, before: Any, why: str) -> UserTurn:
+    def _again(self, view: UserView | None, before: object, why: str) -> UserTurn:
         if view is not None:
             self.inner.set_state(before)
             return self.inner.respond(view, why)
@@ -120,14 +137,15 @@ class RoleGuard:
         self._doubted |= {view.request}
         return self._shadow.double_check(view)
 
-    def state(self) -> Any:
+    def state(self) -> Saved:
         """Return the state of simulator, shadow and counts."""
         own = (copy.copy(self._counts), copy.deepcopy(self._drift), self._doubted)
         return (self._scenario, self.inner.state(), self._shadow.state(), own)
 
-    def set_state(self, state: Any) -> None:
+    def set_state(self, state: Saved) -> None:
         """Take back what `state` returned."""
         scenario, inner, shadow, (counts, drift, doubted) = state
+        assert scenario is not None, "call reset() first"
         self._take(scenario)
         self.inner.set_state(inner)
         self._shadow.set_state(shadow)
@@ -166,13 +184,19 @@ class RoleGuard:
         self._counts.update(f"detector:{hit.detector}" for hit in hits)
         self._counts["simulator_errors"] += any(hit.detector == "premature_end" for hit in hits)
 
-    def _note(self, view: UserView | None, refused: Sequence[dict[str, Any]], action: str) -> None:
+    def _note(self, view: UserView | None, refused: Sequence[Refused], action: str) -> None:
         number = 1 if view is None else view.turn + 1
-        first = list(refused[0]["detectors"])
-        self._drift.append({"turn": number, "detectors": first, "action": action, "refused": list(refused)})
+        self._drift.append(
+            {
+                "turn": number,
+                "detectors": list(refused[0]["detectors"]),
+                "action": action,
+                "refused": list(refused),
+            }
+        )
 
     def _replaced(
-        self, fallback: UserTurn, view: UserView | None, events: Sequence[dict[str, Any]]
+        self, fallback: UserTurn, view: UserView | None, events: Sequence[Mapping[str, object]]
     ) -> UserTurn:
         self._counts["fallbacks"] += 1
         assert self._known is not None
@@ -188,14 +212,17 @@ def _hint(hit: Hit) -> str:
     return hit.words  # a judge gives its reason in words
 
 
-def _refusal(turn: UserTurn, hits: Sequence[Hit]) -> dict[str, Any]:
+def _refusal(turn: UserTurn, hits: Sequence[Hit]) -> Refused:
     """Return what is kept of a draft that was not sent."""
-    leaves = {name: True for name in ("done", "gave_up") if getattr(turn, name)}
-    return {
+    kept: Refused = {
         "text": turn.text[:REFUSED_CHARS],
         "detectors": {hit.detector: hit.words for hit in hits},
-        **leaves,
     }
+    if turn.done:
+        kept["done"] = True
+    if turn.gave_up:
+        kept["gave_up"] = True
+    return kept
 
 
 def _event(hit: Hit, action: str) -> dict[str, Any]:

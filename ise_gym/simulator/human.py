@@ -59,11 +59,11 @@ class HumanUser:
             self._show(printable(render(view.evidence)))
         return self._ask(max(self._known.index(view.request), 0))
 
-    def state(self) -> Any:
+    def state(self) -> Scenario | None:
         """Return the scenario: the rest is in the person's head."""
         return self._scenario
 
-    def set_state(self, state: Any) -> None:
+    def set_state(self, state: Scenario | None) -> None:
         """Take back what `state` returned."""
         self._take(state)
 

@@ -35,7 +35,7 @@ class LLMJudge:
     options_from: ClassVar[type] = EndpointOptions
     """Whose parameters the options are."""
 
-    def __init__(self, model: str, **options: Any) -> None:
+    def __init__(self, model: str, **options: object) -> None:
         self._chat = JsonChat(model, who="judge", **{"temperature": 0.0, **options})
 
     def __call__(self, turn: UserTurn, view: UserView | None, known: UserKnowledge) -> str:

@@ -18,11 +18,12 @@ _FILE_BYTES = 20_000
 
 @dataclass(frozen=True)
 class Wish:
-    """One thing the user will ask for: its name for bookkeeping, and the words."""
+    """One thing the user will ask for: its name for bookkeeping, the words, and what it says of it when asked."""
 
     name: str
     text: str
     facts: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)  # equal only to itself: what is derived from it is cached by it
@@ -60,7 +61,9 @@ def knowledge_of(scenario: Scenario, mode: str = "checked") -> UserKnowledge:
     """Return the user's side of a scenario."""
     return UserKnowledge(
         scenario.persona,
-        tuple(Wish(r.name, r.text, r.facts) for r in scenario.requests),
+        tuple(
+            Wish(r.name, r.text, r.facts, tuple(str(a["say"]) for a in r.answers)) for r in scenario.requests
+        ),
         tuple((f.path, _text(f.content)) for f in scenario.files),
         mode,
         scenario.intent if mode == "open" else "",
@@ -72,7 +75,7 @@ def _words(known: UserKnowledge) -> str:
     persona = known.persona
     about = [persona.name, persona.role, persona.industry, persona.experience_level, persona.work_context]
     about += [*persona.expertise, *(str(v) for v in persona.voice.values() if isinstance(v, str))]
-    wishes = [text for wish in known.wishes for text in (wish.text, *wish.facts)]
+    wishes = [text for wish in known.wishes for text in (wish.text, *wish.facts, *wish.answers)]
     files = [text for file in known.files for text in file]
     return "\n".join(part for part in (*about, known.intent, *wishes, *files) if part)
 

@@ -100,11 +100,11 @@ class LLMUser:
         """
         return self._answer(view, feedback)
 
-    def state(self) -> Any:
+    def state(self) -> tuple[Scenario | None, int, int]:
         """Return scenario, seed and the count of answers; the rest is in the conversation."""
         return (self._scenario, self._seed, self._asked)
 
-    def set_state(self, state: Any) -> None:
+    def set_state(self, state: tuple[Scenario | None, int, int]) -> None:
         """Continue from a saved position."""
         scenario, self._seed, asked = state
         # a resample must not draw the same answer again, so the count never goes back within an episode

@@ -13,12 +13,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ise_gym.scenario import Request, Scenario
+from ise_gym.simulator.answers import answer_to
 from ise_gym.simulator.base import Evidence, UserTurn, UserView
 from ise_gym.simulator.claims import FalseClaim, false_claims
 from ise_gym.simulator.phrases import lead_in, phrase
 
 CONNECTIVE_RATE = 0.4
 """How often a new request gets a connective ("next up: …") before it."""
+
+MOST_ANSWERS = 3
+"""How many questions about one request are answered before they try the user's patience."""
 
 _QUESTION = re.compile(r"\?\s*(?:[\"')\]]+\s*)?$")
 _REFUSAL = re.compile(
@@ -39,14 +43,20 @@ class _State:
 
     Attributes:
         index: the current request. ``misses``: how often it was not fulfilled.
+        answered: how many questions about it were answered.
         said: reactive lines used so far.
         checked: requests for which a second look was asked.
     """
 
     index: int = 0
     misses: int = 0
+    answered: int = 0
     said: tuple[str, ...] = ()
     checked: frozenset[int] = frozenset()
+
+
+Saved = tuple[Scenario | None, _State, tuple[object, ...]]
+"""Scenario, position and RNG state."""
 
 
 class ScriptedUser:
@@ -89,6 +99,9 @@ class ScriptedUser:
             if (lies or _unproven(request, words, evidence)) and self._state.index not in self._state.checked:
                 return self.double_check(view)
             return self._accept(request)
+        if (answer := answer_to(request, words)) and self._state.answered < MOST_ANSWERS:
+            self._state = replace(self._state, answered=self._state.answered + 1)
+            return UserTurn(text=answer, request=request.name)
         self._state = replace(self._state, misses=self._state.misses + 1)
         if self._state.misses > self.patience:
             return UserTurn(text=self._say("give_up"), request=request.name, gave_up=True)
@@ -100,11 +113,11 @@ class ScriptedUser:
         self._state = replace(self._state, checked=self._state.checked | {self._state.index})
         return UserTurn(text=self._say("double_check"), request=self._request().name)
 
-    def state(self) -> Any:
+    def state(self) -> Saved:
         """Return scenario, position and RNG state; all immutable, so sharing them is safe."""
         return (self._scenario, self._state, self._rng.getstate())
 
-    def set_state(self, state: Any) -> None:
+    def set_state(self, state: Saved) -> None:
         """Continue from a saved position."""
         self._scenario, self._state, rng = state
         self._rng.setstate(rng)
@@ -118,7 +131,7 @@ class ScriptedUser:
         assert self._scenario is not None, "call reset() first"
         names = [r.name for r in self._scenario.requests]
         if request in names and names.index(request) != self._state.index:
-            self._state = replace(self._state, index=names.index(request), misses=0)
+            self._state = replace(self._state, index=names.index(request), misses=0, answered=0)
 
     def _requests(self) -> tuple[Request, ...]:
         assert self._scenario is not None, "call reset() first"
@@ -140,7 +153,7 @@ class ScriptedUser:
         following = self._state.index + 1
         if following >= len(self._scenario.requests):
             return UserTurn(text=self._say("done"), request=request.name, done=True)
-        self._state = replace(self._state, index=following, misses=0)
+        self._state = replace(self._state, index=following, misses=0, answered=0)
         upcoming = self._scenario.requests[following]
         asked = upcoming.text
         if self._rng.random() < CONNECTIVE_RATE:

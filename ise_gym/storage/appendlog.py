@@ -14,10 +14,10 @@ import errno
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ise_gym.errors import UserError
 from ise_gym.storage.locks import try_lock
@@ -125,6 +125,36 @@ class AppendLog:
                 os.fdatasync(fd)
             finally:
                 os.close(fd)
+
+
+def append_one(path: Path, record: Mapping[str, Any], patience_s: float = 5.0) -> None:
+    """Append one JSON object as a line of its own and sync it; the file is made when missing.
+
+    Processes that do so to one file take turns. A torn end that a killed one left goes to ``FILE.torn``.
+
+    Raises:
+        UserError: the file can't be written, or another process holds it for longer than ``patience_s``.
+    """
+    line = json.dumps(record, ensure_ascii=False)
+    try:
+        data = line.encode() + b"\n"
+    except UnicodeEncodeError:  # a lone surrogate: JSON can only carry it escaped
+        data = json.dumps(record).encode() + b"\n"
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            log = AppendLog(path, side_file=lambda offset: path.with_name(f"{path.name}.torn"))
+            break
+        except Locked:
+            if time.monotonic() >= deadline:
+                raise UserError(f"{path}: another process holds it; nothing was written.") from None
+            time.sleep(0.02)
+        except OSError as error:
+            raise UserError(f"{path}: can't be written ({error.strerror}).") from error
+    try:
+        log.append(data)
+    finally:
+        log.close()
 
 
 def raw_lines(path: Path) -> Iterator[bytes]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
-from typing import Any
 
 from ise_gym.services.spec import ServiceSpec
 from ise_gym.tasks.expressions import ExpressionError, Render, Scope, TextRender, compile_text, compile_value
@@ -86,7 +85,7 @@ class CompiledTask:
             for model in self.spec.model.requests
         }
 
-    def _at(self, *keys: Any) -> str:
+    def _at(self, *keys: object) -> str:
         return f"{self.spec.source}: {'.'.join(map(str, keys))}"
 
 

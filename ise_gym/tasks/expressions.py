@@ -21,7 +21,7 @@ from ise_gym.errors import UserError
 from ise_gym.foreign.values import Json
 from ise_gym.tasks.filters import FILTERS
 
-Scope = Mapping[str, Any]
+Scope = Mapping[str, object]
 Render = Callable[[Scope], Any]
 TextRender = Callable[[Scope], str]
 

@@ -185,7 +185,7 @@ def counts(values: Iterable[Json]) -> dict[Any, int]:
     return dict(sorted(found.items(), key=lambda item: (-item[1], str(item[0]))))
 
 
-def but_with(mapping: Mapping[str, Json], **changes: Any) -> dict[str, Any]:
+def but_with(mapping: Mapping[str, Json], **changes: object) -> dict[str, Any]:
     """Copy a dict with some keys changed or added.
 
     >>> but_with({"a": 1}, b=2)

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ise_gym.foreign.values import Json
+from ise_gym.tasks.documents import WRITERS
 
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
 MOST_BYTES = 4 << 20
@@ -120,7 +121,7 @@ def _base64(value: Json) -> bytes:
     return base64.b64decode(str(value), validate=False)
 
 
-def _validated(model: type[_Model], write: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+def _validated(model: type[BaseModel], write: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
     def make(value: Json) -> bytes:
         try:
             return write(model.model_validate(value))
@@ -135,5 +136,6 @@ MEDIA: dict[str, Callable[[Any], bytes]] = {
     "base64": _base64,
     "wav": _validated(Sound, sound_bytes),
     "image": _validated(Picture, picture_bytes),
+    **{name: _validated(model, write) for name, (model, write) in WRITERS.items()},
 }
 """How each binary kind of start file is written from its rendered data; ValueError when the data don't fit."""

@@ -23,7 +23,7 @@ from ise_gym.tools import TOOLS
 REGISTERS: tuple[Register, ...] = get_args(Register)
 Tier = Literal["easy", "medium", "hard"]
 Kind = Literal["table", "json", "text", "script", "config", "image", "sound", "archive", "page", "folder"]
-_STEP_KEYS = ("say", "key", "fails")
+_STEP_KEYS = ("say", "key", "fails", "ask")
 
 
 class FileModel(Model):
@@ -40,13 +40,18 @@ class FileModel(Model):
     base64: Expression | None = None
     wav: dict[str, Any] | Expression | None = None
     image: dict[str, Any] | Expression | None = None
+    xlsx: dict[str, Any] | Expression | None = None
+    docx: dict[str, Any] | Expression | None = None
+    pdf: dict[str, Any] | Expression | None = None
 
     @model_validator(mode="after")
     def _one_content(self) -> FileModel:
-        kinds = ("content", "csv", "json_", "jsonl", "base64", "wav", "image")
+        kinds = ("content", "csv", "json_", "jsonl", "base64", "wav", "image", "xlsx", "docx", "pdf")
         given = [key for key in kinds if key in self.model_fields_set]
         if len(given) != 1:
-            raise ValueError("needs exactly one of content, csv, json, jsonl, base64, wav, image")
+            raise ValueError(
+                "needs exactly one of content, csv, json, jsonl, base64, wav, image, xlsx, docx, pdf"
+            )
         octal_mode(self.mode)
         return self
 
@@ -71,6 +76,7 @@ class StepModel(Model):
     say: Expression | list[Expression] = ""
     key: bool = False
     fails: bool = False
+    ask: Expression | list[Expression] = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -90,6 +96,10 @@ class StepModel(Model):
 
     @model_validator(mode="after")
     def _something(self) -> StepModel:
+        if self.ask:
+            if self.tool or self.say or self.fails:
+                raise ValueError("a step that asks the user has `ask` and at most `key`")
+            return self
         if not self.tool and (not self.say or self.key or self.fails):
             raise ValueError(
                 "a step without a tool only speaks: it needs `say` and neither `key` nor `fails`"
@@ -150,6 +160,22 @@ PlanItem = Annotated[
 """A step of a plan, or a mistake block; told apart by the key, so that errors speak of the right one."""
 
 
+class WrongModel(Model):
+    """A wrong way to treat a request, which the proof tries: ``why`` says what is wrong with it."""
+
+    why: str
+    steps: list[StepModel] = Field(default_factory=list)
+    reply: Expression = "Done."
+
+
+def _an_answer(answer: dict[str, Json]) -> dict[str, Any]:
+    if set(answer) != {"about", "say"} or not isinstance(answer["about"], list) or not answer["about"]:
+        raise ValueError("an answer has `about` (a list of words or groups of words) and `say`")
+    if not isinstance(answer["say"], str) or not answer["say"].strip():
+        raise ValueError("an answer's `say` is a text")
+    return answer
+
+
 class OutputModel(Model):
     """Something that the task makes and a later task may be given; ``after`` names the request that makes it."""
 
@@ -195,6 +221,8 @@ class RequestModel(Model):
     chance: Annotated[int | float, Field(gt=0, le=1)] = 1
     supersedes: list[str] = Field(default_factory=list)
     needs: list[str] = Field(default_factory=list)
+    answers: list[Annotated[dict[str, Any], AfterValidator(_an_answer)]] = Field(default_factory=list)
+    wrong: list[WrongModel] = Field(default_factory=list)
     subgoals: list[SubGoalModel] = Field(min_length=1)
     expert: list[PlanItem] = Field(min_length=1)
     reply: Expression | list[Expression]
@@ -251,6 +279,8 @@ class TaskModel(Model):
     description: str
     gist: list[Annotated[Expression, AfterValidator(_a_gist)]] = Field(default_factory=list)
     tier: Tier
+    family: str = Field("", pattern=r"^([a-z0-9]+(-[a-z0-9]+)*)?$")
+    held_out: bool = False
     parameters: dict[Name, Generator] = Field(default_factory=dict)
     tools: list[Annotated[str, AfterValidator(_further_tool)]] = Field(default_factory=list)
     inputs: dict[Name, InputModel] = Field(default_factory=dict)
@@ -260,6 +290,12 @@ class TaskModel(Model):
         default_factory=dict
     )
     requests: list[RequestModel] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _families(self) -> TaskModel:
+        if self.held_out and not self.family:
+            raise ValueError("held_out: name the `family`, which is held out as a whole")
+        return self
 
     @model_validator(mode="after")
     def _references(self) -> TaskModel:

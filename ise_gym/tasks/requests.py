@@ -14,14 +14,14 @@ from typing import Any, Literal
 
 from ise_gym.checks import BaseCheck, build_check
 from ise_gym.foreign.values import Json
-from ise_gym.scenario import Check, PlanStep, Register, Request, SubGoal
+from ise_gym.scenario import Check, PlanStep, Register, Request, SubGoal, WrongWay
 from ise_gym.tasks.expressions import ExpressionError, Render, Scope, TextRender, compile_text, compile_value
-from ise_gym.tasks.model import MistakeBlock, RequestModel, StepModel
+from ise_gym.tasks.model import MistakeBlock, RequestModel, StepModel, WrongModel
 from ise_gym.tools import TOOLS
 
 Mistakes = Literal["drawn", "all", "none"]
 
-_WRITTEN_OUT = {"wordings", "subgoals", "plan", "reply"}
+_WRITTEN_OUT = {"wordings", "subgoals", "plan", "reply", "replies", "wrong"}
 CARRIED = tuple(
     each.name
     for each in fields(Request)
@@ -86,6 +86,8 @@ class CompiledRequest:
             ),
             plan=tuple(_rendered(self._plan, scope, rng, mistakes)),
             reply=rng.choice(self._reply)(scope),
+            replies=tuple(render(scope) for render in self._reply),
+            wrong=tuple(way(scope) for way in self._wrong),
         )
 
     @cached_property
@@ -127,6 +129,10 @@ class CompiledRequest:
         return plan
 
     @cached_property
+    def _wrong(self) -> list[Callable[[Scope], WrongWay]]:
+        return [_compile_wrong(way, f"{self.where}.wrong.{i}") for i, way in enumerate(self.model.wrong)]
+
+    @cached_property
     def _reply(self) -> list[TextRender]:
         return _compile_texts(self.model.reply, f"{self.where}.reply")
 
@@ -142,7 +148,21 @@ def _compile_step(model: StepModel, where: str) -> _Step:
         else compile_value(value, f"{where}.{name}")
         for name, value in model.arguments.items()
     }
-    return _Step(model, arguments, _compile_texts(model.say, f"{where}.say"))
+    words = model.ask or model.say
+    return _Step(model, arguments, _compile_texts(words, f"{where}.{'ask' if model.ask else 'say'}"))
+
+
+def _compile_wrong(model: WrongModel, where: str) -> Callable[[Scope], WrongWay]:
+    steps = [_compile_step(step, f"{where}.steps.{i}") for i, step in enumerate(model.steps)]
+    reply = compile_text(model.reply, f"{where}.reply")
+
+    def render(scope: Scope) -> WrongWay:
+        rng = random.Random(0)  # a proof's own: no plan is drawn differently for it
+        return WrongWay(
+            model.why, tuple(_render_step(step, scope, rng, False) for step in steps), reply(scope)
+        )
+
+    return render
 
 
 def _compile_texts(raw: str | list[str], where: str) -> list[TextRender]:
@@ -180,4 +200,5 @@ def _render_step(step: _Step, scope: Scope, rng: random.Random, mistake: bool) -
     model = step.model
     arguments = {name: render(scope) for name, render in step.arguments.items()}
     tool = TOOLS[model.tool].name if model.tool else ""  # module:Name is called by the tool's own name
-    return PlanStep(tool, arguments, rng.choice(step.say)(scope), model.key, model.fails, mistake)
+    say = rng.choice(step.say)(scope)
+    return PlanStep(tool, arguments, say, model.key, model.fails, mistake, bool(model.ask))

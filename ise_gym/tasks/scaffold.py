@@ -6,9 +6,16 @@ import re
 from pathlib import Path
 
 from ise_gym.errors import UserError
-from ise_gym.resources import os_world, read_text
+from ise_gym.resources import checkout, os_world, read_text
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+def default_folder() -> Path:
+    """Return where a new task goes when no folder is given."""
+    domains = os_world() / "domains"
+    root = checkout()
+    return domains if root is not None and Path.cwd().resolve().is_relative_to(root) else Path("tasks")
 
 
 def new_task(domain: str, name: str, folder: Path | None = None) -> Path:
@@ -17,7 +24,8 @@ def new_task(domain: str, name: str, folder: Path | None = None) -> Path:
     Args:
         domain: one of the catalog, or any other name for a folder of one's own.
         name: of the task, lower-case words joined by hyphens.
-        folder: where domains lie; the catalog's own folder by default.
+        folder: where domains lie. By default that is the catalog when the current folder lies in a checkout of the
+            package, else ``tasks`` below the current folder: what was installed is nobody's place for work.
 
     Raises:
         UserError: a name of another form, a file that is already there, or a folder that can't be written.
@@ -27,7 +35,7 @@ def new_task(domain: str, name: str, folder: Path | None = None) -> Path:
             raise UserError(
                 f"'{text}' can't be the name of a {what}: lower-case letters, digits and single hyphens only"
             )
-    path = (folder or os_world() / "domains") / domain / f"{name}.yaml"
+    path = (folder or default_folder()) / domain / f"{name}.yaml"
     title = name.replace("-", " ").capitalize()
     text = read_text("os/new-task.yaml").replace("THIS-FILE", str(path)).replace("Total of a table", title)
     try:

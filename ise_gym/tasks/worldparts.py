@@ -93,7 +93,7 @@ def _compile_item(raw: Any, where: str) -> Callable[[Scope], list[Any]]:
     return lambda scope: expand(scope, loops)
 
 
-def loop_names(raw: Any) -> set[str]:
+def loop_names(raw: object) -> set[str]:
     """Return the names that ``each`` loops define anywhere inside.
 
     >>> sorted(loop_names([{"pages": [{"each": {"p": "{{ items }}"}, "path": "/{{ p }}"}]}]))

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ise_gym.errors import nearest
+from ise_gym.foreign.values import Json
 from ise_gym.messages import MAIN_ONLY, Message, ToolCall, ToolSchema, tool_result
 from ise_gym.models.parsing import (
     CALL_OPEN,
@@ -78,7 +79,7 @@ class Toolbox:
     def reset(
         self,
         workspace: Workspace,
-        state: dict[str, Any] | None = None,
+        state: dict[str, Json] | None = None,
         transcript: Sequence[Message] = (),
     ) -> None:
         """Start a new episode in a workspace.

@@ -212,7 +212,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     return load(RunConfig, path, overrides)
 
 
-def parse_config(values: Mapping[str, Any], where: str = "config") -> RunConfig:
+def parse_config(values: Mapping[str, object], where: str = "config") -> RunConfig:
     """Validate the keys of a fine-tuning recipe; see `parse`."""
     return parse(RunConfig, values, where)
 
@@ -274,7 +274,7 @@ def first_comment(file: Path) -> str:
     return re.split(r"(?<=[.;]) ", text)[0].rstrip(".;")
 
 
-def parse(kind: type[Recipe], values: Mapping[str, Any], where: str = "config") -> Recipe:
+def parse(kind: type[Recipe], values: Mapping[str, object], where: str = "config") -> Recipe:
     """Validate a nested mapping; errors name the dotted key and what to do."""
     try:
         return kind.model_validate(values)
@@ -282,7 +282,7 @@ def parse(kind: type[Recipe], values: Mapping[str, Any], where: str = "config") 
         raise UserError(f"{where}: " + "; ".join(_explain(error, kind))) from error
 
 
-def _apply(values: dict[str, Any], override: str) -> None:
+def _apply(values: Mapping[str, object], override: str) -> None:
     """Set one dotted key; sections that the file leaves out are made."""
     key, equals, text = override.partition("=")
     if not equals or not key:

@@ -15,6 +15,7 @@ from typing import Any
 
 from ise_gym.errors import UserError
 from ise_gym.messages import canonical_json, sha256_of
+from ise_gym.models.local.tokenizer import Tokenizer
 from ise_gym.training.config import DataConfig
 from ise_gym.training.rows import Row, RowOptions, RowSet, rows_of
 from ise_gym.training.template import Thinking, template_hash
@@ -154,7 +155,7 @@ def dataset_of(rows: Sequence[Row], *, names: bool = False) -> Any:
     return Dataset.from_dict(columns, features=Features(kinds))
 
 
-def build_dataset(config: DataConfig, tokenizer: Any, thinking: Thinking = "keep") -> TrainingData:
+def build_dataset(config: DataConfig, tokenizer: Tokenizer, thinking: Thinking = "keep") -> TrainingData:
     """Read a store, select episodes and tokenise them with the tokenizer's own chat template.
 
     Raises:
@@ -238,7 +239,7 @@ def _episodes(config: DataConfig, report: DataReport) -> Iterator[tuple[str, Tra
 
 
 def _delegated(
-    tokenizer: Any, name: str, episode: Trajectory, options: RowOptions
+    tokenizer: Tokenizer, name: str, episode: Trajectory, options: RowOptions
 ) -> Iterator[tuple[str, Conversation, RowSet]]:
     """Yield each sub-session's rows under a name of its own; one that was cut off yields only that reason."""
     early = _first_turn_calls(episode)

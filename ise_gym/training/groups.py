@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
 
 from ise_gym.env import ISEEnv
 from ise_gym.errors import WorkspaceError
 from ise_gym.messages import Message
-from ise_gym.models.generation import BatchGenerator
+from ise_gym.models.local.generation import BatchGenerator
+from ise_gym.models.local.tokenizer import Tokenizer
 from ise_gym.models.parsing import parse_completion
 from ise_gym.scenario import Scenario
 from ise_gym.training.template import render
@@ -97,7 +97,7 @@ class GroupPlayer:
 
     def __init__(
         self,
-        tokenizer: Any,
+        tokenizer: Tokenizer,
         generator: BatchGenerator,
         *,
         longest: int,

@@ -11,13 +11,17 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trl import GRPOTrainer
 
 from ise_gym.agents.parity import trained_on
 from ise_gym.errors import UserError
 from ise_gym.intents.source import IntentSource
 from ise_gym.messages import sha256_of
-from ise_gym.models.generation import BatchGenerator
+from ise_gym.models.local.generation import BatchGenerator
+from ise_gym.models.local.tokenizer import CausalModel, Tokenizer
 from ise_gym.scenario import Scenario
 from ise_gym.tools import tool_schemas
 from ise_gym.training.groups import GroupPlayer
@@ -126,7 +130,7 @@ def _run(config: GrpoConfig, output: Path, *, quiet: bool) -> RunCard:
     card = ranks.first_decides(begin)
     player: GroupPlayer | None = None
 
-    def episodes(prompts: list[list[dict[str, str]]], trainer: Any) -> dict[str, Any]:
+    def episodes(prompts: list[list[dict[str, str]]], trainer: GRPOTrainer) -> dict[str, Any]:
         nonlocal player
         plain = trainer.accelerator.unwrap_model(trainer.model)
         if player is None:
@@ -243,7 +247,7 @@ def _check_output(output: Path, config: GrpoConfig) -> None:
         )
 
 
-def verified_share(completions: Any, verified: Sequence[float], **_: Any) -> list[float]:
+def verified_share(completions: object, verified: Sequence[float], **_: object) -> list[float]:
     """Return each episode's reward, as the env gave it."""
     return list(verified)
 
@@ -254,7 +258,7 @@ def rewards_of(history: Sequence[dict[str, Any]]) -> list[tuple[int, float]]:
     return list(enumerate(means, start=1))
 
 
-def make_player(config: GrpoConfig, tokenizer: Any, model: Any) -> GroupPlayer:
+def make_player(config: GrpoConfig, tokenizer: Tokenizer, model: CausalModel) -> GroupPlayer:
     """Return what plays episodes as the recipe's ``rollout`` section says; close it after use."""
     rollout = config.rollout
     generator = BatchGenerator(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ise_gym.agents.transformers import ModelSource, resolve_model
 from ise_gym.errors import UserError
+from ise_gym.models.local.tokenizer import Tokenizer
 from ise_gym.resources import data_dir
 from ise_gym.training.config import BUILTIN_TINY, DataConfig, LoraSettings, ModelConfig, RunConfig
 from ise_gym.training.template import CONTROL_TOKENS
@@ -28,7 +30,7 @@ def locate_base(path: str) -> str:
     return source.base
 
 
-def load_tokenizer(base: str) -> Any:
+def load_tokenizer(base: str) -> Tokenizer:
     """Load the tokenizer and check that it can carry the project's template.
 
     Raises:
@@ -37,7 +39,7 @@ def load_tokenizer(base: str) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(base)
+        tokenizer: Tokenizer = AutoTokenizer.from_pretrained(base)
     except (OSError, ValueError) as error:
         raise UserError(f"no tokenizer in {base}: {' '.join(str(error).split())[:300]}") from error
     missing = [token for token in CONTROL_TOKENS if token not in tokenizer.get_vocab()]
@@ -92,7 +94,7 @@ def held_to_positions(data: DataConfig, base: str) -> DataConfig:
     return data.model_copy(update={"max_length": positions})
 
 
-def load_base(config: RunConfig, base: str, model: Any = None) -> tuple[Any, Any]:
+def load_base(config: RunConfig, base: str, model: object = None) -> tuple[Any, Any]:
     """Load the base weights (unless ``model`` is given) and make the PEFT configuration (None for full fine-tuning)."""
     weights = _weights(config.model, base) if model is None else model
     return weights, _lora(config.lora) if config.lora else None
@@ -158,7 +160,7 @@ def _lora(settings: LoraSettings) -> Any:
     )
 
 
-def _four_bit(torch: Any) -> Any:
+def _four_bit(torch: ModuleType) -> Any:
     from transformers import BitsAndBytesConfig
 
     if not torch.cuda.is_available():

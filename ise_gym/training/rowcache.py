@@ -18,6 +18,7 @@ from typing import Any
 
 import ise_gym
 from ise_gym.messages import sha256_of
+from ise_gym.models.local.tokenizer import Tokenizer
 from ise_gym.training.config import DataConfig
 from ise_gym.training.data import DataReport, build_dataset, dataset_of
 from ise_gym.training.rows import Row
@@ -48,7 +49,7 @@ class CachedRows:
         return ((row["name"], row["input_ids"]) for row in _load(self.folder / "train"))
 
 
-def cached_rows(place: Path, config: DataConfig, tokenizer: Any, thinking: Thinking) -> CachedRows:
+def cached_rows(place: Path, config: DataConfig, tokenizer: Tokenizer, thinking: Thinking) -> CachedRows:
     """Return the rows of a recipe, tokenising only what is not at ``place`` already.
 
     Args:
@@ -82,7 +83,7 @@ def cached_rows(place: Path, config: DataConfig, tokenizer: Any, thinking: Think
     return CachedRows(folder, data.report)
 
 
-def _key(config: DataConfig, tokenizer: Any, thinking: Thinking) -> str:
+def _key(config: DataConfig, tokenizer: Tokenizer, thinking: Thinking) -> str:
     parts = {
         "format": [_FORMAT, ise_gym.__version__],
         "config": config.model_dump(mode="json", exclude={"store"}),

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ise_gym.models.local.tokenizer import Tokenizer
 from ise_gym.training.config import Loss
 from ise_gym.training.template import Thinking, encode
 from ise_gym.trajectory.record import Step
@@ -90,7 +91,7 @@ def problem_of(messages: Sequence[Mapping[str, Any]]) -> tuple[Reason, str] | No
     return None
 
 
-def _encodable(message: Mapping[str, Any]) -> bool:
+def _encodable(message: Mapping[str, object]) -> bool:
     """Whether a tokenizer can read it; some model's output can hold what UTF-8 can't."""
     try:
         json.dumps(message, ensure_ascii=False).encode()
@@ -100,7 +101,7 @@ def _encodable(message: Mapping[str, Any]) -> bool:
 
 
 def rows_of(
-    tokenizer: Any,
+    tokenizer: Tokenizer,
     name: str,
     messages: Sequence[Mapping[str, Any]],
     tools: Sequence[Mapping[str, Any]],
@@ -165,7 +166,7 @@ def rows_of(
 
 
 def _turns(
-    messages: Sequence[Mapping[str, Any]],
+    messages: Sequence[Mapping[str, object]],
 ) -> tuple[list[Mapping[str, Any]], list[list[Mapping[str, Any]]]]:
     """Split into the head (system messages first) and user turns, each starting with its user message."""
     start = next((i for i, m in enumerate(messages) if m["role"] != "system"), len(messages))
@@ -177,7 +178,7 @@ def _turns(
     return list(messages[:start]), turns
 
 
-def _without_tail(turns: list[list[Mapping[str, Any]]]) -> list[list[Mapping[str, Any]]]:
+def _without_tail(turns: Sequence[Sequence[Mapping[str, object]]]) -> list[list[Mapping[str, Any]]]:
     """Cut what follows the last assistant message: it teaches nothing and costs tokens."""
     kept = [list(turn) for turn in turns]
     while kept and not any(message["role"] == "assistant" for message in kept[-1]):
@@ -191,7 +192,7 @@ def _without_tail(turns: list[list[Mapping[str, Any]]]) -> list[list[Mapping[str
 class _Builder:
     """Makes the row of a range of turns."""
 
-    tokenizer: Any
+    tokenizer: Tokenizer
     tools: Sequence[Mapping[str, Any]]
     head: Sequence[Mapping[str, Any]]
     turns: Sequence[Sequence[Mapping[str, Any]]]
@@ -229,9 +230,9 @@ class _Builder:
 
 
 def _chosen(
-    messages: Sequence[Mapping[str, Any]],
+    messages: Sequence[Mapping[str, object]],
     spoken: Sequence[int],
-    turns: Sequence[Sequence[Mapping[str, Any]]],
+    turns: Sequence[Sequence[Mapping[str, object]]],
     loss: Loss,
 ) -> frozenset[int]:
     """Return the numbers of the assistant messages that the choice of loss lets be learned.
@@ -259,7 +260,7 @@ def _chosen(
     return frozenset(chosen)
 
 
-def _failed_calls(messages: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+def _failed_calls(messages: Sequence[Mapping[str, object]]) -> frozenset[str]:
     failed = (m for m in messages if m["role"] == "tool" and m.get("success") is False)
     return frozenset(str(m.get("tool_call_id", "")) for m in failed)
 

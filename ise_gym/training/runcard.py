@@ -13,10 +13,14 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
 
 from ise_gym.agents.transformers import ModelSource, resolve_model, weights_hash
 from ise_gym.errors import UserError
+from ise_gym.foreign.values import Json
 from ise_gym.storage.atomic import replacing
 from ise_gym.training.config import RunConfig
 from ise_gym.training.data import DataReport
@@ -55,7 +59,7 @@ class RunCard:
     eval_losses: list[tuple[int, float]] = field(default_factory=list)
 
     def finished(
-        self, metrics: Mapping[str, float], history: Sequence[Mapping[str, Any]], model: Any
+        self, metrics: Mapping[str, float], history: Sequence[Mapping[str, Any]], model: torch.nn.Module
     ) -> RunCard:
         """Return the card with what the trainer measured."""
         losses = [(int(entry["step"]), float(entry["loss"])) for entry in history if "loss" in entry]
@@ -90,7 +94,7 @@ def start_card(config: RunConfig, report: DataReport, base: str, template_sha256
 
 
 def start_card_of(
-    config: dict[str, Any], data: dict[str, Any], start: ModelSource, template_sha256: str, seed: int
+    config: dict[str, Json], data: dict[str, Json], start: ModelSource, template_sha256: str, seed: int
 ) -> RunCard:
     """Make the card of any run that is about to start; ``data`` needs ``data_hash`` and ``tools``."""
     name = start.adapter or start.base

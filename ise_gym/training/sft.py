@@ -19,10 +19,15 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from transformers import Trainer, TrainerState
+    from trl import SFTConfig
 
 from ise_gym.agents.parity import trained_on
 from ise_gym.errors import UserError
+from ise_gym.models.local.tokenizer import Tokenizer
 from ise_gym.training.config import DataConfig, RunConfig
 from ise_gym.training.data import DataReport
 from ise_gym.training.models import held_to_positions, load_base, load_tokenizer, locate_base
@@ -113,8 +118,8 @@ def run(config: RunConfig, *, quiet: bool = False) -> Result:
 
 def _train(
     config: RunConfig,
-    arguments: Any,
-    tokenizer: Any,
+    arguments: SFTConfig,
+    tokenizer: Tokenizer,
     data: Data,
     base: str,
     start: _Start,
@@ -207,13 +212,13 @@ def make_arguments(config: RunConfig) -> Any:
 
 def make_trainer(
     config: RunConfig,
-    tokenizer: Any,
+    tokenizer: Tokenizer,
     data: Data,
     base: str,
     *,
     quiet: bool = False,
-    model: Any = None,
-    arguments: Any = None,
+    model: object = None,
+    arguments: object = None,
 ) -> Any:
     """Build the `SFTTrainer`; separate from `run` so that tests and benchmarks see what TRL was given.
 
@@ -286,7 +291,7 @@ def _check(output: Path, config: RunConfig) -> tuple[str, DataConfig]:
     return base, held_to_positions(config.data, base)
 
 
-def _rows(config: RunConfig, output: Path, tokenizer: Any) -> Data:
+def _rows(config: RunConfig, output: Path, tokenizer: Tokenizer) -> Data:
     """Tokenise once on each machine; the other processes there read what the first one left."""
     from ise_gym.training.rowcache import cached_rows
 
@@ -335,11 +340,11 @@ def _merge(output: Path) -> None:
         merge(output, target)
 
 
-def _measured_last(state: Any) -> bool:
+def _measured_last(state: TrainerState) -> bool:
     return any("eval_loss" in entry and entry["step"] == state.global_step for entry in state.log_history)
 
 
-def save(trainer: Any, tokenizer: Any, base: str, output: Path, *, lora: bool) -> None:
+def save(trainer: Trainer, tokenizer: Tokenizer, base: str, output: Path, *, lora: bool) -> None:
     """Write weights and tokenizer; every process of a run calls it, because sharded weights are gathered from all.
 
     The adapter's base is recorded relative to the adapter where it is local.

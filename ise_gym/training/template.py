@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 from ise_gym.errors import UserError
 from ise_gym.messages import sha256_of
+from ise_gym.models.local.tokenizer import Tokenizer
 from ise_gym.resources import data_dir
 
 Thinking = Literal["keep", "last-turn", "strip"]
@@ -61,7 +62,15 @@ def project_template(thinking: Thinking = "keep", tool_prompt: ToolPrompt = "sto
     return source
 
 
-def template_for(tokenizer: Any, thinking: Thinking = "keep", tool_prompt: ToolPrompt | None = None) -> str:
+class Templated(Protocol):
+    """Whatever carries a chat template."""
+
+    chat_template: str
+
+
+def template_for(
+    tokenizer: Templated, thinking: Thinking = "keep", tool_prompt: ToolPrompt | None = None
+) -> str:
     """Return the template to train a model with: tools are introduced as its base knows it, unless told otherwise.
 
     Args:
@@ -81,11 +90,11 @@ def template_hash(source: str) -> str:
 
 def render(
     template: str,
-    messages: Sequence[Mapping[str, Any]],
-    tools: Sequence[Mapping[str, Any]] = (),
+    messages: Sequence[Mapping[str, object]],
+    tools: Sequence[Mapping[str, object]] = (),
     *,
     add_generation_prompt: bool = False,
-    **options: Any,
+    **options: object,
 ) -> tuple[str, list[tuple[int, int]]]:
     """Render a conversation; also return the character ranges that `generation` marks, one an assistant message."""
     from transformers.utils.chat_template_utils import render_jinja_template
@@ -102,7 +111,7 @@ def render(
 
 
 def encode(
-    tokenizer: Any,
+    tokenizer: Tokenizer,
     messages: Sequence[Mapping[str, Any]],
     tools: Sequence[Mapping[str, Any]] = (),
     *,

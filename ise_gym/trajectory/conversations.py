@@ -68,11 +68,11 @@ def session_name(trajectory: Trajectory, session: Mapping[str, Json]) -> str:
     return f"{trajectory.episode_id}/{session['key']}"
 
 
-def offered_inside(tools: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def offered_inside(tools: Sequence[dict[str, Json]]) -> list[dict[str, Any]]:
     """Return the schemas that a sub-session was offered: all but those that delegate."""
     return [tool for tool in tools if _name(tool) not in MAIN_ONLY]
 
 
-def _name(tool: Mapping[str, Any]) -> str:
+def _name(tool: Mapping[str, object]) -> str:
     function = tool.get("function")
     return str(function.get("name", "")) if isinstance(function, Mapping) else ""

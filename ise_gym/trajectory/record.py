@@ -148,7 +148,7 @@ class Trajectory(Sparse):
 
     @field_validator("messages")
     @classmethod
-    def _are_messages(cls, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _are_messages(cls, messages: list[dict[str, Json]]) -> list[dict[str, Any]]:
         """Refuse what no reader of records could use, and say which message it is."""
         for number, message in enumerate(messages):
             if problem := message_fault(message):
@@ -157,7 +157,7 @@ class Trajectory(Sparse):
 
     @field_validator("sessions")
     @classmethod
-    def _are_sessions(cls, sessions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _are_sessions(cls, sessions: list[dict[str, Json]]) -> list[dict[str, Any]]:
         for number, session in enumerate(sessions):
             messages = session.get("messages")
             if not isinstance(messages, list) or not all(isinstance(m, dict) for m in messages):

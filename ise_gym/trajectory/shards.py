@@ -52,6 +52,52 @@ def complete_lines(path: Path) -> Iterator[tuple[int, bytes]]:
             yield number, line[:-1]
 
 
+def lines_from(path: Path, start: int = 0) -> Iterator[tuple[int, int, bytes]]:
+    """Yield (start, end, line without newline) of the complete lines from a byte on; of zstd, of their frames.
+
+    ``start`` is 0 or an earlier ``end``; `line_at` reads one back. A reader that keeps the last ``end`` goes on
+    there when
+    the file has grown.
+
+    Raises:
+        UserError: the file can't be read, or as `read_lines`.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            if path.name.endswith(".zst"):
+                for end, content in _frames(file, path, start):
+                    yield start, end, content.removesuffix(b"\n")
+                    start = end
+                return
+            while (line := file.readline(LONGEST_LINE + 1)).endswith(b"\n"):
+                yield start, start + len(line), line[:-1]
+                start += len(line)
+            if len(line) > LONGEST_LINE:
+                raise UserError(f"{path}, byte {start}: longer than {LONGEST_LINE >> 20} MB: not a record.")
+    except OSError as error:
+        raise UserError(f"{path}: can't be read ({error.strerror}).") from error
+
+
+def line_at(path: Path, start: int, end: int) -> bytes:
+    """Return the line that `lines_from` gave from ``start`` to ``end``.
+
+    Raises:
+        UserError: the file can't be read, or no longer holds it.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            data = file.read(end - start)
+    except OSError as error:
+        raise UserError(f"{path}: can't be read ({error.strerror}).") from error
+    if len(data) != end - start:
+        raise UserError(f"{path}: ends before byte {end}; it was replaced since it was read.")
+    if path.name.endswith(".zst"):
+        data = next((content for _, content in _frames(io.BytesIO(data), path)), b"")
+    return data.removesuffix(b"\n")
+
+
 def _raw_lines(path: Path) -> Iterator[bytes]:
     try:
         if not path.name.endswith(".zst"):
@@ -75,10 +121,13 @@ def zstandard() -> Any:
     return package
 
 
-def _frames(file: BinaryIO, path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield (offset of its end, content) of each complete zstd frame; stop before a cut-off last one."""
+def _frames(file: BinaryIO, path: Path, begin: int = 0) -> Iterator[tuple[int, bytes]]:
+    """Yield (offset of its end, content) of each complete zstd frame; stop before a cut-off last one.
+
+    ``begin`` is the offset at which the file stands.
+    """
     codec = zstandard()
-    decompressor, parts, start, end, pending = codec.ZstdDecompressor().decompressobj(), [], 0, 0, b""
+    decompressor, parts, start, end, pending = codec.ZstdDecompressor().decompressobj(), [], begin, begin, b""
     size = 0
     while True:
         data = pending or file.read(_CHUNK)

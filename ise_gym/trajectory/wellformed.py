@@ -22,7 +22,7 @@ _TEXTS: Mapping[str, Any] = {
 _SESSION_PARTS: Mapping[str, Any] = {"inherited": 0, "steps": (), "opened_by": ()}
 
 
-def message_fault(message: Mapping[str, Any]) -> str:
+def message_fault(message: Mapping[str, object]) -> str:
     """Say what keeps a recorded message from being one; "" when nothing does.
 
     An agent may send its message in many shapes, but a record holds one of them: `ise_gym.messages.Message`.
@@ -72,7 +72,7 @@ def session_fault(session: Mapping[str, Any]) -> str:
     return ""
 
 
-def whole(value: Any) -> int:
+def whole(value: object) -> int:
     """Return a count, 0 for what is no count.
 
     >>> whole(3), whole(2.0), whole(None), whole("7"), whole(-1), whole(10**400)
@@ -82,7 +82,7 @@ def whole(value: Any) -> int:
     return 0 if found is None else max(0, int(found))
 
 
-def amount(value: Any) -> float | None:
+def amount(value: object) -> float | None:
     """Return a finite figure as it is, None for what is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None

@@ -13,6 +13,8 @@ from markupsafe import Markup, escape
 WIDTH, HEIGHT = 320, 132
 _LEFT, _BOTTOM, _TOP, _RIGHT = 8, 20, 16, 8
 BINS = 24
+LETTER = 6.4
+"""Width of a letter of a tick, at most."""
 
 
 def histogram(
@@ -56,6 +58,8 @@ def histogram(
         x = _LEFT + (marker - low + 0.5) / width * step
         side = "end" if x > WIDTH / 2 else "start"
         at = x - 4 if side == "end" else x + 4
+        reach = LETTER * len(marker_label)  # a long label begins or ends at the picture's edge
+        at = max(at, reach) if side == "end" else min(at, WIDTH - reach)
         parts.append(f'<line class="marker" x1="{x:.2f}" x2="{x:.2f}" y1="{_TOP - 6}" y2="{base}"/>')
         parts.append(
             f'<text class="tick marker-text {side}" x="{at:.2f}" y="{_TOP - 4}">{escape(marker_label)}</text>'
@@ -132,7 +136,7 @@ def curves(series: Mapping[str, Sequence[tuple[float, float]]], x_label: str) ->
 
 def intervals(rows: Sequence[tuple[str, float, float, float]]) -> Markup:
     """Return a dot-and-whisker chart of (label, value, low, high), all in [0, 1]."""
-    width, left, right, row, top, bottom = 760, 190, 20, 40, 8, 28
+    width, left, right, row, top, bottom = 760, 24, 24, 52, 4, 28
     height = top + row * len(rows) + bottom
     parts = []
     for tick in (0, 0.25, 0.5, 0.75, 1.0):
@@ -140,11 +144,9 @@ def intervals(rows: Sequence[tuple[str, float, float, float]]) -> Markup:
         parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{height - bottom}"/>')
         parts.append(f'<text class="tick middle" x="{x:.1f}" y="{height - 9}">{100 * tick:g} %</text>')
     for number, (label, value, low, high) in enumerate(rows):
-        y = top + row * (number + 0.5)
+        y = top + row * number + 36
         x, a, b = (left + v * (width - left - right) for v in (value, low, high))
-        parts.append(
-            f'<text class="label end" x="{left - 14}" y="{y + 4:.1f}">{escape(short(label, 26))}</text>'
-        )
+        parts.append(f'<text class="label" x="{left}" y="{y - 18:.1f}">{escape(short(label, 96))}</text>')
         parts.append(
             f'<line class="whisker c{number % 4}" x1="{a:.1f}" x2="{b:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
         )

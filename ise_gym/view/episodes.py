@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,13 +40,15 @@ class EpisodeView:
     packed: str
 
 
-def survey(path: str | Path, name: str, quota: int) -> StoreView:
-    """Read a store once: statistics, and which of its episodes to show."""
-    stats, outcomes = Stats(), []
-    for trajectory in read_all(path):
+def survey(path: str | Path, name: str, quota: int, wanted: Container[str] = ()) -> StoreView:
+    """Read a store once: statistics, and which of its episodes to show; those that are wanted by id always are."""
+    stats, outcomes, asked_for = Stats(), [], set()
+    for number, trajectory in enumerate(read_all(path)):
         stats.add(trajectory)
         outcomes.append(trajectory.outcome)
-    return StoreView(name, stats.summary(), len(outcomes), frozenset(choose(outcomes, quota)))
+        if trajectory.episode_id in wanted:
+            asked_for.add(number)
+    return StoreView(name, stats.summary(), len(outcomes), frozenset(choose(outcomes, quota)) | asked_for)
 
 
 def choose(outcomes: Sequence[str], quota: int) -> list[int]:
@@ -82,6 +84,7 @@ def view(trajectory: Trajectory, store: str = "") -> EpisodeView:
     guard = trajectory.user.get("guard") or {}
     line = {
         "id": trajectory.episode_id,
+        "scenario": trajectory.scenario_id,
         "store": store,
         "outcome": trajectory.outcome,
         "score": trajectory.score,
@@ -139,13 +142,16 @@ def pack(value: Json) -> str:
 def names(paths: Iterable[str | Path]) -> list[str]:
     """Return short, distinct names of store folders.
 
-    >>> names(["out/before", "out/after", "elsewhere/after"])
+    The conversations of an evaluation, ``RUN/trajectories``, are called after their run.
+
+    >>> names(["out/before", "out/after/trajectories", "elsewhere/after"])
     ['before', 'after', 'after (2)']
     """
     seen: dict[str, int] = {}
     found = []
     for path in paths:
-        name = Path(path).resolve().name or "store"
+        place = Path(path).resolve()
+        name = (place.parent if place.name == "trajectories" else place).name or "store"
         seen[name] = seen.get(name, 0) + 1
         found.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
     return found

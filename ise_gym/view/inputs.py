@@ -60,7 +60,7 @@ class Comparison(BaseModel):
     note: str = ""
 
 
-def as_comparison(value: Comparison | Mapping[str, Any] | None) -> Comparison | None:
+def as_comparison(value: Comparison | Mapping[str, object] | None) -> Comparison | None:
     """Check a comparison that may come as JSON.
 
     Raises:

@@ -22,6 +22,7 @@ from ise_gym.trajectory.select.rules import FOLDER, RULES
 from ise_gym.trajectory.store import read_trajectories
 from ise_gym.trajectory.tables import figure, percent
 from ise_gym.trajectory.text.variety import variety_rows
+from ise_gym.view.write import style_sheet
 
 LONGEST_SHOWN = 1_500
 """Characters of one message on the page."""
@@ -51,7 +52,7 @@ def write_selection(
     victims = [
         _shown(t, fallen[t.episode_id]) for t in _only(read_trajectories(source), set(fallen)) if fallen
     ]
-    style = (resources.files("ise_gym.view") / "page" / "report.css").read_text(encoding="utf-8")
+    style = style_sheet()
     template = (resources.files("ise_gym.view") / "page" / "selection.html.j2").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True

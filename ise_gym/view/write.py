@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from ise_gym.errors import UserError
 from ise_gym.foreign.values import Json
 from ise_gym.storage.atomic import replacing
 from ise_gym.trajectory.stats import ISETRACE
@@ -39,8 +40,9 @@ def write_report(
     *,
     title: str = "Trajectories",
     training: Sequence[Mapping[str, Json]] | None = None,
-    comparison: Comparison | Mapping[str, Any] | None = None,
+    comparison: Comparison | Mapping[str, object] | None = None,
     max_episodes: int = 300,
+    episodes: Collection[str] = (),
 ) -> Path:
     """Write a self-contained HTML report.
 
@@ -51,22 +53,26 @@ def write_report(
         training: a trainer's log, a list of ``{"step": 10, "loss": 1.2, …}``.
         comparison: pass rates side by side, see `Comparison`.
         max_episodes: most episodes in the browser; failed ones get up to half of the places.
+        episodes: ids of episodes that are in it in any case.
 
     Returns:
         The path.
 
     Raises:
-        UserError: a bad store or an unwritable file.
+        UserError: a bad store, an unwritable file, or no episode of an id that was asked for.
     """
+    wanted = frozenset(episodes)
     store_names = names(store_dirs)
     quota = max_episodes // max(len(store_dirs), 1)
-    stores = [survey(d, name, quota) for d, name in zip(store_dirs, store_names, strict=True)]
-    episodes = [
+    stores = [survey(d, name, quota, wanted) for d, name in zip(store_dirs, store_names, strict=True)]
+    shown = [
         v
         for d, store in zip(store_dirs, stores, strict=True)
         for v in views(d, store, several=len(stores) > 1)
     ]
-    html = render(title, stores, episodes, as_training(training), as_comparison(comparison))
+    if missing := wanted - {view.line["id"] for view in shown}:
+        raise UserError(f"no episode {min(missing)!r} in {', '.join(map(str, store_dirs))}.")
+    html = render(title, stores, shown, as_training(training), as_comparison(comparison))
     with replacing(path) as file:
         file.write(html.encode("utf-8", "backslashreplace"))
     return Path(path)
@@ -80,7 +86,7 @@ def render(
     comparison: Comparison | None,
 ) -> str:
     """Return the page as text."""
-    style, script = _part("report.css"), _part("report.js")
+    style, script = style_sheet(), _part("report.js")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -158,6 +164,11 @@ def _training(log: TrainingLog | None) -> dict[str, Any] | None:
             for name, points in sorted(log.curves.items())
         ],
     }
+
+
+def style_sheet() -> str:
+    """Return the style of a page that stands alone."""
+    return _part("tokens.css") + _part("report.css")
 
 
 def _part(name: str) -> str:

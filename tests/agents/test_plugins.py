@@ -11,7 +11,7 @@ from ise_gym.agents import known_agents, make_agent
 from ise_gym.agents.expert import ExpertAgent
 from ise_gym.cli.seats import check_seats
 from ise_gym.errors import UserError
-from ise_gym.rollout.play import play_episode
+from ise_gym.rollout.play import PlayableEnv, play_episode
 from made_scenarios import make_scenario
 
 CODE = """
@@ -54,7 +54,7 @@ def install(folder: Path, name: str, **points: str) -> None:
     (info / "entry_points.txt").write_text("\n".join(["[ise_gym.agent]", *lines]) + "\n")
 
 
-def test_a_packages_agent_is_made_by_its_name(package: Path, env: object) -> None:
+def test_a_packages_agent_is_made_by_its_name(package: Path, env: PlayableEnv) -> None:
     assert make_agent("parrot").describe()["words"] == "Done."
     assert make_agent("parrot:hi there", loud=True).describe()["words"] == "HI THERE"
     check_seats("parrot:x", "scripted", "auto")

@@ -330,7 +330,7 @@ def test_checks_survive_pickling() -> None:
     ):
         again = pickle.loads(pickle.dumps(check))
         assert again == check and again.equals is check.equals  # type: ignore[attr-defined]
-    assert len(CHECKS) == 18
+    assert len(CHECKS) == 22
 
 
 documents = st.recursive(

@@ -18,6 +18,8 @@ import gymnasium as gym
 import ise_gym  # noqa: F401
 from ise_gym.agents import make_agent
 from ise_gym.evaluation.manifest import load_suite
+from ise_gym.intents.blueprint import Sampler
+from ise_gym.intents.catalog import personas, tasks_of
 from ise_gym.intents.source import IntentSource
 from ise_gym.messages import sha256_of
 
@@ -31,6 +33,16 @@ SOURCES: dict[str, dict[str, Any]] = {
     "chained": {"split": "train", "chained": True},
     "single": {"split": "train", "tasks_per_intent": 1},
 }
+
+
+def sources() -> dict[str, IntentSource]:
+    """Open the sources over the tasks that the episodes were drawn from: a task that is added moves none of them."""
+    then = (Path(__file__).parent / "tasks.txt").read_text(encoding="utf-8").split()
+    opened = {name: IntentSource(**options) for name, options in SOURCES.items()}
+    for source in opened.values():
+        now = tasks_of(None)
+        source.sampler = Sampler({name: now[name] for name in then}, personas(), source.options)
+    return opened
 
 
 def names() -> Iterator[tuple[str, str, int]]:
@@ -84,8 +96,8 @@ def machine() -> dict[str, str]:
 def main() -> None:
     """Play all, print or write."""
     env = gym.make("ISE-OS-v0")
-    sources = {name: IntentSource(**options) for name, options in SOURCES.items()}
-    found = {name: played(env, sources[source], seed) for name, source, seed in names()}
+    opened = sources()
+    found = {name: played(env, opened[source], seed) for name, source, seed in names()}
     env.close()
     suites = {name: load_suite(name).sha256()[:16] for name in ("builtin-v1", "demo-easy")}
     text = json.dumps({"machine": machine(), "suites": suites, "episodes": found}, indent=1) + "\n"

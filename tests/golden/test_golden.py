@@ -24,7 +24,7 @@ def live() -> Iterator[gym.Env]:
 
 @pytest.fixture(scope="module")
 def sources() -> dict[str, IntentSource]:
-    return {name: IntentSource(**options) for name, options in golden.SOURCES.items()}
+    return golden.sources()
 
 
 @pytest.mark.parametrize(("name", "source", "seed"), list(golden.names()), ids=lambda value: str(value))

@@ -11,7 +11,7 @@ import pytest
 from made.shapes import SHAPES, filled
 
 from ise_gym.services import calendars, chat, mail
-from ise_gym.services.calendars import CalendarSite, from_ics, to_ics
+from ise_gym.services.calendars import CalendarSite, Event, from_ics, to_ics
 from ise_gym.services.chat import ChatSite
 from ise_gym.services.mail import MailServer, converse
 from ise_gym.services.site import Request, Response
@@ -111,7 +111,7 @@ def test_the_first_event_is_read_as_before(text: str, found: dict[str, Any] | No
 
 
 def test_what_is_written_is_read_again() -> None:
-    event = {
+    event: Event = {
         "uid": "a", "start": "2025-03-04T09:30", "end": "2025-03-04T10:00", "summary": "a, b; c\\d\ne", "location": "x",
         "attendees": ["a@b.c"],
     }  # fmt: skip

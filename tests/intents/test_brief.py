@@ -150,7 +150,7 @@ def test_what_an_earlier_task_makes_is_named_as_something_to_come() -> None:
 
 
 def test_pools_of_before_there_were_briefs_still_load(tmp_path: Path) -> None:
-    path = generate(2, 0, tmp_path, split="eval", tasks_per_intent=1)
+    path = generate(2, 0, tmp_path, split="eval", tasks_per_intent=1, self_contained=False)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     old = tmp_path / "old.jsonl"
     old.write_text(

@@ -6,6 +6,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -158,7 +159,7 @@ def test_the_command_prints_the_report_and_the_path(tmp_path: Path) -> None:
     ):
         assert words in " ".join(result.stderr.split())
     assert "normalised" not in result.stderr
-    silent = CliRunner().invoke(app, [*arguments, "--quiet"])
+    silent = CliRunner().invoke(app, [*arguments, "--dedup", "exact", "--quiet"])
     assert silent.exit_code == 0 and silent.stderr == ""
 
 
@@ -179,4 +180,29 @@ def test_the_command_draws_from_chosen_tasks_only(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "intents.jsonl").read_text().splitlines()]
     assert lines and {task for line in lines for task in line["tasks"]} == chosen
     unknown = CliRunner().invoke(app, [*arguments, "--tasks", "file-io/write-notes"])
-    assert unknown.exit_code == 2 and "file-io/write-note" in unknown.output
+    assert unknown.exit_code == 2 and "Did you mean 'file-io/write-note'" in unknown.output
+
+
+def test_no_pool_is_written_over_another(tmp_path: Path) -> None:
+    options = {"split": "train", "tasks_per_intent": 1, "tier": "easy"}
+    path = generate(4, 0, tmp_path, **options)  # type: ignore[arg-type]
+    kept = path.read_bytes()
+    assert generate(4, 0, tmp_path, **options).read_bytes() == kept  # type: ignore[arg-type]
+    others: list[dict[str, Any]] = [
+        {"count": 5},
+        {"seed": 1},
+        {"tier": "medium"},
+        {"self_contained": False},
+        {"dedup": "exact"},
+    ]
+    for other in others:
+        with pytest.raises(UserError, match="holds another pool"):
+            generate(**{"count": 4, "seed": 0, "out": tmp_path, **options, **other})
+    assert path.read_bytes() == kept
+    path.write_bytes(kept + b"\n")
+    with pytest.raises(UserError, match="changed since"):
+        generate(4, 0, tmp_path, **options)  # type: ignore[arg-type]
+    (tmp_path / "manifest.json").unlink()
+    with pytest.raises(UserError, match="delete that pool first"):
+        generate(4, 0, tmp_path, **options)  # type: ignore[arg-type]
+    assert path.read_bytes() == kept + b"\n"

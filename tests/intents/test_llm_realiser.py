@@ -191,7 +191,7 @@ def test_a_torn_cache_line_is_cut_off_and_junk_is_refused(tmp_path: Path) -> Non
 
 
 def test_the_command_words_a_file_and_its_scenarios_use_the_words(tmp_path: Path) -> None:
-    path = generate(5, 0, tmp_path, split="train", tasks_per_intent=1, tier="easy")
+    path = generate(5, 0, tmp_path, split="train", tasks_per_intent=1, tier="easy", self_contained=False)
     out = tmp_path / "worded.jsonl"
     with serve(good) as server:
         result = CliRunner().invoke(

@@ -162,14 +162,19 @@ def test_the_author_is_told_what_must_be_asked_for(source: IntentSource) -> None
     assert [r["must"] for r in requests] == [[*m.work, *m.form] for m in meanings(intent)]
 
 
-def test_words_that_an_agent_fails_with_are_given_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize("self_contained", [False, True])
+def test_words_that_an_agent_fails_with_are_given_up(tmp_path: Path, self_contained: bool) -> None:
+    from ise_gym.intents.lines import IntentFileSource, IntentLine, carried
     from ise_gym.intents.pool.generate import generate
     from ise_gym.messages import canonical_json, sha256_of
     from ise_gym.proving.reworded import give_up_unplayable
 
-    path = generate(3, 0, tmp_path, split="train", tasks_per_intent=1, tier="easy")
+    path = generate(
+        3, 0, tmp_path, split="train", tasks_per_intent=1, tier="easy", self_contained=self_contained
+    )
     lines = [json.loads(text) for text in path.read_text().splitlines()]
     intents = [IntentSource(**line["options"]).intent(line["seed"]) for line in lines]
+    source = IntentFileSource(path)
     for line, intent in zip(lines[:2], intents, strict=False):
         said = [f"Right then: {text}" for text in intent.utterances]
         line |= {
@@ -178,6 +183,9 @@ def test_words_that_an_agent_fails_with_are_given_up(tmp_path: Path) -> None:
             "template_sha256": sha256_of(intent.text),
             "realiser": {"name": "llm", "origin": "model"},
         }
+        if self_contained:
+            source.entry(0)
+            line["scenario"] = carried(source.drawn(IntentLine.model_validate(line), intent))
     path.write_text("".join(canonical_json(line) + "\n" for line in lines))
     assert give_up_unplayable(path) == (2, [])
     assert [json.loads(text) for text in path.read_text().splitlines()] == lines
@@ -186,3 +194,5 @@ def test_words_that_an_agent_fails_with_are_given_up(tmp_path: Path) -> None:
     assert [line["utterances"] for line in after[:2]] == [list(intent.utterances) for intent in intents[:2]]
     assert [line["whole"] for line in after[:2]] == [intent.text for intent in intents[:2]]
     assert after[0]["realiser"]["origin"] == "template" and after[2] == lines[2]
+    for scenario, intent in zip(IntentFileSource(path), intents, strict=True):
+        assert [request.text for request in scenario.requests] == list(intent.utterances)

@@ -83,9 +83,9 @@ def test_options_are_read_kindly_and_refused_clearly() -> None:
 
 
 def test_generated_files_rebuild_their_scenarios(tmp_path: Path, source: IntentSource) -> None:
-    path = generate(12, 0, tmp_path / "pool", split="train")
-    again = generate(12, 0, tmp_path / "again", split="train")
-    other = generate(12, 1, tmp_path / "other", split="train")
+    path = generate(12, 0, tmp_path / "pool", split="train", self_contained=False)
+    again = generate(12, 0, tmp_path / "again", split="train", self_contained=False)
+    other = generate(12, 1, tmp_path / "other", split="train", self_contained=False)
     assert path.read_bytes() == again.read_bytes() != other.read_bytes()
     file = IntentFileSource(path)
     assert len(file) == 12 and file.ids() == [s.id for s in file]
@@ -126,7 +126,7 @@ def test_bad_lines_are_named(tmp_path: Path) -> None:
 
 
 def test_lines_that_the_catalog_no_longer_draws_are_refused(tmp_path: Path) -> None:
-    line = generate(1, 0, tmp_path, split="train").read_text()
+    line = generate(1, 0, tmp_path, split="train", self_contained=False).read_text()
     file = tmp_path / "old.jsonl"
     for changed in (
         change(line, natural_language_intent="Do it."),

@@ -17,10 +17,11 @@ from openai_server import raw, reply, serve
 
 def completion(prompt: int, completion: int, cached: int | None = None, finish: str = "stop") -> Answer:
     details = {} if cached is None else {"prompt_tokens_details": {"cached_tokens": cached}}
+    usage: dict[str, object] = {"prompt_tokens": prompt, "completion_tokens": completion, **details}
     return answer_of(
         {
             "choices": [{"finish_reason": finish, "message": {"content": "x"}}],
-            "usage": {"prompt_tokens": prompt, "completion_tokens": completion, **details},
+            "usage": usage,
         }
     )
 

@@ -12,8 +12,9 @@ from ise_gym.cli import app
 from ise_gym.errors import UserError
 from ise_gym.intents.lines import IntentFileSource
 from ise_gym.proving.catalog import check_tasks
+from ise_gym.resources import checkout, os_world
 from ise_gym.tasks.file import load_task, load_tasks
-from ise_gym.tasks.scaffold import new_task
+from ise_gym.tasks.scaffold import default_folder, new_task
 from ise_gym.workspace import open_workspace
 
 
@@ -73,3 +74,17 @@ def test_the_catalog_can_be_mixed_with_a_folder(tmp_path: Path) -> None:
     new_task("garden-work", "one", tmp_path)
     mixed = load_tasks([Path("catalog"), tmp_path])
     assert set(mixed) == {*load_tasks(), "garden-work/one"}
+
+
+def test_a_new_task_lies_in_the_catalog_only_for_who_works_in_a_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert new_task("garden-work", "one") == Path("tasks/garden-work/one.yaml")
+    assert load_tasks([Path("tasks")]).keys() == {"garden-work/one"}
+    root = checkout()
+    assert root is not None
+    monkeypatch.chdir(root / "docs")
+    assert default_folder() == os_world() / "domains"
+    monkeypatch.setattr("ise_gym.tasks.scaffold.checkout", lambda: None)  # as installed from a wheel
+    assert default_folder() == Path("tasks")

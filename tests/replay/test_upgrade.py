@@ -144,8 +144,8 @@ def test_the_command_upgrades_and_replays(tmp_path: Path, older: Path, played: l
 
 
 def test_self_contained_intents_are_the_same_scenarios_under_a_catalog_that_has_grown(tmp_path: Path) -> None:
-    plain = generate(6, 1, tmp_path / "plain", split="train")
-    whole = generate(6, 1, tmp_path / "whole", split="train", self_contained=True)
+    plain = generate(6, 1, tmp_path / "plain", split="train", self_contained=False)
+    whole = generate(6, 1, tmp_path / "whole", split="train")
     lines = [[json.loads(x) for x in path.read_text().splitlines()] for path in (plain, whole)]
     assert all("scenario" not in line for line in lines[0])
     assert [{k: v for k, v in x.items() if k != "scenario"} for x in lines[1]] == lines[0]
@@ -162,7 +162,7 @@ def fields(scenario: Any) -> Any:
 
 
 def test_an_intents_file_gives_what_a_model_worded(tmp_path: Path, played: list[Trajectory]) -> None:
-    path = generate(3, 1, tmp_path / "pool", split="train")
+    path = generate(3, 1, tmp_path / "pool", split="train", self_contained=False)
     lines = [json.loads(x) for x in path.read_text().splitlines()]
     first = IntentFileSource(path).scenario(0)
     words = [f"Well: {request.text}" for request in first.requests]

@@ -106,13 +106,16 @@ class FakeEnv:
     def describe(self) -> dict[str, Any]:
         return {"id": "fake", "backend": "none"}
 
-    def reset(self, *, seed: int, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        assert seed is not None and options is not None
         scenario = options["scenario"]
         self.episode = FakeEpisode(scenario, seed)
         self.episode.messages = [system("You help."), user(scenario.requests[0].text)]
         return tuple(self.episode.messages), {}
 
-    def step(self, message: Message) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Message) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         time.sleep(self.delay)
         episode = self.episode
         trouble = episode.scenario.metadata["trouble"]
@@ -128,9 +131,9 @@ class FakeEnv:
             sys.exit(5)
         if trouble == "bug":
             raise ZeroDivisionError("oh no")
-        episode.messages.append(message)
+        episode.messages.append(action)
         episode.counts["messages"] += 1
-        calls = message.get("tool_calls")
+        calls = action.get("tool_calls")
         position = len(episode.messages) - 1
         if calls:
             ok = episode.seed % 2 == 0

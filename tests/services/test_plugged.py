@@ -26,7 +26,7 @@ class Ledger:
         self.state["lines"].append(request.body.decode())
         return Response(200)
 
-    def damages(self, earlier: Mapping[str, Any]) -> Iterator[Form]:
+    def damages(self, earlier: Mapping[str, Any]) -> Iterator[Form[dict[str, Any]]]:
         if len(self.state["lines"]) > len(earlier.get("lines", ())):
             yield "the last line was not booked", lambda state: state["lines"].pop()
 

@@ -1,11 +1,11 @@
 """Sites asked directly, without a box: pages, faults by count, chat, calendars."""
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from ise_gym.services.calendars import CalendarSite, from_ics, to_ics
+from ise_gym.services.calendars import CalendarSite, Event, from_ics, to_ics
 from ise_gym.services.chat import ChatSite
 from ise_gym.services.host import ServiceHost
 from ise_gym.services.site import Request, Site
@@ -193,7 +193,7 @@ def test_icalendar_there_and_back() -> None:
         "summary": "x, y", "start": event["start"], "end": event["end"], "location": "Hall; left", "attendees": ["a@b.example"],
     }  # fmt: skip
     sent = {**again, "start": "2025-02-01T08:00", "end": "2025-02-01T09:00"}
-    body = to_ics([{**sent, "uid": "ignored"}]).encode()
+    body = to_ics([cast("Event", {**sent, "uid": "ignored"})]).encode()
     status, made = ask(site, "POST", "/calendars/ann/events", body, content_type="text/calendar")
     assert status == 201 and made["uid"] == "event-1" and made["location"] == "Hall; left"
 

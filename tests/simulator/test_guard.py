@@ -12,7 +12,7 @@ from ise_gym.errors import UserError
 from ise_gym.messages import assistant, user
 from ise_gym.scenario import Scenario
 from ise_gym.simulator import NaiveUser, RoleGuard, ScriptedUser, SingleTurnUser, make_user
-from ise_gym.simulator.base import Evidence, UserTurn, UserView
+from ise_gym.simulator.base import Evidence, UserSimulator, UserTurn, UserView
 from ise_gym.simulator.detectors import DETECTORS, detect
 from ise_gym.simulator.detectors.base import hint_of, principle_watched, watches
 from ise_gym.simulator.knowledge import knowledge_of
@@ -222,7 +222,8 @@ def test_scripted_user_never_accepts_words_for_deeds() -> None:
 
 def test_state_round_trip() -> None:
     scenario = make_scenario()
-    for simulator in (make_user("scripted"), NaiveUser(), SingleTurnUser()):
+    simulators: list[UserSimulator] = [make_user("scripted"), NaiveUser(), SingleTurnUser()]
+    for simulator in simulators:
         simulator.reset(scenario, 5)
         saved = simulator.state()
         first = simulator.respond(FAILING)

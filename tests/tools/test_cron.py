@@ -13,7 +13,7 @@ from ise_gym.services import make_spec, services_of, start_services
 from ise_gym.tools.dispatch import Toolbox
 from ise_gym.workspace.backends.dummy import DummyWorkspace
 from ise_gym.workspace.base import Workspace
-from tools.conftest import Caller
+from tools.tool_fixtures import Caller
 
 STAMP = {
     "name": "Stamp",

@@ -16,7 +16,7 @@ from ise_gym.tools.base import Tool
 from ise_gym.tools.dispatch import Toolbox
 from ise_gym.tools.schema import function_tool
 from ise_gym.workspace.base import Workspace
-from tools.conftest import Caller
+from tools.tool_fixtures import Caller
 
 OPENCLAW = {
     "exec": {"command", "workdir", "env", "timeout", "background", "yieldMs", "pty"},

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ise_gym.tools.files.edit import EditError, Replacement, apply_edits
 from ise_gym.workspace.base import Workspace
-from tools.conftest import Caller
+from tools.tool_fixtures import Caller
 
 
 def test_flat_form(call: Caller, workspace: Workspace) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ise_gym.tools.files import read_write as files
 from ise_gym.workspace.base import Workspace
-from tools.conftest import Caller
+from tools.tool_fixtures import Caller
 
 FIXTURE_OK = settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

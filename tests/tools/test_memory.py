@@ -10,8 +10,7 @@ from ise_gym.tools.dispatch import Toolbox
 from ise_gym.tools.memory import passages
 from ise_gym.tools.ranking import bm25, words
 from ise_gym.workspace.base import Workspace
-
-from .conftest import Caller
+from tools.tool_fixtures import Caller
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ from ise_gym.tools.dispatch import Toolbox
 from ise_gym.tools.files.patch import Hunk, apply_hunks, parse_patch
 from ise_gym.tools.files.placing import PatchError
 from ise_gym.workspace.base import Workspace
-
-from .conftest import Caller
+from tools.tool_fixtures import Caller
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ import pytest
 
 from ise_gym.tools.dispatch import Toolbox
 from ise_gym.workspace.base import Workspace
-
-from .conftest import Caller
+from tools.tool_fixtures import Caller
 
 
 @pytest.fixture

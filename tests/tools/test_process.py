@@ -6,7 +6,7 @@ import pytest
 
 from ise_gym.tools.processes.process import KEYS, key_bytes
 from ise_gym.workspace.base import Workspace
-from tools.conftest import Caller
+from tools.tool_fixtures import Caller
 
 
 def start(call: Caller, command: str, **kw: Any) -> Any:

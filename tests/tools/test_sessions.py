@@ -20,7 +20,7 @@ from ise_gym.tools.dispatch import Toolbox
 from ise_gym.trajectory.record import Trajectory, content_hash, to_line
 from ise_gym.workspace.base import Workspace
 from made_scenarios import make_scenario, write
-from tools.conftest import Caller
+from tools.tool_fixtures import Caller
 
 SESSION_TOOLS = (
     "sessions_spawn",

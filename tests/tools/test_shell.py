@@ -7,7 +7,7 @@ import pytest
 
 from ise_gym.tools.output import OUTPUT_BYTES, output_text
 from ise_gym.workspace.base import Workspace
-from tools.conftest import Caller
+from tools.tool_fixtures import Caller
 
 
 def test_success_is_exit_status_zero(call: Caller) -> None:

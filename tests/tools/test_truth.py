@@ -11,7 +11,7 @@ from ise_gym.tools import TOOLS, get_tools
 from ise_gym.tools.dispatch import Toolbox
 from ise_gym.tools.processes.shell import MOST_BYTES
 from ise_gym.workspace.base import Workspace
-from tools.conftest import Caller
+from tools.tool_fixtures import Caller
 
 GBK = "名字: 茶壶\nsize: 2 l\n".encode("gbk")
 

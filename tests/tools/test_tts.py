@@ -14,7 +14,7 @@ from ise_gym.tools.dispatch import Toolbox
 from ise_gym.tools.tts import MOST_CHARACTERS, speech_path
 from ise_gym.tools.voice import RATE, samples, speak
 from ise_gym.workspace.base import Workspace
-from tools.conftest import Caller
+from tools.tool_fixtures import Caller
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from ise_gym.tools.dispatch import Toolbox
 from ise_gym.tools.web import tools as web_tool
 from ise_gym.tools.web.readable import readable
 from ise_gym.workspace.base import Workspace
-from tools.conftest import Caller
+from tools.tool_fixtures import Caller
 
 SITE = {
     "host": "shop.a.example",

@@ -10,7 +10,7 @@ import pytest
 from ise_gym.cli import main
 from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.intents.source import IntentSource
-from ise_gym.models.generation import BatchGenerator
+from ise_gym.models.local.generation import BatchGenerator
 from ise_gym.training import grpo, success
 from ise_gym.training.config import load, parse
 from ise_gym.training.groups import GroupPlayer, Sequenced, _check_equal, _Live

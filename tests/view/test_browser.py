@@ -2,49 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pages import js, wait
 from report_samples import EVIL, fill, sample
 
+from ise_gym.errors import UserError
 from ise_gym.view import write_report
-
-selenium = pytest.importorskip("selenium", reason="the report's browser tests need the selenium package")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-if not CHROMIUM or not DRIVER:
-    pytest.skip(
-        "NOT TESTED: the report in a browser, chromium and chromedriver are missing", allow_module_level=True
-    )
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--window-size=1400,1000",
-        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
-    ):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture
@@ -59,19 +27,6 @@ def visit(browser: Any) -> Callable[[Path, str], Any]:
         return browser
 
     return go
-
-
-def wait(browser: Any, condition: str, seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if browser.execute_script(f"return !!({condition})"):
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"never true in the page: {condition}")
-
-
-def js(browser: Any, expression: str) -> Any:
-    return browser.execute_script(f"return {expression}")
 
 
 def test_an_episode_is_readable_and_filters_work(tmp_path: Path, visit: Callable[..., Any]) -> None:
@@ -101,7 +56,7 @@ def test_an_episode_is_readable_and_filters_work(tmp_path: Path, visit: Callable
         )
         page.execute_script("document.getElementById('filters').dispatchEvent(new Event('input'))")
         time.sleep(0.3)
-        return int(js(page, "document.querySelectorAll('#list li').length"))
+        return int(js(page, "document.querySelectorAll('#list li button').length"))
 
     assert matching("") == 8
     assert matching("document.getElementById('f-outcome').value = 'failed'") == 1
@@ -113,6 +68,118 @@ def test_an_episode_is_readable_and_filters_work(tmp_path: Path, visit: Callable
     )
     assert matching(deep) == 8
     assert matching("document.getElementById('f-failed').checked = true") == 8
+    assert matching("document.getElementById('q').value = 'nobody said this'") == 0
+    assert "No episode fits." in js(page, "document.getElementById('list').innerText")
+    matching("")
+    page.execute_script(
+        "const f = document.getElementById('f-outcome'); f.value = 'failed';"
+        "f.dispatchEvent(new Event('change', { bubbles: true }))"
+    )
+    wait(page, "document.querySelectorAll('#list button').length === 1")
+
+
+def test_search_marks_its_hits_and_jumps(tmp_path: Path, visit: Callable[..., Any]) -> None:
+    records = [sample(n, turns=6) for n in range(3)]
+    records[1].messages[7]["content"] = (
+        "\n".join(f"row {n}" for n in range(90)) + "\nneedle <b>one</b> and needle two"
+    )
+    records[1].messages[8]["reasoning_content"] = "a third needle"
+    page = visit(write_report(tmp_path / "r.html", [fill(tmp_path / "s", records)]))
+    page.find_element("id", "q").send_keys("NEEDLE")
+    wait(
+        page,
+        "document.getElementById('episode').dataset.episode === 'episode-0001' && document.querySelector('mark.at')",
+    )
+    assert (
+        js(page, "[...document.querySelectorAll('#episode mark')].map((m) => m.textContent)")
+        == ["needle"] * 3
+    )
+    assert js(page, "document.getElementById('hits').textContent") == "hit 1 of 3"
+    place = "document.querySelector('mark.at').getBoundingClientRect()"
+    wait(page, f"{place}.top > 0 && {place}.bottom < innerHeight")
+    page.switch_to.active_element.send_keys("\ue00c")
+    for at, key in ((2, "n"), (3, "n"), (2, "p")):
+        page.switch_to.active_element.send_keys(key)
+        assert js(page, "document.getElementById('hits').textContent") == f"hit {at} of 3"
+    assert js(page, "document.querySelectorAll('#episode b').length") == 0
+    page.execute_script(
+        "document.getElementById('q').value = 'person 2'; document.getElementById('filters').dispatchEvent(new Event('input'))"
+    )
+    wait(
+        page,
+        "document.querySelector('#list mark') && document.querySelector('#list mark').textContent === 'Person 2'",
+    )
+    assert not page.get_log("browser")
+
+
+def test_before_and_after_stand_side_by_side(tmp_path: Path, visit: Callable[..., Any]) -> None:
+    before = fill(tmp_path / "before" / "trajectories", [sample(n, "failed") for n in range(3)])
+    after = fill(tmp_path / "after" / "trajectories", [sample(n) for n in range(3)])
+    page = visit(write_report(tmp_path / "r.html", [before, after]))
+    assert js(page, "[...document.getElementById('f-store').options].map((o) => o.value)") == [
+        "",
+        "before",
+        "after",
+    ]
+    page.execute_script("document.querySelector('.side-button').click()")
+    wait(page, "document.querySelectorAll('#episode .side').length === 2")
+    assert js(page, "[...document.querySelectorAll('.side-name')].map((n) => n.textContent)") == [
+        "before",
+        "after",
+    ]
+    assert js(
+        page, "[...document.querySelectorAll('.side .ep-head .badge:last-child')].map((n) => n.textContent)"
+    ) == ["failed", "passed"]
+    page.execute_script("document.querySelector('.side .side-button').click()")
+    wait(page, "!document.querySelector('#episode .side')")
+    assert not page.get_log("browser")
+
+
+def test_an_episode_can_be_asked_for(tmp_path: Path, visit: Callable[..., Any]) -> None:
+    store = fill(tmp_path / "s", [sample(n) for n in range(40)])
+    path = write_report(tmp_path / "r.html", [store], max_episodes=2, episodes=["episode-0033"])
+    page = visit(path, "#episode=episode-0033")
+    assert js(page, "document.getElementById('episode').dataset.episode") == "episode-0033"
+    page.execute_script("location.hash = '#episode=episode-0011'")
+    wait(page, "document.getElementById('episode').innerText.includes('--episode episode-0011')")
+    with pytest.raises(UserError, match="no episode 'nobody'"):
+        write_report(tmp_path / "x.html", [store], episodes=["nobody"])
+
+
+def test_nothing_of_tables_charts_and_sections_is_lost(tmp_path: Path, visit: Callable[..., Any]) -> None:
+    records = [sample(n) for n in range(4)]
+    for record in records:
+        record.tasks = ["system-infrastructure/a-rather-long-name-of-a-task-that-someone-gave"]
+        record.domains = ["system-infrastructure", "a-domain-with-an-even-longer-name-than-that"]
+    label = "a-run-with-a-very-long-name (transformers:runs/demo/model-of-a-million-parameters)"
+    comparison = {
+        "runs": [{"label": label, "passed": 7, "total": 64}, {"label": "b", "passed": 28, "total": 64}]
+    }
+    path = write_report(tmp_path / "r.html", [fill(tmp_path / "s", records)], comparison=comparison)
+    try:
+        for width in (1440, 768):
+            page = visit(path)
+            page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
+                                 {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False})  # fmt: skip
+            lost = "[...document.querySelectorAll('#figures .scroll, #evaluation .scroll')].filter((b) => b.scrollWidth > b.clientWidth + 1).length"
+            assert js(page, lost) == 0, width
+            outside = (
+                "[...document.querySelectorAll('svg')].flatMap((s) => { const v = s.viewBox.baseVal; return [...s.querySelectorAll('text')]"
+                ".filter((t) => { const b = t.getBBox(); return b.x < -0.5 || b.x + b.width > v.width + 0.5; }).map((t) => t.textContent); })"
+            )
+            assert js(page, outside) == [], width
+        assert label in js(page, "document.querySelector('#evaluation svg').textContent")
+        page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
+                             {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True})  # fmt: skip
+        page = visit(path)
+        assert js(
+            page, "[...document.querySelectorAll('nav a')].every((a) => a.getClientRects().length === 1)"
+        )
+        assert js(page, "document.documentElement.scrollWidth <= innerWidth")
+        page.execute_script("document.querySelector('nav a[href=\"#episodes\"]').click()")
+        wait(page, "Math.abs(document.getElementById('episodes').getBoundingClientRect().top) < 140")
+    finally:
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_what_was_delegated_stands_under_its_call(tmp_path: Path, visit: Callable[..., Any]) -> None:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from ise_gym.checks.judging.process import HEAD, SECONDS, receive
 from ise_gym.errors import WorkspaceError
@@ -22,7 +22,7 @@ from ise_gym.scenario import CheckResult
 class Judging(Protocol):
     """What is sent over: pickled, with what it found in the box."""
 
-    def judge(self, material: Any) -> CheckResult:
+    def judge(self, material: object) -> CheckResult:
         """Say whether what was found is right."""
         ...
 
@@ -127,7 +127,7 @@ class JudgePool:
         self._lock = threading.Lock()
         self._room = threading.Semaphore(self.most)
 
-    def judge(self, check: Judging, material: Any) -> CheckResult:
+    def judge(self, check: Judging, material: object) -> CheckResult:
         """Return ``check.judge(material)``; a judge that dies over it has failed the check.
 
         Raises:

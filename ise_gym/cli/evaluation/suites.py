@@ -29,6 +29,14 @@ def freeze(
     tasks: Annotated[
         list[str] | None, typer.Option(help="Only these tasks, e.g. file-io/write-note. Repeatable.")
     ] = None,
+    held_out: Annotated[
+        bool | None,
+        typer.Option(
+            "--held-out/--no-held-out",
+            help="Only tasks of families that are never drawn for training, or only the others.",
+            show_default="both",
+        ),
+    ] = None,
     first_seed: Annotated[int, typer.Option(min=0, help="First seed to draw from.")] = 0,
     trials: Annotated[int, typer.Option(min=1, help="Trials per task that its figures stand for.")] = 1,
     description: Annotated[str, typer.Option(help="One line saying what the suite is for.")] = "",
@@ -38,13 +46,15 @@ def freeze(
 ) -> None:
     """Draw held-out scenarios, freeze them, and write the manifest.
 
-    Every part names its catalog tasks, so a suite stays as it is when other tasks are added to the catalog.
+    The scenarios themselves are kept in a file beside it, so the suite stays as it is when the catalog changes.
     """
+    from ise_gym.evaluation.carrying import beside, save_scenarios
     from ise_gym.evaluation.drawing import catalog_tasks, chained, singles
     from ise_gym.evaluation.manifest import SUITES, Terms, save_suite
+    from ise_gym.evaluation.suite import SuiteSource
     from ise_gym.evaluation.suite import freeze as freeze_suite
 
-    found = catalog_tasks(domains or [], tasks or [])
+    found = catalog_tasks(domains or [], tasks or [], held_out)
     wanted = [
         part
         for tier, count in (("easy", easy), ("medium", medium), ("hard", hard))
@@ -57,6 +67,7 @@ def freeze(
         name, wanted, first_seed=first_seed, description=description, terms=Terms(trials=trials)
     )
     file = out or SUITES / f"{name}.yaml"
+    save_scenarios(SuiteSource(manifest), beside(file))
     save_suite(manifest, file)
     Screen().print(
         f"{file}: {len(manifest.numbered())} tasks, sha256 {manifest.sha256()[:12]}, with content "
@@ -67,25 +78,24 @@ def freeze(
 
 @app.command()
 def seal(
-    suite: Annotated[str, typer.Argument(help="Suite of protocol 1, by name or file.")],
+    suite: Annotated[str, typer.Argument(help="Suite by name or file.")],
     out: Annotated[
         Path | None, typer.Option(help="File to write.", show_default="over the suite's own file")
     ] = None,
 ) -> None:
-    """Add to a suite of protocol 1 what its tasks are today, so that runs can say what has changed since.
+    """Add to a suite of before what its tasks are today, so that no later catalog changes it.
 
-    What it draws, its ids and its hash stay as they are.
+    The scenarios are written beside it, and the hashes of their content into a suite of protocol 1. What it draws, its
+    ids and its hash stay as they are.
     """
+    from ise_gym.evaluation.carrying import beside, save_scenarios
     from ise_gym.evaluation.manifest import load_suite, save_suite, suite_file
-    from ise_gym.evaluation.suite import with_content
+    from ise_gym.evaluation.suite import SuiteSource, with_content
 
     manifest = load_suite(suite)
-    if manifest.protocol > 1:
-        raise UserError(
-            f"suite {manifest.name} has protocol {manifest.protocol}: its content is frozen for good."
-        )
-    sealed = with_content(manifest)
+    sealed = with_content(manifest) if manifest.protocol == 1 else manifest
     file = out or suite_file(suite)
+    save_scenarios(SuiteSource(manifest), beside(file))
     save_suite(sealed, file)
     Screen().print(
         f"{file}: sha256 {sealed.sha256()[:12]}, with content {sealed.content_sha256()[:12]}", highlight=False
@@ -100,7 +110,7 @@ def check(
         typer.Option(help="Training data (store or export) to look for the suite's tasks in. Repeatable."),
     ] = None,
 ) -> None:
-    """Redraw every scenario of a suite and compare; look for its tasks in training data."""
+    """Hold every scenario of a suite to its hashes; look for its tasks in training data."""
     from ise_gym.evaluation.contamination import check_training_data
     from ise_gym.evaluation.content import differing, shared_content
     from ise_gym.evaluation.manifest import load_suite
@@ -112,7 +122,7 @@ def check(
     tasks = source.tasks()
     console = Screen()
     console.print(
-        f"{manifest.name}: {len(tasks)} of {len(source.ids())} scenarios are drawn as frozen.",
+        f"{manifest.name}: {len(tasks)} of {len(source.ids())} scenarios are as frozen.",
         highlight=False,
     )
     shared = shared_content(manifest.terms.user, manifest.terms.user_options)
@@ -122,6 +132,42 @@ def check(
         overlap = check_training_data(manifest, trained_on)
         console.print(overlap.text() + ".", highlight=False)
         overlap.require_clean(manifest.name)
+
+
+@app.command()
+def tiers(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, of any agents and suites.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File to write the measured tiers to (YAML).", show_default="none"),
+    ] = None,
+) -> None:
+    """Print pass@1 and first attempts by tier, and the tier of each catalog task as these runs measure it.
+
+    Add a run and ask again: the tiers are computed anew from all runs given. They are provisional as long as only
+    scripted agents are among them.
+    """
+    import yaml
+
+    from ise_gym.cli.printing import print_json
+    from ise_gym.evaluation.results.tables import tiers_view
+    from ise_gym.evaluation.results.tiers import measure
+    from ise_gym.evaluation.run import load_run
+    from ise_gym.storage.atomic import replacing
+
+    found = measure([load_run(path) for path in runs])
+    if out is not None:
+        rows = {
+            task.task: {"tier": task.tier, "first_attempt": round(task.share, 3), "agents": task.agents}
+            for task in found.tasks
+        }
+        with replacing(out) as file:
+            file.write(yaml.safe_dump(rows, sort_keys=True).encode())
+    if as_json:
+        print_json(found.to_json())
+    else:
+        Screen().print(tiers_view(found))
 
 
 @app.command("list")

@@ -100,7 +100,7 @@ class DiligentAgent(VacuousAgent):
         return assistant("Report. Found:\n" + "\n".join(result[:1500] for result in results))
 
     def _candidates(
-        self, tools: Sequence[ToolSchema], values: Mapping[str, Sequence[Any]]
+        self, tools: Sequence[ToolSchema], values: Mapping[str, Sequence[object]]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         for tool in tools:
             function = tool["function"]
@@ -152,7 +152,7 @@ def _values(results: Sequence[str]) -> dict[str, list[Any]]:
     """Collect the plain values of JSON answers by key, in order and without repeats."""
     found: dict[str, list[Any]] = {}
 
-    def walk(value: Any, key: str = "") -> None:
+    def walk(value: object, key: str = "") -> None:
         if isinstance(value, dict):
             for name, inner in value.items():
                 walk(inner, name)
@@ -201,7 +201,7 @@ def _value(name: str, schema: Mapping[str, Any]) -> Any:
     return f"test {name}"
 
 
-def check_claw_agent(spec: str, options: Mapping[str, Any]) -> None:
+def check_claw_agent(spec: str, options: Mapping[str, object]) -> None:
     """Check what `make_claw_agent` would make, without loading a local model.
 
     Raises:
@@ -213,7 +213,7 @@ def check_claw_agent(spec: str, options: Mapping[str, Any]) -> None:
         check_agent(spec, **options)
 
 
-def make_claw_agent(spec: str, options: Mapping[str, Any]) -> Agent:
+def make_claw_agent(spec: str, options: Mapping[str, object]) -> Agent:
     """Make an agent for the benchmark.
 
     Raises:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ise_gym.errors import UserError
@@ -58,7 +59,7 @@ _MAKES_CLIENTS = (
 )
 
 
-def _no_client(**options: Any) -> None:
+def _no_client(**options: object) -> None:
     """Stand for ``openai.OpenAI`` where its object is replaced by ours before anything asks it."""
 
 
@@ -103,7 +104,7 @@ class Upstream:
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(name)
 
-    def _require(self, module: Any, name: str, arguments: tuple[str, ...]) -> None:
+    def _require(self, module: ModuleType, name: str, arguments: tuple[str, ...]) -> None:
         found = getattr(module, name, None)
         if found is None:
             raise UserError(

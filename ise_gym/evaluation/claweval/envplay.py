@@ -19,6 +19,7 @@ import gymnasium as gym
 import ise_gym  # noqa: F401  (registers the env)
 from ise_gym.agents.base import Agent
 from ise_gym.errors import AgentError, WorkspaceError
+from ise_gym.evaluation.claweval.definition import Definition
 from ise_gym.evaluation.claweval.grading import Graded, collect_snapshot, trace_counts
 from ise_gym.evaluation.claweval.kept import Played
 from ise_gym.evaluation.claweval.models.persona import TaskUser, watched
@@ -27,6 +28,7 @@ from ise_gym.evaluation.claweval.sandbox import PORT, SandboxApp
 from ise_gym.evaluation.claweval.stage import Stage, has_user, mock_today
 from ise_gym.evaluation.claweval.toolbox import ClawToolbox
 from ise_gym.evaluation.claweval.traces import write_trace
+from ise_gym.foreign.values import Json
 from ise_gym.intents.catalog import system_prompt
 from ise_gym.messages import Message, ToolSchema, assistant
 from ise_gym.rollout.play import play_episode
@@ -110,7 +112,7 @@ class EnvPlayer:
         self._open = self._toolbox(workspace)
         return self._open
 
-    def _user_of(self, task: Any) -> UserSimulator:
+    def _user_of(self, task: Definition) -> UserSimulator:
         client = self._stage.user
         if client is None or not has_user(task):
             return TaskUser()
@@ -124,7 +126,7 @@ class EnvPlayer:
 
         return watched(speak, task.user_agent.persona, task.user_agent.max_rounds)
 
-    def _files(self, task: Any, folder: Path) -> tuple[SeedFile, ...]:
+    def _files(self, task: Definition, folder: Path) -> tuple[SeedFile, ...]:
         """Let the benchmark hand out the task's files, and keep them for the scenario."""
         if not self._sandbox_tools:
             return ()
@@ -138,12 +140,12 @@ class EnvPlayer:
 
     def _played(
         self,
-        task: Any,
+        task: Definition,
         folder: Path,
         trace_id: str,
         seed: int,
         agent: _Steady,
-        broken: list[dict[str, Any]],
+        broken: list[dict[str, Json]],
         since: tuple[float, float],
     ) -> Played:
         """Write the episode that has just ended as a trace, with what a grader looks at beside it."""
@@ -174,7 +176,7 @@ class EnvPlayer:
         )
 
 
-def scenario_of(task: Any, seed: int, files: tuple[SeedFile, ...], grader: _Grader) -> Scenario:
+def scenario_of(task: Definition, seed: int, files: tuple[SeedFile, ...], grader: _Grader) -> Scenario:
     """Turn a task into a scenario: one request, the task's files and limits, its grader as the final check."""
     persona = task.user_agent if has_user(task) else None
     prompt = system_prompt()

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from ise_gym.evaluation.claweval.benchmark import Upstream
+from ise_gym.evaluation.claweval.definition import Definition, Judge
 from ise_gym.evaluation.claweval.models.judge import JudgeClient
 from ise_gym.evaluation.claweval.sandbox import URL
 
@@ -26,7 +27,12 @@ class Graded:
 
 
 def grade(
-    upstream: Upstream, task: Any, folder: Path, trace: Path, judge: Any, snapshot: Mapping[str, Any]
+    upstream: Upstream,
+    task: Definition,
+    folder: Path,
+    trace: Path,
+    judge: Judge | None,
+    snapshot: Mapping[str, object],
 ) -> Graded:
     """Grade a finished trace as the benchmark's batch does.
 
@@ -79,7 +85,9 @@ def local_files(folder: Path, names: list[str]) -> dict[str, dict[str, str]]:
     return found
 
 
-def collect_snapshot(upstream: Upstream, task: Any, folder: Path, *, sandboxed: bool) -> dict[str, Any]:
+def collect_snapshot(
+    upstream: Upstream, task: Definition, folder: Path, *, sandboxed: bool
+) -> dict[str, Any]:
     """Collect what a grader looks at beside the conversation: files, command output, its own files.
 
     The benchmark collects from the sandbox that is being served; its verifying scripts come in only now.

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.evaluation.claweval.models.judge import JudgeSpec
 from ise_gym.evaluation.spending import REGRADED
+from ise_gym.foreign.values import Json
 from ise_gym.rollout.work import BROKEN, Attempt
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Took:
         return self.counts.get("input_tokens", 0) + self.counts.get("output_tokens", 0)
 
 
-def graded_answer(job: Job, agent: Mapping[str, Any], graded: Graded, reason: str, took: Took) -> Answer:
+def graded_answer(job: Job, agent: Mapping[str, object], graded: Graded, reason: str, took: Took) -> Answer:
     """Answer with a grade."""
     return Answer(
         item=job,
@@ -118,7 +119,7 @@ def graded_answer(job: Job, agent: Mapping[str, Any], graded: Graded, reason: st
 
 
 def spoilt_answer(
-    job: Job, agent: Mapping[str, Any], kind: str, reason: str, took: Took | None = None
+    job: Job, agent: Mapping[str, object], kind: str, reason: str, took: Took | None = None
 ) -> Answer:
     """Answer with who is to blame. A task whose time ran out has a verdict; all other trouble has none."""
     spent = took or Took()
@@ -265,7 +266,7 @@ class ClawPlayer:
         trace = stage.traces / played.trace
         return grade(stage.upstream, task, job.folder, trace, stage.benchmark_judge(), played.snapshot)
 
-    def _took(self, again: bool, judged: Sequence[dict[str, Any]] = ()) -> Took:
+    def _took(self, again: bool, judged: Sequence[dict[str, Json]] = ()) -> Took:
         """Return what the present attempt took; ``again``: an earlier one played it, and only the grade is new."""
         from ise_gym.evaluation.claweval.grading import model_costs, model_counts
         from ise_gym.evaluation.claweval.models.provider import tokens_of

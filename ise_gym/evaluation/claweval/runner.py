@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from ise_gym.errors import UserError, nearest
 from ise_gym.evaluation.claweval.agents import SCRIPTED, check_claw_agent
@@ -44,7 +43,7 @@ def run_claweval(
     protocol: str = "upstream",
     services: str = "process",
     clock: str = "upstream",
-    agent_options: Mapping[str, Any] | None = None,
+    agent_options: Mapping[str, object] | None = None,
     agent_prices: tuple[float, float] = (0.0, 0.0),
     trials: int = 1,
     limit: int | None = None,

@@ -9,11 +9,12 @@ from __future__ import annotations
 import base64
 import json
 import mimetypes
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
 from ise_gym.errors import WorkspaceError
+from ise_gym.evaluation.claweval.services.asgi import Receive, Send
 from ise_gym.workspace.base import ExecResult, Workspace
 
 PORT = 18080
@@ -84,13 +85,13 @@ class SandboxApp:
 
     async def __call__(
         self,
-        scope: Mapping[str, Any],
-        receive: Callable[[], Any],
-        send: Callable[[MutableMapping[str, Any]], Any],
+        scope: Mapping[str, object],
+        receive: Receive,
+        send: Send,
     ) -> None:
         """Answer one request."""
         message = await receive()
-        status, value = self.answer(scope["path"], message.get("body", b""))
+        status, value = self.answer(str(scope["path"]), message.get("body", b""))
         headers = [(b"content-type", b"application/json")]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": json.dumps(value).encode()})
@@ -110,7 +111,7 @@ class SandboxApp:
         except (OSError, ValueError) as error:
             return 500, {"error": str(error)}
 
-    def _exec(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _exec(self, body: Mapping[str, object]) -> dict[str, Any]:
         seconds = body.get("timeout_seconds", 30)
         if not isinstance(seconds, int | float):
             raise Rejected("timeout_seconds: a number is needed")
@@ -122,7 +123,7 @@ class SandboxApp:
     def _run(self, argv: list[str], seconds: float) -> ExecResult:
         return self._workspace.exec(argv, timeout=seconds, merge=False)
 
-    def _read(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _read(self, body: Mapping[str, object]) -> dict[str, Any]:
         path, content = self._file(body)
         if content is None:
             return {"error": f"File not found: {path}"}
@@ -141,17 +142,17 @@ class SandboxApp:
         text = _lines(_decoded(content), body.get("offset"), body.get("limit"))
         return {"content": text, "mime_type": mime or "text/plain", "encoding": "utf-8"}
 
-    def _write(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _write(self, body: Mapping[str, object]) -> dict[str, Any]:
         content = _text(body, "content")
         self._workspace.write(_path(body), content.encode("utf-8", "surrogatepass"))
         return {"written": _path(body), "bytes": len(content)}
 
-    def _write_b64(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _write_b64(self, body: Mapping[str, object]) -> dict[str, Any]:
         content = base64.b64decode(_text(body, "content_b64"))
         self._workspace.write(_path(body), content)
         return {"written": _path(body), "bytes": len(content)}
 
-    def _edit(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _edit(self, body: Mapping[str, object]) -> dict[str, Any]:
         path, content = self._file(body)
         if content is None:
             return {"error": f"File not found: {path}"}
@@ -168,11 +169,11 @@ class SandboxApp:
         self._workspace.write(path, text.replace(old, new, -1 if every else 1).encode())
         return {"edited": path, "replacements": found if every else 1}
 
-    def _glob(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _glob(self, body: Mapping[str, object]) -> dict[str, Any]:
         pattern = _text(body, "pattern")
         if body.get("path"):
             pattern = str(PurePosixPath(str(body["path"])) / pattern)
-        done = self._run(["python3", "-c", _GLOB, pattern, str(int(body.get("max_files", 50)))], 30)
+        done = self._run(["python3", "-c", _GLOB, pattern, _number(body.get("max_files", 50))], 30)
         if not done.ok:
             raise OSError(_decoded(done.stderr))
         return {
@@ -182,7 +183,7 @@ class SandboxApp:
             ]
         }
 
-    def _grep(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _grep(self, body: Mapping[str, object]) -> dict[str, Any]:
         argv = ["grep", "-rP"]
         argv += ["-i"] if body.get("case_insensitive") else []
         mode = body.get("output_mode", "files_with_matches")
@@ -190,7 +191,7 @@ class SandboxApp:
         argv += ["-z"] if body.get("multiline") else []
         for name, flag in (("context_lines", "-C"), ("after_context", "-A"), ("before_context", "-B")):
             if body.get(name) is not None:
-                argv += [flag, str(int(body[name]))]
+                argv += [flag, _number(body[name])]
         argv += ["--include", str(body["glob"])] if body.get("glob") else []
         argv += ["-e", _text(body, "pattern"), "--", str(body.get("path") or "/workspace")]
         done = self._run(argv, 30)
@@ -202,14 +203,14 @@ class SandboxApp:
             output = "\n".join(output.splitlines()[:limit])
         return {"output": output, "exit_code": done.exit_code}
 
-    def _download(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _download(self, body: Mapping[str, object]) -> dict[str, Any]:
         path, content = self._file(body)
         if content is None:
             return {"error": f"File not found: {path}"}
         mime = mimetypes.guess_type(path)[0] or "application/octet-stream"
         return {"path": path, "content_b64": _base64(content), "mime_type": mime, "size_bytes": len(content)}
 
-    def _file(self, body: Mapping[str, Any]) -> tuple[str, bytes | None]:
+    def _file(self, body: Mapping[str, object]) -> tuple[str, bytes | None]:
         path = _path(body)
         try:
             return path, self._workspace.read(path)
@@ -217,14 +218,20 @@ class SandboxApp:
             return path, None
 
 
-def _path(body: Mapping[str, Any]) -> str:
+def _number(value: object) -> str:
+    if not isinstance(value, int | float | str):
+        raise ValueError(f"{value!r} is not a number")
+    return str(int(value))
+
+
+def _path(body: Mapping[str, object]) -> str:
     value = body.get("file_path") or body.get("path")
     if not isinstance(value, str) or not value:
         raise Rejected("path: a path is needed")
     return value
 
 
-def _text(body: Mapping[str, Any], name: str) -> str:
+def _text(body: Mapping[str, object], name: str) -> str:
     value = body.get(name)
     if not isinstance(value, str):
         raise Rejected(f"{name}: a string is needed")
@@ -237,7 +244,7 @@ def _is_text(mime: str | None, ending: str) -> bool:
     return mime.startswith("text/") or mime in _TEXT_TYPES
 
 
-def _lines(text: str, offset: Any, limit: Any) -> str:
+def _lines(text: str, offset: object, limit: object) -> str:
     """Cut out lines and number them, as the benchmark does when a part is asked for."""
     if offset is None and limit is None:
         return text

@@ -15,6 +15,7 @@ from typing import Any
 from ise_gym.agents.base import Agent
 from ise_gym.errors import WorkspaceError
 from ise_gym.evaluation.claweval.benchmark import Upstream
+from ise_gym.evaluation.claweval.definition import Definition
 from ise_gym.evaluation.claweval.models.judge import JudgeClient
 from ise_gym.evaluation.claweval.sandbox import PORT, URL, SandboxApp
 from ise_gym.evaluation.claweval.services.asgi import Router
@@ -53,14 +54,14 @@ class Stage:
             if model is not None:
                 model.begin_trial()
 
-    def services(self, task: Any) -> AbstractContextManager[object]:
+    def services(self, task: Definition) -> AbstractContextManager[object]:
         """The task's services, running while the context is open."""
         services = dated(task)
         if self.how_services == "subprocess":
             return SubprocessServices(services, self.upstream.root, self.router)
         return InProcessServices(services, self.upstream.root, self.router, self.clock, self.modules)
 
-    def broken_tools(self, task: Any) -> list[dict[str, Any]]:
+    def broken_tools(self, task: Definition) -> list[dict[str, Any]]:
         """Notes on the task's tools that can only fail, while its services run."""
         return [tool.note() for tool in broken_tools(task, self.router.app)]
 
@@ -84,12 +85,12 @@ class Stage:
         finally:
             self.router.remove(PORT)
 
-    def inject(self, task: Any, folder: Path) -> None:
+    def inject(self, task: Definition, folder: Path) -> None:
         """Let the benchmark put the task's files into the sandbox that is being served."""
         self.upstream.SandboxRunner.inject_files(SimpleNamespace(sandbox_url=URL), task, task_dir=str(folder))
 
 
-def mock_today(task: Any) -> str:
+def mock_today(task: Definition) -> str:
     """The day on which a task plays, "" when it does not say, or the checkout is older than that."""
     return str(getattr(task.environment, "mock_today", None) or "")
 
@@ -106,7 +107,7 @@ class Dated:
     env: dict[str, str]
 
 
-def dated(task: Any) -> list[Dated]:
+def dated(task: Definition) -> list[Dated]:
     """Return a task's services as they are started."""
     today = mock_today(task)
     return [
@@ -122,6 +123,6 @@ def dated(task: Any) -> list[Dated]:
     ]
 
 
-def has_user(task: Any) -> bool:
+def has_user(task: Definition) -> bool:
     """Whether a task has a simulated user of its own."""
     return bool(getattr(getattr(task, "user_agent", None), "enabled", False))

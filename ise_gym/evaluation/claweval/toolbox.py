@@ -13,7 +13,10 @@ from typing import Any
 
 from ise_gym.errors import WorkspaceError
 from ise_gym.evaluation.claweval.benchmark import Upstream
+from ise_gym.evaluation.claweval.definition import Definition
 from ise_gym.evaluation.claweval.sandbox import URL, SandboxApp
+from ise_gym.evaluation.claweval.services.broken import ToolSpec
+from ise_gym.foreign.values import Json
 from ise_gym.messages import Message, ToolCall, ToolSchema, tool_result
 from ise_gym.models.parsing import INVALID_TOOL_CALL
 from ise_gym.tools.delegation.subsessions import SubSession
@@ -41,7 +44,7 @@ class ClawToolbox(Toolbox):
     def __init__(
         self,
         upstream: Upstream,
-        task: Any,
+        task: Definition,
         trace_id: str,
         workspace: Workspace,
         serve: Callable[[Workspace], AbstractContextManager[SandboxApp]] | None = None,
@@ -68,9 +71,11 @@ class ClawToolbox(Toolbox):
         """What the model is told: the task's tools, then the sandbox's."""
         return list(self._schemas)
 
-    def reset(self, workspace: Workspace, *rest: Any, **more: Any) -> None:
+    def reset(
+        self, workspace: Workspace, state: dict[str, Json] | None = None, transcript: Sequence[Message] = ()
+    ) -> None:
         """Begin an episode; serve its workspace where the sandbox tools are offered."""
-        super().reset(workspace, *rest, **more)
+        super().reset(workspace, state, transcript)
         if self._serve is not None and self._sandbox is None:
             self._sandbox = self._held.enter_context(self._serve(workspace))
 
@@ -114,7 +119,7 @@ class ClawToolbox(Toolbox):
         self._held.close()
 
 
-def _schema(spec: Any) -> ToolSchema:
+def _schema(spec: ToolSpec) -> ToolSchema:
     parameters = spec.input_schema or {"type": "object", "properties": {}}
     return {
         "type": "function",

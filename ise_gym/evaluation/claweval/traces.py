@@ -7,13 +7,14 @@ nothing that a grader could see.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from ise_gym.evaluation.claweval.benchmark import Upstream
+from ise_gym.evaluation.claweval.definition import Definition, Service
 from ise_gym.evaluation.claweval.services.host import ServiceError
 from ise_gym.evaluation.claweval.toolbox import ClawToolbox
 from ise_gym.messages import Message, tool_calls_of
@@ -24,7 +25,7 @@ USER_MARK = "[user_agent]\n"
 
 def write_trace(
     upstream: Upstream,
-    task: Any,
+    task: Definition,
     path: Path,
     trace_id: str,
     messages: Sequence[Message],
@@ -47,7 +48,7 @@ def write_trace(
     path.unlink(missing_ok=True)
     with upstream.TraceWriter(path) as writer:
 
-        def say(role: str, blocks: Sequence[Any], **more: Any) -> None:
+        def say(role: str, blocks: Sequence[object], **more: object) -> None:
             message = upstream.Message(role=role, content=list(blocks), **more)
             writer.write_event(upstream.TraceMessage(trace_id=trace_id, message=message))
 
@@ -74,7 +75,11 @@ def write_trace(
 
 
 def _agent_turn(
-    upstream: Upstream, message: Message, messages: Sequence[Message], toolbox: ClawToolbox, say: Any
+    upstream: Upstream,
+    message: Message,
+    messages: Sequence[Message],
+    toolbox: ClawToolbox,
+    say: Callable[..., None],
 ) -> None:
     """One message of the agent, and the results of its calls as the one message that the benchmark makes of them."""
     calls = tool_calls_of(message)
@@ -102,8 +107,8 @@ def _agent_turn(
         say("user", [upstream.TextBlock(text=f"[{len(images)} images from tool results]"), *images])
 
 
-def _audit(upstream: Upstream, service: Any, trace_id: str) -> Any:
-    url = service.reset_endpoint.rsplit("/reset", 1)[0] + "/audit"
+def _audit(upstream: Upstream, service: Service, trace_id: str) -> Any:
+    url = str(service.reset_endpoint).rsplit("/reset", 1)[0] + "/audit"
     try:
         data = httpx.get(url, timeout=5).json()
     except (httpx.HTTPError, ValueError) as error:

@@ -72,7 +72,7 @@ class ClawWork:
         """Yield the trials that have no verdict yet."""
         return iter(self._rest)
 
-    def lost(self, item: Job, loss: Lost[Job], about: Mapping[str, Any]) -> Answer:
+    def lost(self, item: Job, loss: Lost[Job], about: Mapping[str, object]) -> Answer:
         """Answer for a trial whose worker died, or was killed since the task's time was long over."""
         if loss.stuck_s:
             return spoilt_answer(item, about, "hung", "the task's time was long over; the worker was killed")

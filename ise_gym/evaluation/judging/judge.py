@@ -21,6 +21,7 @@ from ise_gym.evaluation.judging.verdict import (
     read_verdict,
     schema_of,
 )
+from ise_gym.foreign.values import Json
 from ise_gym.intents.llm.cache import AnswerCache
 from ise_gym.messages import assistant, sha256_of, user
 from ise_gym.models.chat import JsonChat
@@ -102,7 +103,13 @@ class RubricJudge:
     """
 
     def __init__(
-        self, model: str, cache: AnswerCache, *, allow_own: bool = False, limit: int = LIMIT, **options: Any
+        self,
+        model: str,
+        cache: AnswerCache,
+        *,
+        allow_own: bool = False,
+        limit: int = LIMIT,
+        **options: object,
     ) -> None:
         self.model, self.cache, self.allow_own, self.limit = model, cache, allow_own, limit
         self._chat = JsonChat(model, who="judge", **{**DEFAULTS, **options})
@@ -149,7 +156,7 @@ class RubricJudge:
             text = self._chat.ask(conversation, schema, seed=attempt)
             found = read_verdict(text, material)
             if not isinstance(found, str):
-                points = {
+                points: dict[str, Json] = {
                     n: {"holds": f.holds, "grounds": f.grounds, "quoted": f.quoted} for n, f in found.items()
                 }
                 self.cache.put(key, {"problem": "", "points": points})

@@ -15,11 +15,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from ise_gym.statistics import Interval, z_score
+
+Number: TypeAlias = "np.float64 | npt.NDArray[np.float64]"
+"""One figure, or an array of them."""
+
 
 CORRECTION = 0.25
 """Part of a task by which the observed rate is moved inwards (half a task is Newcombe's continuity correction, which is
@@ -63,8 +68,8 @@ def rate_interval(shares: Sequence[float], trials: float = 1.0, level: float = 0
 
 
 def rate_limits(
-    n: int, total: Any, squares: Any, trials: float = 1.0, level: float = 0.95
-) -> tuple[Any, Any]:
+    n: int, total: Number, squares: Number, trials: float = 1.0, level: float = 0.95
+) -> tuple[Number, Number]:
     """Return Wilson's score limits at the number of independent trials that the spread between tasks amounts to.
 
     That number is n times the variance of a single trial over that of a task's share, between n (tasks decide
@@ -81,14 +86,16 @@ def rate_limits(
     padded = n + 2 * UNSEEN
     centre = (total + UNSEEN) / padded
     variance = (squares + UNSEEN) / padded - centre**2
-    effective = np.clip(n * centre * (1 - centre) / variance, n, n * max(1.0, trials))
+    effective: Number = np.asarray(
+        np.clip(n * centre * (1 - centre) / variance, n, n * max(1.0, trials)), dtype=np.float64
+    )
     low = _score_limit(np.maximum(0.0, mean - CORRECTION / effective), effective, -z_score(level))
     high = _score_limit(np.minimum(1.0, mean + CORRECTION / effective), effective, z_score(level))
     # The exact ends are 0 and 1 at the corners; rounding may miss them.
     return np.where(mean <= 0, 0.0, np.clip(low, 0, 1)), np.where(mean >= 1, 1.0, np.clip(high, 0, 1))
 
 
-def _score_limit(p: Any, n: Any, z: float) -> Any:
+def _score_limit(p: Number, n: Number, z: float) -> Number:
     half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     return (p + z * z / (2 * n) + half) / (1 + z * z / n)
 
@@ -112,7 +119,7 @@ def difference(first: Sequence[float], second: Sequence[float], level: float = 0
     return Difference(float(values.mean()), float(low), float(high))
 
 
-def difference_limits(n: int, total: Any, squares: Any, level: float = 0.95) -> tuple[Any, Any]:
+def difference_limits(n: int, total: Number, squares: Number, level: float = 0.95) -> tuple[Number, Number]:
     """Return a t interval of a mean difference, after tasks were added that went either way.
 
     Args:

@@ -12,6 +12,7 @@ from ise_gym.evaluation.results.compare import Comparison, Pair, Side
 from ise_gym.evaluation.results.intervals import Difference
 from ise_gym.evaluation.results.summary import Rate, RunSummary, broken_tools
 from ise_gym.evaluation.results.terms import changed_text
+from ise_gym.evaluation.results.tiers import Tiers
 from ise_gym.evaluation.run import Run
 from ise_gym.statistics import Interval
 
@@ -174,6 +175,26 @@ def summary_table(summary: RunSummary) -> Table:
 
 REASONS = 3
 """Reasons of one outcome that are shown; the others are counted."""
+
+
+def tiers_view(found: Tiers) -> Group:
+    """Pass rates by suite, agent and tier; below them how many tasks are where, by file and as measured."""
+    table = Table("suite", "agent", "tier", "tasks", "pass@1", "first attempt")
+    for line in found.lines:
+        rates = rate_text(line.passed), rate_text(line.first)
+        table.add_row(line.suite, line.agent, line.tier, str(line.passed.tasks), *rates)
+    moved = Table("tier in the file", *(f"measured {tier}" for tier in _TIERS))
+    for tier in _TIERS:
+        own = [task.tier for task in found.tasks if task.authored == tier]
+        moved.add_row(tier, *(str(own.count(measured)) for measured in _TIERS))
+    notes = [Text(f"{len(found.tasks)} catalog tasks measured, by first attempts, as the mean over agents.")]
+    if found.uninformative:
+        names = ", ".join(found.uninformative)
+        notes.append(Text(f"They passed all or nothing, and so tell no task from another: {names}."))
+    return Group(table, moved, *notes)
+
+
+_TIERS = ("easy", "medium", "hard")
 
 
 def error_lines(summary: RunSummary) -> list[str]:

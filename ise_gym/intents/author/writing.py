@@ -69,7 +69,7 @@ class Author:
         options: `ise_gym.models.endpoint.EndpointOptions`: rate limits and prices among them.
     """
 
-    def __init__(self, model: str, cache: AnswerCache, *, tries: int = 3, **options: Any) -> None:
+    def __init__(self, model: str, cache: AnswerCache, *, tries: int = 3, **options: object) -> None:
         self.model, self.cache, self.tries = model, cache, tries
         self._chat = JsonChat(model, who="author", **{**DEFAULTS, **options})
 

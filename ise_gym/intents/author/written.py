@@ -98,13 +98,13 @@ def _mended(value: Mapping[str, Any]) -> dict[str, Any]:
     return mended
 
 
-def _point(entry: Any) -> Any:
+def _point(entry: object) -> Any:
     if isinstance(entry, dict) and len(texts := [v for v in entry.values() if isinstance(v, str)]) == 1:
         return texts[0]
     return entry
 
 
-def _file(entry: Any) -> Any:
+def _file(entry: object) -> Any:
     if not isinstance(entry, dict) or "path" not in entry:
         return entry
     content = entry.get("content", "")
@@ -113,7 +113,7 @@ def _file(entry: Any) -> Any:
     return {"path": entry["path"], "content": content}
 
 
-def line_of(draft: Draft, item: Wanted, author: Mapping[str, Any]) -> WrittenLine:
+def line_of(draft: Draft, item: Wanted, author: Mapping[str, object]) -> WrittenLine:
     """Return the line of a draft that passed the gate."""
     return WrittenLine(
         id=item.id,
@@ -235,7 +235,7 @@ def scenario_of(line: WrittenLine, seed: int = 0, *, with_checks: bool | None = 
     )
 
 
-def path_of(spec: Any) -> str:
+def path_of(spec: object) -> str:
     """Return the path that a check looks at, "" for none."""
     found = spec.get("path", "") if isinstance(spec, Mapping) else spec
     return found if isinstance(found, str) else ""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ise_gym.errors import UserError
+from ise_gym.foreign.values import Json
 from ise_gym.messages import canonical_json
 
 
@@ -59,7 +60,7 @@ class AnswerCache:
         with self._lock:
             return list(self._answers.values())
 
-    def put(self, key: str, record: Mapping[str, Any]) -> None:
+    def put(self, key: str, record: Mapping[str, Json]) -> None:
         """Keep a record; it is on disk when this returns."""
         kept = {"key": key, **record}
         with self._lock:

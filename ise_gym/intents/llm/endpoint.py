@@ -46,7 +46,7 @@ class Endpoint:
         UserError: the ``openai`` package is missing, there is no endpoint, or an option is wrong.
     """
 
-    def __init__(self, model: str, base_url: str | None = None, **options: Any) -> None:
+    def __init__(self, model: str, base_url: str | None = None, **options: object) -> None:
         self.model = model
         self._chat = JsonChat(model, who="writer", **{**DEFAULTS, "base_url": base_url, **options})
 
@@ -60,7 +60,7 @@ class Endpoint:
         """Return what, besides the prompt, an answer depends on."""
         return {name: self._chat.sampling()[name] for name in ("model", "temperature", "max_tokens")}
 
-    def ask(self, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any] = SCHEMA) -> str:
+    def ask(self, messages: Sequence[Mapping[str, str]], schema: Mapping[str, object] = SCHEMA) -> str:
         """Return the text of one completion that follows a JSON schema.
 
         Raises:

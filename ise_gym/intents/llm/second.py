@@ -32,7 +32,7 @@ _COMPARE = (
 _TEXTS = {"type": "array", "items": {"type": "string"}}
 
 
-def _listing(key: str, properties: Mapping[str, Any], count: int) -> dict[str, Any]:
+def _listing(key: str, properties: Mapping[str, object], count: int) -> dict[str, Any]:
     item = {
         "type": "object",
         "properties": dict(properties),
@@ -89,7 +89,7 @@ def second_reading(ask: Ask, said: Sequence[str], plain: Sequence[str]) -> Secon
     return SecondReading(asks)
 
 
-def _talk(instruction: str, material: Any) -> list[dict[str, str]]:
+def _talk(instruction: str, material: object) -> list[dict[str, str]]:
     return [
         {"role": "system", "content": instruction},
         {"role": "user", "content": json.dumps(material, ensure_ascii=False, indent=1)},

@@ -68,7 +68,7 @@ class Deduplicator:
         if "minhash" in self.stages:
             self._index = _datasketch().MinHashLSH(threshold=self.threshold, num_perm=_PERMUTATIONS)
 
-    def admit(self, id_: str, text: str, minhash: Any = None) -> bool:
+    def admit(self, id_: str, text: str, minhash: object = None) -> bool:
         """Return whether an intent is new, and remember it if so; ``minhash`` is its `signature` if known."""
         keys: dict[Dedup, bytes] = {}
         for stage in self.stages:
@@ -89,10 +89,10 @@ class Deduplicator:
             stage: {"removed": self.removed[stage], "examples": self.examples[stage]} for stage in self.stages
         }
 
-    def _near(self, id_: str, text: str, values: Any) -> str | None:
+    def _near(self, id_: str, text: str, values: object) -> str | None:
         return self.twin(id_, signature(text) if values is None else values)
 
-    def twin(self, id_: str, values: Any) -> str | None:
+    def twin(self, id_: str, values: object) -> str | None:
         """Return the id of a kept text whose signature is nearly this one; else remember this one."""
         import numpy as np
 

@@ -6,11 +6,12 @@ the number of workers. What reads badly or repeats another is left out and count
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,7 +98,7 @@ def generate(
     out: Path | str,
     *,
     dedup: str = "normalised",
-    self_contained: bool = False,
+    self_contained: bool = True,
     workers: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     **options: Any,
@@ -107,10 +108,11 @@ def generate(
     Args:
         count: how many are made; duplicates and texts with faults are left out and counted in the manifest.
         seed: of the pool; the same seed, options and catalog give the same bytes.
-        out: folder, made if it isn't there.
+        out: folder, made if it isn't there. The same pool is written over itself, another one never.
         dedup: "none", "exact", "normalised" or "minhash": the last stage of `ise_gym.intents.pool.dedup`,
             which judges the whole text: two people may want the same in brief.
-        self_contained: each line carries its scenario, so that it can be played under any later catalog.
+        self_contained: each line carries its scenario, so that it can be played under any later catalog;
+            without, lines are a sixth of the size and need the catalog that they were drawn from.
         workers: processes; by default one for small pools, else one a core.
         on_progress: called with (made, count).
         **options: of `IntentSource`.
@@ -119,7 +121,7 @@ def generate(
         The path of ``intents.jsonl``.
 
     Raises:
-        UserError: a bad option, or a folder that can't be written.
+        UserError: a bad option, a folder that holds other intents, or one that can't be written.
     """
     source = IntentSource(**options)
     admitted, tally, folder = Deduplicator(dedup), Tally(), Path(out)  # type: ignore[arg-type]
@@ -127,6 +129,15 @@ def generate(
         workers = 1 if count < _WORTH_WORKERS else len(os.sched_getaffinity(0))
     if (folder / MANIFEST).is_dir():  # written last; what can't be is said before anything is made
         raise UserError(f"{folder / MANIFEST}: can't be written: it is a folder, not a file.")
+    drawn_from = {
+        "catalog": source.catalog,
+        "seed": seed,
+        "options": source.described(),
+        "drawn": count,
+        "self_contained": self_contained,
+        "stage": dedup,
+    }
+    refuse_another_pool(folder, drawn_from)
     try:
         with replacing(folder / FILE) as file:
             made = candidates(source, seed, count, workers, dedup == "minhash", self_contained)
@@ -141,19 +152,49 @@ def generate(
                 if on_progress is not None:
                     on_progress(done, count)
         manifest = {
-            "catalog": source.catalog,
-            "seed": seed,
-            "options": source.described(),
-            "drawn": count,
+            **drawn_from,
             "points_of_the_space": source.sampler.space(),
             "dedup": admitted.report(),
             **tally.to_json(),
+            "sha256": digest_of(folder / FILE),
         }
         with replacing(folder / MANIFEST) as file:
             file.write((json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
     except OSError as error:
         raise UserError(f"{folder}: can't be written ({error.strerror or error})") from None
     return folder / FILE
+
+
+def refuse_another_pool(folder: Path, drawn_from: Mapping[str, Any]) -> None:
+    """Refuse a folder whose intents were drawn otherwise, or were changed since: nobody's pool is written over.
+
+    Args:
+        folder: where a pool is to be written.
+        drawn_from: what the new pool's manifest will say of how it was drawn.
+
+    Raises:
+        UserError: says what differs.
+    """
+    if not (folder / FILE).exists():
+        return
+    try:
+        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        differing = [name for name, value in drawn_from.items() if found.get(name) != value]
+        if not differing and found.get("sha256") != digest_of(folder / FILE):
+            differing = ["lines, which were changed since"]
+    except (OSError, ValueError, AttributeError):
+        differing = [f"manifest, which is no {MANIFEST} of a pool"]
+    if differing:
+        raise UserError(
+            f"{folder} holds another pool of intents (it has another {', another '.join(differing)}): "
+            "give --out a folder of its own, or delete that pool first."
+        )
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def candidates(

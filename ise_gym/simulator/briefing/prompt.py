@@ -108,6 +108,8 @@ def thoughts(
         if seen.failed:
             parts.append(words["missing"].format(what="; ".join(seen.failed[:3])))
             parts.append(words["again"].format(wish=known.wishes[index].text))
+            if answers := known.wishes[index].answers:
+                parts.append(words["answers"].format(answers=" ".join(answers)))
         parts += [words["untold"].format(facts=", ".join(missing))] if missing else []
         if changed := _seen(seen):
             parts.append(words["seen"].format(what=changed))
@@ -201,7 +203,7 @@ def _person(persona: Persona) -> str:
     return "\n".join(f"- {name}: {value}" for name, value in facts.items() if value)
 
 
-def _habits(voice: Mapping[str, Any]) -> str:
+def _habits(voice: Mapping[str, object]) -> str:
     told = {
         ("case", "lower"): "writes in lower case",
         ("stop", "drop"): "leaves out the last full stop",

@@ -13,9 +13,8 @@ import re
 import shutil
 import zlib
 from pathlib import Path
-from typing import Any
 
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from ise_gym.storage.atomic import replacing
 from ise_gym.training.running import ranks
@@ -35,7 +34,9 @@ class Sealer(TrainerCallback):  # type: ignore[misc]  # transformers is untyped 
     def __init__(self, keep: int) -> None:
         self._keep = keep
 
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Wait until all processes have written their part, then seal it."""
         ranks.wait()
         if state.is_world_process_zero:

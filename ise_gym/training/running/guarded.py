@@ -7,16 +7,23 @@ that a run whose every weight is NaN ends well with a loss of 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, SupportsFloat, TypeAlias
 
 from ise_gym.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import Trainer
+
+Batch: TypeAlias = "Mapping[str, torch.Tensor]"
+"""What a model is fed: token ids, masks and positions, each of shape (rows, tokens)."""
 
 Named = Callable[[], Iterable[tuple[str, list[int]]]]
 """Gives (name, token ids) of all rows, when it comes to naming them."""
 
 
-def guarded(trainer: type[Any], rows: Named | None = None) -> type[Any]:
+def guarded(trainer: type[Trainer], rows: Named | None = None) -> type[Trainer]:
     """Return a kind of `transformers.Trainer` that ends with a `UserError` at the first non-finite loss or gradient.
 
     Args:
@@ -27,9 +34,11 @@ def guarded(trainer: type[Any], rows: Named | None = None) -> type[Any]:
     class Guarded(trainer):  # type: ignore[misc]
         """The trainer, with its losses and gradients looked at."""
 
-        _fed: list[Mapping[str, Any]]
+        _fed: list[Batch]
 
-        def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        def training_step(
+            self, model: torch.nn.Module, inputs: Batch, *args: object, **kwargs: object
+        ) -> torch.Tensor:
             """Run one micro-batch; its inputs are kept until the optimiser's step, to be named."""
             fed = self.__dict__.setdefault("_fed", [])
             fed.append({key: inputs[key] for key in _IDENTIFYING if key in inputs})
@@ -37,14 +46,16 @@ def guarded(trainer: type[Any], rows: Named | None = None) -> type[Any]:
             self._refuse("loss", loss, fed[-1:])
             return loss
 
-        def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        def _get_grad_norm(
+            self, model: torch.nn.Module, grad_norm: torch.Tensor | None = None
+        ) -> torch.Tensor | None:
             norm = super()._get_grad_norm(model, grad_norm=grad_norm)
             if norm is not None:
                 self._refuse("gradient norm", norm, self.__dict__.get("_fed", []))
             self._fed = []
             return norm
 
-        def _refuse(self, what: str, value: Any, fed: list[Mapping[str, Any]]) -> None:
+        def _refuse(self, what: str, value: SupportsFloat, fed: list[Batch]) -> None:
             number = float(value)
             if math.isfinite(number):
                 return
@@ -59,7 +70,7 @@ def guarded(trainer: type[Any], rows: Named | None = None) -> type[Any]:
     return Guarded
 
 
-def check_weights(model: Any) -> None:
+def check_weights(model: torch.nn.Module) -> None:
     """Refuse to save trained weights that are not numbers (the last step has no loss after it).
 
     Raises:
@@ -79,7 +90,7 @@ def check_weights(model: Any) -> None:
 _IDENTIFYING = ("input_ids", "attention_mask", "position_ids")
 
 
-def _names(fed: list[Mapping[str, Any]], rows: Iterable[tuple[str, list[int]]], most: int = 8) -> str:
+def _names(fed: Sequence[Batch], rows: Iterable[tuple[str, list[int]]], most: int = 8) -> str:
     """Find the rows of batches by their token ids."""
     wanted = {ids for batch in fed if "input_ids" in batch for ids in _sequences(batch)}
     found = [name for name, ids in rows if tuple(ids) in wanted] if wanted else []
@@ -87,7 +98,7 @@ def _names(fed: list[Mapping[str, Any]], rows: Iterable[tuple[str, list[int]]], 
     return ", ".join(found[:most]) + more
 
 
-def _sequences(batch: Mapping[str, Any]) -> Iterator[tuple[int, ...]]:
+def _sequences(batch: Batch) -> Iterator[tuple[int, ...]]:
     """Take a batch apart: padding off; packed rows start where the position is 0."""
     masks = batch.get("attention_mask")
     positions = batch.get("position_ids")

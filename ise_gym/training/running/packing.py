@@ -6,12 +6,15 @@ Nothing in the trainer checks that, so it is measured on the model at hand befor
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ise_gym.errors import UserError
 
+if TYPE_CHECKING:
+    import torch
 
-def check_packing(model: Any, attention: str, tolerance: float = 1e-2) -> float:
+
+def check_packing(model: torch.nn.Module, attention: str, tolerance: float = 1e-2) -> float:
     """Compare the logits of two short rows alone and packed; returns the largest difference.
 
     Raises:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 
 class LinePrinter(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
@@ -16,7 +15,9 @@ class LinePrinter(TrainerCallback):  # type: ignore[misc]  # transformers is unt
         self._first_step = 0
         self._seen = (0.0, 0.0)
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Start the clock; a resumed run starts at its checkpoint's step."""
         self._started = time.monotonic()
         self._first_step = state.global_step
@@ -25,7 +26,12 @@ class LinePrinter(TrainerCallback):  # type: ignore[misc]  # transformers is unt
         self._seen = (self._started, float(before))
 
     def on_log(
-        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: object,
     ) -> None:
         """Print one line for every logged step of the main process."""
         if not logs or not state.is_world_process_zero:
@@ -55,7 +61,7 @@ class LinePrinter(TrainerCallback):  # type: ignore[misc]  # transformers is unt
         )
 
 
-def _shown(logs: dict[str, Any], key: str, words: str, form: str) -> str:
+def _shown(logs: dict[str, float], key: str, words: str, form: str) -> str:
     return f"  {words} {float(logs[key]):{form}}" if logs.get(key) is not None else ""
 
 
@@ -66,7 +72,12 @@ class RewardPrinter(TrainerCallback):  # type: ignore[misc]  # transformers is u
         self._started = time.monotonic()
 
     def on_log(
-        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: object,
     ) -> None:
         """Print one line for every logged step of the main process."""
         if not logs or "reward" not in logs or not state.is_world_process_zero:

@@ -11,7 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
 
 from ise_gym.errors import UserError
 from ise_gym.trajectory.exchange.card import Actors, dataset_card
@@ -122,7 +125,7 @@ def push_to_hub(
         return made, _upload(HfApi(), name, made.folder, public)
 
 
-def _upload(api: Any, name: str, folder: Path, public: bool) -> str:
+def _upload(api: HfApi, name: str, folder: Path, public: bool) -> str:
     import httpx
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 

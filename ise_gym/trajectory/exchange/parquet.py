@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ise_gym.errors import UserError
@@ -57,7 +58,7 @@ def write_parquet(rows: Iterable[Mapping[str, Sequence[Json]]], out: str | Path)
     return count
 
 
-def _lists_of_json(pa: Any, lists: Sequence[Sequence[Json]]) -> Any:
+def _lists_of_json(pa: ModuleType, lists: Sequence[Sequence[Json]]) -> Any:
     offsets = [0]
     for values in lists:
         offsets.append(offsets[-1] + len(values))

@@ -8,11 +8,16 @@ share of refusals that were right is its precision.
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from ise_gym.errors import UserError
+from ise_gym.statistics import Interval, wilson
+from ise_gym.storage.appendlog import append_one
 from ise_gym.trajectory.record import Trajectory
 
 CONTEXT = 4
@@ -88,6 +93,70 @@ def sample(
                 kept[at] = turn
     rng.shuffle(kept)
     return kept
+
+
+def answers_path(store: Path, refused: bool = False) -> Path:
+    """Return where the answers of an audit are kept: in the store's folder."""
+    return store / ("audit-refused.jsonl" if refused else "audit.jsonl")
+
+
+def read_answers(path: Path) -> dict[str, bool]:
+    """Return turn → in role, of a file of answers; a later answer replaces an earlier one.
+
+    Raises:
+        UserError: a line is no answer.
+    """
+    given: dict[str, bool] = {}
+    if not path.exists():
+        return given
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            told = json.loads(line)
+            given[str(told["turn"])] = bool(told["in_role"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path}, line {number}: not an answer of an audit; remove the line") from error
+    return given
+
+
+def keep_answer(path: Path, turn: AuditedTurn, in_role: bool, why: str = "") -> None:
+    """Append an answer, on disk when this returns.
+
+    Raises:
+        UserError: it can't be written.
+    """
+    line = {"turn": turn.key, "in_role": in_role, "speaker": turn.speaker, "why": why, "text": turn.text}
+    append_one(path, line)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Of ``of`` answered turns of a speaker (or "all"), ``count`` are what the audit looks for."""
+
+    speaker: str
+    count: int
+    of: int
+
+    @property
+    def interval(self) -> Interval:
+        """Wilson's 95 % interval."""
+        return wilson(self.count, self.of)
+
+
+def what_is_counted(refused: bool) -> str:
+    """Return what an audit counts, in words."""
+    return "refused drafts that were in role" if refused else "turns out of role that reached the agent"
+
+
+def counted(turns: Sequence[AuditedTurn], given: Mapping[str, bool], refused: bool) -> list[Counted]:
+    """Return what the answers come to: of all, then by speaker; nothing without an answer."""
+    answered = [turn for turn in turns if turn.key in given]
+    found = []
+    for speaker in ("all", *sorted({turn.speaker for turn in answered})) if answered else ():
+        chosen = [turn for turn in answered if speaker in ("all", turn.speaker)]
+        found.append(Counted(speaker, sum(given[turn.key] == refused for turn in chosen), len(chosen)))
+    return found
 
 
 def _drift(trajectory: Trajectory) -> list[Mapping[str, Any]]:

@@ -170,7 +170,7 @@ def datasheet(card: Mapping[str, Any], actors: Actors) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _fell_table(fell: Mapping[str, Mapping[str, Any]]) -> str:
+def _fell_table(fell: Mapping[str, Mapping[str, object]]) -> str:
     lines = ["| rule | asks that | first | breaking | only |", "|---|---|---|---|---|"]
     for rule, counts in fell.items():
         first = f"{counts['first']:,}" if counts["on"] else "off"

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ise_gym.episode.steps import FileChanges
 from ise_gym.simulator.base import Command, Evidence
 from ise_gym.simulator.claims import FalseClaim, false_claims
 from ise_gym.simulator.evidence import command_of
@@ -53,7 +54,11 @@ def read_again(trajectory: Trajectory) -> Iterator[tuple[int, FalseClaim]]:
 
 
 def _claims(
-    trajectory: Trajectory, index: int, commands: Sequence[Command], files: Sequence[Any], is_last: bool
+    trajectory: Trajectory,
+    index: int,
+    commands: Sequence[Command],
+    files: Sequence[FileChanges | None],
+    is_last: bool,
 ) -> Iterator[tuple[int, FalseClaim]]:
     known = [entry for entry in files if entry is not None]
     diff = Diff(

@@ -134,8 +134,8 @@ class Grounding:
 
 
 @dataclass
-class _Seen:
-    """All that an agent has seen so far, as what replies are looked up in."""
+class Seen:
+    """All that an agent has seen so far, as what replies are looked up in; filled by `add`."""
 
     figures: set[str] = field(default_factory=set)
     decimals: set[Decimal] = field(default_factory=set)
@@ -161,6 +161,11 @@ class _Seen:
             self.counts.update((lines, max(lines - 1, 0), text.count("},") + 1, len(text.split())))
 
     def _figure(self, words: str) -> None:
+        for cell in words.split(",") if "," in words else ():  # cells of a table, not thousands
+            self._one(cell)
+        self._one(words)
+
+    def _one(self, words: str) -> None:
         plain = _plain(words)
         self.figures.add(plain)
         # 2024-03-12, 14:05 and 1.2.3 also give their parts
@@ -177,7 +182,7 @@ class _Seen:
 
 def grounding(trajectory: Trajectory) -> Grounding:
     """Look at each reply of an episode against what the agent had seen until then."""
-    found, seen = Grounding(), _Seen()
+    found, seen = Grounding(), Seen()
     succeeded = {m.get("tool_call_id") for m in trajectory.messages if m.get("success") is not False}
     if trajectory.persona:
         seen.add(" ".join(str(value) for value in trajectory.persona.values() if isinstance(value, str)))
@@ -188,7 +193,7 @@ def grounding(trajectory: Trajectory) -> Grounding:
             continue
         calls = message.get("tool_calls") or ()
         if not calls:
-            _judge(index, content, seen, found)
+            judge_reply(index, content, seen, found)
         for call in calls:
             seen.calls += 1
             if call["id"] in succeeded:
@@ -200,7 +205,8 @@ def _unescaped(arguments: str) -> str:
     return re.sub(r"\\[nt\"]", " ", arguments)
 
 
-def _judge(index: int, reply: str, seen: _Seen, found: Grounding) -> None:
+def judge_reply(index: int, reply: str, seen: Seen, found: Grounding) -> None:
+    """Look up what a reply names in what was seen; adds to ``found``, under the message's number."""
     rest = reply
     named: list[tuple[str, str, bool]] = []
     for match in [*_URL.finditer(rest)]:
@@ -225,7 +231,7 @@ def _judge(index: int, reply: str, seen: _Seen, found: Grounding) -> None:
     found.ungrounded.extend(Ungrounded(index, kind, words) for kind, words, held in named if not held)
 
 
-def _address_seen(url: str, seen: _Seen) -> bool:
+def _address_seen(url: str, seen: Seen) -> bool:
     """A whole address, or its server and its path seen apart, as when a server's root and a route were."""
     plain = url.lower().rstrip("/")
     bare = re.sub(r"^https?://", "", plain)
@@ -251,7 +257,7 @@ def _paths(text: str) -> Iterator[str]:
             yield words
 
 
-def _path_seen(words: str, seen: _Seen) -> bool:
+def _path_seen(words: str, seen: Seen) -> bool:
     """A whole path, a shortened one, or its parts seen apart, as when the agent worked inside a folder."""
     plain = re.sub(r"^(?:~/|(?:\.{1,2}/)+|/workspace/)", "", words.lower()).strip("/")
     if not plain or plain == "workspace" or plain in seen.tokens:
@@ -313,7 +319,7 @@ _SCALES: Mapping[str, Sequence[Decimal]] = {
 }
 
 
-def _figure_seen(words: str, unit: str, seen: _Seen, counts: set[int]) -> bool:
+def _figure_seen(words: str, unit: str, seen: Seen, counts: set[int]) -> bool:
     plain = _plain(words)
     if plain in seen.figures:
         return True

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -118,7 +118,7 @@ def _kept(path: Path) -> Iterator[Facts]:
 def _write(
     source: str | Path,
     out: str | Path,
-    run: dict[str, Any],
+    run: Mapping[str, object],
     facts: Sequence[Facts],
     chosen: Chosen,
     progress: Progress,

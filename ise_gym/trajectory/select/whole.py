@@ -83,7 +83,7 @@ def broken_form(messages: Messages) -> Iterator[str]:
         yield f"message {min(open_calls.values())}: a call without an answer"
 
 
-def _broken_assistant(index: int, message: Mapping[str, Any], content: str) -> Iterator[str]:
+def _broken_assistant(index: int, message: Mapping[str, object], content: str) -> Iterator[str]:
     calls = message.get("tool_calls") or ()
     if not content.strip() and not calls:
         yield f"message {index}: says and calls nothing"

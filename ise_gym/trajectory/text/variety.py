@@ -93,7 +93,7 @@ def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def variety_table(variety: Mapping[str, Any]) -> Table:
+def variety_table(variety: Mapping[str, object]) -> Table:
     """Return `VarietyStats.summary` as a table beside what is known of ISETrace."""
     table = Table(title="Text and its variety", title_justify="left")
     for column in ("", "here", "distinct", "ISETrace"):

@@ -68,11 +68,48 @@
     if (run !== filterRun) return;
     order = keep;
     list.replaceChildren(...keep.map((n) => add(document.createElement("li"), buttons[n])));
+    for (const n of keep) { plain(buttons[n]); highlight(buttons[n], q); }
+    if (!keep.length) list.append(add(el("li", "none"), el("p", "", "No episode fits."), el("p", "muted", q && !deep ? "Tick “search conversations” to look into what was said." : "Take a filter away, or try fewer letters.")));
+    if (current >= 0 && shownFor !== q) open(keep.includes(current) ? current : keep.length ? keep[0] : current, false);
     $("count").textContent = keep.length === lines.length ? lines.length + " episodes" : keep.length + " of " + lines.length + " episodes";
   }
 
+  // ---- hits ----
+  let shownFor = "";
+  const asked = () => $("q").value.trim().toLowerCase();
+  function plain(root) {
+    for (const mark of root.querySelectorAll("mark")) mark.replaceWith(mark.firstChild);
+    root.normalize();
+  }
+  function highlight(root, q) {
+    if (!q) return;
+    const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+    const nodes = [];
+    while (walker.nextNode()) if (walker.currentNode.data.toLowerCase().includes(q)) nodes.push(walker.currentNode);
+    for (let node of nodes) {
+      for (let at = node.data.toLowerCase().indexOf(q); at >= 0; at = node.data.toLowerCase().indexOf(q)) {
+        const hit = node.splitText(at);
+        node = hit.splitText(q.length);
+        const mark = document.createElement("mark");
+        hit.replaceWith(mark);
+        mark.append(hit);
+      }
+    }
+  }
+  let hit = -1;
+  function nextHit(by) {
+    const all = [...$("episode").querySelectorAll("mark")];
+    if (!all.length) return;
+    if (all[hit]) all[hit].classList.remove("at");
+    hit = (hit + by + all.length) % all.length;
+    all[hit].classList.add("at");
+    for (let node = all[hit].parentElement; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
+    all[hit].scrollIntoView({ block: "center" });
+    $("hits").textContent = "hit " + (hit + 1) + " of " + all.length;
+  }
+
   // ---- one episode ----
-  async function open(n, focus) {
+  async function open(n, focus, beside = -1) {
     if (n < 0 || n >= lines.length) return;
     if (current >= 0) buttons[current].removeAttribute("aria-current");
     current = n;
@@ -89,8 +126,17 @@
       return;
     }
     if (n !== current) return;
-    pane.replaceChildren(head(lines[n], data), turns(data), verdict(lines[n], data));
+    if (beside >= 0) {
+      const other = await unpack(beside);
+      if (n !== current) return;
+      pane.replaceChildren(sides([n, data], [beside, other]));
+    } else pane.replaceChildren(head(lines[n], data), siblings(n), turns(data), verdict(lines[n], data));
     pane.dataset.episode = lines[n].id;
+    pane.classList.toggle("wide", beside >= 0);
+    shownFor = asked();
+    hit = -1;
+    $("hits").textContent = "";
+    if (shownFor) { highlight(pane, shownFor); nextHit(1); }
     if (focus) { pane.focus({ preventScroll: true }); if (pane.getBoundingClientRect().top < 0) $("episodes").scrollIntoView(); }
   }
 
@@ -133,6 +179,30 @@
       ["environment", data.env], ["counts", data.counts], ["hashes", data.hashes], ["timings", data.timings], ["metadata", data.metadata],
       ["tools offered", data.tools.map((t) => t.function && t.function.name).join(", ")],
     ])));
+    return box;
+  }
+
+  // the same task in other stores: what training changed
+  function siblings(n) {
+    const others = lines.map((_, m) => m).filter((m) => m !== n && lines[m].scenario === lines[n].scenario);
+    if (!others.length) return null;
+    const box = add(el("div", "siblings"), el("span", "muted", "The same task:"));
+    for (const m of others.slice(0, 8)) {
+      const button = add(el("button", "side-button"), el("span", "badge " + lines[m].outcome, lines[m].outcome.replace("_", " ")), document.createTextNode(" " + (lines[m].store || lines[m].id) + ", side by side"));
+      button.type = "button";
+      button.addEventListener("click", () => open(Math.min(n, m), true, Math.max(n, m)));
+      box.append(button);
+    }
+    return box;
+  }
+  function sides(...two) {
+    const box = el("div", "sides");
+    for (const [n, data] of two) {
+      const back = el("button", "side-button", "← this one alone");
+      back.type = "button";
+      back.addEventListener("click", () => open(n, true));
+      add(box, add(el("div", "side"), el("h3", "side-name", lines[n].store || lines[n].id), head(lines[n], data), back, turns(data), verdict(lines[n], data)));
+    }
     return box;
   }
 
@@ -208,7 +278,7 @@
   }
 
   function output(box, text) {
-    const rows = text.split("\n");
+    const rows = asked() && text.toLowerCase().includes(asked()) ? [] : text.split("\n");
     const pre = el("pre", "output", rows.length > LINES + 4 ? rows.slice(0, LINES).join("\n") : text || "(no output)");
     box.append(pre);
     if (rows.length <= LINES + 4) return;
@@ -243,6 +313,8 @@
     else if (event.key === "j") move(1);
     else if (event.key === "k") move(-1);
     else if (event.key === "f") nextFailure();
+    else if (event.key === "n") nextHit(1);
+    else if (event.key === "p") nextHit(-1);
     else if ((event.key === "ArrowDown" || event.key === "ArrowUp") && list.contains(event.target)) {
       event.preventDefault();
       const at = order.indexOf(Number(event.target.dataset.n)) + (event.key === "ArrowDown" ? 1 : -1);
@@ -251,7 +323,7 @@
   });
   let timer;
   $("filters").addEventListener("submit", (event) => event.preventDefault());
-  $("filters").addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(filter, 120); });
+  for (const kind of ["input", "change"]) $("filters").addEventListener(kind, () => { clearTimeout(timer); timer = setTimeout(filter, 120); });
   const root = document.documentElement;
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const follow = () => { root.dataset.theme = dark.matches ? "dark" : "light"; };
@@ -260,8 +332,15 @@
   $("theme").addEventListener("click", () => { root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark"; });
 
   filter();
-  const asked = new URLSearchParams(location.hash.slice(1)).get("episode");
-  const found = asked ? lines.findIndex((l) => l.id === asked) : -1;
-  if (lines.length) open(found >= 0 ? found : 0, false).then(() => { if (found >= 0) $("episodes").scrollIntoView(); });
+  function arrive() {
+    const named = new URLSearchParams(location.hash.slice(1)).get("episode");
+    const found = named ? lines.findIndex((l) => l.id === named) : -1;
+    if (named && found < 0) {
+      $("episode").replaceChildren(el("p", "empty muted", "The episode “" + named + "” is not in this page. `ise report … --episode " + named + "` puts it there."));
+      $("episodes").scrollIntoView();
+    } else if (lines.length) open(found >= 0 ? found : 0, false).then(() => { if (found >= 0) $("episodes").scrollIntoView(); });
+  }
+  addEventListener("hashchange", () => { if (location.hash.startsWith("#episode=")) arrive(); });
+  arrive();
   document.documentElement.dataset.ready = "yes";
 })();

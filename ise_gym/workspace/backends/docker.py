@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.workspace import box
@@ -35,6 +35,9 @@ from ise_gym.workspace.isolation.environment import BOX_ENV, HOSTNAME, UID
 from ise_gym.workspace.isolation.parts import box_rlimits, memory_cap, scratch_sizes
 from ise_gym.workspace.snapshots.template import Template
 from ise_gym.workspace.values import Capabilities, Limits
+
+if TYPE_CHECKING:
+    from docker import DockerClient
 
 IMAGE = "ise-gym-os"
 LABEL = "ise-gym"
@@ -72,7 +75,7 @@ def connect() -> Any:
     return client
 
 
-def ensure_image(client: Any, image: str = IMAGE) -> str:
+def ensure_image(client: DockerClient, image: str = IMAGE) -> str:
     """Return the image's name, or say how to build it."""
     from docker.errors import ImageNotFound
 
@@ -85,7 +88,7 @@ def ensure_image(client: Any, image: str = IMAGE) -> str:
     return image
 
 
-def collect_garbage(client: Any | None = None) -> list[str]:
+def collect_garbage(client: DockerClient | None = None) -> list[str]:
     """Remove containers whose harness on this host is gone; return their names. `ise gc` calls it."""
     client = client or connect()  # first, since it says what to install
     from docker.errors import NotFound
@@ -109,7 +112,7 @@ class ContainerBox(Box):
 
     def __init__(
         self,
-        client: Any,
+        client: DockerClient,
         image: str,
         limits: Limits,
         runtime: str | None,

@@ -30,7 +30,7 @@ def source() -> bytes:
     for name in _MODULES:
         text = Path(__file__).with_name(f"{name}.py").read_text("utf-8")
         lines = text.splitlines(keepends=True)
-        for node in ast.parse(text).body:
+        for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in (
                 "ise_gym",
                 "__future__",
@@ -38,6 +38,8 @@ def source() -> bytes:
                 assert node.end_lineno is not None
                 for number in range(node.lineno - 1, node.end_lineno):
                     lines[number] = "\n"
+                if node.col_offset:  # it may have been all that its block holds
+                    lines[node.lineno - 1] = " " * node.col_offset + "pass\n"
         parts += lines
     return "".join(parts).encode()
 

@@ -18,6 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ise_gym.workspace.box.wire import Header
+
     Answer = tuple[Any, ...] | None
 
 BODY_LIMIT = 64 << 20
@@ -36,7 +38,7 @@ class Files(Processes):
         os.close(fd)
         raise OSError(errno.EISDIR if stat.S_ISDIR(kind) else errno.EINVAL, "not a regular file")
 
-    def op_read(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_read(self, header: Header, body: bytes) -> Answer:
         """Read a piece of a regular file."""
         fd = self.open_regular(self.in_box(header["path"]), os.O_RDONLY)
         try:
@@ -87,12 +89,12 @@ class Files(Processes):
             os.close(fd)
         return made
 
-    def op_write(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_write(self, header: Header, body: bytes) -> Answer:
         """Create, replace or append to a file."""
         self.put(self.in_box(header["path"]), body, header["mode"], header["append"])
         return ({},)
 
-    def op_remove(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_remove(self, header: Header, body: bytes) -> Answer:
         """Delete a file or link."""
         os.unlink(self.in_box(header["path"]))
         return ({},)
@@ -110,7 +112,7 @@ class Files(Processes):
             kind, target = "symlink", os.readlink(path, dir_fd=folder)
         return kind, info.st_size if kind == "file" else 0, stat.S_IMODE(mode), target
 
-    def op_list(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_list(self, header: Header, body: bytes) -> Answer:
         """Describe the entries of a folder."""
         path = self.in_box(header["path"])
         found, names = [], []
@@ -127,7 +129,7 @@ class Files(Processes):
                 continue  # removed since the listing
         return ({"entries": found},)
 
-    def op_stat(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_stat(self, header: Header, body: bytes) -> Answer:
         """Describe one path."""
         path = self.in_box(header["path"])
         try:

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
     from typing import Any, NoReturn
 
+    from ise_gym.workspace.box.wire import Header
+
     Answer = tuple[Any, ...] | None
+    Action = tuple[int, int, int] | tuple[int, int, str, int, int]
+    # what `os.posix_spawn` takes: (DUP2, from, to) or (OPEN, as, path, flags, mode)
 
 
 def find_program(name: str, path: str) -> str:
@@ -47,7 +51,7 @@ class Launch(Pipes):
         argv: Sequence[str],
         cwd: str,
         extra_env: Mapping[str, str] | None,
-        actions: list[tuple[Any, ...]],
+        actions: list[Action],
         alone: bool,
     ) -> int:
         """Start a program in a new session with default signals; cwd by chdir, since this is single-threaded.
@@ -84,18 +88,22 @@ class Launch(Pipes):
         return self.stopped is not None or self.me != 1 or live == {self.me}
 
     def become(
-        self, program: str, argv: Sequence[str], env: Mapping[str, str], actions: list[tuple[Any, ...]]
+        self,
+        program: str,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        actions: list[Action],
     ) -> NoReturn:
         """In the child: take its descriptors and signals and turn into the program, or say why not and end."""
         code = 126
         try:
             os.setsid()
-            for kind, *values in actions:
-                if kind == os.POSIX_SPAWN_DUP2:
-                    os.dup2(values[0], values[1])
+            for action in actions:
+                if len(action) == 3:
+                    os.dup2(action[1], action[2])
                 else:
-                    opened = os.open(values[1], values[2], values[3])
-                    os.dup2(opened, values[0])
+                    _, target, path, flags, mode = action
+                    os.dup2(os.open(path, flags, mode), target)
             _signal.set_wakeup_fd(-1)
             for number in self.default_signals:
                 _signal.signal(number, _signal.SIG_DFL)
@@ -125,14 +133,12 @@ class Launch(Pipes):
         out = text.encode("utf-8", "backslashreplace")
         return {"code": code, "timed_out": False, "dropped": 0, "out": len(out), "seconds": 0.0}, out
 
-    def start(
-        self, key: Hashable, header: Mapping[str, Any], stdin: bytes, merge: bool, keep_stdin: bool
-    ) -> Job:
+    def start(self, key: Hashable, header: Header, stdin: bytes, merge: bool, keep_stdin: bool) -> Job:
         """Start a job with pipes (or a pty) and register it under ``key``."""
         before = live_pids()
         opened: list[int] = []
         parent: list[tuple[int, int]] = []
-        actions: list[tuple[Any, ...]] = []
+        actions: list[Action] = []
 
         def pipe() -> tuple[int, int]:
             pair = os.pipe()
@@ -195,7 +201,7 @@ class Launch(Pipes):
         self.by_pid[pid] = job
         return job
 
-    def op_shell(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_shell(self, header: Header, body: bytes) -> Answer:
         """Start bash on a new raw pty; command and status pipes are its own, and the host gets the other ends."""
         tty, cmd, stat_fd = header["fds"]
         master, slave = os.openpty()
@@ -204,7 +210,7 @@ class Launch(Pipes):
         termios.tcsetattr(slave, termios.TCSANOW, mode)
         cmd_r, cmd_w = os.pipe()
         stat_r, stat_w = os.pipe()
-        actions = [
+        actions: list[Action] = [
             (os.POSIX_SPAWN_OPEN, 0, os.ttyname(slave), os.O_RDWR, 0),
             (os.POSIX_SPAWN_DUP2, 0, 1),
             (os.POSIX_SPAWN_DUP2, 0, 2),

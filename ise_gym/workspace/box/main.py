@@ -17,7 +17,7 @@ from ise_gym.workspace.box.wire import Wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from ise_gym.workspace.box.wire import Header
 
 _SET_DUMPABLE, _SET_SUBREAPER, _SET_NO_NEW_PRIVS = 4, 36, 38
 
@@ -25,7 +25,7 @@ _SET_DUMPABLE, _SET_SUBREAPER, _SET_NO_NEW_PRIVS = 4, 36, 38
 class Init(Stops):
     """The event loop: requests from the host, output of jobs, deaths of children."""
 
-    def configure(self, config: dict[str, Any]) -> None:
+    def configure(self, config: Header) -> None:
         """Take limits, environment and path mapping from the first frame."""
         self.env = config["env"]
         self.roots = config["roots"]
@@ -67,7 +67,7 @@ class Init(Stops):
                 self.on_death()
             self.on_clock()
 
-    def handle(self, header: dict[str, Any], body: bytes) -> None:
+    def handle(self, header: Header, body: bytes) -> None:
         """Do one request; an error in it is an answer too."""
         number = header["id"]
         try:

@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ise_gym.workspace.box.wire import Header
+
     Answer = tuple[Any, ...] | None
 
 BACKLOG = 64
@@ -23,7 +25,7 @@ BACKLOG = 64
 class Ports(Trees):
     """The part of the init that opens ports and adds to the environment of later commands."""
 
-    def op_listen(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_listen(self, header: Header, body: bytes) -> Answer:
         """Hand out a socket that listens on a port of the loopback interface."""
         door = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
         try:
@@ -35,7 +37,7 @@ class Ports(Trees):
             door.close()
         return None
 
-    def op_setenv(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_setenv(self, header: Header, body: bytes) -> Answer:
         """Set variables for every command that starts from now on."""
         self.env.update(header["env"])
         return ({},)

@@ -19,6 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ise_gym.workspace.box.wire import Header
+
     Answer = tuple[Any, ...] | None
 
 STRAY_PIPES = 64
@@ -122,7 +124,7 @@ class Processes(Launch):
         others = {pid for pid in self.by_pid if pid != job_pid}
         kill_family(Family(self.me, job_pid, before, others, keep_root), self.reap)
 
-    def op_exec(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_exec(self, header: Header, body: bytes) -> Answer:
         """Run a command; the reply comes when it ends."""
         key = ("exec", header["id"])
         try:
@@ -135,12 +137,12 @@ class Processes(Launch):
         job.deadline = job.started + (self.timeout if timeout is None else timeout)
         return None
 
-    def op_spawn(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_spawn(self, header: Header, body: bytes) -> Answer:
         """Start a background command."""
         self.start(header["key"], header, body, True, True)
         return ({},)
 
-    def op_poll(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_poll(self, header: Header, body: bytes) -> Answer:
         """Report on a background command, at once or when it ends."""
         job = self.jobs[header["key"]]
         if job.status is not None or header["timeout_s"] <= 0:
@@ -151,7 +153,7 @@ class Processes(Launch):
             job.waiters.append((header["id"], time.monotonic() + header["timeout_s"]))
         return None
 
-    def op_stdin(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_stdin(self, header: Header, body: bytes) -> Answer:
         """Feed a background command."""
         job = self.jobs[header["key"]]
         if job.status is not None or job.stdin < 0:
@@ -165,7 +167,7 @@ class Processes(Launch):
         self.feed(job)
         return ({},)
 
-    def op_kill(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_kill(self, header: Header, body: bytes) -> Answer:
         """Signal a background command; KILL takes its whole family."""
         job = self.jobs[header["key"]]
         if job.status is None:
@@ -178,18 +180,18 @@ class Processes(Launch):
                     self.reap()
         return ({},)
 
-    def op_forget(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_forget(self, header: Header, body: bytes) -> Answer:
         """End a job and drop it."""
         job = self.jobs.pop(header["key"], None)
         if job is not None and job.status is None:
             self.sweep(job.pid, job.before)
         return ({},)
 
-    def op_cwd(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_cwd(self, header: Header, body: bytes) -> Answer:
         """Where a job's main process stands, as a path."""
         pid = self.jobs[header["key"]].pid
         return ({"cwd": os.readlink(f"/proc/{pid}/cwd")},)
 
-    def op_ping(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_ping(self, header: Header, body: bytes) -> Answer:
         """Answer with the same body."""
         return {"pid": self.me}, body

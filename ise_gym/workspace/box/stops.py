@@ -22,6 +22,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ise_gym.workspace.box.wire import Header
+
     Answer = tuple[Any, ...] | None
 
 CONTINUE = 18
@@ -94,7 +96,7 @@ class Stops(Ports):
         for pid in self.commands():
             send_signal(pid, number)
 
-    def op_stop(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_stop(self, header: Header, body: bytes) -> Answer:
         """Stop all commands; those that keep waking each other up are killed, all together."""
         killed = self.stop_all()
         if self.standing is None:

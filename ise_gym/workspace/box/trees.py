@@ -16,6 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ise_gym.workspace.box.wire import Header
+
     Answer = tuple[Any, ...] | None
 
 
@@ -281,7 +283,7 @@ class Trees(Files):
 
     known: dict[tuple[int, ...], str] = {}
 
-    def op_tree(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_tree(self, header: Header, body: bytes) -> Answer:
         """Describe all under ``root``: [path, kind, mode, size, hash or target, mtime_ns, number of the file among
         those with several names or 0, stable].
 
@@ -296,7 +298,7 @@ class Trees(Files):
         top = [stat.S_IMODE(root_info.st_mode), root_info.st_mtime_ns]
         return {"top": top, "full": walk.full}, dumps(walk.entries).encode("ascii")
 
-    def op_fetch(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_fetch(self, header: Header, body: bytes) -> Answer:
         """Contents of several files from ``offset`` on, at most ``limit`` bytes of each, in one body."""
         parts, sizes = [], []
         for path in header["paths"]:
@@ -316,7 +318,7 @@ class Trees(Files):
             sizes.append(len(parts[-1]))
         return {"sizes": sizes}, b"".join(parts)
 
-    def op_seed(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_seed(self, header: Header, body: bytes) -> Answer:
         """Write many files; every time stamp they leave is the fixed one."""
         at = 0
         touched: set[str] = set()
@@ -334,7 +336,7 @@ class Trees(Files):
             os.utime(folder, ns=(when, when))
         return ({},)
 
-    def op_order(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_order(self, header: Header, body: bytes) -> Answer:
         """Whether the file system lists a folder's newest entry first: it differs between kernels."""
         probe = self.in_box(self.home_dir) + "/.order"
         os.mkdir(probe)
@@ -346,7 +348,7 @@ class Trees(Files):
         os.rmdir(probe)
         return ({"newest_first": found == ["3", "2", "1"]},)
 
-    def op_plant(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_plant(self, header: Header, body: bytes) -> Answer:
         """Put entries of a snapshot in place: folders first, then files and links, as listed."""
         at = 0
         for path, kind, mode, size, value, mtime in header["entries"]:
@@ -371,7 +373,7 @@ class Trees(Files):
                 os.utime(full, ns=(mtime, mtime))
         return ({},)
 
-    def op_stamp(self, header: dict[str, Any], body: bytes) -> Answer:
+    def op_stamp(self, header: Header, body: bytes) -> Answer:
         """Last step of a restore: modes and times of folders, deepest first."""
         for path, mode, mtime in header["folders"]:
             full = self.in_box(path)

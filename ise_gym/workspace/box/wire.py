@@ -15,8 +15,47 @@ import struct
 
 TYPE_CHECKING = False  # `typing` costs 10 ms to import; type checkers take this name for true
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from typing import Any
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Any, TypedDict
+
+    class Header(TypedDict, total=False):
+        """What a request says besides its body: ``id`` and ``op``, and what that operation takes."""
+
+        id: int
+        op: str
+        # commands
+        key: str
+        argv: list[str]
+        cwd: str
+        env: dict[str, str]
+        timeout_s: float
+        merge: bool
+        sweep: bool
+        pty: bool
+        fds: tuple[int, int, int]
+        eof: bool
+        signal: int
+        keep_root: bool
+        port: int
+        # files and trees
+        path: str
+        offset: int
+        limit: int
+        mode: int
+        append: bool
+        paths: list[str]
+        root: str
+        budget: int
+        template: int
+        mtime_ns: int
+        files: list[tuple[str, int, int]]
+        entries: list[tuple[str, str, int, int, str, int]]
+        folders: list[tuple[str, int, int]]
+        # the first frame
+        roots: dict[str, str]
+        output_bytes: int
+        rlimits: dict[str, int]
+
 
 try:  # the C halves of `json`: importing the package would double the start-up time
     import _json as _accelerator
@@ -94,7 +133,7 @@ class Wire:
         self.sock = sock
         self.inbox = bytearray()
 
-    def send(self, header: dict[str, Any], body: bytes = b"", fds: Sequence[int] = ()) -> None:
+    def send(self, header: Mapping[str, object], body: bytes = b"", fds: Sequence[int] = ()) -> None:
         """Write one frame; blocks while the host does not read."""
         text = dumps(header).encode("ascii")
         frame = struct.pack("!II", len(text), len(body)) + text
@@ -108,7 +147,7 @@ class Wire:
             self.sock.sendall(frame)
             self.sock.sendall(body)
 
-    def frames(self) -> Iterator[tuple[dict[str, Any], bytes]]:
+    def frames(self) -> Iterator[tuple[Header, bytes]]:
         """Read what is there and yield whole frames; EOFError when the host is gone."""
         data = self.sock.recv(CHUNK)
         if not data:

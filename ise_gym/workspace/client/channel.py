@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ise_gym.errors import WorkspaceError, WorkspaceUnusable
-from ise_gym.foreign.values import Json
 
 HEADER_LIMIT = 64 << 20
 BODY_LIMIT = 72 << 20
@@ -58,7 +57,7 @@ class Channel:
         self._abandoned: set[int] = set()
         self._broken = ""
 
-    def request(self, op: str, body: bytes = b"", *, timeout: float = 60.0, **header: Any) -> Reply:
+    def request(self, op: str, body: bytes = b"", *, timeout: float = 60.0, **header: object) -> Reply:
         """Send one request and wait for its reply.
 
         Raises:
@@ -76,7 +75,7 @@ class Channel:
             raise WorkspaceUnusable(f"the init failed at '{op}': {str(reply.header['bug'])[:500]}")
         return reply
 
-    def _send(self, header: dict[str, Json], body: bytes) -> int:
+    def _send(self, header: dict[str, object], body: bytes) -> int:
         with self._send_lock:
             if self._broken:
                 raise WorkspaceError(self._broken)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 from ise_gym.workspace.client.channel import Reply
 from ise_gym.workspace.values import Limits
@@ -17,7 +17,7 @@ from ise_gym.workspace.values import Limits
 class Call(Protocol):
     """How a request reaches an init: `Channel.request`, or what stands before it."""
 
-    def __call__(self, op: str, body: bytes = b"", *, timeout: float = 60.0, **header: Any) -> Reply:
+    def __call__(self, op: str, body: bytes = b"", *, timeout: float = 60.0, **header: object) -> Reply:
         """Send a request and return its reply."""
         ...
 
@@ -33,7 +33,7 @@ class Link(ABC):
         """True while the box answers."""
 
     @abstractmethod
-    def request(self, op: str, body: bytes = b"", *, timeout: float = 60.0, **header: Any) -> Reply:
+    def request(self, op: str, body: bytes = b"", *, timeout: float = 60.0, **header: object) -> Reply:
         """Send a request to the init; a silent or dead box raises `WorkspaceError`."""
 
 

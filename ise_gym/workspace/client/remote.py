@@ -131,7 +131,7 @@ class BoxWorkspace(Processes, Files):
         """True while the box answers."""
         return self._box is not None and not self._box.channel.broken
 
-    def request(self, op: str, body: bytes = b"", *, timeout: float = 60.0, **header: Any) -> Reply:
+    def request(self, op: str, body: bytes = b"", *, timeout: float = 60.0, **header: object) -> Reply:
         """Send a request to the init; a silent or dead box raises `WorkspaceError`."""
         box = self._box
         if box is None:

@@ -20,7 +20,7 @@ _lock = threading.Lock()
 _queue: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] | None = None
 
 
-def _serve(jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]]) -> None:
+def _serve(jobs: queue.SimpleQueue[tuple[Future[object], Callable[[], object]]]) -> None:
     while True:
         future, job = jobs.get()
         try:

@@ -31,7 +31,7 @@ class SnapshotStore:
     Args:
         folder: made when missing.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from ise_gym.workspace.snapshots.trees import save
         >>> from ise_gym.workspace.snapshots.trees import Tree

@@ -22,6 +22,9 @@ from ise_gym.errors import WorkspaceError
 from ise_gym.workspace.box.trees import UNHASHED, UNLISTED
 from ise_gym.workspace.values import Manifest, Snapshot
 
+Row = tuple[str, str, int, int, str, int, int, str]
+"""An entry as the init sends it."""
+
 _MAGIC = b"ISEW1\n"
 _BATCH = 8 << 20
 _BATCH_FILES = 5_000
@@ -57,9 +60,7 @@ class Tree:
     """False when there was more than is described."""
 
     @classmethod
-    def parse(
-        cls, root: str, top: Sequence[int], rows: Sequence[Sequence[Any]], complete: bool = True
-    ) -> Tree:
+    def parse(cls, root: str, top: Sequence[int], rows: Sequence[Row], complete: bool = True) -> Tree:
         """Read an init's answer; WorkspaceError when it is not one."""
         try:
             entries = tuple(

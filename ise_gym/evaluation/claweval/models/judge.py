@@ -146,7 +146,7 @@ class JudgeClient:
         self.calls, self.cached, self.retried, self.tokens = 0, 0, 0, [0, 0]
         self._asked.clear()
 
-    def _create(self, **request: Any) -> Any:
+    def _create(self, **request: object) -> Any:
         self.calls += 1
         key = sha256_of({"model": request.get("model"), "messages": request.get("messages")})
         self._asked[key] += 1
@@ -160,7 +160,7 @@ class JudgeClient:
             self.cached += 1
         return SimpleNamespace(choices=[SimpleNamespace(message=SimpleNamespace(content=text))], usage=None)
 
-    def _from_endpoint(self, request: Mapping[str, Any]) -> str:
+    def _from_endpoint(self, request: Mapping[str, object]) -> str:
         problem, wait = "", 0.0
         for attempt in range(self.spec.retries + 1):
             if attempt:
@@ -219,7 +219,7 @@ def make_client(spec: JudgeSpec) -> JudgeClient:
     return JudgeClient(spec, _endpoint(spec))
 
 
-def _stub_answer(score: str, request: Mapping[str, Any]) -> str:
+def _stub_answer(score: str, request: Mapping[str, object]) -> str:
     if score == HASH:  # a judge that differs as soon as one character of what it is told does
         score = str(int(sha256_of(request.get("messages"))[:6], 16) % 101 / 100)
     return json.dumps({"score": float(score), "reasoning": "stub"})

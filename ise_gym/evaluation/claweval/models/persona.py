@@ -49,11 +49,11 @@ class PersonaUser:
         words = self._speak(persona, spoken)
         return UserTurn(words or "", self._request, done=words is None)
 
-    def state(self) -> Any:
+    def state(self) -> str:
         """Return the request's name; everything else is in the conversation."""
         return self._request
 
-    def set_state(self, state: Any) -> None:
+    def set_state(self, state: str) -> None:
         """Take back what `state` returned."""
         self._request = state
 
@@ -94,11 +94,11 @@ class TaskUser:
         self._said += 1
         return turn
 
-    def state(self) -> Any:
+    def state(self) -> tuple[str, int, Any]:
         """Return the count of turns, and the speaker's state."""
         return (self._request, self._said, self._speaker.state() if self._speaker else None)
 
-    def set_state(self, state: Any) -> None:
+    def set_state(self, state: tuple[str, int, Any]) -> None:
         """Take back what `state` returned."""
         self._request, self._said, inner = state
         if self._speaker is not None:
@@ -150,11 +150,11 @@ class Watched:
         self._counts["reached"] += 1
         return turn
 
-    def state(self) -> Any:
+    def state(self) -> tuple[Any, UserKnowledge | None, Counter[str]]:
         """Return the person's state and the counts."""
         return self._inner.state(), self._known, Counter(self._counts)
 
-    def set_state(self, state: Any) -> None:
+    def set_state(self, state: tuple[Any, UserKnowledge | None, Counter[str]]) -> None:
         """Take back what `state` returned."""
         inner, self._known, counts = state
         self._inner.set_state(inner)

@@ -7,7 +7,7 @@ conversion between its message blocks and chat messages, in both directions, to 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -87,7 +87,7 @@ def from_openai(message: dict[str, Any]) -> Message:
             return assistant(text, calls, message.get("reasoning") or message.get("reasoning_content"))
 
 
-def _part_text(part: dict[str, Any]) -> str:
+def _part_text(part: Mapping[str, object]) -> str:
     return str(part["text"]) if part.get("type") == "text" else f"[{part.get('type', 'attachment')}]"
 
 

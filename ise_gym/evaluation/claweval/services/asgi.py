@@ -7,14 +7,27 @@ client of a worker process is routed by port number to an app object of the pres
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, Required, TypedDict
 
 import anyio.to_thread
 import httpx
 
-App = Any
+
+class Message(TypedDict, total=False):
+    """One ASGI message of an HTTP request or its answer."""
+
+    type: Required[str]
+    body: bytes
+    more_body: bool
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+
+
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[dict[str, object], Receive, Send], Awaitable[None]]
 LOCAL = ("localhost", "127.0.0.1", "0.0.0.0")
 _HOOK = "_init_transport"
 """Where an httpx client makes its transport; there is no public place that reaches clients made by other code."""
@@ -133,7 +146,7 @@ def inline_endpoints() -> Iterator[None]:
     """
     original = anyio.to_thread.run_sync
 
-    async def run_here(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    async def run_here(function: Callable[..., object], *args: object, **options: object) -> Any:
         return function(*args)
 
     setattr(anyio.to_thread, _THREADS, run_here)
@@ -146,7 +159,7 @@ def inline_endpoints() -> Iterator[None]:
 async def _call(app: App, request: httpx.Request) -> httpx.Response:
     body = request.read()
     url = request.url
-    scope = {
+    scope: dict[str, object] = {
         "type": "http",
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
@@ -160,18 +173,18 @@ async def _call(app: App, request: httpx.Request) -> httpx.Response:
         "server": (url.host, url.port),
         "client": ("127.0.0.1", 0),
     }
-    unread = [{"type": "http.request", "body": body, "more_body": False}]
+    unread: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
     answered = asyncio.Event()
     status, headers, parts = 500, [(b"content-type", b"text/plain")], [b"Internal Server Error"]
     started = False
 
-    async def receive() -> MutableMapping[str, Any]:
+    async def receive() -> Message:
         if unread:
             return unread.pop()
         await answered.wait()
         return {"type": "http.disconnect"}
 
-    async def send(message: MutableMapping[str, Any]) -> None:
+    async def send(message: Message) -> None:
         nonlocal status, headers, started
         if message["type"] == "http.response.start":
             status, headers, started = message["status"], list(message.get("headers", [])), True

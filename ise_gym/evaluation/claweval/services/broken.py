@@ -6,11 +6,36 @@ benchmark; the report names the tools, so that nobody reads a model's fault into
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
+
+from ise_gym.foreign.values import Json
+
+
+class ToolSpec(Protocol):
+    """A tool that a task offers."""
+
+    name: str
+    description: str
+    input_schema: dict[str, Json] | None
+
+
+class Endpoint(Protocol):
+    """Where a tool's calls go."""
+
+    tool_name: str
+    url: str
+    method: str
+
+
+class Offering(Protocol):
+    """The part of a task's definition that is looked at here."""
+
+    tools: Sequence[ToolSpec]
+    tool_endpoints: Sequence[Endpoint]
 
 
 @dataclass(frozen=True)
@@ -25,14 +50,14 @@ class BrokenTool:
         return {"broken_tool": self.tool, "why": self.why}
 
 
-def broken_tools(task: Any, app_on: Callable[[int], Any]) -> list[BrokenTool]:
+def broken_tools(task: Offering, app_on: Callable[[int], object]) -> list[BrokenTool]:
     """Look at every tool of a task whose service is a FastAPI app in this process.
 
     Args:
         task: the benchmark's definition, with ``tools`` and ``tool_endpoints``.
         app_on: port → app, None when nothing is served there.
     """
-    offered = {tool.name: tool.input_schema.get("properties") or {} for tool in task.tools}
+    offered = {tool.name: _properties(tool.input_schema) for tool in task.tools}
     found = []
     for endpoint in task.tool_endpoints:
         if endpoint.tool_name in offered:
@@ -42,20 +67,25 @@ def broken_tools(task: Any, app_on: Callable[[int], Any]) -> list[BrokenTool]:
     return found
 
 
-def _problem(endpoint: Any, properties: Mapping[str, Any], app_on: Callable[[int], Any]) -> str:
+def _properties(schema: Mapping[str, Json] | None) -> Mapping[str, Json]:
+    properties = (schema or {}).get("properties")
+    return properties if isinstance(properties, Mapping) else {}
+
+
+def _problem(endpoint: Endpoint, properties: Mapping[str, Json], app_on: Callable[[int], object]) -> str:
     url = httpx.URL(endpoint.url)
     app = app_on(url.port or 80)
     if app is None:
         return ""  # the network's
-    if not hasattr(app, "openapi"):
+    if not callable(describe := getattr(app, "openapi", None)):
         return ""  # an app that doesn't describe itself
-    method = endpoint.method.lower()
-    operations = _operations(app.openapi(), url.path)
+    method, description = endpoint.method.lower(), describe()
+    operations = _operations(description, url.path)
     if operations is None:
         return f"404: the service has no route {url.path}"
     if method not in operations:
         return f"405: {url.path} does not take {endpoint.method}"
-    missing = [name for name in _required(app.openapi(), operations[method]) if name not in properties]
+    missing = [name for name in _required(description, operations[method]) if name not in properties]
     if missing:
         return f"422: {url.path} needs {', '.join(missing)}, which the tool has no argument for"
     return ""

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import datetime as datetime_module
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 CLOCKS = ("upstream", "task")
 
@@ -66,7 +65,7 @@ def shift_of(module: ModuleType, env: Mapping[str, str], root: Path) -> timedelt
     return timedelta()
 
 
-def _first_shift(written: list[Any], held: list[Any]) -> timedelta:
+def _first_shift(written: Sequence[object], held: Sequence[object]) -> timedelta:
     for old, new in zip(written, held, strict=True):
         if not (isinstance(old, dict) and isinstance(new, dict)) or old.keys() != new.keys():
             return timedelta()
@@ -77,7 +76,7 @@ def _first_shift(written: list[Any], held: list[Any]) -> timedelta:
     return timedelta()
 
 
-def _moment(value: Any) -> datetime | None:
+def _moment(value: object) -> datetime | None:
     if not isinstance(value, str) or len(value) < len("2026-03-02T09:00"):
         return None
     try:

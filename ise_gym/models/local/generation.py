@@ -10,6 +10,8 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+from ise_gym.models.local.tokenizer import CausalModel
+
 
 class BatchGenerator:
     """Samples continuations of prompts from a `transformers` model.
@@ -25,7 +27,7 @@ class BatchGenerator:
 
     def __init__(
         self,
-        model: Any,
+        model: CausalModel,
         *,
         pad_id: int,
         stop_ids: Sequence[int],

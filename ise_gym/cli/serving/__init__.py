@@ -1,0 +1,1 @@
+"""Commands that stay up: the viewer, and an env that other programs talk to."""
