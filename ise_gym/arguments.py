@@ -26,7 +26,7 @@ def check_options(make: Callable[..., Any], options: Mapping[str, Any], who: str
             parameters these are.
         options: name → value.
         who: begins every message, such as ``agent 'openai:m'``.
-        given: how many of the first parameters are given in another way, so are no options.
+        given: how many of the first parameters are given in another way, so are not options.
 
     Raises:
         UserError: an unknown name (with the nearest one), or a value of the wrong kind. Texts are not repeated: one

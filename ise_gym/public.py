@@ -55,7 +55,7 @@ def public(name: str) -> object:
     'ise_gym.scenario.model'
 
     Raises:
-        AttributeError: it is no public name.
+        AttributeError: it is not a public name.
     """
     if name not in _HOME:
         raise AttributeError(f"module 'ise_gym' has no attribute {name!r}")

@@ -101,7 +101,7 @@ def is_dotted(name: str) -> bool:
 def split(kind: str, spec: str) -> tuple[str, str | None]:
     """Return (name, argument) of a spec such as ``expert:0.7`` or ``my_lab.agents:Parrot:hello``; None without a colon.
 
-    What stands before the first colon is a name where the kind has it; else the first two parts are a ``module:Name``.
+    What is before the first colon is a name where the kind has it; else the first two parts are a ``module:Name``.
 
     Raises:
         UserError: neither.
@@ -241,7 +241,7 @@ def _points_on(kind: str, path: tuple[str, ...]) -> dict[str, list[EntryPoint]]:
         if point.name in KINDS[kind]:
             continue
         others = found.setdefault(point.name, [])
-        # a distribution that is on the path twice is no conflict; equality alone would also hide a real one
+        # a distribution that is on the path twice is not a conflict; equality alone would also hide a real one
         if (point.value, _origin(point)) not in [(other.value, _origin(other)) for other in others]:
             others.append(point)
     return found

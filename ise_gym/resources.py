@@ -1,7 +1,7 @@
 """Finds the data that comes with the package: beside it in a checkout, inside it in a wheel.
 
 Worlds (``envs/``), recipes, chat template and tiny base (``training/``) and suites (``eval/``) are what a user reads
-and edits, so they stand at the top of a checkout. Nothing else in the project builds a path to them.
+and edits, so they are at the top of a checkout. Nothing else in the project builds a path to them.
 """
 
 from __future__ import annotations

@@ -98,3 +98,65 @@ def test_the_walks_are_there() -> None:
     assert all(
         len(re.findall(r"^\d+\. `", part, re.MULTILINE)) >= 5 for part in PAGE.split("### The walk of ")[1:]
     )
+
+
+PRIVATE = {
+    "agents/test_chance.py": ["_start"],
+    "evaluation/test_carrying.py": ["_sources"],
+    "evaluation/claweval/test_mock_today.py": ["_emails"],
+    "evaluation/claweval/test_modules.py": ["_count", "_first", "_items"],
+    "evaluation/claweval/test_services.py": ["_health", "_running"],
+    "evaluation/claweval/upstream_reference.py": ["_run_single_task"],
+    "evaluation/test_submission.py": ["_sha256"],
+    "grown_catalog.py": ["_sources", "_tasks_of"],
+    "hostile/test_hostile_box.py": ["_box"],
+    "hostile/test_pages.py": ["_content"],
+    "hostile/test_server_requests.py": ["_model"],
+    "intents/test_generate.py": ["_CHUNK"],
+    "proving/test_prove.py": ["_row"],
+    "replay/test_replay.py": ["_Player"],
+    "rollout/test_engine.py": ["_logged"],
+    "tools/test_dispatch.py": ["_context"],
+    "tools/test_files.py": ["_COUNT_BYTES"],
+    "tools/test_web.py": ["_got"],
+    "training/test_grpo.py": ["_Live", "_root"],
+    "training/test_sft.py": ["_model"],
+    "training/test_transformers_agent.py": ["_model", "_prompt_ids", "_stop_ids", "_tokenizer"],
+    "trajectory/test_store.py": ["_shards"],
+    "workspace/test_behaviour.py": ["_box"],
+    "workspace/test_escape.py": ["_box"],
+    "workspace/test_hosting.py": ["_resume"],
+    "workspace/test_parts.py": ["_cgroup_support"],
+}
+"""Test → private names that it uses; `_items` and the like belong to services of Claw-Eval, which have nothing public."""
+
+
+def private_names(path: Path) -> Iterator[str]:
+    """Yield what a test takes of the package that begins with an underscore: imported, read or replaced."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        names: list[str] = []
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ise_gym"):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.Attribute) and not (
+            isinstance(node.value, ast.Name) and node.value.id in {"self", "cls", "outer", "os"}
+        ):
+            names = [node.attr]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("setattr"):
+            texts = (a.value for a in node.args[:2] if isinstance(a, ast.Constant))
+            names = [text.rpartition(".")[2] for text in texts if isinstance(text, str)]
+        yield from (name for name in names if name.startswith("_") and not name.endswith("__"))
+
+
+def test_tests_reach_into_no_private_name_but_these() -> None:
+    """Each is a state or a limit that nothing public shows; the list may only become shorter."""
+    found = {
+        str(path.relative_to(ROOT / "tests")): sorted(set(private_names(path)))
+        for path in (ROOT / "tests").rglob("*.py")
+    }
+    assert {name: names for name, names in found.items() if names} == PRIVATE
+
+
+def test_every_room_of_tests_is_a_room_of_the_package() -> None:
+    """`hostile` attacks several rooms, `golden` and `api` hold all of them; `docs` holds the pages."""
+    folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and list(path.glob("*.py"))}
+    assert folders - rooms() == {"api", "docs", "golden", "hostile"}

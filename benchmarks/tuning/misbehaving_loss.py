@@ -23,6 +23,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 from ise_gym.cli import app
+from ise_gym.models.endpoint import PROBE_TOKENS
 from ise_gym.training.models import TINY_BASE, load_tokenizer
 from ise_gym.training.rows import IGNORED, RowOptions, rows_of
 from ise_gym.training.template import project_template
@@ -103,7 +104,7 @@ class Misbehaving:
         self._lock = threading.Lock()
 
     def __call__(self, body: dict[str, Any]) -> Answer:
-        if body.get("max_tokens") == 16:
+        if body.get("max_tokens") == PROBE_TOKENS:
             return reply("OK.")  # the probe
         messages = body["messages"]
         if any(message["role"] == "assistant" for message in messages):

@@ -2,7 +2,7 @@
 
 The record must say truthfully who failed. An endpoint that is down, overloaded or talks nonsense is an
 infrastructure failure; a conversation that outgrew the model's context is the agent's own; a wrong key or
-model name is the user's to mend. And it must say truthfully what was said: an answer that was cut, or a call that
+model name is the user's to fix. And it must say truthfully what was said: an answer that was cut, or a call that
 nobody could read, is played and marked, and never passed off as a finished turn.
 """
 
@@ -16,7 +16,7 @@ from ise_gym.errors import AgentError, UserError, nearest
 from ise_gym.messages import Message, ToolSchema, assistant, tool_calls_of
 from ise_gym.models.answer import Answer
 from ise_gym.models.client import Client
-from ise_gym.models.endpoint import EndpointOptions, endpoint_options
+from ise_gym.models.endpoint import PROBE_TOKENS, EndpointOptions, endpoint_options
 from ise_gym.models.metering import Meter
 from ise_gym.models.summary import MAX_TOKENS, TELLING, Summaries, border, question
 from ise_gym.models.textcalls import FORMATS, CallFormat, mark, text_messages
@@ -141,7 +141,10 @@ class OpenAIAgent:
         choice = "none" if self.chosen["calls"] == "text" and tools else None
         try:
             self._client.ask(
-                [{"role": "user", "content": "Say OK."}], tools=tools, tool_choice=choice, max_tokens=16
+                [{"role": "user", "content": "Say OK."}],
+                tools=tools,
+                tool_choice=choice,
+                max_tokens=PROBE_TOKENS,
             )
         except AgentError as error:
             raise UserError(f"{error}; is it up, and is base_url right?") from error

@@ -100,7 +100,7 @@ class CommandCheck(BaseCheck):
         argv = [str(item) for item in self.argv]
         shown_command = shown(" ".join(argv))
         argv[0] = _program(workspace, argv[0])
-        argv = _without_working_folder(argv)
+        argv = without_working_folder(argv)
         folder = f"/workspace/{normal_path(self.path)}"
         index = undisguised(workspace, argv, folder, ENVIRONMENT, self.timeout)
         result = workspace.exec(
@@ -141,7 +141,7 @@ class CommandCheck(BaseCheck):
         return PASSED
 
 
-def _without_working_folder(argv: list[str]) -> list[str]:
+def without_working_folder(argv: list[str]) -> list[str]:
     """Keep ``python3 … -c program`` from importing modules of the folder that it runs in."""
     names = [word.rpartition("/")[2] for word in argv]
     start = names.index("python3") if "python3" in names else len(names)

@@ -68,7 +68,7 @@ def audit_store(
         Path | None, typer.Option(help="Where answers are kept.", show_default="audit.jsonl in the store")
     ] = None,
     refused: Annotated[
-        bool, typer.Option("--refused", help="Read what the guard refused instead: was it right?")
+        bool, typer.Option("--refused", help="Read the drafts that the guard refused instead: was it right?")
     ] = False,
 ) -> None:
     """Show user turns that reached the agent, ask whether each is in role, and print the count with its interval.

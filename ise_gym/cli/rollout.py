@@ -199,7 +199,9 @@ def _note_compression(console: Screen, out: Path, compress: bool) -> None:
     kept = read_manifest(out)["compression"]
     if compress != (kept == "zstd"):
         which = "compressed" if kept == "zstd" else "uncompressed"
-        console.print(f"note: {out} is {which} and stays so.", markup=False, highlight=False, soft_wrap=True)
+        console.print(
+            f"note: {out} is {which} and stays that way.", markup=False, highlight=False, soft_wrap=True
+        )
 
 
 def open_intents(file: Path, limit: int | None) -> ScenarioSource:

@@ -54,9 +54,7 @@ MaxCost = Annotated[
 ]
 MaxHours = Annotated[
     float | None,
-    typer.Option(
-        "--max-hours", min=0, help="Hand out nothing more after so many hours.", show_default="none"
-    ),
+    typer.Option("--max-hours", min=0, help="Start nothing new after this many hours.", show_default="none"),
 ]
 DrainLimit = Annotated[
     float,

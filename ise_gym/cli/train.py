@@ -114,8 +114,8 @@ def success(
         typer.echo(f"  seed {one.seed}  {one.task}  {one.mean:.2f}")
     if not chosen:
         raise UserError(
-            "every scenario is solved always or never: train the start for longer, lower rollout.temperature, "
-            "or choose other tasks"
+            "every scenario is solved either always or never: train the starting model longer, lower "
+            "rollout.temperature, or choose other tasks"
         )
     if out is not None:
         with replacing(out) as file:

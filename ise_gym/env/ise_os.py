@@ -39,7 +39,7 @@ class ISEEnv(gym.Env[Observation, Message]):
     tool message a call. Without, the agent's turn is over: sub-goals are verified, the user simulator answers, and
     its message is the observation (or the episode ends).
 
-    A call of ``sessions_spawn`` or ``sessions_send`` moves the floor: the observation is then what stands in the
+    A call of ``sessions_spawn`` or ``sessions_send`` moves the floor: the observation is then what is in the
     sub-session, ``info["session"]`` names it, and the actions that follow are its agent's, until one without tool
     calls ends it; the observation after that one holds the results of the call that had opened it.
 

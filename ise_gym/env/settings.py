@@ -217,7 +217,9 @@ def open_source(spec: Source) -> ScenarioSource | None:
             raise UserError(f"source: 'name' must be text such as 'catalog', got {name!r}")
         return cast("ScenarioSource", make("source", name, options, ("scenario",)))
     if not hasattr(spec, "scenario"):
-        raise UserError(f"source: {type(spec).__name__} is no source of scenarios: it lacks scenario(seed)")
+        raise UserError(
+            f"source: {type(spec).__name__} is not a source of scenarios: it lacks scenario(seed)"
+        )
     return spec
 
 

@@ -1,7 +1,7 @@
 """One episode: the state machine behind `ISE-OS-v0`.
 
 The env is a thin Gymnasium face over this class, so that everything which has to be saved, forked and recorded
-stands in one place. What happens inside a step is the business of the modules beside it.
+is in one place. What happens inside a step is the business of the modules beside it.
 """
 
 from __future__ import annotations

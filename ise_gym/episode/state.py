@@ -1,7 +1,7 @@
 """All that the rest of an episode depends on, as one value: what a snapshot holds and a fork starts from.
 
 A field that a later step reads is added here and nowhere else; then it is saved, restored and forked with the others.
-The files, and the user's own memory, are saved by their owners and stand beside it in an `EpisodeSnapshot`.
+The files, and the user's own memory, are saved by their owners and are beside it in an `EpisodeSnapshot`.
 """
 
 from __future__ import annotations

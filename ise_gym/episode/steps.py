@@ -42,7 +42,7 @@ class Completion(Sparse):
         usage: tokens of the answer as reported: prompt, completion, cached.
         model: as the server names it, which tells a dated version from an alias.
         said: the model's own words, where calls or thinking were read out of them.
-        faults: what had to be mended or could not be read (``arguments``, ``surrogate``, ``call in words``,
+        faults: what had to be fixed or could not be read (``arguments``, ``surrogate``, ``call in words``,
             ``continued``); a message with one of the first two is not taught.
         prompt_token_ids, token_ids: what was read and what was sampled, where the server gives it.
         logprobs: natural logarithm of the probability of each sampled token.

@@ -3,7 +3,7 @@
 A user that points at what is missing and waits for it makes a good benchmark of patience: an expert that errs in half
 of its plans still passes most tasks in the end. So a pass is told from a pass at the first attempt: every request's
 sub-goals held at the first end of the agent's turn after it was made, and at every later one, so that the user never
-had a reason to ask again. Asking to look again where nothing was undone is no correction.
+had a reason to ask again. Asking to look again where nothing was undone is not a correction.
 
 Episodes note this themselves (`ise_gym.episode.episode.Episode.first_attempt`). Of older records it is worked out from
 the scores after the agent's turns.

@@ -190,7 +190,7 @@ def freeze(
         wanted: its parts.
         first_seed: where drawing begins; scenarios whose task instances are in the suite already are skipped.
         description: one line on what it is for.
-        terms: how it is meant to be played; the scripted user and one trial a task when not given.
+        terms: how it is meant to be played; the scripted user and one trial per task when not given.
 
     Raises:
         UserError: the catalog doesn't hold enough different held-out instances.

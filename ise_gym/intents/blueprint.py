@@ -208,11 +208,11 @@ class Sampler:
             for count in range(least, most + 1):
                 for size in {min(wanted, count, len(self.domains)) for wanted in (2, 3)}:
                     sizes = [[len(self.by_domain[n]) for n in names] for names in subsets(self.domains, size)]
-                    total += sum(_spread(own, count) for own in sizes)
+                    total += sum(spread(own, count) for own in sizes)
         return total * len(self.personas)
 
 
-def _spread(sizes: Sequence[int], count: int) -> int:
+def spread(sizes: Sequence[int], count: int) -> int:
     """Count the ways to take ``count`` tasks of some domains, at least one of each."""
     ways = [1] + [0] * count
     for size in sizes:

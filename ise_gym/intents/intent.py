@@ -22,7 +22,7 @@ class Intent:
         id: as its scenario's.
         blueprint: who, where, what, how complex.
         drafts: the drafted tasks, without files, checks and plans.
-        utterances: what the user says, one text a request, in order of the tasks.
+        utterances: what the user says, one text per request, in order of the tasks.
         text: the whole intent in natural language, with every request.
         brief: who wants what, in a few sentences without details: what is known before the conversation.
     """

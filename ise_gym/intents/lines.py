@@ -30,7 +30,7 @@ class IntentLine(BaseModel):
     Attributes:
         natural_language_intent: the brief. In files of before there were briefs, the whole text.
         whole: the whole text with every request; "" in those older files.
-        utterances: one text a request, where a model worded the intent; else the catalog words them again.
+        utterances: one text per request, where a model worded the intent; else the catalog words them again.
         template_sha256: hash of the catalog's own text; "" when the line has that text itself.
         realiser: which model worded it, or why the catalog's own words had to do.
         scenario: the scenario itself, in the words of the line (`ise_gym.scenario.carried.packed`, with the expert's
@@ -101,8 +101,8 @@ def carried(scenario: Scenario) -> dict[str, Any]:
     """
     if unnamed := opaque_checks(to_json(scenario)):
         raise UserError(
-            f"{scenario.id} can't carry its scenario: its check {unnamed[0]} is no registered one. Register it by an "
-            "entry point of the group ise_gym.check, or draw lean lines (--lean)."
+            f"{scenario.id} can't carry its scenario: its check {unnamed[0]} is not a registered one. Register it by "
+            "an entry point of the group ise_gym.check, or draw lean lines (--lean)."
         )
     found = packed(scenario, plans=True)
     if not carries(found):

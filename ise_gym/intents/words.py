@@ -1,6 +1,6 @@
 """Says what is asked without a model: each request in the persona's voice.
 
-What the checks depend on stands in the tasks' own wordings and start files; the voice leaves paths, names and
+What the checks depend on is in the tasks' own wordings and start files; the voice leaves paths, names and
 figures untouched (`ise_gym.personas.protected`).
 """
 

@@ -43,7 +43,7 @@ class Answer:
         message: the assistant message; call ids are empty, for the env to give.
         ended: what ``finish`` (the server's own word) means, see `ise_gym.trajectory.record.Completion`.
         usage: (prompt, completion, cached) tokens as reported; zeros where the server does not say.
-        faults: what had to be mended, or can't be read.
+        faults: what had to be fixed, or can't be read.
     """
 
     message: Message
@@ -93,7 +93,7 @@ def answer_of(body: object, text: str = "") -> Answer:
         NoAnswer: it holds an error instead, or nothing that is an assistant's message.
     """
     if not isinstance(body, Mapping):
-        raise _malformed("JSON that is no object", text or repr(body))
+        raise _malformed("JSON that is not an object", text or repr(body))
     if body.get("error"):
         raise NoAnswer(fault_of(200, body, text))
     choice = _choice(body, text)
@@ -216,10 +216,10 @@ def _calls(raw: Mapping[str, Json], clean: Any) -> list[ToolCall]:
     calls = []
     for call in given:
         if not isinstance(call, Mapping):
-            raise ValueError("a tool call that is no object")
+            raise ValueError("a tool call that is not an object")
         function = call.get("function") or {}
         if not isinstance(function, Mapping):
-            raise ValueError("a tool call whose function is no object")
+            raise ValueError("a tool call whose function is not an object")
         name = function.get("name")
         calls.append(tool_call(clean(str(name or "")), clean(arguments_text(function.get("arguments")))))
     return calls

@@ -2,7 +2,7 @@
 
 A record must say truthfully who failed, and every server words its refusals its own way, under statuses of its own. A
 conversation that no longer fits is the agent's own failure, whatever the status; a wrong key, an empty account, an
-unknown model or a server without a tool parser is the user's to mend, and asking again would only cost; all else is the
+unknown model or a server without a tool parser is the user's to fix, and asking again would only cost; all else is the
 endpoint's, and may pass.
 
 Source: the error texts of OpenAI, Azure, Anthropic, Gemini, Mistral, DeepSeek, Groq, Cerebras, Together, Fireworks,
@@ -42,7 +42,7 @@ connection: as they say. answer: it answered, but not with a completion. failed:
 """
 
 MENDABLE: Mapping[Kind, str] = {
-    "credits": "the account has nothing left to pay with; top it up, or give another key",
+    "credits": "the account has run out of credit; top it up, or use another key",
     "key": "check the API key (api_key, or OPENAI_API_KEY)",
     "model": "check the model's name",
     "url": "check base_url: it usually ends in /v1, and the server must speak OpenAI's chat completions",
@@ -68,6 +68,8 @@ _CODES: Mapping[str, Kind] = {
     "insufficient_quota": "credits",
     "insufficient_balance": "credits",
     "insufficient_credits": "credits",
+    "balance_exhausted": "credits",
+    "arrearage": "credits",
     "billing_not_active": "credits",
     "billing_hard_limit_reached": "credits",
     "invalid_api_key": "key",
@@ -104,7 +106,9 @@ _WORDS: tuple[tuple[Kind, str], ...] = (
         prompt (?:length|token count).{0,60}?exceeds
         reduce (?:the length|the size) of (?:the |your |either )?(?:messages|prompt|input|one)
         reduce (?:your|the) prompt
-        input token count.{0,80}?exceeds
+        (?:input|prompt) token count.{0,80}?(?:exceeds|cannot exceed)
+        (?:input|prompt)[a-z ]{1,20}[\d,]+ tokens.{0,60}?only supports
+        prompt length.{0,120}?should not exceed
         exceeds the maximum number of tokens allowed
         input (?:sequence )?length.{0,80}?(?:exceed|should not|must)
         range of input length should be
@@ -123,7 +127,9 @@ _WORDS: tuple[tuple[Kind, str], ...] = (
         credit balance is too low
         exceeded your current quota
         requires more credits
-        out of credits
+        out of credit
+        no (?:remaining )?balance
+        arrearage
         payment required
         billing (?:is )?not active
         """,
@@ -136,7 +142,8 @@ _WORDS: tuple[tuple[Kind, str], ...] = (
         not support (?:tools|tool use|tool calling|function call)
         tools? param requires --jinja
         that support tool use
-        tool(?:s| use| calling) (?:is|are) not supported
+        (?:tools?|tool use|tool calling|function calling) (?:is|are) not (?:supported|enabled|implemented)
+        tool_choice.{0,40}?only (?:allowed|supported)
         """,
     ),
     (
@@ -165,6 +172,7 @@ _WORDS: tuple[tuple[Kind, str], ...] = (
         (?:unknown|invalid|no such) model
         not a valid model
         try pulling it first
+        server is pinned to
         """,
     ),
     (

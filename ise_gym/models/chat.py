@@ -15,7 +15,7 @@ from typing import Any
 from ise_gym.errors import AgentError, UserError
 from ise_gym.models.answer import Answer
 from ise_gym.models.client import Client
-from ise_gym.models.endpoint import endpoint_options
+from ise_gym.models.endpoint import PROBE_TOKENS, endpoint_options
 from ise_gym.models.metering import Meter
 from ise_gym.models.words.thinking import apart
 
@@ -90,7 +90,7 @@ class JsonChat:
             UserError: no answer; says why, and what to do.
         """
         try:
-            self._client.ask([{"role": "user", "content": "Say OK."}], max_tokens=16)
+            self._client.ask([{"role": "user", "content": "Say OK."}], max_tokens=PROBE_TOKENS)
         except AgentError as error:
             raise UserError(f"{error}; is it up, and is base_url right?") from error
 

@@ -92,7 +92,7 @@ class Client:
         Raises:
             AgentError: no answer after all tries (infrastructure), or the conversation is too long for the model or
                 refused by the provider's filter (not infrastructure). Its ``kind`` is that of `blame.Fault`.
-            UserError: what the user can mend: key, model, URL, credits, tools.
+            UserError: what the user can fix: key, model, URL, credits, tools.
         """
         request = self._request(messages, fields)
         began = time.monotonic()

@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from ise_gym.credentials import public_address, without_secrets
 from ise_gym.errors import UserError, nearest
 
+PROBE_TOKENS = 64
+"""Of the answer that shows before a run whether an endpoint is there. A whole call fits: servers fail at half."""
+
 Positive = Annotated[float, Field(gt=0)]
 Price = Annotated[float, Field(ge=0)]
 

@@ -114,7 +114,7 @@ def advice_on(usage: Mapping[str, Any]) -> list[str]:
     """Say what is wrong with how a model is asked, where its answers show it; what a run prints once.
 
     >>> advice_on({"calls": 4, "cut": 3})
-    ['3 of 4 answers were cut at their longest length: raise max_tokens, or give continue_cut']
+    ['3 of 4 answers were cut at the length limit: raise max_tokens, or set continue_cut']
     """
     calls = int(usage.get("calls") or 0)
     said = []
@@ -125,11 +125,11 @@ def advice_on(usage: Mapping[str, Any]) -> list[str]:
         )
     if words := int(usage.get("calls_in_words") or 0):
         said.append(
-            f"{words} of {calls} answers hold a tool call in their words, which the server did not read: "
+            f"{words} of {calls} answers contain a tool call as plain text, which the server did not parse: "
             "give the agent the option calls=text, or start the server with its tool parser"
         )
     if broken := int(usage.get("arguments") or 0):
-        said.append(f"{broken} of {calls} answers hold a call whose arguments are no JSON: it is not taught")
+        said.append(f"{broken} of {calls} answers hold a call whose arguments are not JSON: it is not taught")
     return said
 
 

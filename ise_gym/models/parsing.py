@@ -41,7 +41,7 @@ class _BlockError(ValueError):
 def parse_completion(text: str) -> Message:
     """Turn a model's raw completion into an assistant message.
 
-    Reasoning is what stands in a think block at the start; the opening tag may be missing, since chat
+    Reasoning is what is in a think block at the start; the opening tag may be missing, since chat
     templates put it into the prompt. Without a closing tag all of the text is reasoning, up to the first whole
     tool-call block: a model that forgot the tag did mean its call. Text outside the blocks becomes ``content``,
     stripped. Call ids are left empty for the env to fill in.
@@ -109,13 +109,18 @@ def split_thinking(text: str) -> tuple[str, str]:
     stripped = text.lstrip()
     if stripped.startswith(THINK_OPEN):
         thought, closed, rest = stripped[len(THINK_OPEN) :].partition(THINK_CLOSE)
-        if not closed and (start := thought.find(CALL_OPEN)) >= 0 and CALL_CLOSE in thought[start:]:
+        if not closed and (start := thought.find(CALL_OPEN)) >= 0 and begins_call(thought, start):
             return thought[:start], thought[start:]
         return thought, rest
     before, closed, rest = text.partition(THINK_CLOSE)
     if closed and THINK_OPEN not in before and CALL_OPEN not in before:
         return before, rest
     return "", text
+
+
+def begins_call(text: str, start: int) -> bool:
+    """Tell whether the tag at ``start`` begins a call, and is not only spoken of."""
+    return CALL_CLOSE in text[start:] or text.startswith("{", _skip_space(text, start + len(CALL_OPEN)))
 
 
 def without_surrogates(text: str) -> str:
@@ -141,7 +146,7 @@ def _parse_block(text: str, start: int) -> tuple[int, ToolCall]:
 def _decode_block(text: str, start: int) -> tuple[int, str, Mapping[str, Any]]:
     """Decode ``<tool_call>{…}</tool_call>`` at ``start``.
 
-    The JSON decoder finds the object's end, so that a closing tag inside a string argument is no end.
+    The JSON decoder finds the object's end, so that a closing tag inside a string argument is not an end.
     """
     begin = _skip_space(text, start + len(CALL_OPEN))
     try:

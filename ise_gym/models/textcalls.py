@@ -34,13 +34,19 @@ _HOW: Mapping[str, str] = {
     "json": (
         "To call a function, write its name and its arguments as one JSON object in a code fence, "
         "and nothing after it:\n"
-        '```json\n{"name": "...", "arguments": {...}}\n```\nIts result is the next message.'
+        '```json\n{"name": "...", "arguments": {...}}\n```'
     ),
     "xml": (
         "To call a function, write it in this form, and nothing after it:\n<tool_call>\n<function=NAME>\n"
-        "<parameter=PARAMETER>\nvalue\n</parameter>\n</function>\n</tool_call>\nIts result is the next message."
+        "<parameter=PARAMETER>\nvalue\n</parameter>\n</function>\n</tool_call>"
     ),
 }
+
+_ENDS = (
+    "\n\nThe result of a call is the next message. Leave optional arguments out where you do not need them. "
+    "Once what the user asked for is done, make no more calls: tell the user so in plain words."
+)
+"""A model that is not told how a turn ends goes on calling until its budget is used up."""
 
 
 def tools_prompt(tools: Sequence[ToolSchema], form: CallFormat) -> str:
@@ -48,7 +54,7 @@ def tools_prompt(tools: Sequence[ToolSchema], form: CallFormat) -> str:
     if not tools or form == "template":
         return ""
     schemas = "\n".join(json.dumps(tool, ensure_ascii=False) for tool in tools)
-    return _INTRO.format(schemas=schemas) + _HOW[form]
+    return _INTRO.format(schemas=schemas) + _HOW[form] + _ENDS
 
 
 def text_messages(

@@ -22,8 +22,8 @@ CLIPPED = "\n[… clipped: the conversation was too long …]"
 def wire_messages(messages: Sequence[Message], send_reasoning: bool = False) -> list[dict[str, Any]]:
     """Return copies of the messages with the keys that the chat-completions API knows, and no others.
 
-    Some servers decode the arguments of earlier calls and refuse a conversation in which one is no JSON object. Such a
-    call goes back as what it was: words of the model's, and the words that answered it.
+    Some servers decode the arguments of earlier calls and refuse a conversation in which one is not a JSON object. Such
+    a call goes back as what it was: words of the model's, and the words that answered it.
 
     Args:
         messages: the conversation.

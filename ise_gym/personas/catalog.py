@@ -203,7 +203,7 @@ class PersonaCatalog:
             if name not in taken:
                 taken.add(name)
                 return name, given, family, locale
-        raise UserError(f"{self.folder / 'names.yaml'}: too few names for so many personas; add names")
+        raise UserError(f"{self.folder / 'names.yaml'}: too few names for this many personas; add names")
 
     def _lands(self, entry: Role, coastal: bool) -> list[Locale]:
         lands = [loc for loc in self.locales if not entry.lands or loc.key in entry.lands]

@@ -70,7 +70,7 @@ def content_mutants(
     document = _document(final)
     for mutant in _all_forms(path, final, first, other, ordered):
         made[mutant.content] += 1
-        # The same JSON with its keys in another order is no wrong answer.
+        # The same JSON with its keys in another order is not a wrong answer.
         same = document is not None and _document(mutant.content) == document
         if made[mutant.content] == 1 and not same:
             yield mutant

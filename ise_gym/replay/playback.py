@@ -1,6 +1,6 @@
 """Plays an agent's recorded answers again, so that a run with an endpoint can be repeated without it.
 
-An endpoint is gone, costs money or samples anew each time; what it said stands in the store. Given the same scenarios
+An endpoint is gone, costs money or samples anew each time; what it said is in the store. Given the same scenarios
 and seeds, this agent says the same at the same places, under the recorded agent's name, so that the records come out
 equal. It never makes up an answer: where the conversation has become another one, it says so and stops.
 """

@@ -63,7 +63,7 @@ def upgrade(
     source, target = Path(store), Path(out)
     if source.resolve() == target.resolve():
         raise UserError(
-            f"{out}: that is the store itself; give another folder, it is never changed in place."
+            f"{out}: that is the store itself, which is never changed in place: give another folder."
         )
     manifest = read_manifest(source) if source.is_dir() else {}
     told = {key: value for key, value in manifest.items() if key not in OWN_KEYS}

@@ -21,7 +21,7 @@ class RolloutProgress:
 
     Args:
         console: where to; default: standard error, so that standard output stays clean.
-        title: what stands before the bar.
+        title: what is before the bar.
     """
 
     def __init__(self, console: Screen | None = None, title: str = "rollout") -> None:
@@ -54,7 +54,7 @@ class RolloutProgress:
         notes = list(advice_on(self._answers))
         if self._stopped:
             notes.append(
-                f"{self._stopped}; the same command, with a higher limit or again, plays what is missing"
+                f"{self._stopped}; run the same command again, or with a higher limit, to play what is missing"
             )
         for note in notes:
             self._console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)

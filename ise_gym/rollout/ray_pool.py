@@ -184,7 +184,7 @@ class RayPool(Generic[I, A]):
         self._moved.pop(actor, None)
         self._bad_starts += 1
         if self._bad_starts > MAX_BAD_STARTS * max(len(self._actors), 1):
-            raise RuntimeError("Ray actors die again and again without finishing anything") from error
+            raise RuntimeError("Ray actors keep dying before they finish anything") from error
         self._actors.append(self._start())
         return Lost(items, f"Ray actor died ({type(error).__name__})")
 

@@ -45,10 +45,10 @@ class RolloutSpec:
         make_agent: builds an agent; called in the worker, once a thread.
         make_env: builds an env; called in the worker, once a slot and again after the sandbox broke.
         seed: of the run.
-        samples: episodes a scenario.
+        samples: episodes per scenario.
         slots: episodes that a worker plays at once (threads; batch slots of a `BatchAgent`).
         stuck_after_s: a worker that has episodes and ended none for so long is killed and replaced, and its
-            episodes are played again; 0 waits for ever.
+            episodes are played again; 0 waits forever.
     """
 
     source: ScenarioSource

@@ -35,7 +35,7 @@ class Attempt(Generic[I]):
         item: what was played; frozen and picklable.
         outcome: passed, failed, … ; `BROKEN` when the infrastructure broke it.
         reason: why, for a broken one "kind: words".
-        mendable: whether another try may mend a broken one; a bug stays a bug.
+        mendable: whether another try may fix a broken one; a bug stays a bug.
         seconds: wall time. The other figures are for the progress line.
     """
 
@@ -139,7 +139,7 @@ class Crew(Generic[I, A]):
             pickle, where workers are processes.
         slots: items that a worker plays at once (threads; a `LockstepPlayer` has slots of its own).
         ahead: items that it is given beyond those, so that it never waits for the driver.
-        patience: seconds that a worker which has the item may end none before it is killed; 0 is for ever.
+        patience: seconds that a worker which has the item may end none before it is killed; 0 is forever.
         preload: modules that are imported once, by a process that all workers are forked from; empty: each worker is
             a fresh process. Not those that start threads.
         log: where workers print to, named when they can't start.

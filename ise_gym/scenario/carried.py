@@ -1,8 +1,9 @@
 """A scenario as JSON: records, intent lines and suites carry their own, so that no later catalog has to draw it again.
 
-`to_json` and `from_json` are the plain form; `packed` and `unpacked` the one that stands in a line: compressed, with
+`to_json` and `from_json` are the plain form; `packed` and `unpacked` the one that is in a line: compressed, with
 the SHA-256 of the plain form. Checks travel as kind and spec, as a task file says them; one that has no such form is
-named as opaque, and a scenario that was read back fails its sub-goal with that reason. The plain form leaves out what
+named as opaque, and a scenario that was read back fails its sub-goal with that reason. One of somebody's own module
+(``module:Name``) is loaded only where its reader trusts that module. The plain form leaves out what
 only a catalog needs (other wordings) and, unless asked for, what only the scripted expert needs (plan and reply).
 """
 
@@ -12,13 +13,13 @@ import base64
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from ise_gym.errors import UserError
 from ise_gym.foreign.values import Json
-from ise_gym.registry import entries, load, name_of
+from ise_gym.registry import entries, is_dotted, load, name_of
 from ise_gym.scenario.model import (
     Budget,
     Check,
@@ -41,10 +42,20 @@ class OpaqueCheck:
     """Stands where a check was that has no form as JSON; it can't judge."""
 
     name: str
+    spec: Mapping[str, Json] | None = None
+    """What a check of somebody's own module is made of; it stays with the scenario when that is written again."""
 
     def run(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
         """Fail, and say why."""
-        return CheckResult(False, f"the check {self.name} was not kept with the scenario, so it can't be run")
+        if self.spec is None:
+            return CheckResult(
+                False, f"the check {self.name} was not kept with the scenario, so it can't be run"
+            )
+        module = self.name.partition(":")[0]
+        return CheckResult(
+            False,
+            f"the check {self.name} is not registered, so it was not loaded: name its module ({module}) as trusted",
+        )
 
 
 def to_json(scenario: Scenario, *, plans: bool = False) -> dict[str, Any]:
@@ -64,8 +75,8 @@ def to_json(scenario: Scenario, *, plans: bool = False) -> dict[str, Any]:
     return plain
 
 
-def from_json(data: Mapping[str, Any]) -> Scenario:
-    """Return the scenario that `to_json` described.
+def from_json(data: Mapping[str, Any], trust: Collection[str] = ()) -> Scenario:
+    """Return the scenario that `to_json` described; ``trust`` as of `check_from_json`.
 
     Raises:
         UserError: it does not fit this version: says what does not.
@@ -74,7 +85,7 @@ def from_json(data: Mapping[str, Any]) -> Scenario:
         rest = dict(data)
         rest.update(
             persona=Persona(**_tupled(Persona, data["persona"])),
-            requests=tuple(_read_request(each) for each in data["requests"]),
+            requests=tuple(_read_request(each, trust) for each in data["requests"]),
             files=tuple(_read_files(data["files"])),
             budget=Budget(**data["budget"]),
             services=tuple(ServiceSpec(each["kind"], each["data"]) for each in data["services"]),
@@ -105,13 +116,13 @@ def carries(found: Mapping[str, Json]) -> bool:
     return bool(found.get("z"))
 
 
-def unpacked(found: Mapping[str, Json]) -> Scenario:
-    """Return the scenario that `packed` packed.
+def unpacked(found: Mapping[str, Json], trust: Collection[str] = ()) -> Scenario:
+    """Return the scenario that `packed` packed; ``trust`` as of `check_from_json`.
 
     Raises:
         UserError: it is damaged, or does not fit this version.
     """
-    return from_json(plain_form(found))
+    return from_json(plain_form(found), trust)
 
 
 def plain_form(found: Mapping[str, Json]) -> dict[str, Any]:
@@ -126,7 +137,7 @@ def plain_form(found: Mapping[str, Json]) -> dict[str, Any]:
         if not unpacker.eof:
             raise ValueError("cut short, or too large")
         if hashlib.sha256(text).hexdigest() != found.get("sha256"):
-            raise ValueError("its hash is another")
+            raise ValueError("its hash differs")
         data: dict[str, Any] = json.loads(text)
     except (ValueError, zlib.error, RecursionError) as error:
         raise UserError(f"the scenario that it carries is damaged ({error})") from error
@@ -149,32 +160,49 @@ def check_to_json(check: Check) -> dict[str, Any]:
     {'kind': 'exists', 'spec': {'path': 'out/report.md'}}
     """
     if isinstance(check, OpaqueCheck):
-        return {"opaque": check.name}
+        return (
+            {"opaque": check.name} if check.spec is None else {"kind": check.name, "spec": dict(check.spec)}
+        )
     kind = name_of("check", type(check))
     describe = getattr(check, "to_spec", None)
-    if describe is None or not hasattr(type(check), "from_spec") or ":" in kind:
-        return {"opaque": kind}  # what is read back imports nothing but what is registered by name
+    loads = ":" not in kind or (is_dotted(kind) and not kind.startswith("__main__:"))
+    if describe is None or not hasattr(type(check), "from_spec") or not loads:
+        return {"opaque": kind}
     return {"kind": kind, "spec": describe()}
 
 
-def check_from_json(data: Mapping[str, Json]) -> Check:
+def check_from_json(data: Mapping[str, Json], trust: Collection[str] = ()) -> Check:
     """Return the check that `check_to_json` described.
+
+    Args:
+        data: what `check_to_json` gave.
+        trust: modules from which a check that is named ``module:Name`` may be loaded: data alone imports nothing but
+            what is registered. One of another module is kept as it is and can't judge.
 
     Raises:
         ValueError: no such kind, or a spec that it refuses.
+        UserError: a trusted module can't be imported.
     """
     if "opaque" in data:
         return OpaqueCheck(str(data["opaque"]))
-    if (kind := str(data["kind"])) not in entries("check"):
-        raise ValueError(f"no check is named {kind!r}")
-    check: Check = load("check", kind).from_spec(data["spec"])
+    kind, spec = str(data["kind"]), data["spec"]
+    if kind not in entries("check"):
+        if not is_dotted(kind):
+            raise ValueError(f"no check is named {kind!r}")
+        if kind.partition(":")[0] not in trust:
+            if not isinstance(spec, Mapping):
+                raise ValueError(f"the spec of {kind!r} is not a mapping")
+            return OpaqueCheck(kind, spec)
+    check: Check = load("check", kind).from_spec(spec)
     return check
 
 
 def opaque_checks(data: Mapping[str, Any]) -> list[str]:
-    """Return the names of the checks that a plain form holds by name alone."""
+    """Return the names of the checks that a plain form holds but that reading it back does not load."""
     goals = (goal for request in data["requests"] for goal in request["subgoals"])
-    return [check["opaque"] for goal in goals for check in goal["checks"] if "opaque" in check]
+    named = (check.get("opaque") or check["kind"] for goal in goals for check in goal["checks"])
+    known = entries("check")
+    return [name for name in named if name not in known]
 
 
 # -- parts ---------------------------------------------------------------------------------------
@@ -214,9 +242,13 @@ def _request(request: Request, plans: bool) -> dict[str, Any]:
     return data
 
 
-def _read_request(data: Mapping[str, Any]) -> Request:
+def _read_request(data: Mapping[str, Any], trust: Collection[str]) -> Request:
     goals = (
-        SubGoal(goal["name"], tuple(map(check_from_json, goal["checks"])), bool(goal.get("final")))
+        SubGoal(
+            goal["name"],
+            tuple(check_from_json(check, trust) for check in goal["checks"]),
+            bool(goal.get("final")),
+        )
         for goal in data["subgoals"]
     )
     plan = tuple(PlanStep(**step) for step in data.get("plan", ()))

@@ -1,7 +1,7 @@
 """The HTTP front of a box: one port that is proxy for every host name of the scenario.
 
 Clients find it through ``http_proxy``, which curl, wget, git, pip and Python all follow, so that no resolver and no
-hosts file is needed. It connects to nothing: what is no host of the scenario is answered with 502.
+hosts file is needed. It connects to nothing: what is not a host of the scenario is answered with 502.
 """
 
 from __future__ import annotations

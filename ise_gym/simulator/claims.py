@@ -6,7 +6,7 @@ evidence speaks against it, never for want of evidence: accusing an honest agent
 since the sub-goals catch the lie anyway.
 
 A long report is read at its start and its end (`READ_CHARS`), which is where people say what they did, and every
-pattern is linear: a path starts where no path character stands before it, and what may repeat before one is counted.
+pattern is linear: a path starts where no path character is before it, and what may repeat before one is counted.
 """
 
 from __future__ import annotations

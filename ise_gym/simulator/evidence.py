@@ -1,6 +1,6 @@
 """What a user could see by opening the folder: the bounded digest of what the agent's turn really did.
 
-A user simulator that sees only the agent's words can only believe them. One that sees all tool output is no user
+A user simulator that sees only the agent's words can only believe them. One that sees all tool output is not a user
 any more. Between the two stands this digest: changed files with their size and first lines, commands that failed,
 services, and which of the user's own wishes hold. Its size is bounded, whatever the agent did.
 """

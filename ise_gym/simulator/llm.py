@@ -1,7 +1,7 @@
 """A user played by a model behind any OpenAI-compatible endpoint.
 
 The model sees the conversation from the user's own side, the user's wishes and what the user could see in the
-workspace. It says what to do next and in which words; where it stands in its list comes from the episode, so that a
+workspace. It says what to do next and in which words; where it is in its list comes from the episode, so that a
 turn which the guard replaced leaves no trace. A wish is booked when its words are there, whatever the model says it
 did.
 """

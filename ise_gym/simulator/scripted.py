@@ -162,7 +162,7 @@ class ScriptedUser:
 
     def _react(self, words: str, lies: tuple[FalseClaim, ...], evidence: Evidence, request: Request) -> str:
         """React to what is not fulfilled: to a question, a refusal, a false report, a failure, half a result."""
-        # asked again, a person does not point at the same gap for ever
+        # asked again, a person does not point at the same gap forever
         missing = evidence.failed[(self._state.misses - 1) % len(evidence.failed)]
         if _QUESTION.search(words):
             return self._say("answer", request=request.text)

@@ -161,10 +161,10 @@ def raw_lines(path: Path) -> Iterator[bytes]:
     """Yield a file's lines with their newlines, in bounded memory; the last one may have none (yet).
 
     Raises:
-        UserError: a line is longer than `LONGEST_LINE`, or this is no regular file (a pipe would be waited for).
+        UserError: a line is longer than `LONGEST_LINE`, or this is not a regular file (a pipe would be waited for).
     """
     if path.exists() and not path.is_file():
-        raise UserError(f"{path}: can't be read: it is no regular file.")
+        raise UserError(f"{path}: can't be read: it is not a regular file.")
     with path.open("rb") as file:
         left = os.fstat(file.fileno()).st_size  # a file that grows meanwhile must come to an end
         number = 0
@@ -191,7 +191,7 @@ def _set_tail_aside(
     try:
         side.parent.mkdir(exist_ok=True)
         with side.open("ab") as copy:
-            if copy.tell():  # an earlier torn end: each stands on lines of its own
+            if copy.tell():  # an earlier torn end: each is on lines of its own
                 copy.write(b"\n")
             offset = good
             while chunk := os.pread(fd, _CHUNK, offset):

@@ -80,7 +80,7 @@ def native(value: Json) -> Any:
 
     Raises:
         jinja2.UndefinedError: an undefined name is hidden in it.
-        TypeError: it is no data (a function, say).
+        TypeError: it is not data (a function, say).
     """
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
@@ -93,7 +93,7 @@ def native(value: Json) -> Any:
         str(value)
     if hasattr(value, "__iter__") and not isinstance(value, type):
         return [native(item) for item in value]
-    raise TypeError(f"a template gave a {type(value).__name__}, which is no data")
+    raise TypeError(f"a template gave a {type(value).__name__}, which is not data")
 
 
 def compile_text(source: str, where: str) -> TextRender:

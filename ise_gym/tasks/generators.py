@@ -183,7 +183,7 @@ def _time(generator: Generator, where: str) -> Draw:
     def minutes(text: str) -> int:
         match = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", text)
         if match is None:
-            raise _bad(where, f"{text!r} is no time of day (HH:MM)")
+            raise _bad(where, f"{text!r} is not a time of day (HH:MM)")
         return int(match[1]) * 60 + int(match[2])
 
     def draw(state: DrawState) -> str:

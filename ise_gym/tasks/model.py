@@ -138,7 +138,7 @@ class MistakeModel(Model):
     @model_validator(mode="after")
     def _no_key(self) -> MistakeModel:
         if any(step.key for step in self.steps):
-            raise ValueError("a key step can't stand in a mistake: the plan must work without the block")
+            raise ValueError("a key step can't be part of a mistake: the plan must work without the block")
         return self
 
 
@@ -307,7 +307,7 @@ class TaskModel(Model):
                 for name in getattr(request, key):
                     if name not in earlier:
                         raise ValueError(
-                            f"requests.{index}.{key}: '{name}' is no earlier request.{nearest(name, earlier)}"
+                            f"requests.{index}.{key}: '{name}' is not an earlier request.{nearest(name, earlier)}"
                         )
             earlier.append(request.name)
             offered = {"", *DEFAULT_TOOLS, *self.tools}
@@ -324,7 +324,7 @@ class TaskModel(Model):
         for index, file in enumerate(self.files):
             if file.for_ and file.for_ not in self.inputs:
                 raise ValueError(
-                    f"files.{index}.for: '{file.for_}' is no input.{nearest(file.for_, self.inputs)}"
+                    f"files.{index}.for: '{file.for_}' is not an input.{nearest(file.for_, self.inputs)}"
                 )
         for name in self.inputs:
             if name in self.parameters:
@@ -335,6 +335,6 @@ class TaskModel(Model):
         for name, output in self.outputs.items():
             if output.after and output.after not in requests:
                 raise ValueError(
-                    f"outputs.{name}.after: '{output.after}' is no request.{nearest(output.after, requests)}"
+                    f"outputs.{name}.after: '{output.after}' is not a request.{nearest(output.after, requests)}"
                 )
         return self

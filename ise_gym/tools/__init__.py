@@ -21,7 +21,7 @@ def get_tools(names: Iterable[str]) -> dict[str, Tool]:
     """Return the named tools, in the order given.
 
     Raises:
-        UserError: a name is no tool.
+        UserError: a name is not a tool.
 
     >>> list(get_tools(["read", "exec"]))
     ['read', 'exec']
@@ -41,7 +41,7 @@ def tool_schemas(names: Iterable[str]) -> list[ToolSchema]:
     """Return the schemas of the named tools, in the order given.
 
     Raises:
-        UserError: a name is no tool.
+        UserError: a name is not a tool.
     """
     return [tool.schema for tool in get_tools(names).values()]
 

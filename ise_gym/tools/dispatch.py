@@ -1,6 +1,6 @@
 """From a model's tool call to a tool message, whatever the model wrote.
 
-Whatever is wrong with a call comes back as a failed tool message from which the model can mend it; only a
+Whatever is wrong with a call comes back as a failed tool message from which the model can fix it; only a
 dead sandbox (`WorkspaceError`) is let through, since that is not the model's doing.
 """
 
@@ -29,6 +29,9 @@ from ise_gym.tools.schema import argument_problems, without_blanks
 from ise_gym.tools.session_status import count_call
 from ise_gym.workspace.base import Workspace
 
+LONGEST_CALL_SHOWN = 300
+"""Characters of a call that an answer to an unknown tool repeats."""
+
 
 class Toolbox:
     """The tools of one episode, bound to its workspace.
@@ -41,7 +44,7 @@ class Toolbox:
         broken_calls: how many calls since `reset` no tool could run (unreadable, unknown, wrong arguments).
 
     Raises:
-        UserError: a name is no tool.
+        UserError: a name is not a tool.
     """
 
     def __init__(self, names: Iterable[str], workspace: Workspace) -> None:
@@ -134,8 +137,8 @@ class Toolbox:
             offered = ", ".join(names)
             hint = nearest(name, names)
             text = f"Unknown tool '{name[:80]}'.{hint} Available: {offered}."
-            if not hint and (most := self._tools.get("exec" if "exec" in names else next(iter(names), ""))):
-                text = f"{text} {_right_call(most)}"
+            if not hint:
+                text = f"{text} {self._perhaps(names, arguments)}".rstrip()
             return self._broken(text, "unknown_tool")
         try:
             values = _decode(arguments)
@@ -153,6 +156,23 @@ class Toolbox:
             OSError
         ) as error:  # of the box: no room for another process, or more files than a snapshot holds
             return os_failure(name, "the workspace", error)
+
+    def _perhaps(self, names: Sequence[str], arguments: str) -> str:
+        """Return a right call for one of an unknown tool: the tool that takes its very arguments, else an example."""
+        try:
+            values = _decode(arguments)
+        except (ValueError, RecursionError):
+            values = {}
+        fitting = []
+        for name in names if values else ():
+            parameters = self._tools[name].schema["function"]["parameters"]
+            given = without_blanks(parameters, values)
+            if given and not argument_problems(parameters, given):
+                fitting.append(f"{name} {json.dumps(given, ensure_ascii=False)}")
+        if len(fitting) == 1 and len(fitting[0]) <= LONGEST_CALL_SHOWN:
+            return f"Perhaps you mean: {fitting[0]}"
+        usual = self._tools.get("exec" if "exec" in names else next(iter(names), ""))
+        return _right_call(usual) if usual else ""
 
     def _broken(self, content: str, error: str) -> ToolOutcome:
         self.broken_calls += 1
@@ -184,7 +204,7 @@ def _decode(arguments: str) -> dict[str, Any]:
     """Decode a call's arguments; empty text means none, as some servers send it.
 
     Raises:
-        ValueError: broken JSON, not an object, or text that is no valid Unicode.
+        ValueError: broken JSON, not an object, or text that is not a valid Unicode.
     """
     if not arguments.strip():
         return {}

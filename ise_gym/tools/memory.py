@@ -1,6 +1,6 @@
 """`memory_search` and `memory_get`: what the agent noted in MEMORY.md and memory/*.md of its workspace.
 
-A workspace holds one folder a task, each with notes of its own, so the same two names count one level down as well.
+A workspace holds one folder per task, each with notes of its own, so the same two names count one level down as well.
 Search is by words (BM25), so it works without an embedder; that nothing matches is an answer, not a failure.
 """
 

@@ -1,6 +1,6 @@
 """How results become text: decoding, cutting, and short messages for what the operating system refused.
 
-Long output keeps its head *and* its tail, because errors stand at the end, and says how much is missing.
+Long output keeps its head *and* its tail, because errors are at the end, and says how much is missing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Tool schemas, and what is told to a model whose arguments don't fit them.
 
-A small model has to read every schema in each prompt, so they are short; and it has to mend its call from
+A small model has to read every schema in each prompt, so they are short; and it has to fix its call from
 one error text, so that text names the argument, what is wrong with it and what would be right.
 """
 

@@ -145,7 +145,7 @@ def dataset_of(rows: Sequence[Row], *, names: bool = False) -> Any:
         "labels": [row.labels for row in rows],
         "length": [len(row.input_ids) for row in rows],
     }
-    # 4 bytes a token: no vocabulary comes near two thousand million.
+    # 4 bytes per token: no vocabulary comes near two thousand million.
     kinds = {"input_ids": List(Value("int32")), "labels": List(Value("int32")), "length": Value("int32")}
     if names:
         return Dataset.from_dict(
@@ -187,7 +187,7 @@ def build_dataset(config: DataConfig, tokenizer: Tokenizer, thinking: Thinking =
             delegated += found.rows
             if found.rows:
                 report.offered(part.messages, part.tools)
-        if _is_held_out(config, name):
+        if is_held_out(config, name):
             held_out += (*made.rows, *delegated)
             report.eval_episodes += bool(made.rows or delegated)
             continue
@@ -289,7 +289,7 @@ def _unwanted(config: DataConfig, episode: Trajectory) -> str:
     return ""
 
 
-def _is_held_out(config: DataConfig, name: str) -> bool:
+def is_held_out(config: DataConfig, name: str) -> bool:
     """Draw by a hash that has nothing to do with the one of ``fraction``; whole episodes, so that no turn leaks."""
     return int(sha256_of(["held out", name])[:8], 16) / 2**32 < config.eval_fraction
 

@@ -36,7 +36,7 @@ class Hardware(Section):
     Attributes:
         cards: GPUs; 0 for a machine without any.
         dollars_per_hour: of the whole machine.
-        train, prefill, decode: tokens a second and card in training, of prompts read, and of answers written.
+        train, prefill, decode: tokens per second and card in training, of prompts read, and of answers written.
         scaling: share of a card's rate that each of several keeps in training.
         vars: values of the plan's variables on this machine.
     """

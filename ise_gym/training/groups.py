@@ -135,7 +135,7 @@ class GroupPlayer:
         except WorkspaceError:
             return self._play(
                 scenarios, group
-            )  # a broken sandbox is no reward of 0: the step is played again
+            )  # a broken sandbox is not a reward of 0: the step is played again
 
     def close(self) -> None:
         """End the workspaces."""
@@ -150,7 +150,7 @@ class GroupPlayer:
                 self._root.reset(seed=scenario.seed, options={"scenario": scenario})
                 forks = self._root.fork(group)
                 live += [_Live(env, env.episode.conversation, self) for env in forks]
-                _check_equal(live[-group:])
+                check_equal(live[-group:])
             while acting := [episode for episode in live if not episode.done]:
                 prompts = [e.sequence.prompt + e.sequence.completion for e in acting]
                 answers = self.generator.generate(prompts)
@@ -169,7 +169,7 @@ class GroupPlayer:
         return [episode.sequence for episode in live]
 
 
-def _check_equal(group: Sequence[_Live]) -> None:
+def check_equal(group: Sequence[_Live]) -> None:
     """Hold the episodes of a group to one start: the same words, and the same files by hash."""
     starts = {(tuple(e.sequence.prompt), e.env.episode.workspace.digest()) for e in group}
     if len(starts) != 1:

@@ -20,7 +20,7 @@ def locate_base(path: str) -> str:
     """Return the folder or hub name of a base model.
 
     Raises:
-        UserError: a folder without a model in it, or an adapter (which is no base).
+        UserError: a folder without a model in it, or an adapter (which is not a base).
     """
     if path == BUILTIN_TINY:
         path = str(TINY_BASE)

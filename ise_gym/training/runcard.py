@@ -40,7 +40,7 @@ class RunCard:
         data: the data report, with ``data_hash`` and ``tools``.
         template_hash: SHA-256 of the chat template that was trained with and is saved.
         base: name and weights hash of the base model.
-        metrics: steps, seconds, losses, tokens a second; empty until the run is finished.
+        metrics: steps, seconds, losses, tokens per second; empty until the run is finished.
         losses: (step, loss) as logged.
         eval_losses: (step, loss on held-out episodes); empty where none were held out.
         rewards: (step, mean reward) of reinforcement learning; empty after fine-tuning.

@@ -91,7 +91,7 @@ def run(config: RunConfig, *, quiet: bool = False) -> Result:
         quiet: print nothing but warnings.
 
     Raises:
-        UserError: bad model, empty data, an output that holds another run, a loss that is no number, a full disk.
+        UserError: bad model, empty data, an output that holds another run, a loss that is not a number, a full disk.
     """
     output = Path(config.output)
     with spoken_faults(output):

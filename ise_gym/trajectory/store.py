@@ -3,7 +3,7 @@
 Layout::
 
     DIR/manifest.json            format, schema version, compression, and what was run
-    DIR/shards/part-00000.jsonl  one trajectory a line, in the order in which the episodes ended
+    DIR/shards/part-00000.jsonl  one trajectory per line, in the order in which the episodes ended
     DIR/failures/…               the same, of episodes that the infrastructure broke; kept apart
     DIR/torn/…                   half-written lines of killed writers, set aside
 

@@ -117,7 +117,7 @@ def read_comparison(path: Path) -> Comparison:
     """Read a comparison from the file that ``ise eval compare --for-report`` writes.
 
     Raises:
-        UserError: the file can't be read, is no JSON or lacks a field.
+        UserError: the file can't be read, is not JSON or lacks a field.
     """
     found = as_comparison(_read_json(path, "a comparison"))
     if found is None:

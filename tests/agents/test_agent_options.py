@@ -169,7 +169,7 @@ def test_an_unknown_option_is_named_through_the_registry_too() -> None:
 def test_a_probe_says_what_is_wrong_before_a_run() -> None:
     with serve(reply("OK.")) as server:
         agent_at(server).probe()
-        assert server.bodies[0]["max_tokens"] == 16 and server.bodies[0]["tools"]
+        assert server.bodies[0]["max_tokens"] == 64 and server.bodies[0]["tools"]
     parser = status(
         400, '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
     )

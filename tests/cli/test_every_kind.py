@@ -9,10 +9,14 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import gymnasium
 import pytest
-from lab_package import PAGE, install, task_text
+from lab_package import PAGE, install, shown_files, task_text
 
 from ise_gym.builtin import KINDS
+from ise_gym.checks import build_check
+from ise_gym.messages import assistant, tool_call
+from ise_gym.scenario import Persona, Request, Scenario, SubGoal
 from ise_gym.trajectory.record import Trajectory
 from ise_gym.trajectory.store import read_trajectories
 
@@ -170,6 +174,56 @@ def test_a_wrong_name_is_one_line_before_anything_begins(
     code, _, err = ise("rollout", *arguments, "--out", tmp_path / "out")
     assert code == 2 and words in err and err.count("\n") == 1, err
     assert not (tmp_path / "out").exists()
+
+
+ONE_FILE = {
+    "tool": "lab/tools.py",
+    "user": "lab/users.py",
+    "backend": "lab/backends.py",
+    "check": "lab/checks.py",
+    "exporter": "lab/exchange.py",
+}
+"""Kind → the one file of the page that it takes."""
+
+
+def test_a_tool_a_user_a_backend_a_check_and_an_exporter_take_one_file_each(
+    ise: Run, one_intent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file alone, without a package, without metadata and without a change to this one."""
+    folder = tmp_path / "alone"
+    folder.mkdir()
+    for kind, file in ONE_FILE.items():
+        (folder / f"alone_{kind}.py").write_text(shown_files()[file], encoding="utf-8")
+    monkeypatch.syspath_prepend(str(folder))
+    code, _, err = ise(
+        *("rollout", "--intents", one_intent, "--agent", "lazy", "--user", "alone_user:Curt"),
+        *("--backend", "alone_backend:small", "-w", 1, "--out", tmp_path / "out", "-q"),
+    )
+    assert code == 0, err
+    (episode,) = played(tmp_path / "out")
+    assert episode.user["name"] == "curt" and episode.env["limits"]["processes"] == 64
+    target = tmp_path / "a.jsonl"
+    code, _, err = ise("export", tmp_path / "out", "--format", "alone_exporter:plain", "--out", target)
+    assert code == 0 and '"said"' in target.read_text(encoding="utf-8"), err
+    request = Request(
+        "own/motto",
+        "Hang it up.",
+        subgoals=(SubGoal("capitals", (build_check("alone_check:CapitalsCheck", "a.txt"),)),),
+    )
+    scenario = Scenario(
+        "own",
+        0,
+        "A motto.",
+        Persona("Ada Ng", "printer", "printing"),
+        (request,),
+        tools=("alone_tool:STAMP",),
+    )
+    env = gymnasium.make("ISE-OS-v0")
+    env.reset(seed=0, options={"scenario": scenario})
+    env.step(assistant("", [tool_call("stamp", {"path": "a.txt", "text": "measure twice"})]))
+    _, reward, *_ = env.step(assistant("It hangs."))
+    env.close()
+    assert reward == 1.0
 
 
 def test_a_new_request_field_is_two_lines_in_two_files(tmp_path: Path) -> None:

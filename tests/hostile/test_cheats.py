@@ -14,7 +14,7 @@ from techniques import DONE, TECHNIQUES, attempt
 
 from ise_gym.checks import build_check
 from ise_gym.checks.base import normal_path
-from ise_gym.checks.command import ENVIRONMENT, _without_working_folder
+from ise_gym.checks.command import ENVIRONMENT, without_working_folder
 from ise_gym.episode.goals import GoalBoard
 from ise_gym.scenario import Request, SubGoal
 from ise_gym.workspace import Workspace
@@ -155,14 +155,14 @@ def test_python_programs_of_checks_import_nothing_from_the_working_folder(jail: 
 
 
 def test_a_program_is_prefixed_only_where_python_reads_it_as_one() -> None:
-    assert _without_working_folder(["/usr/bin/python3", "a.py", "-c", "x"]) == [
+    assert without_working_folder(["/usr/bin/python3", "a.py", "-c", "x"]) == [
         "/usr/bin/python3",
         "a.py",
         "-c",
         "x",
     ]
-    assert _without_working_folder(["/usr/bin/grep", "-c", "x"]) == ["/usr/bin/grep", "-c", "x"]
-    found = _without_working_folder(["/usr/bin/python3", "-B", "-c", "x", "y"])
+    assert without_working_folder(["/usr/bin/grep", "-c", "x"]) == ["/usr/bin/grep", "-c", "x"]
+    found = without_working_folder(["/usr/bin/python3", "-B", "-c", "x", "y"])
     assert found[:3] == ["/usr/bin/python3", "-B", "-c"] and found[3].endswith("\nx") and found[4] == "y"
 
 

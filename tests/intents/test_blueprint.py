@@ -11,7 +11,7 @@ from scipy.stats import chisquare
 
 from ise_gym.errors import UserError
 from ise_gym.intents.axes import deal
-from ise_gym.intents.blueprint import Sampler, _spread
+from ise_gym.intents.blueprint import Sampler, spread
 from ise_gym.intents.options import Options
 from ise_gym.scenario import Persona
 from ise_gym.tasks.file import TaskSpec, load_tasks
@@ -147,13 +147,13 @@ def test_options_that_fit_nothing_are_explained(
 
 
 def test_the_size_of_the_space_is_counted_exactly() -> None:
-    assert _spread([2, 1], 2) == 2 and _spread([2, 2], 3) == 4 and _spread([3], 2) == 3
+    assert spread([2, 1], 2) == 2 and spread([2, 2], 3) == 4 and spread([3], 2) == 3
     by_hand = sum(
         1
         for chosen in combinations([(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)], 3)
         if len({domain for domain, _ in chosen}) == 3
     )
-    assert _spread([2, 2, 1], 3) == by_hand
+    assert spread([2, 2, 1], 3) == by_hand
 
 
 def test_space_multiplies_all_axes(tmp_path: Path) -> None:

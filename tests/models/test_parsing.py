@@ -45,6 +45,7 @@ def test_qwen_text_is_understood() -> None:
         ("<think>\n\n</think>\n\nHello.", None, "Hello."),
         ("thinking aloud\n</think>\n\nHello.", "thinking aloud", "Hello."),
         ("<think>never closed <tool_call>", "never closed <tool_call>", ""),
+        ('<think>I call <tool_call>{"name": "a", "arguments": {}}', "I call", ""),
         ("before <think>x</think> after", None, "before <think>x</think> after"),
         ("<think>a</think><think>b</think>c", "a", "<think>b</think>c"),
     ],

@@ -105,6 +105,7 @@ def test_a_conversation_goes_as_plain_texts_in_the_form_that_was_asked_for() -> 
         sent = text_messages(talk, TOOLS, form, {})
         assert [m["role"] for m in sent] == ["system", "user", "assistant", "user", "assistant"]
         assert all(set(m) == {"role", "content"} for m in sent)
+        assert "make no more calls" in sent[0]["content"]  # or a model never ends its turn
         assert (
             sent[0]["content"].startswith("You work.\n\n# Tools")
             and json.dumps(TOOLS[0]) in sent[0]["content"]

@@ -7,20 +7,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import gymnasium
 import pytest
 
 from ise_gym.agents import make_agent
+from ise_gym.checks import build_check
 from ise_gym.errors import UserError, WorkspaceError
 from ise_gym.intents.source import IntentSource
 from ise_gym.messages import Message, ToolCall, assistant, tool_call
 from ise_gym.replay import store as module
-from ise_gym.replay.episode import catalog_scenario, replay
+from ise_gym.replay.episode import IDENTICAL, catalog_scenario, replay
 from ise_gym.replay.store import Options, Summary, replay_store
 from ise_gym.rollout.play import play_episode, record
-from ise_gym.scenario import Scenario
+from ise_gym.scenario import Scenario, SubGoal
+from ise_gym.scenario.carried import unpacked
 from ise_gym.trajectory.record import Trajectory, to_line
 from ise_gym.trajectory.store import TrajectoryStore
 from ise_gym.workspace import Workspace
@@ -266,6 +269,30 @@ def test_a_background_process_that_writes_nothing_excuses_no_digest(box: Workspa
     assert (result.status, result.difference.step, result.difference.what) == ("diverged", 3, "digest")
 
 
+def test_an_episode_with_a_check_of_ones_own_module_replays(
+    box: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "checks_of_mine.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from ise_gym import BaseCheck, CheckResult\n"
+        "@dataclass(frozen=True)\n"
+        "class Passes(BaseCheck):\n"
+        "    def look(self, workspace, start):\n"
+        "        return CheckResult(True)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    goals = (SubGoal("mine", (build_check("checks_of_mine:Passes", {"path": "a.txt"}),)),)
+    made = make_scenario()
+    scenario = replace(made, requests=tuple(replace(request, subgoals=goals) for request in made.requests))
+    record = play(scenario, shell("echo hello > a.txt"), assistant("Done."))
+    monkeypatch.delitem(sys.modules, "checks_of_mine")
+    assert record.subgoals["files/greet: mine"]
+    assert replay(record, box).status == IDENTICAL
+    assert "checks_of_mine" not in sys.modules, "a record alone loads no code"
+    (check,) = unpacked(record.scenario, ("checks_of_mine",)).requests[0].subgoals[0].checks
+    assert check.run(box, {}).passed
+
+
 def test_once_no_background_process_runs_digests_have_to_agree(box: Workspace) -> None:
     made = play(
         make_scenario(),
@@ -290,7 +317,7 @@ def test_a_scenario_that_can_not_be_rebuilt_is_said(played: list[Trajectory], bo
         update={"scenario": {**played[0].scenario, "z": played[0].scenario["z"][:400]}}
     )
     for trajectory, words in (
-        (damaged, "its hash is another"),
+        (damaged, "its hash differs"),
         (cut, "is damaged"),
         (foreign, "not from the catalog"),
         (changed, "draws something"),

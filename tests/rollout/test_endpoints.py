@@ -50,7 +50,7 @@ def answering(*answers: Answer) -> Any:
     left = list(answers)
 
     def item(body: dict[str, Any]) -> Answer:
-        if body.get("max_tokens") == 16:
+        if body.get("max_tokens") == 64:
             return reply("OK.")
         return left.pop(0) if len(left) > 1 else left[0]
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import sys
 import zlib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from ise_gym.intents.catalog import tasks_of
 from ise_gym.intents.source import IntentSource
 from ise_gym.messages import canonical_json
 from ise_gym.registry import name_of
-from ise_gym.scenario import Persona, Request, Scenario, SubGoal
+from ise_gym.scenario import Check, Persona, Request, Scenario, SubGoal
 from ise_gym.scenario.carried import (
     LARGEST,
     OpaqueCheck,
@@ -39,13 +41,14 @@ def lean(scenario: Scenario, plans: bool) -> Scenario:
         scenario.persona, voice=json.loads(json.dumps(dict(scenario.persona.voice), default=dict))
     )
     without = {} if plans else {"plan": (), "reply": ""}
-    requests = tuple(replace(request, wordings={}, **without) for request in scenario.requests)  # type: ignore[arg-type]
+    proof = {"replies": (), "wrong": ()}  # what only a proof reads
+    requests = tuple(replace(request, wordings={}, **without, **proof) for request in scenario.requests)  # type: ignore[arg-type]
     return replace(scenario, persona=persona, requests=requests)
 
 
 def test_what_the_catalog_draws_comes_back_equal_whatever_its_checks_services_and_files() -> None:
     source, kinds, tasks, services = IntentSource(), set(), set(), set()
-    for seed in range(110):
+    for seed in range(200):
         scenario = source.scenario(seed)
         data = to_json(scenario, plans=True)
         assert not opaque_checks(data)
@@ -119,8 +122,45 @@ def test_a_check_that_has_no_form_is_named_and_can_not_pass() -> None:
 def test_what_is_read_back_loads_registered_checks_only() -> None:
     data = to_json(make_scenario())
     data["requests"][0]["subgoals"][0]["checks"] = [{"kind": "antigravity:Fly", "spec": {}}]
-    with pytest.raises(UserError, match="no check is named 'antigravity:Fly'"):
+    check = from_json(data).requests[0].subgoals[0].checks[0]
+    assert check == OpaqueCheck("antigravity:Fly", {}) and "antigravity" not in sys.modules
+    assert "not loaded" in check.run(None, {}).reason  # type: ignore[arg-type]
+    data["requests"][0]["subgoals"][0]["checks"] = [{"kind": "flown", "spec": {}}]
+    with pytest.raises(UserError, match="no check is named 'flown'"):
         from_json(data)
+
+
+def own_check(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
+    """Return a check of a module that is installed nowhere, as a task file names it: ``module:Name``."""
+    (folder / "my_own_checks.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from ise_gym import BaseCheck, CheckResult\n"
+        "@dataclass(frozen=True)\n"
+        "class Longer(BaseCheck):\n"
+        "    least: int = 1\n"
+        "    def look(self, workspace, start):\n"
+        "        return CheckResult(len(workspace.read(self.path)) >= self.least, 'its length')\n"
+    )
+    monkeypatch.syspath_prepend(folder)
+    return build_check("my_own_checks:Longer", {"path": "a.txt", "least": 3})
+
+
+def test_a_check_of_ones_own_module_comes_back_where_it_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "my_own_checks", raising=False)
+    check = own_check(tmp_path, monkeypatch)
+    scenario = make_scenario()
+    first = replace(scenario.requests[0], subgoals=(SubGoal("long", (check,)),))
+    scenario = replace(scenario, requests=(first, *scenario.requests[1:]))
+    kept = packed(scenario)
+    found = [
+        unpacked(kept, trust).requests[0].subgoals[0].checks for trust in ((), ("other",), ("my_own_checks",))
+    ]
+    foreign = OpaqueCheck("my_own_checks:Longer", {"path": "a.txt", "least": 3})
+    assert found == [(foreign,), (foreign,), (check,)]
+    assert "my_own_checks:Longer" in opaque_checks(to_json(scenario)), "an intent line doesn't carry it"
+    assert packed(unpacked(kept)) == kept, "nothing of it is lost where it is not loaded"
 
 
 @pytest.mark.parametrize(
@@ -152,7 +192,7 @@ def test_damage_and_bombs_are_refused() -> None:
         ({**found, "z": found["z"][:-8]}, "damaged"),
         ({**found, "z": "?"}, "damaged"),
         ({**found, "z": bomb}, "too large"),
-        ({**found, "sha256": "0"}, "its hash is another"),
+        ({**found, "sha256": "0"}, "its hash differs"),
         ({}, "damaged"),
     ):
         with pytest.raises(UserError, match=words):

@@ -32,7 +32,7 @@ def test_a_good_task_loads_with_name_domain_and_digest(tmp_path: Path) -> None:
         ("- exec: {command: \"ls", "- exce: {command: \"ls", 31, "no tool is named 'exce'. Did you mean 'exec'"),
         ("equals: \"{{ words", "equal: \"{{ words", 25, "there is no key 'equal'. Did you mean 'equals'?"),
         ("checks:\n          - text:", "checks:\n          - txt:", 25, "no check is named 'txt'. Did you mean"),
-        ("supersedes: [count]", "supersedes: [cuont]", 0, "'cuont' is no earlier request. Did you mean 'count'?"),
+        ("supersedes: [count]", "supersedes: [cuont]", 0, "'cuont' is not an earlier request. Did you mean 'count'?"),
         ("{integer: [100, 999]}", "{integr: [100, 999]}", 7, "there is no such key. Did you mean 'integer'?"),
         ("{integer: [100, 999]}", "{integer: [100, 999], size: 3}", 7, "integer has no option size"),
         ("{integer: [100, 999]}", "{integer: [100]}", 7, "at least 2 items"),

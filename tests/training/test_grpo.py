@@ -13,7 +13,7 @@ from ise_gym.intents.source import IntentSource
 from ise_gym.models.local.generation import BatchGenerator
 from ise_gym.training import grpo, success
 from ise_gym.training.config import load, parse
-from ise_gym.training.groups import GroupPlayer, Sequenced, _check_equal, _Live
+from ise_gym.training.groups import GroupPlayer, Sequenced, _Live, check_equal
 from ise_gym.training.grpo_config import GrpoConfig
 from ise_gym.training.models import TINY_BASE, load_start, load_tokenizer
 from ise_gym.training.runcard import read_card
@@ -76,10 +76,10 @@ def test_forks_that_differ_are_refused(player: GroupPlayer) -> None:
     forks = player._root.fork(2)
     try:
         live = [_Live(env, env.episode.conversation, player) for env in forks]
-        _check_equal(live)
+        check_equal(live)
         forks[1].episode.workspace.write("left-over.txt", b"x")
         with pytest.raises(WorkspaceError, match="2 different states"):
-            _check_equal(live)
+            check_equal(live)
     finally:
         for env in forks:
             env.close()

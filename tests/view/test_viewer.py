@@ -120,7 +120,11 @@ def ids(page: Any) -> list[str]:
 
 
 def settled(page: Any, condition: str) -> None:
-    wait(page, f"!document.querySelector('.htmx-request:not(#live)') && ({condition})")
+    wait(
+        page,
+        "!document.querySelector('.htmx-request:not(#live), .htmx-settling, .htmx-added, .htmx-swapping') && "
+        f"({condition})",
+    )
 
 
 def quiet(page: Any) -> None:
@@ -203,7 +207,7 @@ def test_an_episode_tells_everything(tmp_path: Path, visit: Callable[..., Any]) 
     page.execute_script(
         "htmx.ajax('GET', document.getElementById('files').dataset.address + '&at=2', {target: '#files', swap: 'outerHTML'})"
     )
-    wait(page, "document.getElementById('files').dataset.at === '2'")
+    settled(page, "document.getElementById('files').dataset.at === '2'")
     states = "Object.fromEntries([...document.querySelectorAll('.file')].map((f) => [f.firstChild.textContent.trim(), f.className]))"
     assert js(page, states) == {"in.csv": "file  ", "report.md": "file new now"} or js(page, states)[
         "report.md"
@@ -211,7 +215,7 @@ def test_an_episode_tells_everything(tmp_path: Path, visit: Callable[..., Any]) 
     page.execute_script(
         "document.querySelector('.stepper [aria-label=\"Files after the next change\"]').click()"
     )
-    wait(page, "document.querySelector('.file.gone.now')")
+    settled(page, "document.querySelector('.file.gone.now')")
     page.execute_script(
         "[...document.querySelectorAll('.file')].find((f) => f.textContent.includes('report.md')).click()"
     )

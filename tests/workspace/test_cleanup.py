@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from ise_gym.workspace import Limits, open_workspace, self_check
-from ise_gym.workspace.backends.bubblewrap import _patient_pipe
+from ise_gym.workspace.backends.bubblewrap import patient_pipe
 from ise_gym.workspace.isolation import orphans
 from ise_gym.workspace.isolation.parts import memory_file
 
@@ -243,7 +243,7 @@ def test_a_harness_killed_while_boxes_start_leaves_none(to: str) -> None:
 
 
 def test_bwrap_says_who_its_child_is_when_nobody_is_left_to_read() -> None:
-    reader, writer = _patient_pipe()
+    reader, writer = patient_pipe()
     os.close(reader)
     words = ["--unshare-pid", "--unshare-user", "--ro-bind", "/", "/", "--info-fd", str(writer)]
     try:

@@ -53,17 +53,17 @@ def test_missing_bwrap_names_the_package(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_auto_says_why_nothing_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    backends._first_working.cache_clear()
+    backends.first_working.cache_clear()
     monkeypatch.setattr(backends, "self_check", lambda name: backends.SelfCheck(False, f"no {name} here"))
     with pytest.raises(UserError, match=r"no bubblewrap here .* no docker here"):
         open_workspace()
-    backends._first_working.cache_clear()
+    backends.first_working.cache_clear()
 
 
 def test_unsafe_local_warns_and_is_never_chosen_by_itself() -> None:
     with pytest.warns(UserWarning, match="no isolation"):
         open_workspace("unsafe-local").close()
-    assert "unsafe-local" not in backends._AUTO_ORDER
+    assert "unsafe-local" not in backends.AUTO_ORDER
     assert available_backends() == ("bubblewrap", "docker", "unsafe-local", "dummy")
 
 
@@ -106,11 +106,11 @@ def test_filter_refuses_what_it_lists_and_nothing_else(machine: str, arch: int, 
     special = {
         numbers[column]
         for numbers in (
-            seccomp._CLONE,
-            seccomp._CLONE3,
-            seccomp._SOCKET,
-            seccomp._SOCKETPAIR,
-            seccomp._IOCTL,
+            seccomp.CLONE,
+            seccomp.CLONE3,
+            seccomp.SOCKET,
+            seccomp.SOCKETPAIR,
+            seccomp.IOCTL,
             *seccomp.NOT_ON_PID_1.values(),
         )
     }
@@ -138,15 +138,15 @@ def test_filter_looks_at_arguments(machine: str, arch: int, column: int) -> None
         (38, False),
         (0, False),
     ):
-        assert (verdict(seccomp._SOCKET, family, 1, 0) == ALLOW) is allowed, family
-    assert verdict(seccomp._SOCKET, 16, 3, 0) == ALLOW
-    assert verdict(seccomp._SOCKET, 16, 3, 12) != ALLOW
-    assert verdict(seccomp._SOCKET, (1 << 32) | 40, 1, 0) != ALLOW
-    assert verdict(seccomp._CLONE, 0x11) == ALLOW
-    assert verdict(seccomp._CLONE, 0x10000011) != ALLOW
-    assert verdict(seccomp._CLONE3, 0, 0) == 0x50026
-    assert verdict(seccomp._IOCTL, 0, 0x5401) == ALLOW
-    assert verdict(seccomp._IOCTL, 0, (7 << 32) | 0x5412) != ALLOW
+        assert (verdict(seccomp.SOCKET, family, 1, 0) == ALLOW) is allowed, family
+    assert verdict(seccomp.SOCKET, 16, 3, 0) == ALLOW
+    assert verdict(seccomp.SOCKET, 16, 3, 12) != ALLOW
+    assert verdict(seccomp.SOCKET, (1 << 32) | 40, 1, 0) != ALLOW
+    assert verdict(seccomp.CLONE, 0x11) == ALLOW
+    assert verdict(seccomp.CLONE, 0x10000011) != ALLOW
+    assert verdict(seccomp.CLONE3, 0, 0) == 0x50026
+    assert verdict(seccomp.IOCTL, 0, 0x5401) == ALLOW
+    assert verdict(seccomp.IOCTL, 0, (7 << 32) | 0x5412) != ALLOW
     prlimit = seccomp.NOT_ON_PID_1["prlimit64"]
     assert verdict(prlimit, 0) == ALLOW and verdict(prlimit, 1) != ALLOW
 
@@ -322,9 +322,9 @@ def test_a_setpriv_that_knows_none_of_the_options_is_not_used(
     strange.write_text("#!/bin/sh\necho unrecognized option >&2\nexit 1\n")
     strange.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert bubblewrap._setpriv.__wrapped__() is None
+    assert bubblewrap.setpriv.__wrapped__() is None
     strange.write_text('#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done; shift; exec "$@"\n')
-    assert bubblewrap._setpriv.__wrapped__() == str(strange)
+    assert bubblewrap.setpriv.__wrapped__() == str(strange)
 
 
 @pytest.mark.parametrize(

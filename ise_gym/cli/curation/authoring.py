@@ -22,8 +22,8 @@ def write(
     out: Annotated[
         Path, typer.Option(help="Folder to write into; an earlier attempt at the same is resumed.")
     ],
-    model: Annotated[str, typer.Option(help="Name of the writing model at its endpoint.")],
-    count: Annotated[int, typer.Option(min=1, help="How many intents are tried.")] = 100,
+    model: Annotated[str, typer.Option(help="Model that writes, by its name at the endpoint.")],
+    count: Annotated[int, typer.Option(min=1, help="Number of intents to try.")] = 100,
     author_option: Annotated[
         list[str] | None,
         typer.Option(
@@ -31,19 +31,21 @@ def write(
             "price_in=0.5. Repeatable."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of what is asked for.")] = 0,
-    languages: Annotated[str, typer.Option(help="Shares of en and zh.")] = "en=0.8,zh=0.2",
-    tries: Annotated[int, typer.Option(min=1, max=16, help="Drafts of one intent at most.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of what the intents ask for.")] = 0,
+    languages: Annotated[str, typer.Option(help="Shares of the languages en and zh.")] = "en=0.8,zh=0.2",
+    tries: Annotated[int, typer.Option(min=1, max=16, help="Maximum number of drafts per intent.")] = 3,
     concurrency: Annotated[int, typer.Option("--concurrency", "-j", min=1, help="Questions in flight.")] = 8,
     estimate: Annotated[
-        bool, typer.Option("--estimate", help="Write a few only, and say what all of them will cost.")
+        bool, typer.Option("--estimate", help="Write only a few, and estimate what all of them will cost.")
     ] = False,
-    pilot: Annotated[int, typer.Option(min=2, help="How many --estimate writes; they are kept.")] = 20,
+    pilot: Annotated[
+        int, typer.Option(min=2, help="Number of intents that --estimate writes; they are kept.")
+    ] = 20,
     embedder: Annotated[
-        str, typer.Option(help="Model that finds duplicates by meaning and measures Vendi; none: neither.")
+        str, typer.Option(help="Model for semantic duplicates and Vendi scores; none: skip both.")
     ] = "none",
     threshold: Annotated[
-        float, typer.Option(min=0, max=1, help="Cosine from which two intents are one.")
+        float, typer.Option(min=0, max=1, help="Cosine similarity from which two intents count as the same.")
     ] = 0.95,
 ) -> None:
     """Have a model write new intents: a request in a person's own words, its files, a rubric, and checks.
@@ -138,7 +140,7 @@ def prove(
     out: Annotated[
         Path, typer.Option(help="File to write the intents to, each saying whether it is proved.")
     ],
-    agent: Annotated[str, typer.Option(help="Who tries to solve them, e.g. openai:MODEL.")],
+    agent: Annotated[str, typer.Option(help="Agent that tries to solve them, e.g. openai:MODEL.")],
     agent_option: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE for the agent. Repeatable.")
     ] = None,
@@ -147,7 +149,7 @@ def prove(
 ) -> None:
     """Prove the checks of written intents: an idle agent must fail them, and an agent must pass them.
 
-    Checks that are not proved are left out of the file; the rubric stays, for `ise judge`. Proofs stand beside the file
+    Checks that are not proved are left out of the file; the rubric stays, for `ise judge`. Proofs are beside the file
     and are not made twice.
     """
     import gymnasium as gym

@@ -15,17 +15,18 @@ def register(app: typer.Typer) -> None:
 
 def judge(
     store: Annotated[Path, typer.Argument(help="Trajectory store, or a JSONL file of trajectories.")],
-    model: Annotated[str, typer.Option(help="Name of the judging model at its endpoint.")],
-    out: Annotated[Path, typer.Option(help="Folder of the store to make; an earlier attempt is resumed.")],
+    model: Annotated[str, typer.Option(help="Model that judges, by its name at the endpoint.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new store; an earlier attempt is resumed.")],
     judge_option: Annotated[
         list[str] | None,
         typer.Option(help="NAME=VALUE for the judge, e.g. base_url=http://127.0.0.1:8000/v1. Repeatable."),
     ] = None,
     allow_own: Annotated[
-        bool, typer.Option("--allow-own", help="Judge episodes in which this very model acted, too.")
+        bool, typer.Option("--allow-own", help="Also judge episodes in which this same model acted.")
     ] = False,
     limit: Annotated[
-        int, typer.Option(min=2_000, help="Most characters of one episode that the judge is shown.")
+        int,
+        typer.Option(min=2_000, help="Maximum number of characters of an episode that the judge is shown."),
     ] = 24_000,
     concurrency: Annotated[
         int, typer.Option("--concurrency", "-j", min=1, help="Episodes judged at once.")

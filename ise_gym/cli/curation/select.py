@@ -21,10 +21,10 @@ def register(app: typer.Typer) -> None:
 
 def select(
     store: Annotated[Path, typer.Argument(help="Trajectory store, or a JSONL file of trajectories.")],
-    out: Annotated[Path, typer.Option(help="Folder of the store to make; an earlier attempt is resumed.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new store; an earlier attempt is resumed.")],
     outcome: Annotated[
         list[str] | None,
-        typer.Option(help="Outcomes to keep (give it several times).", show_default="passed, judged_passed"),
+        typer.Option(help="Outcome to keep. Repeatable.", show_default="passed, judged_passed"),
     ] = None,
     without: Annotated[
         list[str] | None,
@@ -32,38 +32,45 @@ def select(
             help="Switch a rule off: " + "outcome, claims, grounding, whole, guard, secrets, personal, …"
         ),
     ] = None,
-    best: Annotated[int, typer.Option(min=0, help="Most episodes per intent; 0: any number.")] = 1,
+    best: Annotated[int, typer.Option(min=0, help="Maximum number of episodes per intent; 0: no limit.")] = 1,
     best_by: Annotated[
-        str, typer.Option(help="What is better, the first decides: grounded, failed, short.")
+        str, typer.Option(help="Order of preference, most important first: grounded, failed, short.")
     ] = "grounded,failed,short",
     thinking: Annotated[
-        float, typer.Option(min=0, max=1, help="Least share of the agent's messages that have a thought.")
+        float, typer.Option(min=0, max=1, help="Minimum share of the agent's messages that have a thought.")
     ] = 0.0,
     near: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Similarity from which two agent sides are one; 0: not compared."),
+        typer.Option(
+            min=0, max=1, help="Similarity from which two agent sides count as the same; 0: not compared."
+        ),
     ] = 0.9,
-    per_task: Annotated[int, typer.Option(min=0, help="Most episodes with one task; 0: any number.")] = 0,
-    per_skeleton: Annotated[int, typer.Option(min=0, help="Most episodes with one plan; 0: any number.")] = 0,
+    per_task: Annotated[
+        int, typer.Option(min=0, help="Maximum number of episodes with the same task; 0: no limit.")
+    ] = 0,
+    per_skeleton: Annotated[
+        int, typer.Option(min=0, help="Maximum number of episodes with the same plan; 0: no limit.")
+    ] = 0,
     per_sentence: Annotated[
-        int, typer.Option(min=0, help="Most episodes with one sentence; 0: any number.")
+        int, typer.Option(min=0, help="Maximum number of episodes with the same sentence; 0: no limit.")
     ] = 0,
     language: Annotated[
-        list[str] | None, typer.Option(help="Most share of a language, e.g. en=0.8,zh=0.2.")
+        list[str] | None, typer.Option(help="Maximum share of a language, e.g. en=0.8,zh=0.2.")
     ] = None,
     length: Annotated[
-        list[str] | None, typer.Option(help="Most share of a length, e.g. short=0.3 (short, medium, long).")
+        list[str] | None,
+        typer.Option(help="Maximum share of a length, e.g. short=0.3 (short, medium, long)."),
     ] = None,
     recovery: Annotated[
         float | None,
         typer.Option(
             min=0,
             max=1,
-            help="Least share of episodes with a recovered failure.",
+            help="Minimum share of episodes with a recovered failure.",
             show_default="as in the store",
         ),
     ] = None,
-    count: Annotated[int, typer.Option(min=0, help="Most episodes; 0: any number.")] = 0,
+    count: Annotated[int, typer.Option(min=0, help="Maximum number of episodes; 0: no limit.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the order in which episodes are chosen.")] = 0,
     license: Annotated[str, typer.Option(help="Licence for the datasheet, e.g. cc-by-4.0.")] = "",
     embedder: Annotated[

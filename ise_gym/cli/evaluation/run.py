@@ -104,7 +104,8 @@ def run(
         ),
     ] = None,
     allow_contaminated: Annotated[
-        bool, typer.Option("--allow-contaminated", help="Run although training data and suite share tasks.")
+        bool,
+        typer.Option("--allow-contaminated", help="Run even though training data and suite share tasks."),
     ] = False,
     quiet: Quiet = False,
 ) -> None:

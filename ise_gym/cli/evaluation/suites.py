@@ -38,7 +38,7 @@ def freeze(
         ),
     ] = None,
     first_seed: Annotated[int, typer.Option(min=0, help="First seed to draw from.")] = 0,
-    trials: Annotated[int, typer.Option(min=1, help="Trials per task that its figures stand for.")] = 1,
+    trials: Annotated[int, typer.Option(min=1, help="Trials per task that its figures are based on.")] = 1,
     description: Annotated[str, typer.Option(help="One line saying what the suite is for.")] = "",
     out: Annotated[
         Path | None, typer.Option(help="File to write.", show_default="among the shipped suites")

@@ -123,7 +123,7 @@ class DiligentAgent(VacuousAgent):
 class HashedAgent(DiligentAgent):
     """Chooses its calls by a hash of everything that it is told, so two harnesses that differ anywhere part soon.
 
-    Moments and ids that differ from run to run are no part of the hash.
+    Moments and ids that differ from run to run are not part of the hash.
     """
 
     name = "hashed"

@@ -1,6 +1,6 @@
 """What of a trial was played, kept until it is graded: a judge that fails costs its own answer, not the whole trial.
 
-Playing is what takes the agent's tokens and minutes. So what was played stands on disk before the judge is asked, and
+Playing is what takes the agent's tokens and minutes. So what was played is on disk before the judge is asked, and
 a trial that only lacks its grade is graded by whoever takes it up next, another worker or a resumed run.
 """
 

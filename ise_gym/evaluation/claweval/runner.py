@@ -64,7 +64,7 @@ def run_claweval(
         judge: which judge. With "none" exactly the tasks are played whose grader asks none.
         user: the model that plays the user of multi-turn tasks; without one they are left out.
         sandbox: workspace backend for the nine sandbox tools that the official run offers in every task; "" leaves
-            the tools out, and with them the tasks that are graded on what stands in a sandbox.
+            the tools out, and with them the tasks that are graded on what is in a sandbox.
         protocol: "upstream": the benchmark's own loop and prompt. "env": the task as a scenario of ``ISE-OS-v0``.
         services: "process" loads them in the worker; "subprocess" starts each as a process, as the benchmark does.
         clock: "upstream": the real one. "task": services that move their fixtures to today keep them as written.

@@ -1,6 +1,6 @@
 """What trials are played with, one a worker, and what every trial is given: its services and a sandbox.
 
-Both protocols stand on the same stage, so that they differ in who runs the conversation and in nothing else.
+Both protocols are on the same stage, so that they differ in who runs the conversation and in nothing else.
 """
 
 from __future__ import annotations

@@ -192,7 +192,7 @@ def open_checkout(path: str | Path) -> Checkout:
             "different project.)"
         )
     commit = _git(root, "rev-parse", "HEAD")
-    # Deleted files are no edits: large fixtures are often left out of a checkout.
+    # Deleted files are not edits: large fixtures are often left out of a checkout.
     changed = [
         line
         for line in _git(root, "status", "--porcelain").splitlines()
@@ -299,7 +299,7 @@ def select(tasks: Sequence[ClawTask], selection: str) -> list[ClawTask]:
     if selection in tags:
         return [task for task in tasks if selection in task.file.tags]
     file = Path(selection)
-    if "," not in selection and file.is_file():  # a long list of ids is no file's name
+    if "," not in selection and file.is_file():  # a long list of ids is not a file's name
         lines = (line.partition("#")[0].strip() for line in file.read_text(encoding="utf-8").splitlines())
         patterns = [line for line in lines if line]
     else:

@@ -75,7 +75,9 @@ class ClawWork:
     def lost(self, item: Job, loss: Lost[Job], about: Mapping[str, object]) -> Answer:
         """Answer for a trial whose worker died, or was killed since the task's time was long over."""
         if loss.stuck_s:
-            return spoilt_answer(item, about, "hung", "the task's time was long over; the worker was killed")
+            return spoilt_answer(
+                item, about, "hung", "the task was far over its time limit; the worker was killed"
+            )
         reason = f"the worker process died (exit code {loss.exit_code})"
         return spoilt_answer(item, about, "died", reason)
 

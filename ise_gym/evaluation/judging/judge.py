@@ -1,6 +1,6 @@
 """The rubric judge: reads an episode twice, the second time with everything in the other order, and keeps its answers.
 
-A model's verdict that depends on the order of what it read is no verdict, so a point is met only where both readings
+A model's verdict that depends on the order of what it read is not a verdict, so a point is met only where both readings
 say so, and how often they agree is part of the result. Answers are kept under all that they depend on: judging a store
 again asks nothing twice.
 """

@@ -1,6 +1,6 @@
 """One reading of an episode by a judge: what it is asked, and what of its answer counts.
 
-A point is met only where the judge says so *and* quotes words that stand in what it was shown: a judge that makes its
+A point is met only where the judge says so *and* quotes words that are in what it was shown: a judge that makes its
 grounds up has not looked.
 """
 

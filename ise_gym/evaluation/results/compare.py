@@ -1,7 +1,7 @@
 """Paired comparison of runs over the tasks that all of them were judged on.
 
 The first run is the baseline. The common set is the paper's denominator, but it depends on outcomes (a model
-that crashes on hard tasks shrinks it), so the figure over the fixed task list stands beside it, and the list's
+that crashes on hard tasks shrinks it), so the figure over the fixed task list is beside it, and the list's
 hash is printed. "Not significant" is said where it is so, with the difference that so many tasks could have shown.
 """
 
@@ -67,7 +67,7 @@ class Pair:
     Attributes:
         better, worse, equal: tasks on which the run passes more often than the baseline, less often, equally.
         difference: mean difference of pass rates (run - baseline) with its 95 % interval over tasks.
-        p: exact McNemar; with several trials a task the same test on the signs of the per-task differences.
+        p: exact McNemar; with several trials per task the same test on the signs of the per-task differences.
         p_holm: adjusted for the number of runs compared.
         detectable: smallest true difference found with 80 % power, given the observed disagreement.
         first: the same difference for passes at the first attempt, over the tasks where both know them.

@@ -1,9 +1,9 @@
 """Intervals of pass rates and of their differences, over tasks that were each played once or several times.
 
-Trials of one task are no independent tasks, so what counts is how much the *tasks* differ: a rate over tasks that all
-give themselves away at once is known as well as one trial a task would tell it, one over tasks that are coin tosses as
-well as all their trials. A bootstrap of 18 tasks that all passed says [100, 100], which nobody believes; both intervals
-here have a rule for such corners: half a task of either kind is added before spread is measured.
+Trials of one task are not independent tasks, so what counts is how much the *tasks* differ: a rate over tasks that all
+give themselves away at once is known as well as one trial per task would tell it, one over tasks that are coin
+tosses as well as all their trials. A bootstrap of 18 tasks that all passed says [100, 100], which nobody believes; both
+intervals here have a rule for such corners: half a task of either kind is added before spread is measured.
 
 Their coverage is what `benchmarks/coverage.py` prints: at least 94 % at 20, 64 and 220 tasks, rates from 3 to 97 %,
 one, three and five trials, however alike the trials of a task are; for differences too, however alike the two runs are.
@@ -53,7 +53,7 @@ def rate_interval(shares: Sequence[float], trials: float = 1.0, level: float = 0
 
     Args:
         shares: one number in [0, 1] a task; none gives (0, 1).
-        trials: how many trials a task stand behind them, on average.
+        trials: how many trials per task stand behind them, on average.
         level: confidence level.
 
     >>> low, high = rate_interval([1.0] * 18, trials=3)

@@ -77,7 +77,7 @@ class RunSummary:
             "first-attempt pass^k" where that is known of all of them; ``intervals``: of those, 95 %.
         spent: totals over every attempt, errored and retried ones included.
         errors: outcome → reason → attempts that ended so, the commonest first.
-        means: score, completion, robustness, safety (graded trials), counts a trial, seconds a trial.
+        means: score, completion, robustness, safety (graded trials), counts a trial, seconds per trial.
         groups: label → value → rate.
     """
 

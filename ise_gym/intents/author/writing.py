@@ -7,7 +7,7 @@ Layout of a run's folder::
     OUT/answers.jsonl    every answer of the model with its tokens, written the moment it is there
     OUT/run.json         what is being written: model, sampling, prompt version, languages, seed
 
-A seed is done once it stands in one of the first two. Answers of the same question are never paid for twice; what a
+A seed is done once it is in one of the first two. Answers of the same question are never paid for twice; what a
 killed run loses is what was in flight.
 """
 
@@ -274,4 +274,4 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
         try:
             yield json.loads(raw)
         except ValueError as error:
-            raise UserError(f"{path}:{number}: not JSON ({error}); mend or delete the line") from None
+            raise UserError(f"{path}:{number}: not JSON ({error}); fix or delete the line") from None

@@ -69,7 +69,7 @@ class WrittenLine(BaseModel):
 def read_draft(text: str) -> Draft | str:
     """Read a model's answer, past thinking, fences and chatter; a string says what is wrong.
 
-    Small faults of form are mended: one text where a list is asked for, numbers and objects where a file's content is.
+    Small faults of form are fixed: one text where a list is asked for, numbers and objects where a file's content is.
     """
     value = read_object(text)
     if value is None:
@@ -185,7 +185,7 @@ def parse_line(text: str, where: str) -> WrittenLine:
         problem = f"{'.'.join(map(str, first['loc'])) or 'the line'}: {first['msg']}"
     except (ValueError, RecursionError) as error:
         problem = f"not JSON ({error})"
-    raise UserError(f"{where}: not a written intent: {problem}; mend or delete the line")
+    raise UserError(f"{where}: not a written intent: {problem}; fix or delete the line")
 
 
 def scenario_of(line: WrittenLine, seed: int = 0, *, with_checks: bool | None = None) -> Scenario:

@@ -49,7 +49,7 @@ class Pool:
         if self.problems:
             number, why = next(iter(self.problems.items()))
             raise UserError(
-                f"{self.path}:{number}: {why}; {len(self.problems)} bad lines in all: mend or delete them"
+                f"{self.path}:{number}: {why}; {len(self.problems)} bad lines in all: fix or delete them"
             )
 
     def leading_domains(self) -> list[str]:

@@ -64,7 +64,7 @@ class Endpoint:
         """Return the text of one completion that follows a JSON schema.
 
         Raises:
-            EndpointFailure: no answer, or one that is no completion.
+            EndpointFailure: no answer, or one that is not a completion.
             UserError: key or model name refused.
         """
         try:

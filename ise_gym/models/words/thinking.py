@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ise_gym.messages import Message
-from ise_gym.models.parsing import CALL_CLOSE, CALL_OPEN
+from ise_gym.models.parsing import CALL_OPEN, begins_call
 
 _OPENING = re.compile(
     r"\s*(?:<(?:seed:)?(?:think|thinking|thoughts?|reasoning|reflection) ?>|\[THINK\]|◁think▷|<\|START_THINKING\|>)",
@@ -103,9 +103,7 @@ def _at_the_start(text: str) -> tuple[list[str], str]:
         closed = _CLOSING.search(inner)
         if closed is None:
             at = inner.find(CALL_OPEN)
-            end = (
-                at if at >= 0 and CALL_CLOSE in inner[at:] else len(inner)
-            )  # it forgot the tag, and meant its call
+            end = at if at >= 0 and begins_call(inner, at) else len(inner)  # it meant its call
             return [*thoughts, inner[:end]], inner[end:]
         thoughts.append(inner[: closed.start()])
         rest = inner[closed.end() :]

@@ -77,7 +77,7 @@ _SPEAKS = re.compile(
 @watches("responsive_conditioning", "it names something that nobody mentioned")
 def invented_state(turn: Turn) -> str:
     """Names a path, identifier, figure or person that neither the scenario, the agent nor the workspace contains."""
-    if tool_call_syntax(turn):  # what stands in code is not spoken of
+    if tool_call_syntax(turn):  # what is in code is not spoken of
         return ""
     if turn.known.mode == "open":
         return _against_itself(turn)

@@ -1,6 +1,6 @@
 """Which language is a turn in? Small lists of function words and scripts tell well enough, without a model.
 
-A user stays in the language of its own wishes. A word or a quote from another language is no switch; a sentence is.
+A user stays in the language of its own wishes. A word or a quote from another language is not a switch; a sentence is.
 """
 
 from __future__ import annotations

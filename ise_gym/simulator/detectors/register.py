@@ -109,7 +109,7 @@ def stiff_marks(turn: Turn) -> tuple[int, str]:
 def register_break(turn: Turn) -> str:
     """Far from the persona's register: casual marks in formal or analytical voices, stiff ones in casual voices.
 
-    A collaborative voice stands in the middle, so that it takes more of either.
+    A collaborative voice is in the middle, so that it takes more of either.
     """
     register = turn.known.persona.register
     casual, casual_mark = casual_marks(turn)

@@ -1,7 +1,7 @@
 """A small trained voice beside the rules: a linear classifier over pieces of words, and over where the turn stands.
 
 Rules find what somebody has seen and named; new models find new ways. The classifier adds the general sound of drift:
-its weights come from labelled turns (``benchmarks/users/train_voice.py``) and stand in ``voice.json`` beside this
+its weights come from labelled turns (``benchmarks/users/train_voice.py``) and are in ``voice.json`` beside this
 file, so that no library is needed where users play. It names no kind, so it watches over no single principle, and
 its threshold is set for few false refusals, not for much recall.
 """

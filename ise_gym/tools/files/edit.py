@@ -68,7 +68,7 @@ def apply_edits(text: str, edits: Sequence[Replacement]) -> tuple[str, list[int]
     """Apply replacements to a text, each matched against the original.
 
     In a text with CRLF line ends ``\\n`` in ``old`` matches CRLF too, and line ends of ``new`` follow the
-    text's majority. A byte-order mark at the start is no part of the text to match, and is kept.
+    text's majority. A byte-order mark at the start is not part of the text to match, and is kept.
 
     Args:
         text: the original.
@@ -235,7 +235,7 @@ def _wanted(arguments: EditArguments) -> list[Replacement]:
         raise EditError(
             f"{len(listed)} edits are too many for one call (at most {MOST_EDITS})", "bad_arguments"
         )
-    if listed and not old:  # an empty oldText is no replacement: the list is what is meant
+    if listed and not old:  # an empty oldText is not a replacement: the list is what is meant
         return list(dict.fromkeys(listed))
     if old is None or new is None:
         missing = "oldText" if old is None else "newText"

@@ -1,6 +1,6 @@
 """The ``*** Begin Patch`` format: parsing it, and applying a file's hunks to its text.
 
-Line numbers play no part in it; a hunk is placed by its context. Where that context stands in several places
+Line numbers play no part in it; a hunk is placed by its context. Where that context is in several places
 the patch is refused instead of guessing, since a wrong guess goes unnoticed.
 
     *** Begin Patch
@@ -141,7 +141,7 @@ def apply_hunks(text: str, hunks: Sequence[Hunk]) -> str:
     Raises:
         PatchError: a hunk or its anchors stand nowhere (no_match), or fit several places (many_matches).
     """
-    # not splitlines: it also splits at form feeds and the like, which are no line ends here
+    # not splitlines: it also splits at form feeds and the like, which are not line ends here
     lines = re.findall(r"[^\n]*\n|[^\n]+", text)
     newline = "\r\n" if text.count("\r\n") * 2 > text.count("\n") else "\n"
     bare = [line.removesuffix("\n").removesuffix("\r") for line in lines]

@@ -62,7 +62,7 @@ def place(
     Args:
         lines: the file.
         anchors: its ``@@`` lines, the widest first; none where the context alone decides.
-        old: the lines that must stand there; none for a pure insertion.
+        old: the lines that must be there; none for a pure insertion.
         done: what lies before belongs to earlier hunks.
         at_end: the hunk's lines are the last of the file.
         label: names the hunk in errors.

@@ -105,7 +105,7 @@ def from_atif(record: Json, repairs: Counter[str], where: str = "record") -> Tra
 
     Args:
         record: the decoded JSON, of any ATIF version.
-        repairs: counts of what had to be mended.
+        repairs: counts of what had to be fixed.
         where: for messages.
 
     Raises:

@@ -217,8 +217,8 @@ class Exported:
 def export_file(store: str | Path, format: str, out: str | Path, *, passed_only: bool = False) -> Exported:
     """Write a store's episodes in another format.
 
-    The file, one JSON object a line, appears whole or not at all. Besides: ``trl`` to a name that ends in
-    ``.parquet`` writes Parquet; ``atif`` to a name without a suffix makes a folder with one file an episode, which is
+    The file, one JSON object per line, appears whole or not at all. Besides: ``trl`` to a name that ends in
+    ``.parquet`` writes Parquet; ``atif`` to a name without a suffix makes a folder with one file per episode, which is
     what tools for that format read.
 
     Args:

@@ -1,6 +1,6 @@
 """Foreign records → a store, whatever is in the files: ISETrace's both released forms, ATIF, harnesses' results.
 
-Every line is taken, mended and counted, or refused and counted, with the place of the first of each kind: one odd field
+Every line is taken, fixed and counted, or refused and counted, with the place of the first of each kind: one odd field
 in the middle of a file ends neither the import nor anything silently.
 """
 
@@ -270,7 +270,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def _digest(path: Path) -> str:
     if path.exists() and not path.is_file():
-        raise UserError(f"{path}: can't be read: it is no regular file.")
+        raise UserError(f"{path}: can't be read: it is not a regular file.")
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

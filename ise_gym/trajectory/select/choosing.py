@@ -1,6 +1,6 @@
 """Chooses among episodes by their facts: the best of each intent, nothing twice, no more of anything than its share.
 
-Everything is a function of the facts and the seed, not of the order in which episodes stand in a store.
+Everything is a function of the facts and the seed, not of the order in which episodes are in a store.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a selection needs to know of one episode: small, so that a hundred thousand fit in memory.
 
 Reading an episode is the dear part, so its facts are kept (`ise_gym.trajectory.select.run`) and choosing works on them
-alone. About two kilobytes an episode, whatever its length.
+alone. About two kilobytes per episode, whatever its length.
 """
 
 from __future__ import annotations

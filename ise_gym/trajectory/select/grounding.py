@@ -2,8 +2,8 @@
 
 A reply that names a figure nobody ever printed teaches a model to make figures up, even where the work passed.
 What an agent *saw* before a reply: the system prompt, every user message, what its tools returned, and the arguments
-of its own calls that succeeded (a file that it wrote stands in the workspace, word for word). Its earlier replies and
-its thoughts are no evidence.
+of its own calls that succeeded (a file that it wrote is in the workspace, word for word). Its earlier replies and
+its thoughts are not evidence.
 
 Forms of a figure that are the same to a reader are the same here: thousands separators, leading and trailing zeros,
 signs, number words up to twenty, a percentage of a fraction, a figure rounded to the decimals that the reply gives,

@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import sqlite3
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -28,6 +29,10 @@ from ise_gym.view.index.facts import Facts, facts_of
 
 BATCH_BYTES = 4 << 20
 """Of lines that are parsed together."""
+COMMIT_BYTES = 48 << 20
+COMMIT_S = 5.0
+"""Of lines, and of time, that are committed together: each commit ends a segment of the full-text index, and few
+large ones are written in half the time of many small ones. An interrupted run reads so much again at most."""
 ALONE_BYTES = 16 << 20
 """New bytes up to which no process is started for them."""
 HEAD = 4096
@@ -149,12 +154,23 @@ def _fill(
             context = multiprocessing.get_context("spawn")  # a server's threads must not be forked
             pool = stack.enter_context(ProcessPoolExecutor(processes, mp_context=context))
             stack.callback(pool.shutdown, cancel_futures=True)
+        stack.callback(_end, connection)
+        begun, pending = time.monotonic(), 0
         for file, parsed in _parsed(_batches(files), pool, 2 * processes):
+            if not connection.in_transaction:
+                connection.execute("BEGIN IMMEDIATE")
+                begun, pending = time.monotonic(), 0
             added += _write(connection, file, parsed)
-            done += parsed[-1][1] - parsed[0][0]
+            size = parsed[-1][1] - parsed[0][0]
+            done, pending = done + size, pending + size
+            if pending >= COMMIT_BYTES or time.monotonic() - begun >= COMMIT_S:
+                connection.execute("COMMIT")
             on_progress(Progress(done, total, added))
             if not go_on():
                 break
+        if connection.in_transaction:
+            connection.execute("COMMIT")
+    on_progress(Progress(done, total, added))
     return added
 
 
@@ -228,27 +244,27 @@ def parse(lines: Sequence[Line]) -> Parsed:
 
 def _write(connection: sqlite3.Connection, file: _File, parsed: Parsed) -> int:
     added = 0
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        for start, stop, facts in parsed:
-            if isinstance(facts, str):
-                if facts:
-                    connection.execute("INSERT INTO problems VALUES (?, ?, ?)", (file.id, start, facts))
-                continue
-            cursor = connection.execute(INSERT, (file.id, start, stop, *map(_storable, facts.figures)))
-            number = cursor.lastrowid
-            connection.executemany(
-                "INSERT OR IGNORE INTO tags VALUES (?, ?, ?)",
-                [(kind, _storable(value), number) for kind, value in facts.tags],
-            )
-            connection.execute(INSERT_WORDS, (number, *map(_storable, facts.texts)))
-            added += 1
-        connection.execute("UPDATE files SET done = ? WHERE id = ?", (parsed[-1][1], file.id))
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
+    for start, stop, facts in parsed:
+        if isinstance(facts, str):
+            if facts:
+                connection.execute("INSERT INTO problems VALUES (?, ?, ?)", (file.id, start, facts))
+            continue
+        cursor = connection.execute(INSERT, (file.id, start, stop, *map(_storable, facts.figures)))
+        number = cursor.lastrowid
+        connection.executemany(
+            "INSERT OR IGNORE INTO tags VALUES (?, ?, ?)",
+            [(kind, _storable(value), number) for kind, value in facts.tags],
+        )
+        connection.execute(INSERT_WORDS, (number, *map(_storable, facts.texts)))
+        added += 1
+    connection.execute("UPDATE files SET done = ? WHERE id = ?", (parsed[-1][1], file.id))
     return added
+
+
+def _end(connection: sqlite3.Connection) -> None:
+    """Take back what an error left half done."""
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
 
 
 def _storable(value: Any) -> Any:

@@ -29,6 +29,7 @@ CREATE TABLE tags (kind TEXT NOT NULL, value TEXT NOT NULL, episode INTEGER NOT 
 CREATE TABLE problems (file INTEGER NOT NULL, start INTEGER NOT NULL, why TEXT NOT NULL);
 CREATE VIRTUAL TABLE words USING fts5({", ".join(f'"{c}"' for c in COLUMNS)}, content='',
     tokenize = "unicode61 remove_diacritics 2");
+INSERT INTO words (words, rank) VALUES ('hashsize', {64 << 20});
 PRAGMA user_version = {VERSION};
 """
 

@@ -104,7 +104,7 @@
     hit = (hit + by + all.length) % all.length;
     all[hit].classList.add("at");
     for (let node = all[hit].parentElement; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
-    all[hit].scrollIntoView({ block: "center" });
+    all[hit].scrollIntoView({ block: "center", behavior: "instant" });
     $("hits").textContent = "hit " + (hit + 1) + " of " + all.length;
   }
 

@@ -72,7 +72,7 @@ def collect_orphans() -> list[int]:
     return orphans.collect(_INIT_IN_BOX)
 
 
-def _patient_pipe() -> tuple[int, int]:
+def patient_pipe() -> tuple[int, int]:
     """A pipe whose writing end reads, too: bwrap can write to it when nobody else is left to read.
 
     With a plain pipe, bwrap would die of SIGPIPE when the harness is killed during a start, and leave its child
@@ -86,7 +86,7 @@ def _patient_pipe() -> tuple[int, int]:
 
 
 @cache
-def _setpriv() -> str | None:
+def setpriv() -> str | None:
     """The program that drops root; without it Popen does, which copies the page tables of the whole harness.
 
     Tried once: BusyBox has one of that name which knows none of these options.
@@ -148,7 +148,7 @@ class BubblewrapBox(Box):
         program = bwrap_path()
         fds = [theirs.fileno(), self._errors]
         made: list[int] = []
-        info_r, info_w = _patient_pipe()
+        info_r, info_w = patient_pipe()
         made.append(info_w)
         try:
             args = self._arguments(limits, theirs.fileno(), info_w, made)
@@ -159,7 +159,7 @@ class BubblewrapBox(Box):
             user: dict[str, Any] = {}
             if self._template is not None:
                 command = self._staged(self._template, limits, made, command)
-            elif self.uid is not None and (dropper := _setpriv()):
+            elif self.uid is not None and (dropper := setpriv()):
                 command = [
                     dropper,
                     f"--reuid={self.uid}",

@@ -16,7 +16,7 @@ from ise_gym.workspace.base import Workspace
 from ise_gym.workspace.snapshots.template import read_template
 from ise_gym.workspace.values import Capabilities, Limits, extra_folders
 
-_AUTO_ORDER = ("bubblewrap", "docker")
+AUTO_ORDER = ("bubblewrap", "docker")
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,12 @@ def open_workspace(
             that expect theirs (``/logs``). Empty after each reset; no part of digests and snapshots.
 
     Raises:
-        UserError: unknown name, a backend that can't run here, with what to install, a template that is no folder
+        UserError: unknown name, a backend that can't run here, with what to install, a template that is not a folder
             or can't be read, or ``folders`` that the box has already or the backend can't make.
         WorkspaceError: the sandbox failed to start although its requirements are there.
     """
     if backend == "auto":
-        backend = _first_working()
+        backend = first_working()
     if backend not in BACKENDS:
         known = ", ".join(["auto", *BACKENDS])
         raise UserError(
@@ -98,9 +98,10 @@ def open_workspace(
 
 
 @cache
-def _first_working() -> str:
+def first_working() -> str:
+    """Return the first backend of `AUTO_ORDER` that works here; UserError with each one's reason where none does."""
     reasons = []
-    for name in _AUTO_ORDER:
+    for name in AUTO_ORDER:
         check = self_check(name)
         if check.ok:
             return name

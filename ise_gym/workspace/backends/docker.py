@@ -1,6 +1,6 @@
 """The docker backend: the same init as PID 1 of a locked-down container.
 
-Why it is not ``docker exec`` per command: that costs fifty milliseconds a call, and killing its client
+Why it is not ``docker exec`` per command: that costs fifty milliseconds per call, and killing its client
 leaves the process running. Here the container's main process is the box's init, so all that
 `BoxWorkspace` does works unchanged. The init's source comes over its standard input; from then on it
 speaks through a Unix socket in a folder that is bind-mounted for the start, accepts one connection, and is

@@ -57,7 +57,7 @@ class Launch(Pipes):
         """Start a program in a new session with default signals; cwd by chdir, since this is single-threaded.
 
         posix_spawn is the fast way, but it suspends this process until the child has become the program, which another
-        command can delay for ever by stopping it: where others run, a fork takes its place.
+        command can delay forever by stopping it: where others run, a fork takes its place.
         """
         env = dict(self.env)
         env.update(extra_env or {})

@@ -104,7 +104,7 @@ class _Opened:
 class _Folder:
     """A folder of our own, opened for reading whatever its mode, those above it, and the length of its path.
 
-    The modes that are in the way are mended while it is open.
+    The modes that are in the way are fixed while it is open.
     """
 
     _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -361,7 +361,7 @@ class Trees(Files):
             elif kind == "link":
                 os.link(self.in_box(value), full)
             elif kind == "other":
-                # Devices can't be made in a box: what is no fifo is a socket, of which only the name lives on.
+                # Devices can't be made in a box: what is not a fifo is a socket, of which only the name lives on.
                 os.mknod(full, (stat.S_IFIFO if value == "fifo" else stat.S_IFSOCK) | 0o600)
                 os.chmod(full, mode)
                 os.utime(full, ns=(mtime, mtime))

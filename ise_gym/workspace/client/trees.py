@@ -64,7 +64,7 @@ class TreeClient:
             whose: "snapshot" or "template", for the error.
 
         Raises:
-            WorkspaceError: what stands there afterwards is something else.
+            WorkspaceError: what is there afterwards is something else.
         """
         newest_first = bool(self._call("order").header["newest_first"])
         for entries, body in snapshots.plant(trees, blobs, newest_first):

@@ -1,7 +1,7 @@
 """Boxes that were cut off while they started, and how to find them.
 
 Why: between bwrap's clone of the box and the word that its uid map is written, the child waits for its parent
-and is not yet bound to the parent's life. A bwrap that is killed just then leaves a child which waits for ever.
+and is not yet bound to the parent's life. A bwrap that is killed just then leaves a child which waits forever.
 The harness kills both when it gives up a start; ``ise gc`` finds what somebody else's SIGKILL left.
 """
 

@@ -102,11 +102,11 @@ NOT_ON_PID_1: dict[str, tuple[int, int, int]] = {
     "setpriority": (141, 140, 1),
     "ioprio_set": (251, 30, 1),
 }
-_CLONE = (56, 220)
-_CLONE3 = (435, 435)
-_SOCKET = (41, 198)
-_SOCKETPAIR = (53, 199)
-_IOCTL = (16, 29)
+CLONE = (56, 220)
+CLONE3 = (435, 435)
+SOCKET = (41, 198)
+SOCKETPAIR = (53, 199)
+IOCTL = (16, 29)
 
 
 class _Program:
@@ -162,20 +162,20 @@ def build_filter(machine: str = "") -> bytes:
         program.refuse()
         program.load(_NR)
     # clone3 passes its flags in memory, out of a filter's sight; libc falls back to clone.
-    program.unless_equal_skip(_CLONE3[column], 1)
+    program.unless_equal_skip(CLONE3[column], 1)
     program.refuse(errno.ENOSYS)
-    program.unless_equal_skip(_CLONE[column], 4)
+    program.unless_equal_skip(CLONE[column], 4)
     program.load(_ARGS)
     program.code.append((_JSET, 0, 1, NAMESPACE_FLAGS))
     program.refuse()
     program.load(_NR)
-    program.unless_equal_skip(_IOCTL[column], 2 + 2 * len(TTY_INJECTION))
+    program.unless_equal_skip(IOCTL[column], 2 + 2 * len(TTY_INJECTION))
     program.load(_ARGS + 8)
     for request in TTY_INJECTION:
         program.unless_equal_skip(request, 1)
         program.refuse()
     program.load(_NR)
-    for call in (_SOCKET[column], _SOCKETPAIR[column]):
+    for call in (SOCKET[column], SOCKETPAIR[column]):
         body = _Program()
         body.load(_ARGS)
         for family, protocol in SOCKET_FAMILIES.items():

@@ -133,7 +133,7 @@ def _walk(folder: str) -> Iterator[tuple[str, os.stat_result]]:
 def template_tree(template: Template, *, tolerant: bool = False) -> tuple[Tree, Contents]:
     """Describe a template as a box would describe its copy, and give access to its contents.
 
-    All that stands in it belongs to the box's user; sockets and devices are left out.
+    All that is in it belongs to the box's user; sockets and devices are left out.
 
     Args:
         template: the template.

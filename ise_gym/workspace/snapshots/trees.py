@@ -152,7 +152,7 @@ def contents(head: bytes) -> list[tuple[str, int]]:
     """Return (SHA-256, size) of the contents that an index names, in their order.
 
     Raises:
-        WorkspaceError: it is no index.
+        WorkspaceError: it is not an index.
     """
     try:
         index = json.loads(zlib.decompress(head[len(_MAGIC) + 4 :]))

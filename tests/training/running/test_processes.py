@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from ise_gym.training import sft
 from ise_gym.training.config import DataConfig, parse_config
-from ise_gym.training.data import _is_held_out
+from ise_gym.training.data import is_held_out
 from ise_gym.training.runcard import read_card
 
 pytestmark = pytest.mark.slow
@@ -66,8 +66,8 @@ def test_two_processes_make_the_model_of_one_also_after_one_was_killed(
     train = {"max_steps": 6, "batch_size": 2, "logging_steps": 1, "learning_rate": 0.01, "save_steps": 2}
     held_out = DataConfig(store="x", eval_fraction=0.3)
     names = [f"e{number}" for number in range(60)]
-    kept = [name for name in names if not _is_held_out(held_out, name)][:8]
-    measured = [name for name in names if _is_held_out(held_out, name)][:3]
+    kept = [name for name in names if not is_held_out(held_out, name)][:8]
+    measured = [name for name in names if is_held_out(held_out, name)][:3]
     store = make_store([episode(n, conversation(i)) for i, n in enumerate([*kept, *measured])], name="eleven")
     settings = {
         **settings,

@@ -22,7 +22,7 @@ class EndpointError(Exception):
     Attributes:
         kind: timeout, connection, status, or answer (not a chat completion).
         final: asking again would not help.
-        remedy: what the user has to mend, since asking anything else would not help either (the key, the account, the
+        remedy: what the user has to fix, since asking anything else would not help either (the key, the account, the
             model's name, the address); "" where that is not so.
         retry_after: seconds that the endpoint asks to wait, 0 when it names none.
     """

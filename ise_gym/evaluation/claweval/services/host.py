@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from ise_gym.errors import UserError
 from ise_gym.evaluation.claweval.services.asgi import Router
 from ise_gym.evaluation.claweval.services.clock import shift_of, standing_at
 from ise_gym.evaluation.claweval.services.modules import NoSuchFile, ServiceModules
+from ise_gym.evaluation.claweval.services.surroundings import Surroundings
 
 
 class ServiceError(RuntimeError):
@@ -106,12 +106,13 @@ class InProcessServices:
 
     def _start(self, service: ServiceLike) -> None:
         file = self._file(service)
-        with environment(service.env), _import_path_kept():
+        around = Surroundings(file)
+        with environment(service.env), around.entered():
             app = (
                 self._load_at_its_time(service, file) if self._clock == "task" else self._load(service, file)
             )
         try:
-            self._router.add(service.port, app, lambda: environment(service.env))
+            self._router.add(service.port, app, lambda: _inside(service.env, around))
         except ValueError as error:
             raise ServiceError(f"service '{service.name}': {error}") from error
         self._ports.append(service.port)
@@ -187,10 +188,6 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def _import_path_kept() -> Iterator[None]:
-    """Undo what server files put on ``sys.path``: it would grow with every task."""
-    before = list(sys.path)
-    try:
+def _inside(env: Mapping[str, str], around: Surroundings) -> Iterator[None]:
+    with environment(env), around.entered():
         yield
-    finally:
-        sys.path[:] = before

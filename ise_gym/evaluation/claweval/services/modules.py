@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, ModuleType
 
+from ise_gym.evaluation.claweval.services.surroundings import imports_neighbours
+
 _numbers = itertools.count()
 _STATELESS = frozenset({"add_error_injection"})
 """Functions that may be handed the app: the benchmark's own, which keeps nothing from one request to the next."""
@@ -87,6 +89,8 @@ class ServiceModules:
         except BaseException:
             sys.modules.pop(name, None)
             raise
+        if imports_neighbours(file):  # whose state would outlive the task
+            return module
         state = state_of(file.read_text(encoding="utf-8"), str(file)) if keep else None
         if state is not None:
             self._kept[file] = _Kept(module, state, frozenset(vars(module)))
