@@ -144,7 +144,14 @@ KINDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             atif="export:atif_records",
             sharegpt="sharegpt:sharegpt_rows",
         ),
-        "importer": _under("ise_gym.trajectory.exchange.importer", isetrace="ISETRACE", atif="ATIF"),
+        "importer": _under(
+            "ise_gym.trajectory.exchange.importer",
+            isetrace="ISETRACE",
+            atif="ATIF",
+            inspect="INSPECT",
+            verifiers="VERIFIERS",
+            tau2="TAU2",
+        ),
     }
 )
 """Kind → built-in name → ``module:Name``."""

@@ -1,8 +1,8 @@
 """Records as logs of inspect_ai, for ``inspect view``: ``ise export STORE --format inspect --out OUT.eval``.
 
 A user turn is a span, an assistant message a model event, a call a tool event, and where a sub-goal flips there is an
-intermediate score. Ids are functions of the episode, so equal stores give equal logs; times are those of the recorded
-episode's start plus the order of its events, since a record keeps no clock for each message.
+intermediate score. Ids are functions of the episode, so equal stores give equal logs; times are spread evenly
+over the recorded episode, in the order of its events, since a record keeps no clock for each message.
 """
 
 from __future__ import annotations
@@ -109,12 +109,14 @@ class _Told:
         # a fraction everywhere: the viewer sorts times with and without one apart
         self.start = datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC) + _TICK
         self.now = self.start
+        seconds = record.timings.total_s / (3 * len(record.messages) + 4)
+        self.tick = max(_TICK, timedelta(seconds=seconds))
         self.calls: dict[str, Any] = {}
         self.messages = [self._message(n, m) for n, m in enumerate(record.messages)]
 
     def _at(self) -> dict[str, Any]:
         """Return the time of the next event, later than all before."""
-        self.now += _TICK
+        self.now += self.tick
         return {"timestamp": self.now, "working_start": (self.now - self.start).total_seconds()}
 
     def _message(self, number: int, message: Mapping[str, Any]) -> Any:
@@ -158,7 +160,7 @@ class _Told:
                     error=message.error,
                     message_id=message.id,
                     span_id=span or None,
-                    completed=self.now + _TICK,
+                    completed=self.now + self.tick,
                     working_time=0.0,
                     metadata=message.metadata,
                     **self._at(),
@@ -175,7 +177,7 @@ class _Told:
             tool_choice="auto",
             config=models.GenerateConfig(),
             output=_output(message),
-            completed=self.now + _TICK,
+            completed=self.now + self.tick,
             span_id=span or None,
             **self._at(),
         )

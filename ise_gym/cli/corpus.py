@@ -281,7 +281,10 @@ def import_files(
     ],
     out: Annotated[Path, typer.Option(help="Folder of the new trajectory store.")],
     source: Annotated[
-        str, typer.Option("--from", help="Format of the files: isetrace, atif, a plug-in, or module:Name.")
+        str,
+        typer.Option(
+            "--from", help="Format: isetrace, atif, inspect, verifiers, tau2, a plug-in, or module:Name."
+        ),
     ] = "isetrace",
 ) -> None:
     """Import records of another format into a trajectory store, and report what was repaired or left out."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -23,7 +24,7 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
     target = Path(path)
     if target.is_dir():  # said now, not after all the work of the block
         raise UserError(f"{target}: can't be written: it is a folder, not a file.")
-    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    draft = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_native_id()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with draft.open("wb") as file:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -259,7 +260,7 @@ def has_records(path: Path) -> bool:
 
 
 def _create_once(path: Path, manifest: Mapping[str, Json]) -> None:
-    """Put a manifest in place whole, unless there is one: of several racing processes the first wins."""
+    """Put a manifest in place whole, unless there is one: of several racing processes or threads the first wins."""
     if path.exists():
         return
     draft = _draft(path, manifest)
@@ -276,7 +277,7 @@ def _replace(path: Path, manifest: Mapping[str, Json]) -> None:
 
 
 def _draft(path: Path, manifest: Mapping[str, Json]) -> Path:
-    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    draft = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_native_id()}.tmp")
     with draft.open("w", encoding="utf-8") as file:
         json.dump(manifest, file, indent=2, ensure_ascii=False)
         file.write("\n")

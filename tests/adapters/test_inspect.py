@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from peer_packages import with_extra
 from trajectory_samples import delegating, trajectory
 
-from ise_gym.trajectory.store import TrajectoryStore
+from ise_gym.trajectory.exchange.importer import import_files
+from ise_gym.trajectory.store import TrajectoryStore, read_trajectories
 
 
 @pytest.mark.peers
@@ -21,6 +23,11 @@ def test_inspect_eval_gives_the_scores_of_our_own_runs(tmp_path: Path) -> None:
         assert same == [True] * 5, (task, "score, passed, sub-goals, words, outcome of our record", same)
     box = [row for row in rows if row[0] == "ise_box"]
     assert len(box) == 8 and all(same for *_, same in box), box
+    counts = import_files([tmp_path / "ise_episodes"], tmp_path / "imported", "inspect")
+    assert (counts.imported, +counts.skipped) == (8, Counter())
+    ours = {r.scenario_id: [m["content"] for m in r.messages] for r in read_trajectories(tmp_path / "store")}
+    theirs = read_trajectories(tmp_path / "imported")
+    assert {r.scenario_id: [m["content"] for m in r.messages] for r in theirs} == ours
     for kind in (live, box):
         assert len({score for _, _, score, *_ in kind}) > 1, "all scores are equal: nothing is compared"
 

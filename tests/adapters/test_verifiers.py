@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from peer_packages import with_extra
+
+from ise_gym.trajectory.exchange.importer import import_files
+from ise_gym.trajectory.store import read_trajectories
 
 
 @pytest.mark.peers
@@ -17,3 +21,12 @@ def test_vf_eval_gives_the_scores_of_our_own_runs(tmp_path: Path) -> None:
         assert (ok, reward, outcome, recorded) == (True, own_score, own_outcome, own_outcome), task
         assert same_words, task
     assert len({reward for _, _, reward, *_ in rows}) > 1, "all rewards are equal: nothing is compared"
+    (traces,) = tmp_path.rglob("traces.jsonl")
+    counts = import_files([traces], tmp_path / "imported", "verifiers")
+    assert (counts.imported, +counts.skipped) == (8, Counter())
+    ours = {r.scenario_id: [m["content"] for m in r.messages] for r in read_trajectories(tmp_path / "store")}
+    for record in read_trajectories(tmp_path / "imported"):
+        own = ours[record.scenario_id]
+        # the user's last words are no message to the model, so a trace does not hold them
+        assert [m["content"] for m in record.messages] == own[: len(record.messages)]
+        assert len(own) - len(record.messages) <= 1

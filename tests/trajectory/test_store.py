@@ -5,8 +5,10 @@ import multiprocessing
 import os
 import random
 import signal
+import threading
 import time
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -287,3 +289,20 @@ def test_ids_are_stable_readable_and_safe_as_file_names() -> None:
     assert episode_id("a/../b c", 1, "x").startswith("a_.._b_c-")
     assert len({episode_id("a", seed, agent) for seed in range(3) for agent in "xy"}) == 6
     assert Trajectory.model_fields.keys() >= {"timings"} and list(Trajectory.model_fields)[1] == "episode_id"
+
+
+def test_threads_that_open_a_new_store_at_once_all_write_to_it(tmp_path: Path) -> None:
+    ready = threading.Barrier(12)
+
+    def write(number: int) -> None:
+        ready.wait()
+        with TrajectoryStore(tmp_path / "s") as store:
+            store.append(trajectory(number))
+
+    for attempt in range(5):
+        with ThreadPoolExecutor(12) as pool:
+            list(pool.map(write, range(12)))
+        assert {t.scenario_id for t in read_trajectories(tmp_path / "s")} == {
+            f"intent_{n}" for n in range(12)
+        }
+        (tmp_path / "s").rename(tmp_path / f"s{attempt}")

@@ -1,4 +1,4 @@
-"""Foreign records → a store, whatever is in the files: ISETrace's both released forms, and ATIF's.
+"""Foreign records → a store, whatever is in the files: ISETrace's both released forms, ATIF, harnesses' results.
 
 Every line is taken, fixed and counted, or refused and counted, with the place of the first of each kind: one odd field
 in the middle of a file ends neither the import nor anything silently.
@@ -12,7 +12,7 @@ import json
 import math
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -24,7 +24,16 @@ from ise_gym.foreign.values import Json
 from ise_gym.registry import Registered
 from ise_gym.storage.appendlog import LONGEST_LINE
 from ise_gym.trajectory.exchange.atif import from_atif
+from ise_gym.trajectory.exchange.evalfile import eval_samples
 from ise_gym.trajectory.exchange.foreign import InItsEpisode, Unusable
+from ise_gym.trajectory.exchange.harnesses import (
+    from_inspect,
+    from_tau2,
+    from_verifiers,
+    inspect_samples,
+    tau2_simulations,
+    verifiers_traces,
+)
 from ise_gym.trajectory.exchange.isetrace import from_isetrace
 from ise_gym.trajectory.record import Trajectory, to_line
 from ise_gym.trajectory.shards import read_lines
@@ -42,14 +51,19 @@ class Importer:
         read: makes the episode of one record; takes the record, the counts of repairs, and where it stands. May raise
             `Unusable`, or any of the errors that odd fields cause: the record is then refused and counted.
         files: which files of a folder hold records: ``*.jsonl`` has one a line, ``*.json`` is one.
+        split: takes a value of a file apart into records, where one holds several.
     """
 
     read: Callable[[Any, Counter[str], str], Trajectory]
     files: str = "*.jsonl"
+    split: Callable[[Any], Iterable[Any]] = lambda value: (value,)
 
 
 ISETRACE = Importer(from_isetrace)
 ATIF = Importer(from_atif, "*.json")
+INSPECT = Importer(from_inspect, "*.eval", inspect_samples)
+VERIFIERS = Importer(from_verifiers, split=verifiers_traces)
+TAU2 = Importer(from_tau2, "*.json", tau2_simulations)
 IMPORTERS: Registered[Importer] = Registered("importer")
 """Formats that are read, by name; see `ise_gym.registry`."""
 
@@ -131,11 +145,12 @@ def _episodes(
     paths: Sequence[Path], format: str, counts: Imported
 ) -> Iterator[tuple[str, Trajectory, bytes]]:
     """Yield (where, episode, its line) of what can be read; counts what was mended and what is no episode."""
+    importer = IMPORTERS[format]
     for path in paths:
-        for where, text in _records(path):
-            repairs: Counter[str] = Counter()  # of a record that is taken
+        for where, record, mended in _split(path, importer, counts):
+            repairs = Counter(mended)  # of a record that is taken
             try:
-                trajectory = IMPORTERS[format].read(_value(text, repairs), repairs, where)
+                trajectory = importer.read(record, repairs, where)
                 line = to_line(trajectory)
             except InItsEpisode:
                 continue
@@ -150,6 +165,20 @@ def _episodes(
             else:
                 counts.repairs += repairs
                 yield where, trajectory, line
+
+
+def _split(path: Path, importer: Importer, counts: Imported) -> Iterator[tuple[str, Any, Mapping[str, int]]]:
+    """Yield (where, record, what was mended in the value that holds it); counts what is no JSON."""
+    for where, text in _records(path):
+        repairs: Counter[str] = Counter()
+        try:
+            records = list(importer.split(_value(text, repairs)))
+        except Unusable as reason:
+            counts.skip(str(reason), where)
+            continue
+        for number, record in enumerate(records):
+            place = where if len(records) == 1 else f"{where}, record {number + 1}"
+            yield place, record, repairs if number == 0 else {}
 
 
 def _short(error: BaseException) -> str:
@@ -174,6 +203,9 @@ def _records(path: Path) -> Iterator[tuple[str, Any]]:
     Raises:
         UserError: the file can't be read.
     """
+    if path.suffix == ".eval":
+        yield from eval_samples(path)
+        return
     if path.suffix != ".json":
         for number, line in _lines(path):
             if line.strip():

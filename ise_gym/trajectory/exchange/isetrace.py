@@ -54,7 +54,7 @@ def from_isetrace(record: Json, repairs: Counter[str], where: str = "record") ->
         raise InItsEpisode("sub-session, held by its episode's record")
     if isinstance(own, dict):
         return _own({**record, "messages": raw}, metadata, own, where)
-    messages = _messages(raw, repairs)
+    messages = chat_messages(raw, repairs)
     if not any(m["role"] == "assistant" for m in messages):
         raise Unusable("no assistant message")
     intents = list_of(record.get("source_intents"), "source intents", repairs)
@@ -127,7 +127,7 @@ def _own(record: dict[str, Any], metadata: dict[str, Json], own: dict[str, Json]
         raise UserError(f"{where}: metadata.ise_gym.system_messages: {error}") from error
 
 
-def _messages(raw: Sequence[Json], repairs: Counter[str]) -> list[dict[str, Any]]:
+def chat_messages(raw: Sequence[Json], repairs: Counter[str]) -> list[dict[str, Any]]:
     """Bring messages into the project's form; drop what no reader could use, and count it."""
     messages: list[dict[str, Any]] = []
     names: dict[str, str] = {}
