@@ -76,7 +76,7 @@ def test_the_wheel_has_two_top_level_names_of_its_own_and_all_data(built: Path) 
     (wheel,) = built.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.partition("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"ise_gym", "ise_os_v0.py"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"ise_gym"}
     for needed in (
         "ise_gym/py.typed",
         "ise_gym/evaluation/results/page.html.j2",

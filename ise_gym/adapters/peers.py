@@ -22,6 +22,10 @@ TESTED: Mapping[str, tuple[str, str]] = MappingProxyType(
 """Extra of this package → the project's name in the registry, and the version that the tests install."""
 
 
+class MissingPeer(UserError, ImportError):
+    """Another project is not installed, or no longer has what an adapter was written for."""
+
+
 @contextmanager
 def interface_of(extra: str) -> Iterator[None]:
     """Import another project's names in here: what is missing becomes one line that says what to install.
@@ -30,7 +34,7 @@ def interface_of(extra: str) -> Iterator[None]:
     ...     raise ImportError("no module named 'openenv'")
     Traceback (most recent call last):
     ...
-    ise_gym.errors.UserError: openenv...
+    ise_gym.adapters.peers.MissingPeer: openenv...
     """
     try:
         yield
@@ -40,4 +44,4 @@ def interface_of(extra: str) -> Iterator[None]:
             found = f"{name} {version(name)} lacks what {tested} has, for which this adapter was written"
         except PackageNotFoundError:
             found = f"{name} is not installed"
-        raise UserError(f"{found} ({error}): pip install 'ise-gym[{extra}]'") from error
+        raise MissingPeer(f"{found} ({error}): pip install 'ise-gym[{extra}]'") from error

@@ -45,7 +45,9 @@ command += [
     "--run.name",
     "t1",
 ]
-done = subprocess.run(command, cwd=where, env={**os.environ, "NOKEY": "none"}, capture_output=True, text=True)
+found = [str(Path(__file__).parents[3] / "examples" / "verifiers"), os.environ.get("PYTHONPATH", "")]
+environment = {**os.environ, "NOKEY": "none", "PYTHONPATH": os.pathsep.join(filter(None, found))}
+done = subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True)
 assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 mine = ours(tasks)
 kept = {record.scenario_id: record for record in read_trajectories(where / "store")}
