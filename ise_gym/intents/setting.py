@@ -17,7 +17,7 @@ from typing import Literal
 
 from ise_gym.builtin import KINDS as BUILT_IN
 from ise_gym.errors import UserError
-from ise_gym.messages import sha256_of
+from ise_gym.messages import Json, sha256_of
 from ise_gym.resources import os_world, read_text
 from ise_gym.scenario import DEFAULT_TOOLS
 from ise_gym.seeds import derive_seed
@@ -61,7 +61,7 @@ class Setting:
         return {"prompt": self.prompt, "prompt_sha256": sha256_of(self.text), "offer": self.offer}
 
 
-def draw_setting(kind: Kind, needed: Sequence[str], *key: object) -> Setting:
+def draw_setting(kind: Kind, needed: Sequence[str], *key: Json) -> Setting:
     """Draw a setting.
 
     Args:

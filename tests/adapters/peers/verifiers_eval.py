@@ -45,8 +45,8 @@ command += [
     "--run.name",
     "t1",
 ]
-found = [str(Path(__file__).parents[3] / "examples" / "verifiers"), os.environ.get("PYTHONPATH", "")]
-environment = {**os.environ, "NOKEY": "none", "PYTHONPATH": os.pathsep.join(filter(None, found))}
+searched = [str(Path(__file__).parents[3] / "examples" / "verifiers"), os.environ.get("PYTHONPATH", "")]
+environment = {**os.environ, "NOKEY": "none", "PYTHONPATH": os.pathsep.join(filter(None, searched))}
 done = subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True)
 assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 mine = ours(tasks)
