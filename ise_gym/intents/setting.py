@@ -17,7 +17,8 @@ from typing import Literal
 
 from ise_gym.builtin import KINDS as BUILT_IN
 from ise_gym.errors import UserError
-from ise_gym.messages import Json, sha256_of
+from ise_gym.foreign.values import Json
+from ise_gym.messages import sha256_of
 from ise_gym.resources import os_world, read_text
 from ise_gym.scenario import DEFAULT_TOOLS
 from ise_gym.seeds import derive_seed
