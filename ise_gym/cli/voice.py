@@ -6,6 +6,7 @@ one line and 130; a bug keeps its traceback.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -34,6 +35,9 @@ class OneVoice(TyperGroup):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run a command line and exit."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # a terminal of another encoding shows what it can
+                stream.reconfigure(errors="replace")
         try:
             code = super().main(*args, **{**extra, "standalone_mode": False})
         except _UsageProblem as problem:

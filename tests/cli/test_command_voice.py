@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from ise_gym.cli import app
 from ise_gym.cli.voice import OneVoice, resumable
 from ise_gym.errors import UserError
 
@@ -124,3 +126,22 @@ def test_ctrl_c_in_a_run_says_how_to_go_on(tmp_path: Path) -> None:
     _, complained = running.communicate(timeout=120)
     assert running.returncode == 130 and complained.rstrip().endswith("run the same command again to resume")
     assert "Traceback" not in complained
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_a_terminal_of_an_old_encoding_shows_what_it_can(encoding: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ise_gym.cli", "tasks", "list"],
+        env={**os.environ, "PYTHONIOENCODING": encoding, "COLUMNS": "60"},
+        capture_output=True,
+    )
+    assert done.returncode == 0 and b"file-io/write-note" in done.stdout, done.stderr[-500:]
+    assert b"Traceback" not in done.stderr
+
+
+def test_lines_of_json_are_not_written_under_the_name_of_a_table(tmp_path: Path) -> None:
+    result = CliRunner().invoke(
+        app, ["export", str(tmp_path), "--format", "openai", "--out", str(tmp_path / "x.csv")]
+    )
+    assert result.exit_code == 2 and "name the file x.jsonl" in " ".join(result.output.split())
+    assert not (tmp_path / "x.csv").exists()

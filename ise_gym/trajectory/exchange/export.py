@@ -214,6 +214,9 @@ class Exported:
             yield trajectory
 
 
+_SUFFIXES = ("", ".jsonl", ".ndjson", ".json", ".parquet")
+
+
 def export_file(store: str | Path, format: str, out: str | Path, *, passed_only: bool = False) -> Exported:
     """Write a store's episodes in another format.
 
@@ -235,6 +238,10 @@ def export_file(store: str | Path, format: str, out: str | Path, *, passed_only:
     if out.suffix == ".parquet" and format != "trl":
         raise UserError(
             f"{out}: only --format trl can be written as Parquet; write {format} to a .jsonl file."
+        )
+    if out.suffix not in _SUFFIXES:
+        raise UserError(
+            f"{out}: {format} is written as lines of JSON, not as {out.suffix}; name the file {out.stem}.jsonl."
         )
     wanted = counts.watch(read_trajectories(store), passed_only)
     if (first := next(wanted, None)) is None:
