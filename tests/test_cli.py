@@ -102,9 +102,9 @@ def test_rollout_resumes_and_refuses_another_run(ise: Run, played: Path) -> None
     )
     code, out, err = ise(*same)
     assert code == 0 and "3 of 3 episodes were already in the store" in err and "passed" in out
-    assert "stays so" not in err
+    assert "stays that way" not in err
     code, _, err = ise(*same, "--compress")
-    assert code == 0 and err.count("is uncompressed and stays so") == 1
+    assert code == 0 and err.count("is uncompressed and stays that way") == 1
     code, _, err = ise(*same, "--seed", "9")
     assert code == 2 and "holds another run (seed was 0, now 9)" in err
     assert "Traceback" not in err and err.count("\n") == 1

@@ -116,7 +116,7 @@ def test_an_episode_from_the_wheel(installed: Path, tmp_path: Path) -> None:
         ("train sft --help", "Usage: ise train sft"),
         ("train recipes", "tiny_cpu"),
         ("eval suite list", "demo-easy"),
-        ("eval suite check demo-easy", "64 of 64 scenarios are drawn as frozen"),
+        ("eval suite check demo-easy", "64 of 64 scenarios are as frozen"),
         ("claweval run --help", "Usage: ise claweval run"),
         ("tasks list", "file-io/write-note"),
     ],

@@ -23,8 +23,10 @@ MOST_READ = 200_000
 """Characters of a text that are looked at."""
 
 _NUMBER = re.compile(r"(?<![\w.])\d{1,3}(?:[,  ]\d{3})+(?:\.\d+)?(?![\d,])|(?<![\w.])\d+(?:\.\d+)?")
-_ITEM = re.compile(r"^\s*(?:\d+[.)]|#+\s*\d+[.)]?)\s", re.MULTILINE)
-_CODED = re.compile(r"\S*[A-Za-z_/-]\S*\d\S*|\d+[-:/.]\d+[-:/.]\d\S*|\d{1,2}:\d{2}")
+_ITEM = re.compile(r"^[ \t]*+(?:\d+[.)]|#{1,6}[ \t]*+\d+[.)]?)\s", re.MULTILINE)
+_DATED = re.compile(r"(?<!\d)\d{1,4}[-:/.]\d{1,4}[-:/.]\d\S*|(?<!\d)\d{1,2}:\d{2}")
+_WORD = re.compile(r"\S+")
+_LETTER = re.compile(r"[A-Za-z_/-]")
 _ASKING = re.compile(
     r"[?？]|\b(?:please (?:tell|say|confirm)|let me know)\b|请(?:告诉|确认|说明)", re.IGNORECASE
 )
@@ -51,8 +53,14 @@ def figures_in(text: str) -> list[float]:
     >>> figures_in("1. On 2025-03-04 at 12:30, 1,204.50 euros for 3 orders (A-17), that is 12.5 %.")
     [1204.5, 3.0, 12.5]
     """
-    plain = _CODED.sub(" ", _ITEM.sub(" ", text[:MOST_READ]))
+    plain = _DATED.sub(" ", _WORD.sub(_uncoded, _ITEM.sub(" ", text[:MOST_READ])))
     return [float(re.sub("[,  ]", "", found[0])) for found in _NUMBER.finditer(plain)]
+
+
+def _uncoded(word: re.Match[str]) -> str:
+    """Leave out a word in which a digit follows a letter, a slash or a dash: a code, a path, a date."""
+    letter = _LETTER.search(word[0])
+    return " " if letter and any(c.isdigit() for c in word[0][letter.start() :]) else word[0]
 
 
 def asks(text: str, about: Sequence[Json] = ()) -> bool:

@@ -189,7 +189,7 @@ def export(
     ] = False,
 ) -> None:
     """Write trajectories in another format, or publish them on the Hugging Face hub with a generated card."""
-    if format not in _FOLDERS:
+    if format not in _FOLDERS and ":" not in format:  # module:Name is loaded when it is used
         _known(format, (*Registered("exporter"), *_FOLDERS), "export format")
     if bool(out) == bool(push_to_hub):
         raise UserError("ise export: give either --out FILE or --push-to-hub OWNER/NAME.")

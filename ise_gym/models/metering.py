@@ -120,8 +120,7 @@ def advice_on(usage: Mapping[str, Any]) -> list[str]:
     said = []
     if (cut := int(usage.get("cut") or 0)) * 2 > calls:
         said.append(
-            f"{cut} of {calls} answers were cut at their longest length: "
-            "raise max_tokens, or give continue_cut"
+            f"{cut} of {calls} answers were cut at the length limit: raise max_tokens, or set continue_cut"
         )
     if words := int(usage.get("calls_in_words") or 0):
         said.append(

@@ -14,10 +14,10 @@ from ise_gym.tasks.expressions import ExpressionError, Render, Scope, TextRender
 from ise_gym.tasks.file import TaskSpec
 from ise_gym.tasks.filters import to_csv, to_json
 from ise_gym.tasks.generators import Draw, compile_generator
-from ise_gym.tasks.media import MEDIA
 from ise_gym.tasks.model import FileModel, octal_mode
 from ise_gym.tasks.products import Product
 from ise_gym.tasks.requests import CompiledRequest
+from ise_gym.tasks.startfiles.media import MEDIA
 from ise_gym.tasks.worldparts import compile_services
 from ise_gym.workspace.base import SeedFile
 

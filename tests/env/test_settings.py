@@ -119,7 +119,7 @@ def test_an_intents_file_is_a_source_by_name(tmp_path: Path) -> None:
         ({"source": "catalgo"}, "catalog"),
         ({"source": {"name": "catalog", "splitt": "eval"}}, "splitt"),
         ({"source": {"name": 3}}, "must be text"),
-        ({"source": 7}, "int is no source"),
+        ({"source": 7}, "int is not a source"),
         ({"user_options": {"patiense": 1}}, "patiense"),
     ],
 )

@@ -251,7 +251,7 @@ def test_a_pipe_is_one_error(tmp_path: Path) -> None:
     import os
 
     os.mkfifo(tmp_path / "f.jsonl")
-    with pytest.raises(UserError, match="no regular file"):
+    with pytest.raises(UserError, match="not a regular file"):
         import_files([tmp_path / "f.jsonl"], tmp_path / "s", "isetrace")
 
 

@@ -218,7 +218,7 @@ def test_a_pipe_is_no_shard(tmp_path: Path) -> None:
         with TrajectoryStore(tmp_path / "s") as store:
             store.append(sample(episode_id="second"))
             found.append(sorted(store.ids()))
-        with pytest.raises(UserError, match="no regular file"):
+        with pytest.raises(UserError, match="not a regular file"):
             list(read_trajectories(tmp_path / "alone.jsonl"))
         found.append("told")
 

@@ -146,7 +146,7 @@ def test_what_an_earlier_task_makes_is_named_as_something_to_come() -> None:
                 seen += any(bare in gist for gist in drafted.gists)
                 assert product.what.startswith(f"{product.name} ")
                 assert not any(product.what in gist for gist in drafted.gists)
-    assert seen > 10
+    assert seen > 5
 
 
 def test_pools_of_before_there_were_briefs_still_load(tmp_path: Path) -> None:

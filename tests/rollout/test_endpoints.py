@@ -89,7 +89,7 @@ def test_a_full_context_truncates_the_episode_and_is_the_agents(tmp_path: Path) 
 def test_a_run_in_which_most_answers_are_cut_says_so_once_and_teaches_none_of_them(tmp_path: Path) -> None:
     with serve(answering(reply("I have written the gree", finish="length"))) as server:
         done, screen = played(server.url, tmp_path / "run")
-    assert screen.count("answers were cut at their longest length: raise max_tokens") == 1
+    assert screen.count("answers were cut at the length limit: raise max_tokens") == 1
     (episode,) = read_trajectories(tmp_path / "run")
     said = [at for at, m in enumerate(episode.messages) if m["role"] == "assistant"]
     assert done.answers["cut"] == len(said) and list(untaught(episode.messages, episode.steps)) == said

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ise_gym.tasks.media import MEDIA
+from ise_gym.tasks.startfiles.media import MEDIA
 
 BOOK = {"sheets": [{"name": "A & B", "rows": [["x", 1.5, None, True], ["x", "ü < 3", 12]]}]}
 TEXT = {"blocks": [{"heading": "H"}, {"text": "a & b"}, {"table": [["c", 1], ["d", 2]]}]}

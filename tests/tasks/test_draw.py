@@ -87,7 +87,7 @@ def test_tables_use_earlier_columns_and_keep_unique_ones_apart() -> None:
         ({"integer": [5, 3]}, "is empty"),
         ({"integer": [1, "{{ 2.5 }}"]}, "whole number"),
         ({"date": ["2025-02-30", "2025-03-01"]}, "here"),
-        ({"time": ["25:00", "26:00"]}, "no time of day"),
+        ({"time": ["25:00", "26:00"]}, "not a time of day"),
         ({"code": "ABC"}, "needs at least one"),
         ({"choice": "{{ 3 }}"}, "needs a list"),
     ],

@@ -65,7 +65,7 @@ def test_text_is_always_text() -> None:
         ("{{ n.__class__ }}", "unsafe"),
         ("{{ rows.append(1) }}", "unsafe"),
         ("{{ ''.__class__.__mro__ }}", "unsafe"),
-        ("{{ range }}", "no data"),
+        ("{{ range }}", "not data"),
         ("{{ '2025-13-01' | add_days(1) }}", "ValueError"),
     ],
 )

@@ -13,7 +13,7 @@ from ise_gym.errors import UserError
 from ise_gym.proving.review import unrecoverable
 from ise_gym.tasks.complete import instantiate
 from ise_gym.tasks.file import TaskSpec, load_task
-from ise_gym.tasks.media import MEDIA
+from ise_gym.tasks.startfiles.media import MEDIA
 from made_tasks import GOOD
 
 SERVED = GOOD.replace(

@@ -369,7 +369,7 @@ def test_gc_without_the_docker_sdk_says_so_and_goes_on(monkeypatch: pytest.Monke
 def test_without_cgroups_what_is_not_counted_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bubblewrap, "_cgroup_support", lambda: cgroups.Support(0, {}))
     found = bubblewrap.BubblewrapWorkspace.capabilities(
-        SimpleNamespace(limits=Limits(), template=None, _template_word=dict)  # type: ignore[arg-type]
+        SimpleNamespace(limits=Limits(), template=None, _template_word=dict, folders=())  # type: ignore[arg-type]
     )
     assert found.enforced["shared_memory"] is False and found.enforced["inotify"] is False
     assert any("memfd" in note and "inotify" in note for note in found.notes)

@@ -32,7 +32,9 @@ WORK: Mapping[str, re.Pattern[str]] = {
         r"repair\w*|fix\w*|mend\w*|correct\w*|solve\w*|work(?:s|ing)? again|broken|debug\w*|fails?"
         r"|wrong|bug\w*|dies"
     ),
-    "move": _words(r"mov(?:e|es|ed|ing)|renam\w*|reloc\w*|transfer\w*|goes? (?:in|into|to)"),
+    "move": _words(
+        r"mov(?:e|es|ed|ing)|renam\w*|reloc\w*|transfer\w*|(?:please|to|and|then|you) file|filed? (?:it|them|away)|goes? (?:in|into|to)"
+    ),
     "copy": _words(r"cop(?:y|ies|ied|ying)|duplicat\w*|backup|back(?:ed|ing)? up|mirror\w*|clon\w*|sync\w*"),
     "delete": _words(
         r"delet\w*|remov\w*|get rid of|eras\w*|drop\w*|clean\w*|clear\w*|wip\w*|prune\w*|without"

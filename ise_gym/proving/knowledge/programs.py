@@ -255,12 +255,12 @@ def _shell_words(command: str) -> list[str]:
 
 def _of_script(tool: str, script: str) -> Iterator[Read]:
     if tool == "sed":
-        for match in re.finditer(r"(?:^|[;{}\d$,\s])s([/|#,])((?:\\.|(?!\1).)+)\1", script):
+        for match in re.finditer(r"(?:^|[;{}\d$,\s])s([/|#,])((?:\\.|(?!\1)[^\\])++)\1", script):
             yield Read("pattern", match[2])
-        for match in re.finditer(r"(?:^|[;{}\d,\s])/((?:\\.|[^/])+)/", script):
+        for match in re.finditer(r"(?:^|[;{}\d,\s])/((?:\\.|[^/\\])++)/", script):
             yield Read("pattern", match[1])
     elif tool in ("awk", "gawk"):
-        for match in re.finditer(r"(?:^|[\s({&|!~])/((?:\\.|[^/\n])+)/", script):
+        for match in re.finditer(r"(?:^|[\s({&|!~])/((?:\\.|[^/\\\n])++)/", script):
             yield Read("pattern", match[1])
         for match in re.finditer(r"[=!]=\s*\"([^\"]+)\"", script):
             yield Read("text", match[1])
@@ -270,7 +270,9 @@ def _of_script(tool: str, script: str) -> Iterator[Read]:
         yield Read("pattern", script)
 
 
-_META = re.compile(r"\\[wWdDsSbBAZnrt]|\[[^\]]*\]|\(\?[:=!<P][^)]{0,20}?>?|\{\d*,?\d*\}|[\^$.*+?()|{}]")
+_META = re.compile(
+    r"\\[wWdDsSbBAZnrt]|\[[^\]]{0,200}\]|\(\?[:=!<P][^)]{0,20}?>?|\{\d{0,9}(?:,\d{0,9})?\}|[\^$.*+?()|{}]"
+)
 
 
 def literal_pieces(pattern: str) -> list[str]:

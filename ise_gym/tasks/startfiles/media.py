@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ise_gym.foreign.values import Json
-from ise_gym.tasks.documents import WRITERS
+from ise_gym.tasks.startfiles.documents import WRITERS
 
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
 MOST_BYTES = 4 << 20
