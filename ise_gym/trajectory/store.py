@@ -224,7 +224,8 @@ def _open_manifest(
     }
     if path.exists() and not path.is_dir():
         raise UserError(f"{path}: it is a file, but a trajectory store is a folder. Give another --out.")
-    if path.is_dir() and not (path / MANIFEST).exists() and any(_foreign(path)):
+    # looked for after what else is there: whoever opens the same new store at once writes its manifest first
+    if path.is_dir() and any(_foreign(path)) and not (path / MANIFEST).exists():
         raise UserError(f"{path}: it is not empty and has no {MANIFEST}. Give an empty or new folder.")
     try:
         path.mkdir(parents=True, exist_ok=True)
