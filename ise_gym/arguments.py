@@ -18,7 +18,9 @@ from ise_gym.errors import UserError, nearest
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
-def check_options(make: Callable[..., Any], options: Mapping[str, Any], who: str, *, given: int = 0) -> None:
+def check_options(
+    make: Callable[..., Any], options: Mapping[str, object], who: str, *, given: int = 0
+) -> None:
     """Check names and values of options against the parameters of what takes them, and their annotations.
 
     Args:

@@ -34,6 +34,7 @@ with interface_of("harbor"):
     from harbor.agents.capabilities import AgentCapabilities
     from harbor.environments.base import BaseEnvironment, ExecResult
     from harbor.environments.capabilities import EnvironmentCapabilities, EnvironmentResourceCapabilities
+    from harbor.models.agent.context import AgentContext
     from harbor.models.verifier.result import VerifierResult
     from harbor.verifier.base import BaseVerifier
 
@@ -45,7 +46,7 @@ class ISEEnvironment(BaseEnvironment):  # type: ignore[misc]
         backend: of the workspace.
     """
 
-    def __init__(self, *args: Any, backend: str = "auto", **more: Any) -> None:
+    def __init__(self, *args: object, backend: str = "auto", **more: object) -> None:
         self.backend = backend
         self.box: Workspace | None = None
         self.played: Trajectory | None = None
@@ -119,9 +120,9 @@ class ISEEnvironment(BaseEnvironment):  # type: ignore[misc]
     async def reset_dirs(
         self,
         *,
-        remove_dirs: Sequence[Any],
-        create_dirs: Sequence[Any],
-        chmod_dirs: Sequence[Any] | None = None,
+        remove_dirs: Sequence[object],
+        create_dirs: Sequence[object],
+        chmod_dirs: Sequence[object] | None = None,
     ) -> Any:
         """Empty the folders: those that are mounted can't be removed."""
         emptied = [f"find {shlex.quote(str(d))} -mindepth 1 -delete 2>/dev/null" for d in remove_dirs]
@@ -205,12 +206,12 @@ class ISEAgent(BaseAgent):  # type: ignore[misc]
 
     def __init__(
         self,
-        *args: Any,
+        *args: object,
         agent: str = "expert",
         user: str = "scripted",
         run_seed: int = 0,
         store: str = "",
-        **more: Any,
+        **more: object,
     ) -> None:
         super().__init__(*args, **more)
         self.spec, self.user, self.run_seed, self.store = agent, user, int(run_seed), store
@@ -226,10 +227,10 @@ class ISEAgent(BaseAgent):  # type: ignore[misc]
 
         return __version__
 
-    async def setup(self, environment: Any) -> None:
+    async def setup(self, environment: object) -> None:
         """Nothing is installed: the agent acts through our tools."""
 
-    async def run(self, instruction: str, environment: Any, context: Any) -> None:
+    async def run(self, instruction: str, environment: BaseEnvironment, context: AgentContext) -> None:
         """Play the episode in the environment's box."""
         record = await asyncio.to_thread(self._played, environment)
         (self.logs_dir / "trajectory.json").write_text(json.dumps(to_atif(record)), encoding="utf-8")
@@ -240,7 +241,7 @@ class ISEAgent(BaseAgent):  # type: ignore[misc]
         context.n_output_tokens = record.counts.get("completion_tokens")
         context.metadata = {"outcome": record.outcome, "counts": record.counts}
 
-    def _played(self, environment: Any) -> Trajectory:
+    def _played(self, environment: BaseEnvironment) -> Trajectory:
         scenario, agent = environment.scenario, make_agent(self.spec)
         env = ISEEnv(workspace=environment.open_box, user=self.user)
         record = play_episode(env, agent, scenario, episode_seed(self.run_seed, scenario.id, 0))

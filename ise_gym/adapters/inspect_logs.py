@@ -119,7 +119,7 @@ class _Told:
         self.now += self.tick
         return {"timestamp": self.now, "working_start": (self.now - self.start).total_seconds()}
 
-    def _message(self, number: int, message: Mapping[str, Any]) -> Any:
+    def _message(self, number: int, message: Mapping[str, object]) -> Any:
         agent = str(self.record.agent.get("model") or self.record.agent.get("name"))
         made = told(message, agent, id=_id(self.record, number))
         self.calls.update((call.id, call) for call in getattr(made, "tool_calls", None) or ())

@@ -9,7 +9,7 @@ Found by the entry point ``ise_gym`` of the group ``inspect_ai``: ``inspect eval
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -30,12 +30,12 @@ with interface_of("inspect"):
     from inspect_ai.log import transcript
     from inspect_ai.model import get_model
     from inspect_ai.scorer import Score, mean, scorer, stderr
-    from inspect_ai.solver import solver
+    from inspect_ai.solver import Generate, TaskState, solver
     from inspect_ai.tool import bash
     from inspect_ai.util import ExecResult, SandboxEnvironment, sandbox, sandboxenv, span
 
 
-async def _run(function: Any, *arguments: Any, **more: Any) -> Any:
+async def _run(function: Callable[..., Any], *arguments: object, **more: object) -> Any:
     return await anyio.to_thread.run_sync(partial(function, *arguments, **more))
 
 
@@ -43,7 +43,7 @@ async def _run(function: Any, *arguments: Any, **more: Any) -> Any:
 def play(source: str, options: dict[str, Any], store: str = "") -> Any:
     """Play the episode of a sample; where a sub-session has the floor, its conversation is shown to the model."""
 
-    async def solve(state: Any, generate: Any) -> Any:
+    async def solve(state: TaskState, generate: Generate) -> TaskState:
         tasks, model = Tasks(source), get_model()
         scenario = await _run(tasks.scenario, state.metadata["number"])
         seat = Seat(
@@ -99,7 +99,7 @@ def _explained(found: Mapping[str, bool]) -> str:
 def subgoals() -> Any:
     """Score an episode: the share of verified sub-goals, whether it passed, and each of them."""
 
-    async def score(state: Any, target: Any) -> Any:
+    async def score(state: TaskState, target: object) -> Score:
         ended = state.store.get("ise_gym")
         found, passed = ended["subgoals"], ended["outcome"] == "passed"
         return _score(found, _explained(found), ended["score"] or 0.0, passed)
@@ -115,7 +115,7 @@ class ISESandbox(SandboxEnvironment):  # type: ignore[misc]
         self.box, self.scenario = box, scenario
 
     @classmethod
-    async def sample_init(cls, task_name: str, config: Any, metadata: dict[str, str]) -> dict[str, Any]:
+    async def sample_init(cls, task_name: str, config: object, metadata: dict[str, str]) -> dict[str, Any]:
         """Open a box; with ``source`` and ``number`` in the sample's metadata, with that scenario's files in it."""
         source = metadata.get("source", "")
         scenario = await _run(Tasks(source).scenario, int(metadata["number"])) if source else None
@@ -127,7 +127,7 @@ class ISESandbox(SandboxEnvironment):  # type: ignore[misc]
 
     @classmethod
     async def sample_cleanup(
-        cls, task_name: str, config: Any, environments: dict[str, Any], interrupted: bool
+        cls, task_name: str, config: object, environments: dict[str, SandboxEnvironment], interrupted: bool
     ) -> None:
         """End the boxes."""
         for one in environments.values():
@@ -168,7 +168,7 @@ class ISESandbox(SandboxEnvironment):  # type: ignore[misc]
 def box_checks() -> Any:
     """Verify every sub-goal in the sample's box, from outside."""
 
-    async def score(state: Any, target: Any) -> Any:
+    async def score(state: object, target: object) -> Any:
         held = sandbox().as_type(ISESandbox)
 
         def verified() -> dict[str, bool]:

@@ -58,7 +58,7 @@ class EpisodeServer:
         app = self.server.streamable_http_app(host=host)
         await uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning")).serve()
 
-    async def _list(self, context: Any, parameters: Any) -> Any:
+    async def _list(self, context: object, parameters: object) -> Any:
         offered = [tool["function"] for tool in self.seat.env.tool_schemas]
         tools = [
             types.Tool(name=f["name"], description=f["description"], input_schema=f["parameters"])
@@ -66,7 +66,7 @@ class EpisodeServer:
         ]
         return types.ListToolsResult(tools=[*tools, _reply_tool(), _request_tool()])
 
-    async def _call(self, context: Any, parameters: Any) -> Any:
+    async def _call(self, context: object, parameters: Any) -> Any:
         name, arguments = parameters.name, parameters.arguments or {}
         async with self._lock:
             if name == REQUEST:
@@ -116,6 +116,6 @@ def _request_tool() -> Any:
     return _tool(REQUEST, "Return what you are told at the start, and the user's first request.", {})
 
 
-def _tool(name: str, description: str, properties: Mapping[str, Any]) -> Any:
+def _tool(name: str, description: str, properties: Mapping[str, object]) -> Any:
     schema = {"type": "object", "properties": dict(properties), "required": list(properties)}
     return types.Tool(name=name, description=description, input_schema=schema)

@@ -73,7 +73,7 @@ class ISEEnvironment(Environment):  # type: ignore[misc]
         self._next = 0
         self._score = 0.0
 
-    def reset(self, seed: int | None = None, episode_id: str | None = None, **more: Any) -> ISEObservation:
+    def reset(self, seed: int | None = None, episode_id: str | None = None, **more: object) -> ISEObservation:
         """Begin an episode: that of task ``seed`` of the source, or the session's next one."""
         self.close()
         number = self._next if seed is None else seed
@@ -93,7 +93,7 @@ class ISEEnvironment(Environment):  # type: ignore[misc]
         self._score = 0.0
         return self._observed(self.seat.start(), 0.0)
 
-    def step(self, action: ISEAction, timeout_s: float | None = None, **more: Any) -> ISEObservation:
+    def step(self, action: ISEAction, timeout_s: float | None = None, **more: object) -> ISEObservation:
         """Play one message; the rewards of an episode add up to its score."""
         if self.seat is None:
             raise RuntimeError("call reset() before step()")

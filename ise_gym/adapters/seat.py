@@ -41,7 +41,7 @@ class Tasks:
     """
 
     def __init__(
-        self, source: str = "suite:demo-easy", options: Mapping[str, Any] | None = None, seed: int = 0
+        self, source: str = "suite:demo-easy", options: Mapping[str, object] | None = None, seed: int = 0
     ) -> None:
         found = open_source({"name": source, **(options or {})})
         assert found is not None
@@ -90,7 +90,7 @@ class Seat:
         self,
         scenario: Scenario,
         seed: int,
-        agent: Mapping[str, Any],
+        agent: Mapping[str, object],
         *,
         store: str | Path | None = None,
         workspace: Workspace | None = None,

@@ -103,7 +103,7 @@ class ISESession(vf.HarnessSession):  # type: ignore[misc]
 
     seat: Seat | None = None
 
-    async def _run(self, messages: Any) -> Any:
+    async def _run(self, messages: object) -> Any:
         config, data = self.harness.config, self.data
         tasks = Tasks(data.source, data.source_options, data.run_seed)
         scenario = await asyncio.to_thread(tasks.scenario, data.number)
@@ -151,11 +151,11 @@ class ISEHarness(vf.Harness[ISEHarnessConfig]):  # type: ignore[misc]
     EXECUTES_CODE: ClassVar[bool] = False
     NEEDS_CONTAINER: ClassVar[bool] = False
 
-    async def session(self, *args: Any, **kwargs: Any) -> ISESession:
+    async def session(self, *args: object, **kwargs: object) -> ISESession:
         """Return the session of one rollout."""
         return ISESession(self, *args, **kwargs)
 
-    async def launch(self, *args: Any, **kwargs: Any) -> Any:
+    async def launch(self, *args: object, **kwargs: object) -> Any:
         """Not used: the session plays the episode in this process."""
         raise NotImplementedError("ISESession plays the episode")
 
@@ -169,12 +169,12 @@ class ISEEnvConfig(vf.EnvConfig):  # type: ignore[misc]
 class ISEVerifiersEnv(vf.Env[ISEEnvConfig]):  # type: ignore[misc]
     """One agent, one task."""
 
-    async def run(self, task: Any, agents: Any) -> None:
+    async def run(self, task: object, agents: Any) -> None:
         """Let the agent play it."""
         await agents.agent.run(task)
 
 
-def _message(said: Mapping[str, Any]) -> Message:
+def _message(said: Mapping[str, object]) -> Message:
     message: dict[str, Any] = {"role": "assistant", "content": said.get("content") or ""}
     message |= {key: said[key] for key in ("tool_calls", "reasoning_content") if said.get(key)}
     return message  # type: ignore[return-value]

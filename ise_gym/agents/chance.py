@@ -95,7 +95,7 @@ class RandomAgent:
         """Nothing is held."""
 
 
-def drawn(schema: Mapping[str, Any], words: Sequence[str], rng: random.Random) -> dict[str, Any]:
+def drawn(schema: Mapping[str, object], words: Sequence[str], rng: random.Random) -> dict[str, Any]:
     """Draw the properties of a JSON schema of an object: all that are required, and some of the others.
 
     >>> drawn({"properties": {"n": {"enum": [3]}}, "required": ["n"]}, ["a"], random.Random(0))
@@ -115,7 +115,7 @@ def _object(
     }
 
 
-def _value(name: str, schema: Any, words: Sequence[str], rng: random.Random, depth: int) -> Any:
+def _value(name: str, schema: object, words: Sequence[str], rng: random.Random, depth: int) -> Any:
     if not isinstance(schema, Mapping):  # true and false are schemas too
         return rng.choice(words)
     for several in ("anyOf", "oneOf", "allOf"):

@@ -38,7 +38,7 @@ class Trained:
     system_prompts: frozenset[str]
 
     def differences(
-        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
+        self, messages: Sequence[Mapping[str, object]], tools: Sequence[Mapping[str, Any]]
     ) -> Iterator[str]:
         """Yield what of an offered conversation never occurred in training: its tools and its system prompt."""
         if self.tools:

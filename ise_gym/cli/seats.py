@@ -106,7 +106,7 @@ def check_seats(
     user: str,
     backend: str,
     *,
-    agent_options: Mapping[str, Any] | None = None,
+    agent_options: Mapping[str, object] | None = None,
     user_options: Mapping[str, Any] | None = None,
 ) -> None:
     """Refuse an unknown agent, user or backend, and options that do not fit them.

@@ -119,18 +119,18 @@ def check_training_data(manifest: Manifest, paths: Iterable[str | Path]) -> Over
     return found
 
 
-def fingerprints_of(row: Mapping[str, Any]) -> set[str]:
+def fingerprints_of(row: Mapping[str, object]) -> set[str]:
     """Return the fingerprints of task instances that a record carries, in its own metadata or an export's."""
     value = _metadata(row).get("fingerprints") or ()
     return {str(one) for one in (value.values() if isinstance(value, Mapping) else value)}
 
 
-def _metadata(row: Mapping[str, Any]) -> Mapping[str, Any]:
+def _metadata(row: Mapping[str, object]) -> Mapping[str, Any]:
     kept = _ours(row).get("metadata", row.get("metadata"))
     return kept if isinstance(kept, Mapping) else {}
 
 
-def _ours(row: Mapping[str, Any]) -> Mapping[str, Any]:
+def _ours(row: Mapping[str, object]) -> Mapping[str, Any]:
     """Return the rest of our own record that an export keeps: isetrace under ``metadata``, ATIF under ``extra``."""
     for name in ("metadata", "extra"):
         outer = row.get(name)
@@ -140,11 +140,11 @@ def _ours(row: Mapping[str, Any]) -> Mapping[str, Any]:
     return {}
 
 
-def _split_of(row: Mapping[str, Any]) -> str:
+def _split_of(row: Mapping[str, object]) -> str:
     return str(row.get("split") or _ours(row).get("split") or "")
 
 
-def _scenario_of(row: Mapping[str, Any]) -> str:
+def _scenario_of(row: Mapping[str, object]) -> str:
     return str(row.get("scenario_id") or row.get("intent_id") or _ours(row).get("scenario_id") or "")
 
 

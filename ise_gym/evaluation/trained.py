@@ -64,7 +64,7 @@ def _messages(row: Mapping[str, Any]) -> list[Any] | None:
     return None
 
 
-def _message(one: Any) -> Any:
+def _message(one: object) -> Any:
     """Return a message with ``role`` and ``content``, from ShareGPT's or ATIF's names for them."""
     if not isinstance(one, Mapping) or "role" in one:
         return one
@@ -97,14 +97,14 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Any]]:
             yield f"{path}, row {number}", {name: _decoded(value) for name, value in row.items()}
 
 
-def _decoded(value: Any) -> Any:
+def _decoded(value: object) -> Any:
     """Decode the JSON texts that a column of messages holds, each message a text or all of them one."""
     if isinstance(value, list):
         return [_json(item) for item in value]
     return _json(value) if isinstance(value, str) and value.startswith(("[{", "{")) else value
 
 
-def _json(value: Any) -> Any:
+def _json(value: object) -> Any:
     if not isinstance(value, str):
         return value
     try:

@@ -100,7 +100,7 @@ class EndpointOptions(BaseModel):
         }
 
 
-def endpoint_options(who: str, defaults: Mapping[str, Any], given: Mapping[str, Any]) -> EndpointOptions:
+def endpoint_options(who: str, defaults: Mapping[str, object], given: Mapping[str, Any]) -> EndpointOptions:
     """Check options that a user gave, by name and by type.
 
     Args:

@@ -102,7 +102,7 @@ class Meter:
 _PLURAL = {"surrogate": "surrogates", "call in words": "calls_in_words"}
 
 
-def counts_of(record: Mapping[str, Any]) -> dict[str, int]:
+def counts_of(record: Mapping[str, object]) -> dict[str, int]:
     """Return the whole numbers of what an agent or a user says of its usage; {} for one that has no model."""
     usage = record.get("usage")
     if not isinstance(usage, Mapping):
@@ -132,7 +132,7 @@ def advice_on(usage: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def spent_by(record: Mapping[str, Any]) -> tuple[int, float]:
+def spent_by(record: Mapping[str, object]) -> tuple[int, float]:
     """Return (tokens, cost) of what an agent or a user says of itself; zeros for one that has no model."""
     usage = record.get("usage")
     if not isinstance(usage, Mapping):

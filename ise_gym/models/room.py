@@ -82,7 +82,7 @@ def longest_answer(words: str, asked: int) -> int | None:
     return min(left, asked) // 2 if prompt_said[1] else left  # "at least": it stopped counting
 
 
-def unsaid_end(answer: Answer, request: Mapping[str, Any]) -> Answer:
+def unsaid_end(answer: Answer, request: Mapping[str, object]) -> Answer:
     """Mark an answer as cut that has all the tokens it was allowed, where the server says that it ended well.
 
     `transformers serve` and others say "stop" of every answer. One that ends by itself with its last allowed token is

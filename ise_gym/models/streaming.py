@@ -41,7 +41,7 @@ class Assembled:
         return {**self._body, "choices": [{**self._choice, "message": message}]}
 
 
-def _merge(into: dict[str, Any], piece: Mapping[str, Any]) -> None:
+def _merge(into: dict[str, Any], piece: Mapping[str, object]) -> None:
     for name, value in piece.items():
         before = into.get(name)
         if value is None:

@@ -82,7 +82,7 @@ def _wire_call(call: ToolCall) -> dict[str, Any]:
     }
 
 
-def sendable(value: Any) -> Any:
+def sendable(value: object) -> Any:
     """Return a copy with halves of surrogate pairs replaced: no request can carry one."""
     match value:
         case str():

@@ -72,11 +72,11 @@ def told(check: Check) -> str:
     return f"{head}: {keys}" if keys else head
 
 
-def _fields(check: Any) -> dict[str, Any]:
+def _fields(check: object) -> dict[str, Any]:
     return {field.name: getattr(check, field.name) for field in fields(check)} if is_dataclass(check) else {}
 
 
-def guard_events(report: Mapping[str, Any], messages: Sequence[Mapping[str, Any]]) -> list[GuardEvent]:
+def guard_events(report: Mapping[str, object], messages: Sequence[Mapping[str, object]]) -> list[GuardEvent]:
     """Return the drafts that the role guard refused, from what it lists under ``drift``, at their user messages.
 
     A turn that ended the episode without a word has no message: its events stand where it would have been.

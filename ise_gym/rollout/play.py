@@ -119,7 +119,7 @@ class LiveEpisode:
         self.over = True
         self._seconds = time.perf_counter() - self._clock
 
-    def trajectory(self, agent: Mapping[str, Any]) -> Trajectory:
+    def trajectory(self, agent: Mapping[str, object]) -> Trajectory:
         """Return the record; ``agent`` is its name and what `Agent.describe` gave."""
         episode = self.env.unwrapped.episode if self.began else None
         outcome: Outcome | None = None
@@ -196,7 +196,7 @@ class BatchPlayer:
         """How many episodes are being played."""
         return len(self._live)
 
-    def add(self, scenario: Scenario, seed: int, tag: Any = None) -> None:
+    def add(self, scenario: Scenario, seed: int, tag: object = None) -> None:
         """Start an episode in a free slot; ``tag`` comes back with its trajectory."""
         live = LiveEpisode(self._free.pop(), scenario, seed, self.agent.name)
         self._pool.submit(live.start).result()

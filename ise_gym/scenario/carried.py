@@ -288,7 +288,7 @@ def _read_files(data: Sequence[Mapping[str, Any]]) -> list[SeedFile]:
     return files
 
 
-def _tupled(kind: type[Any], data: Mapping[str, Any]) -> dict[str, Any]:
+def _tupled(kind: type[Any], data: Mapping[str, object]) -> dict[str, Any]:
     """Make tuples of lists where a dataclass has them; values inside stay as they are."""
     known = {f.name: str(f.type) for f in fields(kind)}
     if unknown := set(data) - set(known):

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from ise_gym.errors import UserError
 from ise_gym.storage.locks import try_lock
@@ -127,7 +127,7 @@ class AppendLog:
                 os.close(fd)
 
 
-def append_one(path: Path, record: Mapping[str, Any], patience_s: float = 5.0) -> None:
+def append_one(path: Path, record: Mapping[str, object], patience_s: float = 5.0) -> None:
     """Append one JSON object as a line of its own and sync it; the file is made when missing.
 
     Processes that do so to one file take turns. A torn end that a killed one left goes to ``FILE.torn``.

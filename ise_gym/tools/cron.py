@@ -179,7 +179,7 @@ def _answer(value: Json) -> ToolOutcome:
     return ToolOutcome(json.dumps(value, ensure_ascii=False, indent=1), success=True)
 
 
-def _with_truth(value: Any, runs: list[dict[str, Any]]) -> ToolOutcome:
+def _with_truth(value: object, runs: list[dict[str, Any]]) -> ToolOutcome:
     """Answer with what ran; a job that failed is a failure, and its exit code is kept."""
     text = json.dumps(value, ensure_ascii=False, indent=1)
     for record in runs:

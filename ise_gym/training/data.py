@@ -63,7 +63,7 @@ class DataReport:
     system_prompt_hashes: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     recorded_templates: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
-    def offered(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> None:
+    def offered(self, messages: Sequence[Mapping[str, object]], tools: Sequence[Mapping[str, Any]]) -> None:
         """Note what a conversation was offered, for the parity gate (`ise_gym.agents.parity`)."""
         for schema in tools:
             counts = self.tools.setdefault(schema["function"]["name"], {})

@@ -112,8 +112,8 @@ def render(
 
 def encode(
     tokenizer: Tokenizer,
-    messages: Sequence[Mapping[str, Any]],
-    tools: Sequence[Mapping[str, Any]] = (),
+    messages: Sequence[Mapping[str, object]],
+    tools: Sequence[Mapping[str, object]] = (),
     *,
     template: str | None = None,
     **options: Any,

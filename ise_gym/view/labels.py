@@ -15,7 +15,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from ise_gym.errors import UserError
 from ise_gym.storage.appendlog import append_one
@@ -124,7 +123,7 @@ def _read(path: Path) -> tuple[dict[str, Label], list[str]]:
     return found, problems
 
 
-def _label(entry: Mapping[str, Any]) -> Label:
+def _label(entry: Mapping[str, object]) -> Label:
     message = entry.get("message")
     return Label(
         id=str(entry["id"]),

@@ -165,7 +165,7 @@ def generate(
     return folder / FILE
 
 
-def refuse_another_pool(folder: Path, drawn_from: Mapping[str, Any]) -> None:
+def refuse_another_pool(folder: Path, drawn_from: Mapping[str, object]) -> None:
     """Refuse a folder whose intents were drawn otherwise, or were changed since: nobody's pool is written over.
 
     Args:

@@ -122,7 +122,7 @@ def _bare(words: str, tools: Sequence[ToolSchema], names: Collection[str]) -> tu
     return "\n".join(part for piece in rest if (part := without_marks(piece).strip())), calls
 
 
-def _items(value: Any) -> list[Any]:
+def _items(value: object) -> list[Any]:
     """Return what may be calls: of a list, of an object that holds such a list, or the value itself."""
     if isinstance(value, Mapping) and isinstance(value.get("tool_calls"), list):
         value = value["tool_calls"]
@@ -150,7 +150,7 @@ def _objects(words: str) -> Iterator[tuple[int, int, Any]]:
         position = end
 
 
-def _nested(value: Any, tools: Sequence[ToolSchema]) -> Any:
+def _nested(value: object, tools: Sequence[ToolSchema]) -> Any:
     """Put arguments that stand beside the name of an offered tool, each a parameter of it, where they belong."""
     if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
         return value
@@ -163,7 +163,7 @@ def _nested(value: Any, tools: Sequence[ToolSchema]) -> Any:
     )
 
 
-def _as_call(value: Any) -> ToolCall | None:
+def _as_call(value: object) -> ToolCall | None:
     if isinstance(value, Mapping) and isinstance(value.get("function"), Mapping):
         value = value["function"]
     if not isinstance(value, Mapping):

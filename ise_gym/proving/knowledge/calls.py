@@ -135,7 +135,7 @@ _SUFFIX = re.compile(
 
 
 def leaks_of_call(
-    tool: str, arguments: Mapping[str, Any], seen: Seen, hidden: Hidden, *, fails: bool = False
+    tool: str, arguments: Mapping[str, object], seen: Seen, hidden: Hidden, *, fails: bool = False
 ) -> Iterator[str]:
     """Yield what a call knows and nothing has shown.
 
@@ -171,7 +171,7 @@ def replaced_texts(tool: str, arguments: Mapping[str, Any]) -> Iterator[str]:
                 yield line[3:]
 
 
-def _reads(tool: str, arguments: Mapping[str, Any]) -> Iterator[Read]:
+def _reads(tool: str, arguments: Mapping[str, object]) -> Iterator[Read]:
     if tool == "exec":
         plain, code, documents = parts_of_command(str(arguments.get("command", "")))
         if re.search(r">\s*\S+\.py\b", plain):

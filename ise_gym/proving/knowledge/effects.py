@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from ise_gym.proving.knowledge.seen import Hidden, Seen, squeezed, words_of
 from ise_gym.workspace.base import SeedFile
@@ -26,7 +25,7 @@ _SENDS = re.compile(
 )
 
 
-def stray_errors(arguments: Mapping[str, Any], result: str, hidden: Hidden) -> Iterator[str]:
+def stray_errors(arguments: Mapping[str, object], result: str, hidden: Hidden) -> Iterator[str]:
     """Yield lines of a successful result that read like an error which the plan passes over.
 
     A line that stands in a file of the world is no error of this call, and a command that says what is to happen when
@@ -41,7 +40,7 @@ def stray_errors(arguments: Mapping[str, Any], result: str, hidden: Hidden) -> I
             return
 
 
-def unasked_messages(tool: str, arguments: Mapping[str, Any], seen: Seen) -> Iterator[str]:
+def unasked_messages(tool: str, arguments: Mapping[str, object], seen: Seen) -> Iterator[str]:
     """Yield what a call would send to somebody although no word of it was asked for or shown."""
     if tool != "exec":
         return

@@ -165,7 +165,7 @@ def own_choices(name: str) -> frozenset[str]:
     return frozenset(model.parameters.keys() - used)
 
 
-def flat(value: Any) -> Iterator[str]:
+def flat(value: object) -> Iterator[str]:
     """Yield the leaves of a value as text; of mappings the keys as well."""
     if isinstance(value, Mapping):
         for key, inner in value.items():

@@ -233,7 +233,7 @@ def _call(call: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _result(message: Mapping[str, Any], step: Mapping[str, Any]) -> dict[str, Any]:
+def _result(message: Mapping[str, object], step: Mapping[str, Any]) -> dict[str, Any]:
     """Turn a tool message into a result; it may name a call only when its own step made it."""
     extra = {k: v for k, v in message.items() if k not in ("role", "content", "tool_call_id")}
     result: dict[str, Any] = {"content": message["content"], "extra": extra}

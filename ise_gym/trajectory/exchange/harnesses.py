@@ -64,7 +64,7 @@ def from_inspect(record: Json, repairs: Counter[str], where: str = "record") -> 
     )
 
 
-def _attached(value: Any, texts: Mapping[str, Any]) -> Any:
+def _attached(value: object, texts: Mapping[str, object]) -> Any:
     """Put back the long texts that a log keeps once."""
     if isinstance(value, str) and value.startswith(_ATTACHMENT):
         return texts.get(value.removeprefix(_ATTACHMENT), value)
@@ -91,7 +91,7 @@ def _of_inspect(message: dict[str, Any]) -> dict[str, Any]:
     return made | ({"reasoning_content": "\n".join(thoughts)} if any(thoughts) else {})
 
 
-def _called(call: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _called(call: Mapping[str, object], name: str) -> dict[str, Any]:
     function = {"name": call.get(name), "arguments": call.get("arguments")}
     return {"id": call.get("id"), "type": "function", "function": function}
 
@@ -153,7 +153,7 @@ def from_verifiers(record: Json, repairs: Counter[str], where: str = "record") -
     )
 
 
-def _longest(nodes: Sequence[Mapping[str, Any]]) -> list[int]:
+def _longest(nodes: Sequence[Mapping[str, object]]) -> list[int]:
     best: list[int] = []
     depth: list[int] = []
     for number, node in enumerate(nodes):

@@ -187,7 +187,7 @@ def _shape(figures: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _variety(variety: Mapping[str, Any], vendi: Mapping[str, Any]) -> str:
+def _variety(variety: Mapping[str, object], vendi: Mapping[str, Any]) -> str:
     lines = ["| | here | distinct |", "|---|---|---|"]
     lines += [f"| {label} | {shown[0]} | {shown[1]} |" for label, shown in variety_rows(variety)]
     for kind, score in vendi.items():

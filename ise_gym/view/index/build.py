@@ -267,7 +267,7 @@ def _end(connection: sqlite3.Connection) -> None:
         connection.execute("ROLLBACK")
 
 
-def _storable(value: Any) -> Any:
+def _storable(value: object) -> Any:
     """Return what SQLite takes: a lone surrogate has no UTF-8."""
     if not isinstance(value, str) or value.isascii():
         return value
