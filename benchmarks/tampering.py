@@ -54,14 +54,16 @@ def main() -> int:
     parser.add_argument("--others", type=int, help="episodes of the others (default: the same)")
     parser.add_argument("--backend", default="bubblewrap")
     parser.add_argument("--only", default="", help="techniques whose name holds these words")
+    parser.add_argument("--part", default="1/1", help="K/N: every Nth technique, so that N runs share a log")
     parser.add_argument("--before", action="store_true", help="run the suite's check as tasks did before")
     parser.add_argument("--log", type=Path, help="keep every try in this file, and go on from it")
     options = parser.parse_args()
     others = options.tries if options.others is None else options.others
+    part, parts = map(int, options.part.split("/"))
     wanted = {
         name: options.tries if technique.once else others
-        for name, technique in TECHNIQUES.items()
-        if options.only in name
+        for number, (name, technique) in enumerate(TECHNIQUES.items())
+        if options.only in name and number % parts == part - 1
     }
     key = options.backend + (", before" if options.before else "")
     done = read(options.log, key)
