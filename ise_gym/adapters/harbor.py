@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ise_gym.adapters.boxes import box_of, judge
 from ise_gym.adapters.harbor_tasks import FOLDERS, read_task
 from ise_gym.adapters.peers import interface_of
 from ise_gym.agents import make_agent
@@ -23,11 +24,10 @@ from ise_gym.env import ISEEnv
 from ise_gym.episode.goals import GoalBoard
 from ise_gym.rollout.play import play_episode
 from ise_gym.rollout.spec import episode_seed
-from ise_gym.services import start_services
 from ise_gym.trajectory.exchange.atif import to_atif
 from ise_gym.trajectory.record import Trajectory
 from ise_gym.trajectory.store import TrajectoryStore
-from ise_gym.workspace import WORKDIR, Limits, Workspace, open_workspace
+from ise_gym.workspace import WORKDIR, Workspace
 
 with interface_of("harbor"):
     from harbor.agents.base import BaseAgent
@@ -82,9 +82,7 @@ class ISEEnvironment(BaseEnvironment):  # type: ignore[misc]
         """Open the sandbox with the scenario's files and services."""
 
         def opened() -> Workspace:
-            box = open_workspace(self.backend, Limits(), folders=FOLDERS)
-            box.seed(self.scenario.files)
-            start_services(box, self.scenario.services)
+            box = box_of(self.scenario, self.backend, FOLDERS)
             box.exec(["mkdir", "-p", "/logs/agent", "/logs/verifier", "/logs/artifacts"])
             return box
 
@@ -184,9 +182,7 @@ class ISEVerifier(BaseVerifier):  # type: ignore[misc]
         requests = place.scenario.requests
         at = len(requests) - 1 if self.step_name is None else int(self.step_name.split("-")[0]) - 1
         place.board = place.board or GoalBoard(place.scenario)
-        place.board.reach(requests[at].name)
-        place.board.verify(place.open_box, place.open_box.manifest(), at == len(requests) - 1)
-        return _rewards(place.board.verdicts)
+        return _rewards(judge(place.board, place.open_box, at))
 
 
 def _rewards(verdicts: dict[str, bool]) -> Any:
@@ -244,8 +240,10 @@ class ISEAgent(BaseAgent):  # type: ignore[misc]
     def _played(self, environment: BaseEnvironment) -> Trajectory:
         scenario, agent = environment.scenario, make_agent(self.spec)
         env = ISEEnv(workspace=environment.open_box, user=self.user)
-        record = play_episode(env, agent, scenario, episode_seed(self.run_seed, scenario.id, 0))
-        agent.close()
+        try:
+            record = play_episode(env, agent, scenario, episode_seed(self.run_seed, scenario.id, 0))
+        finally:
+            agent.close()
         if self.store:
             with TrajectoryStore(self.store) as store:
                 store.append(record)

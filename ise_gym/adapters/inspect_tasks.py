@@ -13,14 +13,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from ise_gym.adapters.boxes import box_of, judge
 from ise_gym.adapters.inspect_messages import infos, told
 from ise_gym.adapters.peers import interface_of
 from ise_gym.adapters.seat import Seat, Tasks
 from ise_gym.episode.goals import GoalBoard
-from ise_gym.messages import assistant, tool_call
+from ise_gym.messages import assistant, tool_call, user
 from ise_gym.scenario import Scenario
-from ise_gym.services import start_services
-from ise_gym.workspace import WORKDIR, Workspace, open_workspace
+from ise_gym.workspace import WORKDIR, Workspace
 
 with interface_of("inspect"):
     import anyio.to_thread
@@ -119,11 +119,7 @@ class ISESandbox(SandboxEnvironment):  # type: ignore[misc]
         """Open a box; with ``source`` and ``number`` in the sample's metadata, with that scenario's files in it."""
         source = metadata.get("source", "")
         scenario = await _run(Tasks(source).scenario, int(metadata["number"])) if source else None
-        box = await _run(open_workspace)
-        if scenario is not None:
-            await _run(box.seed, scenario.files)
-            await _run(start_services, box, scenario.services)
-        return {"default": cls(box, scenario)}
+        return {"default": cls(await _run(box_of, scenario), scenario)}
 
     @classmethod
     async def sample_cleanup(
@@ -168,17 +164,12 @@ class ISESandbox(SandboxEnvironment):  # type: ignore[misc]
 def box_checks() -> Any:
     """Verify every sub-goal in the sample's box, from outside."""
 
-    async def score(state: object, target: object) -> Any:
+    async def score(state: TaskState, target: object) -> Any:
         held = sandbox().as_type(ISESandbox)
-
-        def verified() -> dict[str, bool]:
-            board = GoalBoard(held.scenario)
-            board.reach(held.scenario.requests[-1].name)
-            board.verify(held.box, held.box.manifest(), True)
-            return board.verdicts
-
-        found = await _run(verified)
-        return _score(found, _explained(found), sum(found.values()) / max(1, len(found)), all(found.values()))
+        board = GoalBoard(held.scenario)
+        said = [user(held.scenario.requests[0].text), assistant(state.output.completion)]
+        found = await _run(judge, board, held.box, messages=said)
+        return _score(found, _explained(found), board.score, bool(found) and all(found.values()))
 
     return score
 

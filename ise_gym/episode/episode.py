@@ -10,6 +10,7 @@ import copy
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ise_gym.episode.budget import no_user_turn_left, truncation, used_up
@@ -33,9 +34,6 @@ from ise_gym.tools.dispatch import Toolbox
 from ise_gym.workspace.base import Workspace
 
 __all__ = ["Episode", "EpisodeSnapshot", "EpisodeState", "Transition"]
-
-_LOOKS = 3
-"""How often an episode is judged when something that had been stopped ran meanwhile; what ran is killed each time."""
 
 
 @dataclass
@@ -355,14 +353,8 @@ class Episode:
         with timed(self.timings, "checks_s"):
             spoken = [n for n, message in enumerate(self.messages) if message["role"] == "assistant"]
             at = spoken[-1] if spoken else 0
-            for _ in range(_LOOKS):
-                self.workspace.freeze()  # nothing of the agent's runs while it is judged
-                self.state.look(self.workspace)
-                still = self._board.verify(self.workspace, self.state.tree, self.over, at, self.messages)
-                if self.workspace.thaw() and still:
-                    return
-                self._board.forget()  # something had itself woken, and was killed
-            self._board.fail_all("processes in the workspace ran while it was judged")
+            look = partial(self.state.look, self.workspace)
+            self._board.judge(self.workspace, look, self.over, at, self.messages)
 
     def _lose_workspace(self, reason: str) -> None:
         """End the episode as failed: what the agent started or left in the box keeps it from answering."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ise_gym.checks.heard import listens, look_at
@@ -12,6 +12,9 @@ from ise_gym.messages import Message
 from ise_gym.scenario import Check, CheckResult, Request, Scenario, SubGoal
 from ise_gym.simulator.answers import answer_to
 from ise_gym.workspace.base import Manifest, SeedFile, Workspace
+
+_LOOKS = 3
+"""How often a box is judged when something that had been stopped ran meanwhile; what ran is killed each time."""
 
 
 @dataclass
@@ -94,6 +97,31 @@ class GoalBoard:
                     self._drop(old)
         self.goals.reached = upto
 
+    def judge(
+        self,
+        workspace: Workspace,
+        look: Callable[[], Manifest],
+        over: bool = False,
+        at: int = 0,
+        messages: Sequence[Message] = (),
+    ) -> None:
+        """Stop all that the agent left running, `verify`, and let it run on; nothing holds that can't be made to stand.
+
+        Args:
+            workspace, over, at, messages: as of `verify`.
+            look: returns the present manifest; called while everything stands still.
+
+        Raises:
+            WorkspaceError: the sandbox failed.
+        """
+        for _ in range(_LOOKS):
+            workspace.freeze()
+            still = self.verify(workspace, look(), over, at, messages)
+            if workspace.thaw() and still:
+                return
+            self.goals.verified_at.clear()  # something had itself woken, and was killed: what was seen is worth nothing
+        self.fail_all("processes in the workspace ran while it was judged")
+
     def verify(
         self,
         workspace: Workspace,
@@ -135,10 +163,6 @@ class GoalBoard:
                     self.verdicts[key], self.reasons[key] = self._run(key, goal, workspace, said)
                     self.goals.judged[key] = at
         return self._still
-
-    def forget(self) -> None:
-        """Let the next `verify` look at every folder again: what was seen is worth nothing."""
-        self.goals.verified_at.clear()
 
     def replies(self, request: Request, messages: Sequence[Message]) -> list[str]:
         """Return what the agent said to the user from this request on, until the user asked for something else."""

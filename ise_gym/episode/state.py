@@ -66,14 +66,15 @@ class EpisodeState:
     timings: Timings = field(default_factory=Timings)
     elapsed_s: float = 0.0
 
-    def look(self, workspace: Workspace) -> None:
-        """Note how the files stand.
+    def look(self, workspace: Workspace) -> Manifest:
+        """Note how the files stand, and return it.
 
         Raises:
             WorkspaceError: the sandbox failed.
         """
         self.tree = workspace.manifest()
         self.digest = self.tree.digest()
+        return self.tree
 
     def saved(self, elapsed_s: float) -> EpisodeState:
         """Return a copy that shares nothing with this one, for a snapshot."""

@@ -31,9 +31,7 @@ def verified(box: Workspace, kind: str, spec: Mapping[str, object]) -> str:
     goal = SubGoal("it", (build_check(kind, spec),))  # type: ignore[arg-type]
     board = GoalBoard(make_scenario(requests=(Request(name="r/r", text="x", subgoals=(goal,)),)))
     board.reach("r/r")
-    box.freeze()
-    board.verify(box, box.manifest())
-    box.thaw()
+    board.judge(box, box.manifest)
     return board.reasons["r/r: it"]
 
 
