@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path += [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "hostile")]
 
 import gymnasium as gym  # noqa: E402
-from leaking import Held, grown, held, resets  # noqa: E402
+from made.leaking import Held, grown, held, resets  # noqa: E402
 
 import ise_gym  # noqa: E402, F401
 from ise_gym.workspace import Limits  # noqa: E402

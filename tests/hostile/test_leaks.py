@@ -9,7 +9,7 @@ from dataclasses import replace
 import gymnasium as gym
 import pytest
 from jails import daemon, hostile_env, pool  # noqa: F401
-from leaking import JOBS, SPARE, grown, held, resets
+from made.leaking import JOBS, SPARE, grown, held, resets
 
 RESETS = 42
 
