@@ -13,8 +13,8 @@ import os
 from typing import Any, ClassVar, Literal
 
 from ise_gym.adapters.peers import interface_of
-from ise_gym.adapters.seat import Seat, Tasks
-from ise_gym.messages import Message
+from ise_gym.adapters.seat import Seat, Tasks, told_to_agents
+from ise_gym.messages import Message, assistant_of
 
 with interface_of("openenv"):
     from openenv.core import EnvClient
@@ -22,9 +22,6 @@ with interface_of("openenv"):
     from openenv.core.env_server.http_server import create_app
     from openenv.core.env_server.interfaces import Environment
     from openenv.core.env_server.types import Action, Observation, State
-
-WIRE = ("role", "content", "tool_calls", "tool_call_id", "name", "reasoning_content")
-"""Keys of a message that an agent may see."""
 
 
 class ISEAction(Action):  # type: ignore[misc]
@@ -37,9 +34,7 @@ class ISEAction(Action):  # type: ignore[misc]
 
     def message(self) -> Message:
         """Return it as the env takes it."""
-        said: dict[str, Any] = {"role": self.role, "content": self.content}
-        said |= {k: v for k in ("tool_calls", "reasoning_content") if (v := getattr(self, k))}
-        return said  # type: ignore[return-value]
+        return assistant_of(self)
 
 
 class ISEObservation(Observation):  # type: ignore[misc]
@@ -112,7 +107,7 @@ class ISEEnvironment(Environment):  # type: ignore[misc]
         return ISEObservation(
             done=seat.over,
             reward=reward,
-            messages=[{key: m[key] for key in WIRE if key in m} for m in map(dict, added)],
+            messages=told_to_agents(added),
             tools=[dict(tool) for tool in seat.tools] if seat.live.began else [],
             session=seat.env.episode.floor if seat.live.began else "main",
             terminated=seat.over and ended not in ("truncated", "infrastructure_error"),

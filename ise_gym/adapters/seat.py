@@ -6,7 +6,7 @@ scenario under the same seed, so an agent that acts alike scores alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,17 @@ from ise_gym.trajectory.store import TrajectoryStore
 from ise_gym.workspace import Workspace
 
 LEFT = "the agent left before the user did"
+_TOLD = ("role", "content", "tool_calls", "tool_call_id", "name", "reasoning_content")
+
+
+def told_to_agents(messages: Iterable[Message]) -> list[dict[str, Any]]:
+    """Return what of messages an agent may know: ``success`` and ``exit_code`` are the harness's.
+
+    >>> from ise_gym.messages import tool_result
+    >>> told_to_agents([tool_result("c", "exec", "ok", success=True)])
+    [{'role': 'tool', 'content': 'ok', 'tool_call_id': 'c', 'name': 'exec'}]
+    """
+    return [{key: message[key] for key in _TOLD if key in message} for message in map(dict, messages)]
 
 
 class Tasks:
@@ -46,22 +57,20 @@ class Tasks:
         found = open_source({"name": source, **(options or {})})
         assert found is not None
         self.source, self.run_seed = found, seed
+        listed = getattr(found, "ids", None)
+        self.count: int | None = None if listed is None else len(listed())
+        """How many scenarios there are; None of a source without an end."""
 
     def __len__(self) -> int:
         """How many there are; TypeError of a source without an end, such as the catalog."""
-        return len(self.ids())
-
-    def ids(self) -> list[str]:
-        """Return the ids of a finite source."""
-        listed = getattr(self.source, "ids", None)
-        if listed is None:
+        if self.count is None:
             raise TypeError(f"the source '{self.source.name}' has no end: say how many tasks are wanted")
-        return list(listed())
+        return self.count
 
     def scenario(self, number: int) -> Scenario:
         """Return the scenario at a place, counted from 0."""
-        if hasattr(self.source, "ids") and not 0 <= number < len(self):
-            raise UserError(f"there is no task {number}: the source '{self.source.name}' has {len(self)}")
+        if self.count is not None and not 0 <= number < self.count:
+            raise UserError(f"there is no task {number}: the source '{self.source.name}' has {self.count}")
         return self.source.scenario(number)
 
     def seed(self, scenario: Scenario) -> int:

@@ -10,22 +10,19 @@ Source: ``verifiers.v1`` of the verifiers package; the module ``ise_os_v0`` is h
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import count
 from typing import Any, ClassVar
 
 from ise_gym.adapters.peers import interface_of
-from ise_gym.adapters.seat import Seat, Tasks
-from ise_gym.messages import Message
+from ise_gym.adapters.seat import Seat, Tasks, told_to_agents
+from ise_gym.messages import Message, assistant_of
 
 with interface_of("verifiers"):
     import httpx
     import verifiers.v1 as vf
 
     vf.Harness, vf.HarnessSession, vf.HarnessConfig, vf.Taskset, vf.TasksetConfig, vf.ProgramResult  # noqa: B018
-
-WIRE = ("role", "content", "tool_calls", "reasoning_content", "tool_call_id", "name")
-"""Keys of a message that go over the wire: what an agent must not know (``success``) does not."""
 
 
 class ISEData(vf.TaskData):  # type: ignore[misc]
@@ -77,7 +74,7 @@ class ISETaskset(vf.Taskset[ISETask, ISETasksetConfig]):  # type: ignore[misc]
         options = {} if config.source.partition(":")[0] in ("suite", "file") else config.source_options
         tasks = Tasks(config.source, options, config.run_seed)
         endless = count(config.first, config.step)
-        numbers = range(config.first, len(tasks), config.step) if hasattr(tasks.source, "ids") else endless
+        numbers = endless if tasks.count is None else range(config.first, tasks.count, config.step)
         for number in numbers:
             scenario = tasks.scenario(number)
             data = ISEData(
@@ -92,10 +89,14 @@ class ISETaskset(vf.Taskset[ISETask, ISETasksetConfig]):  # type: ignore[misc]
 
 
 class ISEHarnessConfig(vf.HarnessConfig):  # type: ignore[misc]
-    """How episodes are played: options of `ise_gym.env.settings.EnvSettings`, and a store for our own records."""
+    """How episodes are played: options of `ise_gym.env.settings.EnvSettings`, and a store for our own records.
+
+    ``request_timeout_s``: seconds for one answer of the model, from the first byte sent to the last byte read.
+    """
 
     env_options: dict[str, Any] = {}
     store: str = ""
+    request_timeout_s: float = 600.0
 
 
 class ISESession(vf.HarnessSession):  # type: ignore[misc]
@@ -129,13 +130,14 @@ class ISESession(vf.HarnessSession):  # type: ignore[misc]
     async def _ask(self, http: Any, seat: Seat) -> Message:
         body = {
             "model": self.ctx.model,
-            "messages": [{k: m[k] for k in WIRE if k in m} for m in map(dict, seat.conversation)],
+            "messages": told_to_agents(seat.conversation),
             "tools": list(seat.tools),
         }
         headers = {"Authorization": f"Bearer {self.secret}"}
-        reply = await http.post(f"{self.endpoint}/chat/completions", json=body, headers=headers)
+        async with asyncio.timeout(self.harness.config.request_timeout_s):
+            reply = await http.post(f"{self.endpoint}/chat/completions", json=body, headers=headers)
         reply.raise_for_status()
-        return _message(reply.json()["choices"][0]["message"])
+        return assistant_of({"role": "assistant", **reply.json()["choices"][0]["message"]})
 
     async def close(self) -> None:
         """End the sandbox, on every path."""
@@ -172,12 +174,6 @@ class ISEVerifiersEnv(vf.Env[ISEEnvConfig]):  # type: ignore[misc]
     async def run(self, task: object, agents: Any) -> None:
         """Let the agent play it."""
         await agents.agent.run(task)
-
-
-def _message(said: Mapping[str, object]) -> Message:
-    message: dict[str, Any] = {"role": "assistant", "content": said.get("content") or ""}
-    message |= {key: said[key] for key in ("tool_calls", "reasoning_content") if said.get(key)}
-    return message  # type: ignore[return-value]
 
 
 __all__ = ["ISEHarness", "ISETaskset", "ISEVerifiersEnv"]
