@@ -4,9 +4,11 @@ from __future__ import annotations
 
 # Fixtures are imported by name, since the folders of tests are no packages.
 # ruff: noqa: F811
+import time
 from collections.abc import Mapping
 
 import gymnasium as gym
+
 import pytest
 from jails import daemon, hostile_env, jail, pool  # noqa: F401
 from technique import Technique
@@ -99,6 +101,17 @@ def test_who_stands_still_goes_on_however_busy_it_is(jail: Workspace) -> None:
         assert jail.thaw()
         jail.exec(["sleep", "0.02"])
     assert all(jail.poll(one, 0).running for one in busy)
+
+
+def test_who_waits_for_a_stopped_child_keeps_nobody_waiting(jail: Workspace) -> None:
+    forks = jail.spawn("exec python3 -c 'import ctypes, time\nctypes.CDLL(None).vfork()\ntime.sleep(100)'")
+    jail.poll(forks, 0.5)
+    states = jail.exec(["bash", "-c", "cat /proc/[0-9]*/stat | grep -c 'python3) D'"], sweep=True)
+    assert states.output.strip() == b"1"
+    began = time.monotonic()
+    jail.freeze()
+    assert time.monotonic() - began < 1
+    assert jail.thaw() and jail.poll(forks, 0).running
 
 
 def test_an_honest_repository_is_judged_as_it_is(jail: Workspace) -> None:

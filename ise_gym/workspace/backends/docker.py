@@ -132,7 +132,8 @@ class ContainerBox(Box):
             listener.settimeout(_START_TIMEOUT_S)
             self._start(image, limits, runtime, room_mb, folders)
             self.channel = Channel(self._accept(listener))
-            config = init_config(limits, box_rlimits(limits, True, room_mb), {}, BOX_ENV)
+            rlimits = box_rlimits(limits, True, room_mb, user_shared=bool(client.info().get("PidsLimit")))
+            config = init_config(limits, rlimits, {}, BOX_ENV)
             self.channel.request("configure", timeout=_START_TIMEOUT_S, **config)
         except BaseException:
             self._remove()
@@ -160,7 +161,7 @@ class ContainerBox(Box):
             network_mode="none",
             cap_drop=["ALL"],
             security_opt=["no-new-privileges", f"seccomp={json.dumps(seccomp_profile())}"],
-            pids_limit=limits.processes + 2,
+            pids_limit=limits.processes + 1,  # the init
             mem_limit=memory_cap(limits, room_mb, folders),
             memswap_limit=memory_cap(limits, room_mb, folders),
             ipc_mode="private",

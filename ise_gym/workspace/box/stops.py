@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     Answer = tuple[Any, ...] | None
 
 CONTINUE = 18
-STILL = (b"T", b"t", b"Z", b"X", b"D")
+STANDS = (b"T", b"t", b"Z", b"X")
+STILL = (*STANDS, b"D")
 """States of a thread that runs no code; one in uninterruptible sleep stops before it does again."""
 
 _GIVE_UP_S = 2.0
-_SLEEPERS_S = 0.05
+_MAKES_A_CHILD = {"x86_64": (b"56", b"58", b"435"), "aarch64": (b"220", b"435")}.get(os.uname().machine, ())
+"""The numbers of the system calls clone, vfork and clone3."""
 
 
 def thread_states(pid: int) -> set[bytes]:
@@ -45,6 +47,32 @@ def thread_states(pid: int) -> set[bytes]:
     except OSError:
         return found  # ended meanwhile
     return found
+
+
+def unsettled(pid: int) -> bool:
+    """Tell whether a stopped process has a thread that has yet to stop: on its way, or waiting for a disk.
+
+    Who waits for a child that is itself stopped, as after vfork, never stops, and runs nothing either.
+    """
+    folder = "/proc/" + str(pid) + "/task/"
+    try:
+        for name in os.listdir(folder):
+            with open(folder + name + "/stat", "rb") as file:
+                state = file.read().rpartition(b")")[2].split()[0]
+            if state in STANDS:
+                continue
+            if state != b"D":
+                return True
+            try:
+                with open(folder + name + "/syscall", "rb") as file:
+                    call = file.read().split()[0]
+            except PermissionError:
+                return True
+            if call not in _MAKES_A_CHILD:
+                return True
+    except OSError:
+        return False  # ended meanwhile
+    return False
 
 
 def turns(pid: int) -> dict[str, bytes]:
@@ -100,7 +128,7 @@ class Stops(Ports):
         """Stop all commands; those that keep waking each other up are killed, all together."""
         killed = self.stop_all()
         if self.standing is None:
-            self.wait_for_sleepers()
+            self.settle()
             self.standing = self.all_turns()
         return ({"killed": killed},)
 
@@ -108,10 +136,10 @@ class Stops(Ports):
         """Return the turns of every command that lives."""
         return {pid: found for pid in self.commands() if (found := turns(pid))}
 
-    def wait_for_sleepers(self) -> None:
-        """Give who waits for a disk the time to stop; who waits for a child that is itself stopped never does."""
-        limit = time.monotonic() + _SLEEPERS_S
-        while time.monotonic() < limit and any(b"D" in thread_states(pid) for pid in self.commands()):
+    def settle(self) -> None:
+        """Wait until who was in uninterruptible sleep has woken and stopped; who takes longer counts as having run."""
+        limit = time.monotonic() + _GIVE_UP_S
+        while time.monotonic() < limit and any(unsettled(pid) for pid in self.commands()):
             time.sleep(0.002)
 
     def stop_all(self) -> bool:

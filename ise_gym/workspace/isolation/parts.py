@@ -75,10 +75,15 @@ def memory_cap(limits: Limits, room_mb: int = 0, folders: Sequence[str] = ()) ->
     return sum(scratch_sizes(limits, room_mb, folders).values()) + ((limits.memory_mb + _OVERHEAD_MB) << 20)
 
 
-def box_rlimits(limits: Limits, memory_capped: bool, room_mb: int = 0) -> dict[str, int]:
-    """Per-process limits set by the init; the data size only where no cgroup caps the whole box."""
+def box_rlimits(
+    limits: Limits, memory_capped: bool, room_mb: int = 0, user_shared: bool = False
+) -> dict[str, int]:
+    """Per-process limits set by the init; the data size only where no cgroup caps the whole box.
+
+    ``user_shared``: other boxes have the same host user and a cgroup counts this one's processes. The kernel's own
+    limit counts a user's processes, so that what runs in one box would keep others from starting anything.
+    """
     found = {
-        "RLIMIT_NPROC": limits.processes,
         "RLIMIT_NOFILE": limits.open_files,
         "RLIMIT_FSIZE": (limits.disk_mb + room_mb) << 20,
         "RLIMIT_CORE": 0,
@@ -88,6 +93,8 @@ def box_rlimits(limits: Limits, memory_capped: bool, room_mb: int = 0) -> dict[s
         "RLIMIT_NICE": 0,
         "RLIMIT_RTPRIO": 0,
     }
+    if not user_shared:
+        found["RLIMIT_NPROC"] = limits.processes
     if not memory_capped:
         found["RLIMIT_DATA"] = limits.memory_mb << 20
     return found
