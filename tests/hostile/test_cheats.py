@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 
 import gymnasium as gym
-
 import pytest
 from jails import daemon, hostile_env, jail, pool  # noqa: F401
 from technique import Technique

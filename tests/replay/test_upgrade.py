@@ -34,7 +34,7 @@ DOMAINS = 10
 def played() -> list[Trajectory]:
     """Episodes of today, together of all ten domains."""
     env = gymnasium.make("ISE-OS-v0")
-    source, agent, found = IntentSource(split="train"), make_agent("expert:0.8"), []
+    source, agent, found = IntentSource(split="train"), make_agent("expert"), []
     seen: set[str] = set()
     try:
         for seed in range(40):
@@ -53,7 +53,7 @@ def played() -> list[Trajectory]:
 @pytest.fixture
 def older(tmp_path: Path, played: list[Trajectory]) -> Path:
     """A store of before scenarios were kept."""
-    with TrajectoryStore(tmp_path / "older", run={"agent": "expert:0.8"}, told={"env": {"a": 1}}) as store:
+    with TrajectoryStore(tmp_path / "older", run={"agent": "expert"}, told={"env": {"a": 1}}) as store:
         for record in played:
             store.append(record.model_copy(update={"scenario": {}}))
     return tmp_path / "older"
@@ -120,7 +120,7 @@ def test_what_the_catalog_no_longer_draws_is_copied_and_said(
 def test_an_interrupted_copy_is_completed_and_one_that_has_its_scenario_keeps_it(
     tmp_path: Path, older: Path, played: list[Trajectory]
 ) -> None:
-    with TrajectoryStore(tmp_path / "new", run={"agent": "expert:0.8"}) as store:
+    with TrajectoryStore(tmp_path / "new", run={"agent": "expert"}) as store:
         store.append(played[0])
     broken = played[1].model_copy(update={"outcome": "infrastructure_error", "episode_id": "broke"})
     with TrajectoryStore(older) as store:

@@ -55,6 +55,15 @@ def names() -> set[str]:
         client.close()
 
 
+def settled(count: int) -> set[str]:
+    """Return the containers when there are ``count``; what was killed is removed by the daemon, a moment later."""
+    deadline = time.monotonic() + 20
+    while len(found := names()) != count and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert len(found) == count
+    return found
+
+
 def test_docker_suites_ran(pool: object) -> None:
     assert pool.get("docker").exec(["true"]).ok  # type: ignore[attr-defined]
 
@@ -64,6 +73,9 @@ def docker_box(pool: object) -> Workspace:
     found = pool.get("docker")  # type: ignore[attr-defined]
     # The reset's old container and next spare are handled by the launcher thread: wait until it is done.
     launcher.submit(lambda: None).result()
+    before: set[str] = set()
+    while before != (before := names()):  # what an earlier test killed may still be there
+        time.sleep(0.3)
     return found  # type: ignore[no-any-return]
 
 
@@ -77,12 +89,9 @@ def test_an_unknown_image_says_how_to_build_it(docker_box: Workspace) -> None:
 def test_no_container_outlives_close(docker_box: Workspace) -> None:
     before = names()
     other = docker_box.fork()  # takes the spare container; the next one starts
-    launcher.submit(lambda: None).result()
-    during = names()
-    assert len(during) == len(before) + 1
+    during = settled(len(before) + 1)
     other.close()
-    after = names()
-    assert len(after) == len(before) and after < during
+    assert settled(len(before)) < during
 
 
 @pytest.mark.docker
@@ -94,14 +103,11 @@ def test_containers_end_with_a_killed_harness(docker_box: Workspace) -> None:
     )
     harness = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     assert harness.stdout is not None and harness.stdout.readline() == b"ready\n"
-    assert len(names()) == len(before) + 1
+    settled(len(before) + 1)
     harness.kill()
     harness.wait()
     harness.stdout.close()
-    deadline = time.monotonic() + 20
-    while names() != before and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert names() == before
+    assert settled(len(before)) == before
 
 
 @pytest.mark.docker

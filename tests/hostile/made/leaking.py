@@ -22,7 +22,7 @@ JOBS = (
     "yes > /dev/shm/full; sleep 86399",
     "mkfifo p; cat p",
 )
-SPARE = {"descriptors": 8, "threads": 1, "processes": 4, "cgroups": 1}
+SPARE = {"descriptors": 8, "threads": 1, "mounts": 2, "processes": 4, "cgroups": 1}
 """What the box that is started ahead of the next reset may hold, or not yet."""
 
 
@@ -70,6 +70,13 @@ def descendants() -> dict[int, int]:
     return found
 
 
+def mounts() -> int:
+    """Count the mounts that this process sees, without those of another test run's docker daemon."""
+    own = os.environ.get("DOCKER_HOST", "").removeprefix("unix://").rpartition("/")[0] or "/nowhere"
+    places = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return sum("/ise-dockerd-" not in place or place.startswith(own + "/") for place in places)
+
+
 def held() -> Held:
     """Look at this process, its descendants, the mounts it sees and the control groups it could make."""
     below = descendants()
@@ -79,7 +86,7 @@ def held() -> Held:
         sum(below.values()) / 1e6,
         len(list(Path("/proc/self/fd").iterdir())),
         threading.active_count(),
-        len(Path("/proc/self/mountinfo").read_text().splitlines()),
+        mounts(),
         len(below),
         len(groups),
     )
