@@ -119,9 +119,8 @@ def end_with_parent() -> None:
     else:
         try:
             handle = os.pidfd_open(parent.pid)
-        except (
-            OSError
-        ):  # an old kernel: the sentinel is a pipe, and says so once all who hold its end have gone
+        except OSError:
+            # An old kernel: the sentinel is a pipe, and says so once all who hold its end have gone.
             handle = int(parent.sentinel)
 
     def follow() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from ise_gym.checks.base import PASSED, BaseCheck, failed, read_text, shown
 from ise_gym.checks.compare import is_number
@@ -72,18 +72,28 @@ def asks(text: str, about: Sequence[Json] = ()) -> bool:
     return _ASKING.search(text[:MOST_READ]) is not None and has_words(text, about) is None
 
 
+@runtime_checkable
+class Listener(Protocol):
+    """A check that judges what the agent said; ``last_counts``: its last reply too, not only whether it asked."""
+
+    @property
+    def last_counts(self) -> bool: ...  # noqa: D102
+
+    def hear(self, said: Sequence[str]) -> CheckResult: ...  # noqa: D102
+
+
 def look_at(
     check: Check, workspace: Workspace, start: Mapping[str, SeedFile], said: Sequence[str] = ()
 ) -> CheckResult:
     """Run a check; one that listens is given what the agent said to the user while its request was current."""
-    if isinstance(check, ReplyCheck):
+    if isinstance(check, Listener):
         return check.hear(said)
     return check.run(workspace, start)
 
 
 def listens(checks: Sequence[Check]) -> bool:
     """Return whether some check is about the agent's words, so that an unchanged folder decides nothing."""
-    return any(isinstance(check, ReplyCheck) for check in checks)
+    return any(isinstance(check, Listener) for check in checks)
 
 
 @dataclass(frozen=True)
@@ -102,6 +112,11 @@ class ReplyCheck(BaseCheck):
         _require_words(self.asks, (), ())
         if not (self.says or self.figures or self.asks):
             raise ValueError("reply needs `says`, `figures` or `asks`: any reply would do")
+
+    @property
+    def last_counts(self) -> bool:
+        """Whether words are wanted of the last reply: where only a question is, silence afterwards is no fault."""
+        return bool(self.says or self.figures)
 
     def look(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
         """See `BaseCheck.run`; nobody said anything to a workspace."""

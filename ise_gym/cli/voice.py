@@ -59,9 +59,8 @@ class OneVoice(TyperGroup):
         except KeyboardInterrupt:
             _say("interrupted")
             raise typer.Exit(INTERRUPTED) from None
-        except (
-            BrokenPipeError
-        ):  # the reader of our output (head, less) went away, which is not an error of ours
+        except BrokenPipeError:
+            # The reader of our output (head, less) went away, which is not an error of ours.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
         return found
