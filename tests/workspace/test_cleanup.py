@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from control_groups import own_groups
 from ise_gym.workspace import Limits, open_workspace, self_check
 from ise_gym.workspace.backends.bubblewrap import patient_pipe
 from ise_gym.workspace.isolation import orphans
@@ -147,14 +149,11 @@ def test_no_control_group_is_left() -> None:
     box = open_workspace("bubblewrap")
     box.reset()
     box.close()
-    mine = f"ise-gym-{os.getpid()}-"
-    root = Path("/sys/fs/cgroup")
-
-    def left() -> list[Path]:
-        return [path for path in root.glob(f"*/**/{mine}*") if path.is_dir()] if root.exists() else []
-
-    live = {path for path in left() if (path / "cgroup.procs").read_text().strip()}
-    assert wait_for(lambda: set(left()) <= live)
+    live = set()
+    for group in own_groups():
+        with contextlib.suppress(OSError):  # it ends meanwhile
+            live |= {group} if (group / "cgroup.procs").read_text().strip() else set()
+    assert wait_for(lambda: set(own_groups()) <= live)
 
 
 def test_a_box_outlives_the_thread_that_asked_for_it() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from harmless import resident
 
+from control_groups import own_groups
 from ise_gym.messages import assistant, tool_call
 from made_scenarios import make_scenario
 
@@ -83,7 +84,6 @@ def mounts() -> int:
 def held() -> Held:
     """Look at this process, its descendants, the mounts it sees and the control groups it could make."""
     below = descendants()
-    groups = [path for path in Path("/sys/fs/cgroup").rglob("*ise*") if str(os.getpid()) in path.name]
     return Held(
         resident() / 1e6,
         sum(below.values()) / 1e6,
@@ -91,7 +91,7 @@ def held() -> Held:
         threading.active_count(),
         mounts(),
         len(below),
-        len(groups),
+        len(own_groups()),
     )
 
 
