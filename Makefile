@@ -1,9 +1,10 @@
 # `make demo` and `make test` do all of their own set-up; nothing else is needed first.
 VENV ?= .venv
 RUNS ?= runs/demo
+OLDEST_PYTHON ?= /usr/bin/python3
 PYTEST_ARGS ?= -n auto --dist loadfile
 
-.PHONY: demo test docs nightly adapters lint clean
+.PHONY: demo test oldest docs nightly adapters lint clean
 
 demo:            ## the whole way once: intents, episodes, SFT, pass@1, report (about ten minutes on 2 cores)
 	@./setup.sh $(VENV) train,llm
@@ -13,6 +14,13 @@ test:            ## lint, types and every test
 	@./setup.sh $(VENV) train,llm,docker,claweval,embed,dev chromium
 	@$(MAKE) --no-print-directory lint
 	@PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+# rooms that need no torch
+OLDEST_TESTS = $(addprefix tests/,agents checks env episode evaluation/claweval models services tools trajectory workspace)
+
+oldest:          ## the oldest supported Python (OLDEST_PYTHON) with the lowest versions allowed: every room without torch
+	@PYTHON=$(OLDEST_PYTHON) LOWEST=1 ./setup.sh .venv-oldest docker,llm,claweval,dedup,test
+	@.venv-oldest/bin/python -m pytest $(PYTEST_ARGS) -p no:cacheprovider $(OLDEST_TESTS)
 
 docs:            ## the pages as a site, in build/site
 	@./setup.sh $(VENV) docs

@@ -6,6 +6,7 @@
 #
 # PYTHON       the interpreter that makes the virtual environment (default: python3)
 # TORCH_PIP    extra arguments for installing torch, e.g. an index of CPU builds
+# LOWEST=1     the lowest versions that pyproject.toml allows, instead of those that are tested every day
 set -euo pipefail
 cd "$(dirname "$0")"
 venv=${1:-.venv} extras=${2:-train,llm} wanted=("${@:3}")
@@ -57,6 +58,11 @@ if [ ! -e "$stamp" ]; then
       fi ;;
   esac
   say "Installing ise_gym[$extras]"
-  pip install -c constraints.txt -e ".[$extras]"
+  versions=constraints.txt
+  if [ -n "${LOWEST:-}" ]; then
+    versions=$venv/lowest.txt
+    "$venv/bin/python" scripts/lowest.py docker llm claweval dedup >"$versions"
+  fi
+  pip install -c "$versions" -e ".[$extras]"
   touch "$stamp"
 fi
