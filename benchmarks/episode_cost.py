@@ -2,14 +2,16 @@
 
     python benchmarks/episode_cost.py [--episodes 200] [--start 0] [--before REVISION] [--json FILE]
 
-Plays frozen intents (the tasks of `tests/golden/tasks.txt`, seeds ``start …``) with the scripted expert on bubblewrap, the
-record included, in one process, and prints CPU-seconds an episode by part. ``--before`` names a commit: it is checked out
-beside this tree, both play each episode in turns, and the table shows both, their ratio, and how many records are equal
-(`content_hash`: all but ``timings``). Needs root, for the kernel's notices of programs that end (`costs/exits.py`).
+Plays frozen intents (the tasks of `tests/golden/tasks.txt`, seeds ``start …``) with the scripted expert on bubblewrap,
+the record included, in one process, and prints the processor time of an episode by part. ``--before`` names a commit:
+it is checked out beside this tree, both play each episode in turns, and the table shows both, their ratio, and how many
+records are equal (`content_hash`: all but ``timings``). Needs root, for the kernel's notices of programs that end
+(`costs/exits.py`).
 
-``checks`` are programs that a sub-goal's check runs, ``played`` those that a tool call, a service or a task's start runs.
-``init`` is the one process in the box that serves the harness. The sum of the parts is held against what the kernel counts
-for the process and all its children, measuring left out; what is not told apart is shown.
+``checks`` are programs that a sub-goal's check runs, ``played`` those that a tool call, a service or a task's start
+runs. ``init`` is the one process in the box that serves the harness. The sum of the parts is held against what the
+kernel counts for the process and all its children, measuring left out: the rest is ``not told apart``, such as what
+freeing a program's memory takes after its notice.
 """
 
 from __future__ import annotations
@@ -17,10 +19,11 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import subprocess
 import sys
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -39,6 +42,7 @@ class Player:
             stdout=subprocess.PIPE,
             text=True,
             cwd=tree,
+            process_group=0,  # Ctrl-C ends the turns, and what was played is shown
         )
         self.episodes: list[dict[str, Any]] = []
         self.ready = self._answer()
@@ -68,11 +72,13 @@ class Player:
 
     def means(self, what: str) -> dict[str, float]:
         """Part → mean an episode of ``seconds`` or ``starts``."""
-        sums: Counter[str] = Counter()
+        sums: defaultdict[str, float] = defaultdict(float)
         for episode in self.episodes:
-            sums.update(episode[what])
+            for part, value in episode[what].items():
+                sums[part] += value
         if what == "seconds":
-            sums.update(self.end["left"])
+            for part, value in self.end["left"].items():
+                sums[part] += value
             sums["not told apart"] = self.end["all"] - sum(sums.values())
         return {part: total / len(self.episodes) for part, total in sums.items()}
 
@@ -111,7 +117,13 @@ def main() -> None:
         if given.before:
             trees = {"before": checkout(given.before, stack), **trees}
         players = {name: Player(tree, given.start, given.episodes) for name, tree in trees.items()}
+        stopped: list[int] = []
+        signal.signal(signal.SIGINT, lambda number, _: stopped.append(number))
         for number in range(given.episodes):
+            if stopped:
+                break
+            if sys.stderr.isatty():
+                print(f"\r{number} of {given.episodes}", end="", file=sys.stderr)
             for name in list(players)[:: 1 if number % 2 else -1]:
                 players[name].play()
         for player in players.values():

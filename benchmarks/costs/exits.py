@@ -1,10 +1,11 @@
 """Processor time of every process that ends on this machine, as the kernel reports it when it ends (taskstats).
 
-Why not `wait4`: it gives a command's time with all that it started in one sum, so that nothing tells bash from the python3
-that it ran. The kernel's notices name each program and its user. They need root in the first user and process namespace.
+Why not `wait4`: it gives a command's time with all that it started in one sum, so that nothing tells bash from the
+python3 that it ran. The kernel's notices name each program and its user. They need root in the first user and process
+namespace.
 
-The time in them is counted in ticks of the kernel's clock: whoever runs when it ticks is charged all of it (a tick is 4 ms
-at 250 Hz). For one program that says little, but nobody is favoured, so that the sums over thousands are right.
+The time in them is counted in ticks of the kernel's clock: whoever runs when it ticks is charged all of it (a tick is
+4 ms at 250 Hz). For one program that says little, but nobody is favoured, so that the sums over thousands are right.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python benchmarks/costs/player.py TREE START COUNT
 
-``TREE`` is a checkout; its ``ise_gym`` is what plays. Each line on stdin asks for the next episode; the answer is a line of
-JSON. `episode_cost.py` starts one a checkout and lets them take turns.
+``TREE`` is a checkout; its ``ise_gym`` plays. Each line on stdin asks for the next episode; the answer is a line
+of JSON. `episode_cost.py` starts one a checkout and lets them take turns.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import os
 import resource
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 HERE = Path(__file__).resolve()
 TREE = Path(sys.argv[1] if len(sys.argv) > 1 else HERE.parents[2]).resolve()
-sys.path[:] = [str(TREE), str(HERE.parents[2] / "tests"), str(HERE.parent), *sys.path[1:]]
+sys.path[:] = [str(TREE), str(HERE.parents[2] / "tests"), str(HERE.parents[1]), *sys.path[1:]]
 
 import gymnasium  # noqa: E402
-from exits import Exits  # noqa: E402
-from golden.played import sources  # noqa: E402
+from costs.exits import Exits  # noqa: E402
 
+from golden.played import sources  # noqa: E402
 from ise_gym.agents import make_agent  # noqa: E402
 from ise_gym.checks.judging.pool import POOL  # noqa: E402
 from ise_gym.episode.goals import GoalBoard  # noqa: E402
@@ -45,8 +45,7 @@ LOOKS = ("tree", "fetch", "stop", "continue")
 def spent(pid: int) -> float:
     """Seconds of processor time of a process's first thread so far; 0 when it is gone."""
     try:
-        with open(f"/proc/{pid}/schedstat", "rb") as file:
-            return int(file.read().split()[0]) / 1e9
+        return int(Path(f"/proc/{pid}/schedstat").read_bytes().split()[0]) / 1e9
     except OSError:
         return 0.0
 
@@ -56,14 +55,14 @@ class Meter:
 
     Attributes:
         parts: part → seconds since `take`.
-        own: seconds that measuring itself took in this process.
+        own: seconds that measuring itself took in this process since `take`; ``all_own``: before.
     """
 
     def __init__(self) -> None:
-        self.parts: Counter[str] = Counter()
+        self.parts: defaultdict[str, float] = defaultdict(float)
         self.starts: Counter[str] = Counter()
-        self.programs: Counter[str] = Counter()
-        self.own = 0.0
+        self.programs: defaultdict[str, float] = defaultdict(float)
+        self.own = self.all_own = 0.0
         self.exits = Exits()
         self._checking = False
         self._uids: set[int] = set()
@@ -115,9 +114,11 @@ class Meter:
             self.parts["harness: judge"] += self._seen[pid] - before
         now = time.process_time()
         self.parts["harness"] += now - self._clock - self.own
+        self.all_own += self.own
         self._clock, self.own = now, 0.0
-        found = {"seconds": dict(self.parts), "starts": dict(self.starts), "programs": dict(self.programs)}
-        self.parts, self.starts, self.programs = Counter(), Counter(), Counter()
+        starts: dict[str, float] = {**self.starts}
+        found = {"seconds": dict(self.parts), "starts": starts, "programs": dict(self.programs)}
+        self.parts, self.starts, self.programs = defaultdict(float), Counter(), defaultdict(float)
         return found
 
     def _install(self) -> None:
@@ -200,14 +201,13 @@ def main() -> None:
     meter = Meter()
     env = gymnasium.make("ISE-OS-v0", backend="bubblewrap")
     meter.take()
-    begun, measuring = processor(), 0.0
+    begun, measuring = processor(), meter.all_own
     for seed in range(start, start + count):
         if not sys.stdin.readline():
             break
         scenario = source.scenario(seed)
         trajectory = play_episode(env, make_agent("expert" if seed % 2 else "expert:0.8"), scenario, seed)
         to_line(trajectory)
-        measuring += meter.own
         found = meter.take()
         calls = sum(len(message.get("tool_calls") or ()) for message in trajectory.messages)
         say(
@@ -223,7 +223,7 @@ def main() -> None:
     env.close()
     POOL.close()
     left = meter.take()["seconds"]
-    say({"left": left, "all": processor() - begun - measuring})
+    say({"left": left, "all": processor() - begun - (meter.all_own - measuring)})
 
 
 if __name__ == "__main__":

@@ -171,6 +171,4 @@ def words_of(text: str) -> list[str]:
 @lru_cache(maxsize=1024)
 def _words(text: str) -> tuple[str, ...]:
     """Split once what several detectors, and the guard at every turn, look at again."""
-    return tuple(
-        w for w in (raw.strip(".,;:!?\"'`()[]{}<>*…“”‘’«»").lower() for raw in text.split()) if w
-    )
+    return tuple(w for w in (raw.strip(".,;:!?\"'`()[]{}<>*…“”‘’«»").lower() for raw in text.split()) if w)
