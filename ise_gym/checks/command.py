@@ -14,6 +14,7 @@ import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 from ise_gym.checks.base import (
     PASSED,
@@ -45,6 +46,9 @@ ENVIRONMENT = {
     **GIT_ENVIRONMENT,
 }
 """Nothing of the agent's home is read."""
+
+_PROGRAMS: WeakKeyDictionary[Workspace, dict[str, str]] = WeakKeyDictionary()
+"""Where a workspace's programs are: nothing in a box can write into these folders, and they outlive its resets."""
 
 _SAFE_PATH = "import sys; sys.path[:] = [p for p in sys.path if p not in ('', '.')]\n"
 """Before a program given by ``python3 -c``: it must not import ``json`` from the working folder. (``-P`` does the same
@@ -159,10 +163,13 @@ def _program(workspace: Workspace, name: str) -> str:
         return name
     if "/" in name:
         return f"/workspace/{normal_path(name)}"
+    known = _PROGRAMS.setdefault(workspace, {})
+    if name in known:
+        return known[name]
     for folder in SYSTEM_FOLDERS:
         try:
             if workspace.stat(f"{folder}/{name}") is not None:
-                return f"{folder}/{name}"
+                return known.setdefault(name, f"{folder}/{name}")
         except OSError:
             continue
     raise Unreadable(f"the box has no program named {name}")

@@ -63,8 +63,12 @@ _STATE = frozenset({"status", "diff", "diff-files", "diff-index", "ls-files"})
 
 _LOOK = r"""
 say() { printf '%s' "$*" >&2; exit 3; }
-cd -- "$1" 2>/dev/null && own=$(git rev-parse --git-dir 2>/dev/null) || exit 0
-common=$(git rev-parse --git-common-dir)
+cd -P -- "$1" 2>/dev/null || exit 0
+mapfile -t at <<< "$(git rev-parse --git-dir --git-common-dir --show-toplevel 2>/dev/null)"
+[ -n "${at[0]}" ] || exit 0
+[ ${#at[@]} -le 3 ] || say "a path of the repository has several lines"
+folders=("${at[0]}") top=${at[2]}
+[ "${at[1]}" = "${at[0]}" ] || folders+=("${at[1]}")
 refs=$'\n'$(git for-each-ref --format='%(refname)' 2>/dev/null)$'\n'
 while read -r ref; do
   name=${ref#refs/heads/}
@@ -72,25 +76,30 @@ while read -r ref; do
   case $refs in
     *$'\n'refs/"$name"$'\n'* | *$'\n'refs/tags/"$name"$'\n'*) say "another name hides the branch $name" ;;
   esac
-  for folder in "$own" "$common"; do
+  for folder in "${folders[@]}"; do
     [ -L "$folder/$name" ] && say "a link hides the branch $name"
     [ -f "$folder/$name" ] || continue
     grep -qaE '^(ref:|[0-9a-f]{40})' "$folder/$name" && say "a file hides the branch $name"
   done
 done <<< "$refs"
 [ "$2" = state ] || exit 0
-top=$(git rev-parse --show-toplevel 2>/dev/null) || exit 0
-case $(pwd -P)/ in "$top"/*) ;; *) say "the repository's files lie elsewhere" ;; esac
-for folder in "$own" "$common"; do
+[ -n "$top" ] || exit 0
+case $PWD/ in "$top"/*) ;; *) say "the repository's files lie elsewhere" ;; esac
+for folder in "${folders[@]}"; do
   [ -s "$folder/info/attributes" ] && say "info/attributes changes how files are compared"
   [ -f "$folder/info/exclude" ] || continue
-  hidden=$(git -C "$top" ls-files -o -i -X "$(realpath -- "$folder/info/exclude")" 2>/dev/null | head -n 1)
+  [ "${folder:0:1}" = / ] || folder=$PWD/$folder
+  IFS= read -r -N 4096 patterns < "$folder/info/exclude"
+  if [ ${#patterns} -lt 4096 ]; then  # mostly it is as git made it: comments
+    case $'\n'$patterns in *$'\n'[!#$'\n']*) ;; *) continue ;; esac
+  fi
+  IFS= read -r hidden < <(git -C "$top" ls-files -o -i -X "$folder/info/exclude" 2>/dev/null)
   [ -n "$hidden" ] && say "info/exclude hides $hidden"
 done
 git config --get-regexp '^filter[.]' > /dev/null && say "a filter changes how files are compared"
-fresh=$(mktemp) && git -C "$top" ls-files -s -z > "$fresh.list" && rm "$fresh" &&
-  GIT_INDEX_FILE=$fresh git -C "$top" update-index -z --index-info < "$fresh.list" || say "the index can't be read"
-rm "$fresh.list"
+fresh=/tmp/index.${SRANDOM:-$RANDOM}.${SRANDOM:-$RANDOM}
+[ ! -e "$fresh" ] && [ ! -L "$fresh" ] && set -o pipefail && git -C "$top" ls-files -s -z |
+  GIT_INDEX_FILE=$fresh git -C "$top" update-index -z --index-info || say "the index can't be read"
 printf '%s' "$fresh"
 """
 """Prints the path of an index that holds what the repository's says, but nothing of when it last looked at files."""

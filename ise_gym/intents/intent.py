@@ -56,7 +56,8 @@ def facts_of(drafted: DraftedTask, text: str) -> tuple[str, ...]:
     """Return what of an utterance a user may say again: its paths, and drawn words and figures it contains."""
     found = dict.fromkeys(match.rstrip("./") for match in _PATH.findall(text))
     for value in _scalars({k: v for k, v in drafted.parameters.items() if k != "root"}):
-        if len(value) > 1 and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text):
+        # most drawn values are not said: a pattern is made only for those that are
+        if len(value) > 1 and value in text and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text):
             found.setdefault(value)
     return tuple(found)
 

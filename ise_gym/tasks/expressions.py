@@ -13,12 +13,11 @@ from types import GeneratorType
 from typing import Any
 
 import jinja2
-from jinja2 import nodes
 from jinja2.meta import find_undeclared_variables
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from ise_gym.errors import UserError
 from ise_gym.foreign.values import Json
+from ise_gym.tasks.caching import CachingEnvironment
 from ise_gym.tasks.filters import FILTERS
 
 Scope = Mapping[str, object]
@@ -29,8 +28,8 @@ _TAG_LINES = re.compile(r"^[ \t]*((?:\{%(?:(?!%\}).)*%\}[ \t]*)+)(?:\n|\Z)", re.
 _EXPRESSION = re.compile(r"\s*+\{\{-?(.*?)-?\}\}\s*+", re.DOTALL)
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
+def _environment() -> CachingEnvironment:
+    environment = CachingEnvironment(
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         comment_start_string="{=#",
@@ -101,7 +100,7 @@ def compile_text(source: str, where: str) -> TextRender:
     if not has_expressions(source):
         return lambda scope: source
     try:
-        compiled = ENVIRONMENT.from_string(without_tag_lines(source))
+        compiled = ENVIRONMENT.text_of(without_tag_lines(source))
     except jinja2.TemplateError as error:
         raise _fail(where, error) from None
 
@@ -119,10 +118,7 @@ def _lone_expression(source: str) -> str | None:
     match = _EXPRESSION.fullmatch(source)
     if match is None:
         return None
-    body = ENVIRONMENT.parse(source.strip()).body
-    if len(body) == 1 and isinstance(body[0], nodes.Output) and len(body[0].nodes) == 1:
-        return None if isinstance(body[0].nodes[0], nodes.TemplateData) else match[1]
-    return None
+    return match[1] if ENVIRONMENT.is_lone(source.strip()) else None
 
 
 def compile_value(raw: Json, where: str) -> Render:
@@ -156,7 +152,7 @@ def compile_value(raw: Json, where: str) -> Render:
 
 def _compile_expression(source: str, where: str) -> Render:
     try:
-        expression = ENVIRONMENT.compile_expression(source, undefined_to_none=False)
+        expression = ENVIRONMENT.value_of(source)
     except jinja2.TemplateError as error:
         raise _fail(where, error) from None
 

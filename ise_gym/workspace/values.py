@@ -8,6 +8,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ise_gym.errors import UserError
 from ise_gym.messages import sha256_of
@@ -148,6 +149,10 @@ class Manifest:
 
     def digest(self) -> str:
         """Merkle-style hash over names, kinds, modes and contents; clocks and owners play no part."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         return sha256_of([[path, *entry] for path, entry in sorted(self.entries.items())])
 
     def below(self, folder: str) -> Manifest:

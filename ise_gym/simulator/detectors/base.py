@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TypeVar
 
 from ise_gym.foreign.text import excerpt
@@ -165,4 +165,10 @@ def finder(*patterns: str, reported: bool = True, unless: re.Pattern[str] | None
 
 def words_of(text: str) -> list[str]:
     """Return the words of a text in lower case, figures and paths included, without punctuation at their ends."""
-    return [w for w in (raw.strip(".,;:!?\"'`()[]{}<>*…“”‘’«»").lower() for raw in text.split()) if w]
+    return list(_words(text))
+
+
+@lru_cache(maxsize=1024)
+def _words(text: str) -> tuple[str, ...]:
+    """Split once what several detectors, and the guard at every turn, look at again."""
+    return tuple(w for w in (raw.strip(".,;:!?\"'`()[]{}<>*…“”‘’«»").lower() for raw in text.split()) if w)

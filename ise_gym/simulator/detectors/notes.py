@@ -7,7 +7,7 @@ so that a change there changes this detector too.
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 from ise_gym.simulator.detectors.base import Turn, watches, words_of
 from ise_gym.simulator.roles import MOVES, PROMPTS
@@ -67,9 +67,17 @@ def talks_to_itself(turn: Turn) -> str:
         str(voice.get("family") or ""),
         *persona.name.split(),
     }
-    names = {name for name in names if len(name) > 1}
+    for pattern in _by_name(frozenset(name for name in names if len(name) > 1)):
+        if found := pattern.search(turn.free):
+            return found.group(0).strip()
+    return ""
+
+
+@lru_cache(maxsize=64)
+def _by_name(names: frozenset[str]) -> tuple[re.Pattern[str], ...]:
+    """Return what matches a speech to, or of, somebody with one of these names."""
     if not names:
-        return ""
+        return ()
     either = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
     last = rf"(?:{either})(?:\s+(?:{either}))?(?!\w)"
     patterns = (
@@ -83,7 +91,4 @@ def talks_to_itself(turn: Turn) -> str:
         rf"\b{last} (?:wants|needs|would like|is (?:asking|looking|happy)|asks|has asked|said|says|will be)\b",
         rf"(?:帮您|为您|您是){last}|{last}(?:您好|你好)",
     )
-    for pattern in patterns:
-        if found := re.search(pattern, turn.free, re.IGNORECASE):
-            return found.group(0).strip()
-    return ""
+    return tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns)

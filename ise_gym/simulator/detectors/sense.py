@@ -66,7 +66,8 @@ def _loop(said: list[str], text: str) -> str:
 
 
 def _known(turn: Turn) -> set[str]:
-    return set(words_of(" ".join((turn.known.words(), *turn.heard, *turn.own, *turn.failing))))
+    said = (turn.known.words(), *turn.heard, *turn.own, *turn.failing)
+    return {word for text in said for word in words_of(text)}
 
 
 def _sensible(word: str, known: set[str]) -> bool:

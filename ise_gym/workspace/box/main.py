@@ -17,6 +17,8 @@ from ise_gym.workspace.box.wire import Wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ise_gym.workspace.box.wire import Header
 
 _SET_DUMPABLE, _SET_SUBREAPER, _SET_NO_NEW_PRIVS = 4, 36, 38
@@ -86,14 +88,27 @@ class Init(Stops):
             self.wire.send({"id": number, "bug": type(error).__name__ + ": " + str(error)})
 
 
+def _prctl() -> Callable[[int, int], int]:
+    """Return prctl(2) of two arguments, by the C half of `ctypes`: the package costs a fifth of a box's start."""
+    try:
+        import _ctypes
+
+        address = _ctypes.dlsym(_ctypes.dlopen(None, os.RTLD_NOW), "prctl")  # type: ignore[arg-type]
+        call = _ctypes.call_function
+        return lambda option, value: call(address, (option, value, 0, 0, 0))
+    except (ImportError, AttributeError):  # another interpreter
+        import ctypes
+
+        prctl = ctypes.CDLL(None).prctl
+        return lambda option, value: prctl(option, value, 0, 0, 0)
+
+
 def harden() -> None:
     """Close this process to its own user: no ptrace, no /proc/1/{environ,fd,mem}; adopt orphans everywhere."""
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
+    call = _prctl()
     for option, value in ((_SET_DUMPABLE, 0), (_SET_SUBREAPER, 1), (_SET_NO_NEW_PRIVS, 1)):
-        if libc.prctl(option, value, 0, 0, 0) != 0:
-            raise OSError(ctypes.get_errno(), "prctl " + str(option))
+        if call(option, value) != 0:
+            raise OSError("prctl " + str(option) + " is refused")
 
 
 def main() -> None:

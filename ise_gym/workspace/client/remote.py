@@ -23,7 +23,7 @@ from ise_gym.workspace.client.channel import Reply
 from ise_gym.workspace.client.files import Files
 from ise_gym.workspace.client.processes import Processes
 from ise_gym.workspace.client.supply import Box, BoxSupply, end
-from ise_gym.workspace.client.trees import TreeClient
+from ise_gym.workspace.client.trees import Described, TreeClient
 from ise_gym.workspace.hosting import resume
 from ise_gym.workspace.isolation import launcher
 from ise_gym.workspace.isolation.environment import BOX_ENV
@@ -85,6 +85,7 @@ class BoxWorkspace(Processes, Files):
             self._budget += template.size_bytes
             copied = self._why_copied(template)
         self._supply = BoxSupply(self._starter(), template, self._budget, copied)
+        self._last: tuple[Described, snapshots.Tree] | None = None
         self._closed = False
         self.services: Hosted | None = None
         self._box = box.result() if box else self._supply.first()
@@ -182,7 +183,10 @@ class BoxWorkspace(Processes, Files):
         return TreeClient(self.request, self._budget, entries)
 
     def _tree(self, root: str) -> snapshots.Tree:
-        return self._trees.tree(root)
+        said = self._trees.described(root)
+        if self._last is None or said != self._last[0]:  # most tool calls change no file
+            self._last = said, said.tree()
+        return self._last[1]
 
     def manifest(self) -> Manifest:
         """Hash the tree under `WORKDIR`."""

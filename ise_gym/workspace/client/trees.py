@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from ise_gym.errors import WorkspaceError
 from ise_gym.workspace.client.link import Call
@@ -16,6 +17,20 @@ from ise_gym.workspace.snapshots import trees as snapshots
 BATCH = 8 << 20
 PIECE = 48 << 20
 _TIMEOUT_S = 300.0
+
+
+@dataclass(frozen=True)
+class Described:
+    """What an init said of a tree, unread: two that are equal are of equal trees, clocks and inodes included."""
+
+    root: str
+    top: Sequence[int]
+    complete: bool
+    rows: bytes
+
+    def tree(self) -> snapshots.Tree:
+        """Read it; WorkspaceError when it is no description."""
+        return snapshots.Tree.parse(self.root, self.top, json.loads(self.rows), self.complete)
 
 
 class TreeClient:
@@ -32,13 +47,12 @@ class TreeClient:
         self._budget = budget
         self._template = template
 
-    def tree(self, root: str, known: int = 0) -> snapshots.Tree:
+    def described(self, root: str, known: int = 0) -> Described:
         """Describe all under a folder; ``known`` entries at least, where more than usual must be there."""
         reply = self._call(
             "tree", root=root, budget=self._budget, template=max(known, self._template), timeout=_TIMEOUT_S
         )
-        complete = not reply.header.get("full")
-        return snapshots.Tree.parse(root, reply.header["top"], json.loads(reply.body), complete)
+        return Described(root, reply.header["top"], not reply.header.get("full"), reply.body)
 
     def fetch(self, paths: Sequence[str], size: int) -> Sequence[bytes]:
         """Read several files, or one of any size."""
@@ -71,5 +85,5 @@ class TreeClient:
             self._call("plant", body, entries=entries, timeout=_TIMEOUT_S)
         self._call("stamp", folders=snapshots.folders(trees))
         for tree in trees:
-            if self.tree(tree.root, len(tree.entries)).manifest() != tree.manifest():
+            if self.described(tree.root, len(tree.entries)).tree().manifest() != tree.manifest():
                 raise WorkspaceError(f"the restored tree {tree.root} differs from the {whose}")

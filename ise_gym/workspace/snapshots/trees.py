@@ -16,6 +16,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ise_gym.errors import WorkspaceError
@@ -72,7 +73,11 @@ class Tree:
             raise WorkspaceError("the sandbox sent a malformed file tree") from error
 
     def manifest(self) -> Manifest:
-        """Drop clocks and inodes."""
+        """Drop clocks and inodes; the same object each time."""
+        return self._manifest
+
+    @cached_property
+    def _manifest(self) -> Manifest:
         return Manifest({e.path: (e.kind, e.mode, e.size, e.stable or e.value) for e in self.entries})
 
 
