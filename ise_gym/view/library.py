@@ -174,8 +174,8 @@ class Library:
             with reading(run.index) as connection:
                 counts = query.counts_of(connection, query.condition(asked, labelled), labelled, names)
             found["store"][run.name] = counts.pop("", {}).get("", 0)
-            for name, values in counts.items():
-                found[name].update(values)
+            for name, counted in counts.items():
+                found[name].update(counted)
         for name, values in asked.chosen:
             for value in values:
                 found[name].setdefault(value, 0)  # what is chosen can be unchosen
