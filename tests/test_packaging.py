@@ -6,15 +6,18 @@ The environment is a fresh one: it has the libraries of this one, but neither th
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
 PLAY = """
@@ -137,3 +140,26 @@ def test_a_recipe_is_found_by_its_name(installed: Path, project: Path) -> None:
     for command, name, key in (("sft", "tiny_cpu", "train.max_step"), ("grpo", "tiny_cpu", "rollout.grup")):
         found = run(ise, "train", command, "--config", name, f"{key}=1", cwd=project)
         assert found.returncode == 2 and f"unknown key '{key}'. Did you mean" in found.stderr, found.stderr
+
+
+def test_what_make_installs_directly_has_one_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras: dict[str, list[str]] = project["optional-dependencies"]
+    wanted = set(project["dependencies"])
+    named = {
+        name
+        for line in re.findall(r"setup\.sh \S+ ([\w,]+)", (ROOT / "Makefile").read_text())
+        for name in line.split(",")
+    }
+    assert "dev" in named
+    while named:
+        for dependency in extras[named.pop()]:
+            if dependency.startswith("ise-gym["):
+                named |= Requirement(dependency).extras
+            else:
+                wanted.add(dependency)
+    pins = [Requirement(line) for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line]
+    allowed = {pin.name.lower(): pin.specifier for pin in pins}
+    for requirement in map(Requirement, sorted(wanted)):
+        (pin,) = allowed[requirement.name.lower()]
+        assert pin.operator == "==" and requirement.specifier.contains(pin.version), requirement

@@ -61,7 +61,7 @@ def evaluate_set(
 
 @app.command("audit")
 def audit_store(
-    store: Annotated[Path, typer.Argument(help="A store of trajectories.")],
+    store: Annotated[Path, typer.Argument(help="Trajectory store, or a JSONL file of trajectories.")],
     sample: Annotated[int, typer.Option(help="Turns to read.", min=1)] = 100,
     seed: Annotated[int, typer.Option(help="Which turns are drawn.")] = 0,
     answers: Annotated[
@@ -182,8 +182,6 @@ def _audit(store: Path, count: int, seed: int, answers: Path, refused: bool) -> 
     Raises:
         UserError: no store there, no turns in it, or the file of answers is broken.
     """
-    if not store.is_dir():
-        raise UserError(f"{store}: no such folder; give a store of trajectories")
     from ise_gym.foreign.screen import Screen
     from ise_gym.trajectory.select.audit import counted, keep_answer, read_answers, sample, what_is_counted
     from ise_gym.trajectory.store import read_trajectories

@@ -241,3 +241,8 @@ def _last_frame(file: BinaryIO, path: Path) -> int:
     for frame_end, _ in _frames(file, path):
         end = frame_end
     return end
+
+
+def beside(source: Path, name: str) -> Path:
+    """Return where a file about a store lies: in its folder; beside a file of records, under that one's name too."""
+    return source / name if source.is_dir() else source.with_name(f"{source.name}.{name}")

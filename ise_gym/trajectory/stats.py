@@ -37,6 +37,8 @@ ISETRACE: Mapping[str, float] = {
 
 UNVERIFIED = ("unverified", "judged_passed", "judged_failed")
 """Outcomes that no check decided: the pass rate is over all others."""
+VERIFIED = frozenset({"passed", "failed", "truncated"})
+"""Outcomes that checks decided."""
 
 SHAPE = ("user_turns", "messages", "tool_calls", "distinct_tools")
 DELEGATED = ("episodes", "sessions", "cut", "messages", "tool_calls", "failed_calls")

@@ -1,10 +1,8 @@
 """Notes and labels that people write about episodes, kept beside the store: appended, never rewritten.
 
-``labels.jsonl`` in a store's folder (``FILE.labels.jsonl`` beside a file of records) holds one JSON object a
-line: ``id``,
-``at`` (ISO UTC), ``by``, ``episode``, ``message`` (index of the message, or null for the whole), ``label`` and
-``note``.
-A line with ``removes`` takes an earlier one back; both stay.
+``labels.jsonl`` in a store's folder (``FILE.labels.jsonl`` beside a file of records) holds one JSON object a line:
+``id``, ``at`` (ISO UTC), ``by``, ``episode``, ``message`` (index of the message, or null for the whole), ``label`` and
+``note``. A line with ``removes`` takes an earlier one back; both stay.
 """
 
 from __future__ import annotations
@@ -18,6 +16,7 @@ from pathlib import Path
 
 from ise_gym.errors import UserError
 from ise_gym.storage.appendlog import append_one
+from ise_gym.trajectory.shards import beside
 
 LONGEST_LABEL = 60
 LONGEST_NOTE = 10_000
@@ -42,9 +41,7 @@ class Labels:
     """The log of one store, read again when it has grown; other programs may append to it."""
 
     def __init__(self, source: Path) -> None:
-        self.path = (
-            source / "labels.jsonl" if source.is_dir() else source.with_name(f"{source.name}.labels.jsonl")
-        )
+        self.path = beside(source, "labels.jsonl")
         self._read: tuple[int, int] = (-1, -1)
         self._labels: dict[str, Label] = {}
         self.problems: list[str] = []

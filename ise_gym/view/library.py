@@ -166,31 +166,23 @@ class Library:
 
     def spread(self, asked: Asked) -> dict[str, dict[str, int]]:
         """Return filter → value → episodes, most frequent first; each as if it were not set itself."""
-        found: dict[str, Counter[str]] = {name: Counter() for name in CHOICES}
-        flags: Counter[str] = Counter()
+        found: dict[str, Counter[str]] = {name: Counter() for name in (*CHOICES, "has")}
         for run in self.runs:
+            here = not asked.values("store") or run.name in asked.values("store")
+            names = (*query.PLAIN, *TAGS, "label", "has") if here else ()
             labelled = run.labels.by_label()
             with reading(run.index) as connection:
-                here = not asked.values("store") or run.name in asked.values("store")
-                whole = query.condition(asked, labelled)
-                found["store"][run.name] = len(query.ordered(connection, whole, "new"))
-                if not here:
-                    continue
-                flags.update(query.flagged(connection, whole))
-                for name in (*query.PLAIN, *TAGS):
-                    given = query.condition(asked.without(name), labelled) if asked.values(name) else whole
-                    found[name].update(query.spread(connection, name, given))
-                for label, ids in labelled.items():
-                    if label:
-                        found["label"][label] += len(ids)
-                flags["labelled"] += len(labelled.get("", ()))
+                counts = query.counts_of(connection, query.condition(asked, labelled), labelled, names)
+            found["store"][run.name] = counts.pop("", {}).get("", 0)
+            for name, counted in counts.items():
+                found[name].update(counted)
         for name, values in asked.chosen:
             for value in values:
                 found[name].setdefault(value, 0)  # what is chosen can be unchosen
-        shown = {name: dict(counts.most_common(query.ANSWERS_SHOWN)) for name, counts in found.items()}
+        shown = {name: dict(counted.most_common(query.ANSWERS_SHOWN)) for name, counted in found.items()}
         for name, values in asked.chosen:
             shown[name].update({v: found[name][v] for v in values})
-        return {**shown, "has": dict(flags)}
+        return shown
 
     def rows(self, places: Sequence[tuple[int, int]]) -> list[tuple[Run, dict[str, Any]]]:
         """Return (run, row) of places, in their order."""

@@ -28,3 +28,15 @@ def wait(browser: Any, condition: str, seconds: float = 15) -> None:
 
 def js(browser: Any, expression: str) -> Any:
     return browser.execute_script(f"return {expression}")
+
+
+def ready(page: Any) -> None:
+    wait(page, "document.documentElement.dataset.ready === 'yes'")
+
+
+def settled(page: Any, condition: str) -> None:
+    wait(
+        page,
+        "!document.querySelector('.htmx-request:not(#live), .htmx-settling, .htmx-added, .htmx-swapping') && "
+        f"({condition})",
+    )

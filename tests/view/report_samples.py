@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import zlib
+from base64 import b64encode
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from ise_gym.messages import assistant, system, tool_call, tool_result, user
-from ise_gym.trajectory.record import Outcome, Step, Trajectory
+from ise_gym.trajectory.record import FileChanges, Finding, GuardEvent, Outcome, Step, Trajectory
 from ise_gym.trajectory.store import TrajectoryStore
 
 EVIL = """</script><script>document.title='pwned'</script><img src=x onerror="document.title='pwned'">
@@ -51,6 +55,42 @@ def sample(
         user={"name": "scripted", "guard": {"turns": turns, "drifted": number % 3 == 0}},
         metadata={"note": words},
     )
+
+
+def told(number: int, **more: Any) -> Trajectory:
+    """An episode with all that a record can explain."""
+    made = sample(number, "failed", turns=3)
+    made.messages[3]["content"] = "unforgettable needle\n" + "\n".join(f"row {n}" for n in range(200))
+    made.messages[-1]["content"] = "A needle at the end"
+    made.steps[0].files = FileChanges(
+        created=["out", "out/report.md"], diffs={"out/report.md": "@@ -0,0 +1 @@\n+first"}
+    )
+    made.steps[2].files = FileChanges(changed=["out/report.md"], deleted=["in.csv"])
+    made.steps[0].flipped = {"task/one: it is there": True}
+    made.steps[2].flipped = {"task/one: it is there": False}
+    made.subgoals = {"task/one: it is there": False, "task/two: it is right": True}
+    made.findings = [
+        Finding(subgoal="task/one: it is there", expected="a report", found="nothing", message=6)
+    ]
+    made.guard_events = [
+        GuardEvent(
+            message=5, detector="assistant_voice", words="As an AI", said="As an AI I", action="resample"
+        )
+    ]
+    plain = {
+        "requests": [
+            {
+                "name": "task/one",
+                "text": "Write the report",
+                "subgoals": [{"name": "it is there", "checks": []}],
+            },
+            {"name": "task/two", "text": "Check it", "subgoals": [{"name": "it is right", "checks": []}]},
+        ],
+        "files": [{"path": "in.csv", "text": "a,b\n1,2\n"}],
+    }
+    text = json.dumps(plain, separators=(",", ":")).encode()
+    made.scenario = {"sha256": sha256(text).hexdigest(), "z": b64encode(zlib.compress(text, 9)).decode()}
+    return made.model_copy(update=more)
 
 
 def fill(folder: Path, trajectories: list[Trajectory]) -> Path:

@@ -11,9 +11,11 @@ from report_samples import fill, sample
 from ise_gym.errors import UserError
 from ise_gym.trajectory.record import to_line
 from ise_gym.trajectory.store import TrajectoryStore
+from ise_gym.view.index import query
 from ise_gym.view.index.asked import read_asked
 from ise_gym.view.index.build import Progress, update
-from ise_gym.view.index.database import index_path
+from ise_gym.view.index.database import index_path, reading
+from ise_gym.view.index.facts import TAGS
 from ise_gym.view.labels import Labels
 from ise_gym.view.library import Library
 
@@ -26,8 +28,8 @@ def filled(*stores: Path) -> Library:
     return library
 
 
-def found(library: Library, query: str) -> list[str]:
-    pairs = [tuple(part.split("=", 1)) for part in query.split("&")] if query else []
+def found(library: Library, asked: str) -> list[str]:
+    pairs = [tuple(part.split("=", 1)) for part in asked.split("&")] if asked else []
     answer = library.found(read_asked([*pairs, ("sort", "old")]))  # type: ignore[list-item]
     return [row["episode_id"] for _, row in library.rows(answer.places)]
 
@@ -180,3 +182,53 @@ def test_folders_of_runs_are_looked_into(tmp_path: Path) -> None:
         Library([fill(tmp_path / "s", [sample(0)]) / "shards"])
     with pytest.raises(UserError, match="no such file"):
         Library([tmp_path / "nowhere"])
+
+
+def test_every_count_is_under_the_other_filters(tmp_path: Path) -> None:
+    records = [
+        sample(0, words="red apple"),
+        sample(1, "failed", words="red plum"),
+        sample(2, "failed", words="green apple"),
+        sample(3, words="red pear"),
+    ]
+    other = fill(tmp_path / "other", [sample(4, "failed", words="red fig"), sample(5, words="blue")])
+    library = filled(fill(tmp_path / "s", records), other)
+    labels = library.runs[0].labels
+    for number, label in ((0, "good"), (1, "good"), (1, "bug"), (2, "bug"), (3, ""), (9, "of none")):
+        labels.add(f"episode-{number:04d}", label, "a note")
+    labels.add("episode-0001", "good", "twice is once")
+
+    def spread(*pairs: tuple[str, str]) -> dict[str, dict[str, int]]:
+        return library.spread(read_asked(pairs))
+
+    whole = spread()
+    assert whole["label"] == {"good": 2, "bug": 2} and whole["store"] == {"s": 4, "other": 2}
+    assert whole["has"]["labelled"] == 4 and whole["has"]["failed"] == 6
+    red = spread(("q", "red"))
+    assert red["outcome"] == {"passed": 2, "failed": 2} and red["store"] == {"s": 3, "other": 1}
+    assert red["label"] == {"good": 2, "bug": 1} and red["has"]["labelled"] == 3
+    assert red["domain"] == {"code-runtime": 2, "file-io": 2}
+    both = spread(("q", "red"), ("outcome", "failed"), ("label", "bug"))
+    assert both["outcome"] == {"failed": 1}, "red and a bug"
+    assert both["label"] == {"good": 1, "bug": 1}, "red and failed"
+    assert both["domain"] == {"file-io": 1} and both["has"]["labelled"] == 1, "all of it"
+    assert both["store"] == {"s": 1, "other": 0}
+    chosen = spread(("label", "bug"), ("store", "other"))
+    assert chosen["store"] == {"s": 2, "other": 0} and chosen["label"] == {"bug": 0}
+    assert chosen["outcome"] == {}
+
+
+def test_a_search_runs_once_for_all_counts(tmp_path: Path) -> None:
+    library = filled(fill(tmp_path / "s", [sample(n) for n in range(3)]))
+    asked = read_asked([("q", "plain"), ("outcome", "passed"), ("domain", "file-io"), ("label", "good")])
+    labelled = {"good": frozenset({"episode-0001"})}
+    with reading(library.runs[0].index) as connection:
+        given = query.condition(asked, labelled)
+        sent: list[str] = []
+        connection.set_trace_callback(sent.append)
+        counted = query.counts_of(connection, given, labelled, (*query.PLAIN, *TAGS, "label", "has"))
+        connection.set_trace_callback(None)
+        (statement,) = [each for each in sent if each.startswith("WITH")]
+        plan = [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
+    assert counted[""] == {"": 1} and counted["label"] == {"good": 1}
+    assert len([step for step in plan if "words VIRTUAL TABLE" in step]) == 1, plan

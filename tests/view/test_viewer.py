@@ -3,111 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import threading
 import time
-import zlib
-from base64 import b64encode
-from collections.abc import Callable, Iterator
-from hashlib import sha256
-from importlib.util import find_spec
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pages import js, wait
-from report_samples import EVIL, fill, sample
+from pages import js, ready, settled, wait
+from report_samples import EVIL, fill, sample, told
 
-from ise_gym.trajectory.record import FileChanges, Finding, GuardEvent, Trajectory
+from ise_gym.trajectory.record import FileChanges, Finding, GuardEvent
 from ise_gym.trajectory.store import TrajectoryStore
-from ise_gym.view.app.server import make_app
-from ise_gym.view.library import Library
 
-uvicorn = pytest.importorskip("uvicorn", reason="the viewer needs uvicorn")
-TOKEN = "let-me-in"
-
-
-def told(number: int, **more: Any) -> Trajectory:
-    """An episode with all that a record can explain."""
-    made = sample(number, "failed", turns=3)
-    made.messages[3]["content"] = "unforgettable needle\n" + "\n".join(f"row {n}" for n in range(200))
-    made.messages[-1]["content"] = "A needle at the end"
-    made.steps[0].files = FileChanges(
-        created=["out", "out/report.md"], diffs={"out/report.md": "@@ -0,0 +1 @@\n+first"}
-    )
-    made.steps[2].files = FileChanges(changed=["out/report.md"], deleted=["in.csv"])
-    made.steps[0].flipped = {"task/one: it is there": True}
-    made.steps[2].flipped = {"task/one: it is there": False}
-    made.subgoals = {"task/one: it is there": False, "task/two: it is right": True}
-    made.findings = [
-        Finding(subgoal="task/one: it is there", expected="a report", found="nothing", message=6)
-    ]
-    made.guard_events = [
-        GuardEvent(
-            message=5, detector="assistant_voice", words="As an AI", said="As an AI I", action="resample"
-        )
-    ]
-    plain = {
-        "requests": [
-            {
-                "name": "task/one",
-                "text": "Write the report",
-                "subgoals": [{"name": "it is there", "checks": []}],
-            },
-            {"name": "task/two", "text": "Check it", "subgoals": [{"name": "it is right", "checks": []}]},
-        ],
-        "files": [{"path": "in.csv", "text": "a,b\n1,2\n"}],
-    }
-    text = json.dumps(plain, separators=(",", ":")).encode()
-    made.scenario = {"sha256": sha256(text).hexdigest(), "z": b64encode(zlib.compress(text, 9)).decode()}
-    return made.model_copy(update=more)
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[..., str]]:
-    servers: list[tuple[Any, threading.Thread]] = []
-
-    def start(*stores: Path, **options: Any) -> str:
-        app = make_app(Library(list(stores)), TOKEN, by="tester", **options)
-        listener = socket.socket()
-        listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        servers.append((server, thread))
-        deadline = time.monotonic() + 20
-        while not server.started and time.monotonic() < deadline:
-            time.sleep(0.02)
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-    yield start
-    for server, thread in servers:
-        server.should_exit = True
-        thread.join(timeout=20)
-
-
-@pytest.fixture
-def visit(browser: Any, serve: Callable[..., str]) -> Callable[..., Any]:
-    def go(*stores: Path, episodes: int, **options: Any) -> Any:
-        address = serve(*stores, **options)
-        browser.get("about:blank")
-        browser.get_log("browser")
-        browser.get(f"{address}/?token={TOKEN}")
-        deadline = time.monotonic() + 20
-        while f"{episodes}" != js(browser, "document.querySelector('.found-count b').textContent"):
-            assert time.monotonic() < deadline, "the index never filled"
-            time.sleep(0.2)
-            browser.get(f"{address}/")
-        ready(browser)
-        browser.address = address
-        return browser
-
-    return go
-
-
-def ready(page: Any) -> None:
-    wait(page, "document.documentElement.dataset.ready === 'yes'")
+pytest.importorskip("uvicorn", reason="the viewer needs uvicorn")
 
 
 def keys(page: Any, text: str) -> None:
@@ -117,14 +25,6 @@ def keys(page: Any, text: str) -> None:
 def ids(page: Any) -> list[str]:
     found: list[str] = js(page, "[...document.querySelectorAll('tr.line')].map((r) => r.dataset.id)")
     return found
-
-
-def settled(page: Any, condition: str) -> None:
-    wait(
-        page,
-        "!document.querySelector('.htmx-request:not(#live), .htmx-settling, .htmx-added, .htmx-swapping') && "
-        f"({condition})",
-    )
 
 
 def quiet(page: Any) -> None:
@@ -408,36 +308,3 @@ def test_no_sideways_scrolling(tmp_path: Path, visit: Callable[..., Any]) -> Non
                 assert js(page, "document.documentElement.scrollWidth <= innerWidth"), (width, address)
     finally:
         page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-
-
-def axe_core() -> Path:
-    """Where axe-core lies: from npm in the checkout, or with the Python package that brings it along."""
-    files = [Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"]
-    if (found := find_spec("axe_selenium_python")) and found.origin:
-        files += Path(found.origin).parent.glob("node_modules/axe-core/axe.min.js")
-    chosen = next((file for file in [Path(os.environ.get("AXE_CORE", "")), *files] if file.is_file()), None)
-    return chosen or pytest.skip("NOT TESTED: accessibility, axe-core is missing (npm install axe-core)")
-
-
-def test_accessibility(tmp_path: Path, visit: Callable[..., Any]) -> None:
-    script = axe_core().read_text(encoding="utf-8")
-    a, b = fill(tmp_path / "a", [told(1), sample(2)]), fill(tmp_path / "b", [sample(1)])
-    page = visit(a, b, episodes=3)
-    addresses = ("/", "/?q=needle", "/?q=absent", "/episode?run=a&id=episode-0001&q=needle", "/runs", "/audit",
-                 "/compare?run_a=a&run_b=b&id_a=episode-0001&id_b=episode-0001")  # fmt: skip
-    for theme in ("light", "dark"):
-        for address in addresses:
-            page.execute_script(f"localStorage.setItem('ise-theme', '{theme}')")
-            page.get(page.address + address)
-            ready(page)
-            found = page.execute_cdp_cmd(
-                "Runtime.evaluate", {"expression": script}
-            )  # past the page's own policy
-            assert "exceptionDetails" not in found
-            result = page.execute_async_script("axe.run().then(arguments[arguments.length - 1])")
-            serious = [
-                (v["id"], [n["html"][:160] for n in v["nodes"]][:3])
-                for v in result["violations"]
-                if v["impact"] in ("serious", "critical")
-            ]
-            assert serious == [], (theme, address)

@@ -1,7 +1,8 @@
 """What became of every task, one row each, alike for a run of `ise eval` and for a store: the data behind one page.
 
-A run keeps a ledger beside its records, a store keeps records only, and Claw-Eval keeps traces of its own. Whoever
-shows results (``ise eval explain``, the viewer) reads them here, as `Verdict`, and need not know which it was.
+A run keeps a ledger beside its records, a store keeps records only, and Claw-Eval keeps traces of its own.
+``ise eval explain`` reads them here, as `Verdict`, and need not know which it was. The viewer, which shows records, has
+from here what became of their sub-goals (`goals_of`).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Goal:
         message: index of the assistant message after which it was last judged, or came to hold; None where the record
             does not say.
         turn: that moment as the number of the user turn, from 1.
+        turned: index of the assistant message after which it last came to hold, or ceased to.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Goal:
     found: str = ""
     message: int | None = None
     turn: int | None = None
+    turned: int | None = None
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def of_trial(trial: Trial, record: Trajectory | None, earlier: list[Trial]) -> V
         first_attempt=trial.first_attempt,
         dimensions={name: value for name, value in dimensions.items() if value is not None},
         reason=trial.reason,
-        goals=_goals(record)
+        goals=goals_of(record)
         if record
         else tuple(_missed(Finding.model_validate(note), None) for note in notes),
         remarks=tuple(note for note in trial.notes if "subgoal" not in note),
@@ -136,11 +139,29 @@ def of_record(record: Trajectory) -> Verdict:
         score=record.score,
         first_attempt=record.first_attempt,
         reason=record.reason,
-        goals=_goals(record),
+        goals=goals_of(record),
         remarks=(record.judged,) if record.judged else (),
         catalog=tuple(record.tasks),
         labels={"complexity": record.complexity, "split": record.split},
         episode=record.episode_id,
+    )
+
+
+def goals_of(record: Trajectory) -> tuple[Goal, ...]:
+    """Return what became of a record's sub-goals, in their order."""
+    missed = {finding.subgoal: finding for finding in record.findings}
+    turned = {name: step.message for step in record.steps for name in step.flipped}
+    return tuple(
+        _missed(missed[name], record, turned.get(name))
+        if name in missed and not holds
+        else Goal(
+            name,
+            holds,
+            message=turned.get(name),
+            turn=_turn(record, turned.get(name)),
+            turned=turned.get(name),
+        )
+        for name, holds in record.subgoals.items()
     )
 
 
@@ -155,20 +176,9 @@ def _attempts(run: Run) -> dict[tuple[str, int], list[Trial]]:
     return found
 
 
-def _goals(record: Trajectory) -> tuple[Goal, ...]:
-    missed = {finding.subgoal: finding for finding in record.findings}
-    decided = {name: step.message for step in record.steps for name in step.flipped}
-    return tuple(
-        _missed(missed[name], record)
-        if name in missed and not holds
-        else Goal(name, holds, message=decided.get(name), turn=_turn(record, decided.get(name)))
-        for name, holds in record.subgoals.items()
-    )
-
-
-def _missed(finding: Finding, record: Trajectory | None) -> Goal:
+def _missed(finding: Finding, record: Trajectory | None, turned: int | None = None) -> Goal:
     at = finding.message
-    return Goal(finding.subgoal, False, finding.expected, finding.found, at, _turn(record, at))
+    return Goal(finding.subgoal, False, finding.expected, finding.found, at, _turn(record, at), turned)
 
 
 def _turn(record: Trajectory | None, at: int | None) -> int | None:

@@ -19,6 +19,7 @@ from ise_gym.errors import UserError
 from ise_gym.statistics import Interval, wilson
 from ise_gym.storage.appendlog import append_one
 from ise_gym.trajectory.record import Trajectory
+from ise_gym.trajectory.shards import beside
 
 CONTEXT = 4
 """Messages shown before a turn."""
@@ -96,8 +97,8 @@ def sample(
 
 
 def answers_path(store: Path, refused: bool = False) -> Path:
-    """Return where the answers of an audit are kept: in the store's folder."""
-    return store / ("audit-refused.jsonl" if refused else "audit.jsonl")
+    """Return where the answers of an audit are kept: in the store's folder, or beside a file of records."""
+    return beside(store, "audit-refused.jsonl" if refused else "audit.jsonl")
 
 
 def read_answers(path: Path) -> dict[str, bool]:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ise_gym.errors import UserError
-from ise_gym.trajectory.select.audit import keep_answer
+from ise_gym.trajectory.select.audit import answers_path, keep_answer
 from ise_gym.view.app import labelling
 from ise_gym.view.app.lookup import Lookup, whole
 from ise_gym.view.app.render import Pages
@@ -114,7 +114,7 @@ class Desk(Lookup):
             raise HTTPException(404, "This turn is not in the sample.")
         if form.get("answer") in ("yes", "no"):
             keep_answer(
-                labelling.audit_file(run, refused), turn, form["answer"] == "yes", form.get("why", "").strip()
+                answers_path(run.source, refused), turn, form["answer"] == "yes", form.get("why", "").strip()
             )
         else:
             form["skipped"] = f"{form.get('skipped', '')}\n{turn.key}".strip("\n")

@@ -1,8 +1,8 @@
 """Who gets in: a browser that was given the token, at an address that is this machine's, from a page of our own.
 
-A page of another origin can make a browser send requests here. So the address must name this machine (DNS
-rebinding), every
-request must hold the token as a cookie that other sites' requests do not carry, and what writes must come from here.
+A page of another origin can make a browser send requests here. So the address must name this machine (DNS rebinding),
+every request must hold the token as a cookie that other sites' requests do not carry, and what writes must come from
+here.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ise_gym.trajectory.record import Finding, Trajectory
+from ise_gym.evaluation.results.verdicts import Goal, goals_of
+from ise_gym.trajectory.record import Trajectory
 from ise_gym.trajectory.wishes import Given, Wish, given
 from ise_gym.view.app.text import Marks
 from ise_gym.view.app.tree import Tree, tree_at
@@ -16,16 +17,6 @@ from ise_gym.view.library import Library, Run
 
 WIDEST = 25.0
 """Of a mark in the strip, which is 1000 wide."""
-
-
-@dataclass(frozen=True)
-class GoalShown:
-    """A sub-goal: whether it holds at the end, the message after which it last turned, and why it does not hold."""
-
-    name: str
-    holds: bool
-    turned: int | None
-    why: Finding | None
 
 
 @dataclass(frozen=True)
@@ -49,8 +40,8 @@ class EpisodePage:
     record: Trajectory
     sections: list[Section]
     given: Given
-    wishes: list[tuple[Wish, list[GoalShown]]]
-    goals: list[GoalShown]
+    wishes: list[tuple[Wish, list[Goal]]]
+    goals: list[Goal]
     tree: Tree
     ticks: list[Tick]
     before: tuple[Run, dict[str, Any]] | None
@@ -71,7 +62,7 @@ def episode_page(library: Library, run: Run, row: dict[str, Any], asked: Asked) 
     marks = Marks(read(asked.q))
     sections = sections_of(record, marks)
     began = given(record)
-    goals = _goals(record)
+    goals = goals_of(record)
     by_name = {goal.name: goal for goal in goals}
     wishes = [(wish, [by_name[name] for name in wish.goals if name in by_name]) for wish in began.wishes]
     named = {name for wish in began.wishes for name in wish.goals}
@@ -107,14 +98,6 @@ def _texts(section: Section) -> list[Any]:
             found += [call.head, *(shown.html for _, shown in call.arguments)]
             found += [call.output.html] if call.output else []
     return found
-
-
-def _goals(record: Trajectory) -> list[GoalShown]:
-    turned = {name: step.message for step in record.steps for name in step.flipped}
-    why = {finding.subgoal: finding for finding in record.findings}
-    return [
-        GoalShown(name, holds, turned.get(name), why.get(name)) for name, holds in record.subgoals.items()
-    ]
 
 
 def _neighbours(library: Library, run: Run, row: dict[str, Any], asked: Asked) -> tuple[Any, Any, int, int]:

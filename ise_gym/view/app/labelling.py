@@ -22,6 +22,7 @@ from ise_gym.trajectory.select.audit import (
     read_answers,
     sample,
 )
+from ise_gym.trajectory.shards import beside
 from ise_gym.trajectory.store import read_trajectories
 from ise_gym.view.library import Library, Run
 
@@ -61,23 +62,15 @@ class Audits:
             UserError: a file of answers or the store can't be read.
         """
         turns = self.turns(run, count, seed, refused)
-        given = read_answers(audit_file(run, refused))
+        given = read_answers(answers_path(run.source, refused))
         left = [turn for turn in turns if turn.key not in given and turn.key not in skipped]
         done = sum(turn.key in given for turn in turns)
         return AuditPage(left[0] if left else None, done, len(turns), counted(turns, given, refused), refused)
 
 
-def audit_file(run: Run, refused: bool) -> Path:
-    """Return where a run's answers are kept."""
-    if run.source.is_dir():
-        return answers_path(run.source, refused)
-    return run.source.with_name(f"{run.source.name}.{answers_path(Path(), refused).name}")
-
-
 def verdicts_file(run: Run) -> Path:
     """Return where a person's verdicts on points are kept."""
-    name = "judge-labels.jsonl"
-    return run.source / name if run.source.is_dir() else run.source.with_name(f"{run.source.name}.{name}")
+    return beside(run.source, "judge-labels.jsonl")
 
 
 def read_verdicts(path: Path) -> dict[tuple[str, str], bool | None]:

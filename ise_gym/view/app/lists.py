@@ -11,7 +11,7 @@ from markupsafe import Markup
 from ise_gym.errors import UserError
 from ise_gym.statistics import wilson
 from ise_gym.trajectory.record import Trajectory
-from ise_gym.trajectory.stats import UNVERIFIED
+from ise_gym.trajectory.stats import VERIFIED
 from ise_gym.view.app.text import Marks
 from ise_gym.view.index.asked import Asked
 from ise_gym.view.index.facts import parts_of
@@ -84,7 +84,7 @@ def summary(spread: dict[str, dict[str, int]], asked: Asked, total: int) -> dict
     outcomes = spread["outcome"]
     if chosen := asked.values("outcome"):
         outcomes = {name: count for name, count in outcomes.items() if name in chosen}
-    verified = sum(n for o, n in outcomes.items() if o not in (*UNVERIFIED, "infrastructure_error"))
+    verified = sum(n for o, n in outcomes.items() if o in VERIFIED)
     passed = outcomes.get("passed", 0)
     low, high = wilson(passed, verified)
     return {

@@ -8,6 +8,7 @@ from typing import Any
 
 from ise_gym.evaluation.results.stats import mcnemar_exact
 from ise_gym.trajectory.record import Trajectory
+from ise_gym.trajectory.stats import VERIFIED
 from ise_gym.view.app.text import Marks
 from ise_gym.view.app.turns import Section, sections_of
 from ise_gym.view.index.asked import Asked
@@ -91,8 +92,7 @@ def _in_parts(library: Library, places: tuple[tuple[int, int], ...]) -> Any:
 
 
 def _change(before: str, after: str) -> str:
-    decided = {"passed", "failed", "truncated"}
-    if before not in decided or after not in decided:
+    if before not in VERIFIED or after not in VERIFIED:
         return ""
     if (before == "passed") == (after == "passed"):
         return "same"

@@ -25,12 +25,31 @@ _SHOWN = (
 
 
 @dataclass(frozen=True)
-class Condition:
-    """A condition on ``episodes``, with its values, and the search that it holds."""
+class Clause:
+    """A condition in SQL, with its values."""
 
     sql: str
-    values: tuple[Any, ...]
+    values: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A condition on ``episodes``.
+
+    Attributes:
+        base: what holds whatever is chosen: the search, flags, figures, the intent.
+        chosen: filter → its clause.
+        search: that ``base`` holds.
+    """
+
+    base: Clause
+    chosen: Mapping[str, Clause]
     search: words.Search
+
+    @property
+    def whole(self) -> Clause:
+        """All of it."""
+        return _all([self.base, *self.chosen.values()])
 
 
 def condition(asked: Asked, labelled: Mapping[str, frozenset[str]]) -> Condition:
@@ -40,79 +59,128 @@ def condition(asked: Asked, labelled: Mapping[str, frozenset[str]]) -> Condition
         asked: the question; its ``store`` is the caller's affair.
         labelled: label → ids of the episodes that have it; "" → of all that have any note or label.
     """
-    parts, values = [_SHOWN], list[Any]()
-
-    def add(sql: str, *more: Any) -> None:
-        parts.append(sql)
-        values.extend(more)
-
-    for name, chosen in asked.chosen:
-        marks = ", ".join("?" * len(chosen))
+    base, chosen = [Clause(_SHOWN)], dict[str, Clause]()
+    for name, values in asked.chosen:
+        marks = ", ".join("?" * len(values))
         if name in PLAIN:
-            add(f'"{name}" IN ({marks})', *chosen)
+            chosen[name] = Clause(f'"{name}" IN ({marks})', values)
         elif name in TAGS:
-            add(f"id IN (SELECT episode FROM tags WHERE kind = ? AND value IN ({marks}))", name, *chosen)
+            chosen[name] = Clause(
+                f"id IN (SELECT episode FROM tags WHERE kind = ? AND value IN ({marks}))", (name, *values)
+            )
         elif name == "label":
-            _among(add, frozenset().union(*(labelled.get(label, frozenset()) for label in chosen)))
+            chosen[name] = _among(frozenset().union(*(labelled.get(label, frozenset()) for label in values)))
     for flag in asked.flags:
-        if flag == "labelled":
-            _among(add, labelled.get("", frozenset()))
-        else:
-            add(FLAGS[flag][1])
+        base.append(_among(labelled.get("", frozenset())) if flag == "labelled" else Clause(FLAGS[flag][1]))
     for name, low, high in asked.ranges:
         if low is not None:
-            add(f'"{name}" >= ?', low)
+            base.append(Clause(f'"{name}" >= ?', (low,)))
         if high is not None:
-            add(f'"{name}" <= ?', high)
+            base.append(Clause(f'"{name}" <= ?', (high,)))
     if asked.scenario:
-        add("scenario_id = ?", asked.scenario)
+        base.append(Clause("scenario_id = ?", (asked.scenario,)))
     search = words.read(asked.q)
     if wanted := search.to_fts():
-        add("id IN (SELECT rowid FROM words WHERE words MATCH ?)", wanted)
+        base.append(Clause("id IN (SELECT rowid FROM words WHERE words MATCH ?)", (wanted,)))
     if unwanted := search.unwanted():
-        add("id NOT IN (SELECT rowid FROM words WHERE words MATCH ?)", unwanted)
-    return Condition(" AND ".join(f"({part})" for part in parts), tuple(values), search)
+        base.append(Clause("id NOT IN (SELECT rowid FROM words WHERE words MATCH ?)", (unwanted,)))
+    return Condition(_all(base), chosen, search)
 
 
-def _among(add: Any, ids: Iterable[str]) -> None:
-    add("episode_id IN (SELECT value FROM json_each(?))", json.dumps(sorted(ids)))
+def _all(clauses: Iterable[Clause]) -> Clause:
+    given = list(clauses)
+    return Clause(
+        " AND ".join(f"({clause.sql})" for clause in given) or "1",
+        tuple(value for clause in given for value in clause.values),
+    )
+
+
+def _among(ids: Iterable[str]) -> Clause:
+    return Clause("episode_id IN (SELECT value FROM json_each(?))", (json.dumps(sorted(ids)),))
 
 
 def ordered(connection: sqlite3.Connection, given: Condition, sort: str) -> list[tuple[Any, int]]:
     """Return (what it is ordered by, id) of the episodes that fit, in no order."""
-    column = SORTS[sort][1]
+    column, whole = SORTS[sort][1], given.whole
     wanted = given.search.to_fts()
     if column == "rank" and wanted:
         rows = connection.execute(
-            f"SELECT bm25(words), id FROM words JOIN episodes ON id = words.rowid WHERE words MATCH ? AND {given.sql}",
-            (wanted, *given.values),
+            f"SELECT bm25(words), id FROM words JOIN episodes ON id = words.rowid WHERE words MATCH ? AND {whole.sql}",
+            (wanted, *whole.values),
         )
     else:
         shown = "id" if column == "rank" else f'"{column}"'
-        rows = connection.execute(f"SELECT {shown}, id FROM episodes WHERE {given.sql}", given.values)
+        rows = connection.execute(f"SELECT {shown}, id FROM episodes WHERE {whole.sql}", whole.values)
     return [(row[0], row[1]) for row in rows]
 
 
-def spread(connection: sqlite3.Connection, name: str, given: Condition) -> dict[str, int]:
-    """Return value → how many fitting episodes have it."""
-    if name in PLAIN:
-        sql = f'SELECT "{name}", COUNT(*) FROM episodes WHERE {given.sql} GROUP BY 1'
-        values = given.values
-    else:
-        sql = (
-            "SELECT value, COUNT(*) FROM tags WHERE kind = ? AND episode IN "
-            f"(SELECT id FROM episodes WHERE {given.sql}) GROUP BY 1"
-        )
-        values = (name, *given.values)
-    return {value: count for value, count in connection.execute(sql, values) if value}
+def counts_of(
+    connection: sqlite3.Connection,
+    given: Condition,
+    labelled: Mapping[str, frozenset[str]],
+    names: Iterable[str],
+) -> dict[str, dict[str, int]]:
+    """Return filter → value → how many episodes have it and fit everything that is asked but the filter itself.
+
+    Under "has", whose flags must all hold, stand those that fit all; under "" → "" how many these are. One statement,
+    so that the search, much the dearest part, runs once: a table that several parts of one read, SQLite keeps.
+
+    Args:
+        connection: of the index. ``given``: the question.
+        labelled: as in `condition`.
+        names: filters to count, of `PLAIN`, `TAGS`, "label" and "has".
+    """
+    sql, values = _counting(given, labelled, names)
+    found: dict[str, dict[str, int]] = {}
+    for name, value, count in connection.execute(sql, values):
+        if count and (value or not name):
+            found.setdefault(name, {})[value] = count
+    return found
 
 
-def flagged(connection: sqlite3.Connection, given: Condition) -> dict[str, int]:
-    """Return flag → how many fitting episodes have it; what labels say is left out."""
-    names = [name for name, (_, sql) in FLAGS.items() if sql]
-    sums = ", ".join(f"SUM({FLAGS[name][1]})" for name in names)
-    row = connection.execute(f"SELECT {sums} FROM episodes WHERE {given.sql}", given.values).fetchone()
-    return {name: int(row[at] or 0) for at, name in enumerate(names)}
+def _counting(
+    given: Condition, labelled: Mapping[str, frozenset[str]], names: Iterable[str]
+) -> tuple[str, tuple[Any, ...]]:
+    chosen = _all(given.chosen.values())
+    flags = {name: sql for name, (_, sql) in FLAGS.items() if sql}
+    columns = [
+        "id",
+        "episode_id",
+        *(f'"{name}"' for name in PLAIN),
+        *(f'{sql} AS "is {f}"' for f, sql in flags.items()),
+    ]
+    values = [*given.base.values, *chosen.values]
+    tables = (
+        f"WITH base AS (SELECT {', '.join(columns)} FROM episodes WHERE {given.base.sql}), "
+        f"fit AS (SELECT * FROM base WHERE {chosen.sql}) "
+    )
+    arms = ["SELECT '', '', COUNT(*) FROM fit"]
+    tagged = json.dumps([[label, each] for label, ids in labelled.items() for each in sorted(ids)])
+    for name in names:
+        if name == "has":
+            arms += [f"""SELECT 'has', '{flag}', SUM("is {flag}") FROM fit""" for flag in flags]
+            arms.append(f"SELECT 'has', 'labelled', COUNT(*) FROM fit WHERE {_among(()).sql}")
+            values.append(json.dumps(sorted(labelled.get("", ()))))
+            continue
+        others = _all(clause for other, clause in given.chosen.items() if other != name)
+        source = f"SELECT * FROM base WHERE {others.sql}" if name in given.chosen else "SELECT * FROM fit"
+        inside = others.values if name in given.chosen else ()
+        if name in PLAIN:
+            arms.append(f"""SELECT '{name}', "{name}", COUNT(*) FROM ({source}) GROUP BY 2""")
+            values += inside
+        elif name in TAGS:
+            arms.append(
+                f"SELECT '{name}', value, COUNT(*) FROM tags WHERE kind = '{name}' "
+                f"AND episode IN (SELECT id FROM ({source})) GROUP BY 2"
+            )
+            values += inside
+        else:
+            arms.append(
+                f"SELECT 'label', json_extract(l.value, '$[0]'), COUNT(*) FROM json_each(?) AS l "
+                f"JOIN ({source}) AS e ON e.episode_id = json_extract(l.value, '$[1]') GROUP BY 2"
+            )
+            values += [tagged, *inside]
+    return tables + " UNION ALL ".join(arms), tuple(values)
 
 
 def rows_of(connection: sqlite3.Connection, ids: Sequence[int]) -> dict[int, dict[str, Any]]:

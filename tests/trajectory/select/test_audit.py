@@ -90,6 +90,14 @@ def test_answers_are_kept_at_once_and_the_audit_goes_on_where_it_stopped(store: 
     assert "1 of 6" in third.output and "in role?" not in third.output
 
 
+def test_answers_about_a_file_of_records_are_kept_beside_it(store: Path, tmp_path: Path) -> None:
+    lone = tmp_path / "lone.jsonl"
+    lone.write_bytes((store / "shards" / "part-00000.jsonl").read_bytes())
+    run = CliRunner().invoke(app, ["guard", "audit", str(lone), "--sample", "6"], input="y\nq\n")
+    assert run.exit_code == 0, run.output
+    assert len((tmp_path / "lone.jsonl.audit.jsonl").read_text().splitlines()) == 1
+
+
 def test_refused_drafts_can_be_read_too(store: Path) -> None:
     found = CliRunner().invoke(
         app, ["guard", "audit", str(store), "--sample", "9", "--refused"], input="n\nn\ny\n"
