@@ -28,8 +28,9 @@ _TAG_LINES = re.compile(r"^[ \t]*((?:\{%(?:(?!%\}).)*%\}[ \t]*)+)(?:\n|\Z)", re.
 _EXPRESSION = re.compile(r"\s*+\{\{-?(.*?)-?\}\}\s*+", re.DOTALL)
 
 
-def _environment() -> CachingEnvironment:
-    environment = CachingEnvironment(
+def environment() -> CachingEnvironment:
+    """Make the environment of task files."""
+    made = CachingEnvironment(
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         comment_start_string="{=#",
@@ -37,14 +38,14 @@ def _environment() -> CachingEnvironment:
         autoescape=False,
         cache_size=0,
     )
-    environment.filters.update(FILTERS)
-    del environment.filters["random"]
-    environment.globals.clear()
-    environment.globals.update(range=range, dict=dict, namespace=jinja2.utils.Namespace, zip=zip)
-    return environment
+    made.filters.update(FILTERS)
+    del made.filters["random"]
+    made.globals.clear()
+    made.globals.update(range=range, dict=dict, namespace=jinja2.utils.Namespace, zip=zip)
+    return made
 
 
-ENVIRONMENT = _environment()
+ENVIRONMENT = environment()
 
 
 class ExpressionError(UserError):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ise_gym.resources import read_text
-from ise_gym.services.mail import MailServer, converse
+from ise_gym.services.mail import MOST_MESSAGES, MailServer, converse
 
 ASK = "if send_plain(sys.argv[1:]):"
 WHO = (
@@ -97,10 +97,10 @@ def cases() -> Iterator[tuple[list[str], bytes]]:
 class Server:
     """The services' mail server on this machine's loopback."""
 
-    def __init__(self, most: int = 0) -> None:
+    def __init__(self, full: bool = False) -> None:
         self.mail = MailServer([{"domain": "a.example", "refused": [WHO[2]], "greylisted": [WHO[3]]}])
-        if most:
-            self.mail._room.left = most
+        if full:
+            self.mail.state["sent"] = [{"from": "", "to": [], "data": ""}] * MOST_MESSAGES
         self.door = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -147,8 +147,8 @@ def test_a_full_server_says_so_both_ways(programs: tuple[Path, Path]) -> None:
     argv = ["-r", WHO[0], "-s", "S", WHO[1]]
     found = []
     for program in programs:
-        server = Server(most=10)
-        found.append(server.run(program, argv, b"more than there is room for\n"))
+        server = Server(full=True)
+        found.append(server.run(program, argv, b"one too many\n"))
         server.close()
     assert found[0] == found[1]
     assert found[0][0] == 1 and b"452" in found[0][2]

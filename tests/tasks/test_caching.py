@@ -27,7 +27,7 @@ FIRST = "import sys; from ise_gym.tasks.expressions import compile_text; print(c
 
 def environment(folder: Path) -> CachingEnvironment:
     """Return one like the catalog's, with a cache of its own."""
-    made = expressions._environment()
+    made = expressions.environment()
     made.__dict__["kept"] = Kept(folder, "templates-test")
     return made
 
@@ -53,7 +53,7 @@ def test_what_was_kept_gives_what_was_compiled(tmp_path: Path, monkeypatch: pyte
     first = environment(tmp_path / "cache")
     wanted = [told(first, text) for text in TEXTS], [worth(first, source) for source in VALUES]
     lone = [first.is_lone(text) for text in ("{{ n }}", "{{ n }}x", "{{ 'x' }}", "{{ n }}{{ n }}")]
-    plain = expressions._environment()
+    plain = expressions.environment()
     assert wanted[0] == [plain.from_string(text).render(SCOPE) for text in TEXTS]
     assert wanted[1][3] == "StrictUndefined" and lone == [True, False, True, False]
     first.kept.write()

@@ -1,12 +1,12 @@
 """Processor time of an episode, by part, before and after a change.
 
-    python benchmarks/episode_cost.py [--episodes 200] [--start 0] [--before REVISION] [--json FILE]
+    python benchmarks/costs/episode_cost.py [--episodes 200] [--start 0] [--before REVISION] [--json FILE]
 
 Plays frozen intents (the tasks of `tests/golden/tasks.txt`, seeds ``start …``) with the scripted expert on bubblewrap,
 the record included, in one process, and prints the processor time of an episode by part. ``--before`` names a commit:
 it is checked out beside this tree, both play each episode in turns, and the table shows both, their ratio, and how many
 records are equal (`content_hash`: all but ``timings``). Needs root, for the kernel's notices of programs that end
-(`costs/exits.py`).
+(`exits.py`).
 
 ``checks`` are programs that a sub-goal's check runs, ``played`` those that a tool call, a service or a task's start
 runs. ``init`` is the one process in the box that serves the harness. The sum of the parts is held against what the
@@ -28,8 +28,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-PLAYER = ROOT / "benchmarks" / "costs" / "player.py"
+ROOT = Path(__file__).resolve().parents[2]
+PLAYER = Path(__file__).with_name("player.py")
 
 
 class Player:
