@@ -6,12 +6,16 @@ one line and 130; a bug keeps its traceback.
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import typer
@@ -23,6 +27,25 @@ from ise_gym.foreign.text import printable
 
 INTERRUPTED = 130
 """Exit code of an interrupted command (128 + SIGINT)."""
+
+PLAIN = "plain"
+"""Name of the error handler that writes for an old encoding what it has no character for."""
+_PLAIN = str.maketrans(
+    {"–": "-", "—": "-", "−": "-", "…": "...", "·": "-", "→": "->", "←": "<-", "≥": ">=", "≤": "<=", "×": "x"}
+    | {
+        "“": '"',
+        "”": '"',
+        "„": '"',
+        "‘": "'",
+        "’": "'",
+        "✔": "+",
+        "✘": "x",
+        "●": "*",
+        "•": "*",
+        "²": "2",
+        "τ": "tau",
+    }
+)
 
 _UsageProblem: type[Any] = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
@@ -37,7 +60,7 @@ class OneVoice(TyperGroup):
         """Run a command line and exit."""
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # a terminal of another encoding shows what it can
-                stream.reconfigure(errors="replace")
+                stream.reconfigure(errors=PLAIN)
         try:
             code = super().main(*args, **{**extra, "standalone_mode": False})
         except _UsageProblem as problem:
@@ -50,8 +73,10 @@ class OneVoice(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was named."""
+        heard: list[int] = []
         try:
-            found = super().invoke(ctx)
+            with _hearing_interrupts(heard):
+                found = super().invoke(ctx)
             sys.stdout.flush()
         except UserError as error:
             _say(str(error))
@@ -63,7 +88,48 @@ class OneVoice(TyperGroup):
             # The reader of our output (head, less) went away, which is not an error of ours.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
+        except (typer.Exit, typer.Abort, _UsageProblem):
+            raise
+        except Exception:
+            if not heard:
+                raise
+            _say("interrupted")
+            raise typer.Exit(INTERRUPTED) from None
         return found
+
+
+@contextmanager
+def _hearing_interrupts(heard: list[int]) -> Iterator[None]:
+    """Note Ctrl-C: libraries written in C turn the exception that it raises into one of theirs."""
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        heard.append(number)
+        signal.default_int_handler(number, frame)
+
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, hear)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def plain(error: UnicodeError) -> tuple[str, int]:
+    """Return what stands for characters that an encoding lacks: signs of ASCII that mean the same, else "?".
+
+    >>> plain(UnicodeEncodeError("ascii", "6–10 é", 0, 6, ""))
+    ('6-10 ?', 6)
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    words = error.object[error.start : error.end].translate(_PLAIN)
+    return words.encode("ascii", "replace").decode("ascii"), error.end
+
+
+codecs.register_error(PLAIN, plain)
 
 
 @contextmanager

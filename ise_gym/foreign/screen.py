@@ -31,6 +31,10 @@ class Screen(Console):
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"markup": False, "emoji": False, **options})
 
+    def on_broken_pipe(self) -> None:
+        """Leave a reader that went away to whoever runs the command; rich would end it as failed."""
+        raise BrokenPipeError
+
     def render_str(self, text: str, **options: Any) -> Text:
         """Turn a string into rich's text; every string that is printed, or stands in a table, comes by here."""
         return super().render_str(printable(text), **options)

@@ -6,18 +6,18 @@
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ise_gym.errors import UserError, WorkspaceError, nearest
 from ise_gym.foreign.text import printable
+from ise_gym.processes import Pool
 from ise_gym.proving.proof import THOROUGH_SEEDS, Proved, prove_in
 from ise_gym.proving.review import Finding
 from ise_gym.tasks.file import TaskSpec, load_task, load_tasks
@@ -190,8 +190,7 @@ def check_tasks(
         for task in tasks:
             note(_row(task, chosen, backend, thorough))
     else:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context) as pool:
+        with Pool(min(workers, len(tasks))) as pool:
             waiting: list[Future[Row]] = [
                 pool.submit(_row, task, chosen, backend, thorough) for task in tasks
             ]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing.util import Finalize
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ise_gym.errors import UserError, WorkspaceError
+from ise_gym.processes import Pool
 from ise_gym.replay.episode import (
     BROKEN,
     REFUSED,
@@ -126,8 +126,7 @@ def _here(lines: Iterable[bytes], options: Options) -> Iterator[Replayed]:
 
 
 def _spread(lines: Iterable[bytes], options: Options, workers: int) -> Iterator[Replayed]:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_open, initargs=(options,)) as pool:
+    with Pool(workers, _open, options) as pool:
         try:
             source = iter(lines)
             waiting: set[Future[Replayed]] = {

@@ -17,8 +17,21 @@ from typer.testing import CliRunner
 from ise_gym.cli import app
 from ise_gym.cli.voice import OneVoice, resumable
 from ise_gym.errors import UserError
+from ise_gym.messages import assistant, user
+from ise_gym.trajectory.record import Trajectory
+from ise_gym.trajectory.store import TrajectoryStore
 
 Run = Callable[..., tuple[int, str, str]]
+EPISODE = Trajectory(
+    episode_id="e",
+    scenario_id="s",
+    seed=0,
+    intent="Sort it.",
+    score=0.0,
+    outcome="failed",
+    messages=[user("Sort it."), assistant("Sorted.")],
+    tools=[],
+)
 
 
 def made(body: Callable[[], None]) -> typer.Typer:
@@ -93,6 +106,39 @@ def test_a_group_without_a_command_prints_its_help(ise: Run, group: str) -> None
     assert code == 2 and "Usage: ise" in printed + complained and "Commands" in printed + complained
 
 
+def test_an_interruption_that_a_library_turned_into_an_error_is_one() -> None:
+    def go() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ValueError("as some of those in C do") from None
+
+    result = CliRunner().invoke(made(go), ["go"])
+    assert (result.exit_code, result.output) == (130, "ise: interrupted\n")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("command", ["stats", "show", "tasks list", "plugins"])
+def test_a_reader_that_never_reads_is_no_error(command: str, tmp_path: Path) -> None:
+    store = []
+    if command in ("stats", "show"):
+        store = [str(tmp_path / "s")]
+        with TrajectoryStore(store[0]) as made_store:
+            made_store.append(EPISODE)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "ise_gym.cli", *command.split(), *store],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stdout is not None
+    running.stdout.close()
+    assert running.stderr is not None
+    with running.stderr as complained:
+        assert complained.read() == ""
+    assert running.wait(60) == 0
+
+
 def test_a_reader_that_goes_away_is_no_error() -> None:
     listed = subprocess.run(
         f"{sys.executable} -m ise_gym.cli tasks list --json | head -1",
@@ -136,6 +182,9 @@ def test_a_terminal_of_an_old_encoding_shows_what_it_can(encoding: str) -> None:
         capture_output=True,
     )
     assert done.returncode == 0 and b"write-note" in done.stdout, done.stderr[-500:]
+    assert b"?" not in done.stdout.splitlines()[0], (
+        "what the project itself writes has a sign in every encoding"
+    )
     assert b"Traceback" not in done.stderr
 
 

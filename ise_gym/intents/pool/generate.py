@@ -7,11 +7,10 @@ the number of workers. What reads badly or repeats another is left out and count
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from ise_gym.intents.pool.dedup import Deduplicator, signature
 from ise_gym.intents.source import IntentSource
 from ise_gym.messages import canonical_json
 from ise_gym.personas.lint import voice_problems
+from ise_gym.processes import Pool
 from ise_gym.storage.atomic import replacing
 from ise_gym.storage.digest import file_sha256
 
@@ -206,10 +206,7 @@ def candidates(
         for start, size in chunks:
             yield from _chunk(source, start, size, with_minhash, self_contained)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_open, initargs=(source, source.catalog)
-    ) as pool:
+    with Pool(workers, _open, source, source.catalog) as pool:
         waiting: deque[Future[list[Candidate]]] = deque()
         try:
             for start, size in chunks:

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
 import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ise_gym.errors import UserError
+from ise_gym.processes import Pool
 from ise_gym.storage.appendlog import LONGEST_LINE
 from ise_gym.trajectory.shards import lines_from, shard_paths
 from ise_gym.trajectory.store import parse_line, read_manifest
@@ -151,8 +151,7 @@ def _fill(
     with ExitStack() as stack:
         pool = None
         if processes > 1 and total - done > ALONE_BYTES:
-            context = multiprocessing.get_context("spawn")  # a server's threads must not be forked
-            pool = stack.enter_context(ProcessPoolExecutor(processes, mp_context=context))
+            pool = stack.enter_context(Pool(processes))
             stack.callback(pool.shutdown, cancel_futures=True)
         stack.callback(_end, connection)
         begun, pending = time.monotonic(), 0
@@ -211,7 +210,7 @@ def _is_json(line: bytes) -> bool:
 
 
 def _parsed(
-    batches: Iterator[tuple[_File, list[Line]]], pool: ProcessPoolExecutor | None, ahead: int
+    batches: Iterator[tuple[_File, list[Line]]], pool: Pool | None, ahead: int
 ) -> Iterator[tuple[_File, Parsed]]:
     """Parse batches, in their order, a few ahead of who writes them."""
     if pool is None:
