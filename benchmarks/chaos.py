@@ -10,7 +10,7 @@ Each run starts a real ``run`` in a process of its own and strikes once a random
 - ``sandbox``: kill -9 of one process below a worker (a box, its agent, or what runs in it);
 - ``disk``: from that moment on no file of the driver may grow beyond a random size, as on a full disk;
 - ``endpoint``: the model's endpoint goes away, and comes back for the resumed run;
-- ``flip``: the driver is killed, and bytes of one to three lines that it wrote are flipped, wherever in them;
+- ``flip``: the driver is killed, and bytes of one to three lines before the last are flipped, wherever in them;
 - ``cut``: it is killed, and the last line is cut off anywhere;
 - ``delete``: it is killed, and its shard is deleted.
 
@@ -115,7 +115,8 @@ def one_run(kind: str, rng: random.Random, given: argparse.Namespace) -> Outcome
         if kind == "endpoint":
             endpoint = BusyEndpoint(0.05, WORKERS * 2)
             endpoint.__enter__()
-        after = rng.randrange(1, max(2, given.episodes // 2))
+        least = 2 if kind == "flip" else 1
+        after = rng.randrange(least, max(least + 1, given.episodes // 2))
         struck, attempts, problems = False, 0, list[str]()
         while attempts < MOST_ATTEMPTS:
             attempts += 1
@@ -211,7 +212,10 @@ def damaged_and_repaired(kind: str, out: Path, rng: random.Random) -> list[str]:
         shard.unlink()
         hit, said = entries, ("deleted", f"{len(entries)} episodes")
     else:
-        hit = sorted(rng.sample(entries, rng.randint(1, min(3, len(entries)))))
+        middle = entries[:-1]  # damage to the last line is what a crash leaves, and is set aside as such
+        if not middle:
+            return []
+        hit = sorted(rng.sample(middle, rng.randint(1, min(3, len(middle)))))
         for entry in hit:
             data[rng.randrange(entry.start, entry.end - 1)] ^= rng.randrange(1, 256)
         shard.write_bytes(data)
