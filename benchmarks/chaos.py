@@ -1,7 +1,7 @@
 """Breaks rollouts at random moments, resumes them, and looks whether anything was lost.
 
-    python benchmarks/chaos.py [--runs 30] [--episodes 16] [--seed 0] [--kinds driver,worker,sandbox,disk,endpoint]
-                               [--fast]
+    python benchmarks/chaos.py [--runs 30] [--episodes 16] [--seed 0] [--fast]
+                               [--kinds driver,worker,sandbox,disk,endpoint,flip,cut,delete]
 
 Each run starts a real ``run`` in a process of its own and strikes once a random number of records is there:
 
@@ -9,10 +9,15 @@ Each run starts a real ``run`` in a process of its own and strikes once a random
 - ``worker``: kill -9 of one of its worker processes;
 - ``sandbox``: kill -9 of one process below a worker (a box, its agent, or what runs in it);
 - ``disk``: from that moment on no file of the driver may grow beyond a random size, as on a full disk;
-- ``endpoint``: the model's endpoint goes away, and comes back for the resumed run.
+- ``endpoint``: the model's endpoint goes away, and comes back for the resumed run;
+- ``flip``: the driver is killed, and bytes of one to three lines before the last are flipped, wherever in them;
+- ``cut``: it is killed, and the last line is cut off anywhere;
+- ``delete``: it is killed, and its shard is deleted.
 
-Then the same rollout is started again until it is complete. Afterwards every episode must have exactly one record,
-every line of every shard must parse, and no half line may be left. Exit code 1 when that does not hold.
+Then the same rollout is started again until it is complete. After ``flip`` and ``delete`` it must first refuse, and
+name shard, line and episode; ``ise verify --repair`` must find just what was damaged, and keep it. Afterwards every
+episode must have exactly one record, every line of every shard must parse, and no half line may be left. Exit code 1
+when that does not hold.
 
 ``--fast`` plays made-up episodes without a sandbox (those of the tests), so ``sandbox`` is left out.
 """
@@ -45,10 +50,13 @@ from ise_gym.errors import UserError  # noqa: E402
 from ise_gym.rollout.engine import Status  # noqa: E402
 from ise_gym.rollout.run import run  # noqa: E402
 from ise_gym.rollout.spec import RolloutSpec, agent_factory, env_factory  # noqa: E402
+from ise_gym.trajectory.lines.index import read_index  # noqa: E402
+from ise_gym.trajectory.scan.verify import verify_store  # noqa: E402
 from ise_gym.trajectory.shards import shard_paths  # noqa: E402
-from ise_gym.trajectory.store import parse_line  # noqa: E402
+from ise_gym.trajectory.store import TrajectoryStore, parse_line  # noqa: E402
 
-KINDS = ("driver", "worker", "sandbox", "disk", "endpoint")
+DAMAGE = ("flip", "cut", "delete")
+KINDS = ("driver", "worker", "sandbox", "disk", "endpoint", *DAMAGE)
 WORKERS = 2
 MOST_ATTEMPTS = 8
 
@@ -107,8 +115,9 @@ def one_run(kind: str, rng: random.Random, given: argparse.Namespace) -> Outcome
         if kind == "endpoint":
             endpoint = BusyEndpoint(0.05, WORKERS * 2)
             endpoint.__enter__()
-        after = rng.randrange(1, max(2, given.episodes // 2))
-        struck, attempts = False, 0
+        least = 2 if kind == "flip" else 1
+        after = rng.randrange(least, max(least + 1, given.episodes // 2))
+        struck, attempts, problems = False, 0, list[str]()
         while attempts < MOST_ATTEMPTS:
             attempts += 1
             record = 1_200 if given.fast else 60_000  # bytes, about
@@ -127,12 +136,14 @@ def one_run(kind: str, rng: random.Random, given: argparse.Namespace) -> Outcome
                 elif kind != "disk":
                     strike(kind, driver.pid, rng)
                 driver.communicate(timeout=given.timeout)
+                if kind in DAMAGE:
+                    problems += damaged_and_repaired(kind, out, rng)
                 if endpoint is not None:
                     endpoint = stack.enter_context(BusyEndpoint(0.05, WORKERS * 2, endpoint.port))
             if driver.returncode == 0:
                 break
         torn = len(list((out / "torn").glob("*"))) if (out / "torn").is_dir() else 0
-        return Outcome(kind, after, attempts, torn, problems_of(out, given))
+        return Outcome(kind, after, attempts, torn, problems + problems_of(out, given))
 
 
 def start(out: Path, given: argparse.Namespace, url: str, limit: int) -> subprocess.Popen[str]:
@@ -151,7 +162,7 @@ def wait_for(driver: subprocess.Popen[str], episodes: int) -> None:
 def strike(kind: str, driver: int, rng: random.Random) -> None:
     below = descendants(driver)
     workers = [p for p in below.get(driver, ()) if b"spawn_main" in command_of(p)]
-    if kind == "driver":
+    if kind == "driver" or kind in DAMAGE:
         victims = [driver]
     elif kind == "worker":
         victims = workers
@@ -185,6 +196,52 @@ def command_of(pid: int) -> bytes:
         return b""
 
 
+def damaged_and_repaired(kind: str, out: Path, rng: random.Random) -> list[str]:
+    """Damage what a killed driver wrote; return what was not noticed, or not told rightly."""
+    with TrajectoryStore(out):  # as the killed driver left it, brought in order
+        pass
+    shards = [shard for shard in shard_paths(out / "shards") if shard.stat().st_size]
+    if not shards:
+        return []
+    shard = rng.choice(shards)
+    entries, data = read_index(shard).entries, bytearray(shard.read_bytes())
+    if kind == "cut":  # what a power cut does too: the next driver sees to it by itself
+        os.truncate(shard, rng.randrange(entries[-1].start + 1, len(data)))
+        return []
+    if kind == "delete":
+        shard.unlink()
+        hit, said = entries, ("deleted", f"{len(entries)} episodes")
+    else:
+        middle = entries[:-1]  # damage to the last line is what a crash leaves, and is set aside as such
+        if not middle:
+            return []
+        hit = sorted(rng.sample(middle, rng.randint(1, min(3, len(middle)))))
+        for entry in hit:
+            data[rng.randrange(entry.start, entry.end - 1)] ^= rng.randrange(1, 256)
+        shard.write_bytes(data)
+        said = (f"line {entries.index(hit[0]) + 1} ", hit[0].episode)
+    problems = []
+    try:
+        TrajectoryStore(out).close()
+        problems.append("the damage was not noticed")
+    except UserError as error:
+        if not all(words in str(error) for words in (shard.name, *said)):
+            problems.append(f"the damage was not named: {error}")
+    wanted = {entry.episode for entry in hit}
+    for repair in (False, True):
+        found = verify_store(out, repair=repair)
+        named = {name for report in found.shards for name in report.gone}
+        for report in found.shards:
+            for damage in (*report.damaged, *(damage for damage, _ in report.aside)):
+                named.update(damage.episodes)
+        if named != wanted or found.whole != repair:
+            problems.append(f"verify named {sorted(named)}, not {sorted(wanted)}")
+    kept = b"".join(path.read_bytes() for path in (out / "torn").iterdir())
+    if kind == "flip" and not all(data[entry.start : entry.end - 1] in kept for entry in hit):
+        problems.append("what was damaged was not kept")
+    return problems
+
+
 def problems_of(out: Path, given: argparse.Namespace) -> list[str]:
     """Return what is wrong with a store that should be complete; looks at the bytes, not through the store."""
     found, problems = Counter[str](), []
@@ -193,6 +250,8 @@ def problems_of(out: Path, given: argparse.Namespace) -> list[str]:
         if data and not data.endswith(b"\n"):
             problems.append(f"{shard.name} ends in half a line")
         for number, line in enumerate(data.split(b"\n")[:-1], start=1):
+            if not line.strip():
+                continue  # a damaged line was there, now set aside
             try:
                 found[parse_line(line, f"{shard.name}, line {number}").scenario_id] += 1
             except UserError as error:

@@ -196,7 +196,7 @@ def swerex(python: str) -> Iterator[Callable[[], object]]:
     found = subprocess.run([python, "-c", "import swerex"], capture_output=True, text=True)
     if found.returncode != 0:
         raise RuntimeError("not installed: pip install swe-rex, here or where --swerex-python points")
-    script = Path(__file__).with_name("swerex_echo.py")
+    script = Path(__file__).parent / "parity" / "swerex_echo.py"
     pipes: dict[str, Any] = {
         "stdin": subprocess.PIPE,
         "stdout": subprocess.PIPE,

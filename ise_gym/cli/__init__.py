@@ -25,7 +25,7 @@ from ise_gym.cli import (
     tasks,
     train,
 )
-from ise_gym.cli.curation import authoring, judge, select
+from ise_gym.cli.curation import authoring, judge, select, verify
 from ise_gym.cli.evaluation import claweval
 from ise_gym.cli.serving import serve, view
 from ise_gym.cli.voice import OneVoice
@@ -50,6 +50,7 @@ corpus.register(app)
 view.register(app)
 judge.register(app)
 select.register(app)
+verify.register(app)
 replay.register(app)
 app.add_typer(train.app, name="train")
 app.add_typer(evaluation.app, name="eval")

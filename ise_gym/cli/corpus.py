@@ -11,6 +11,9 @@ import typer
 from ise_gym.errors import UserError, nearest
 from ise_gym.registry import Registered
 
+Workers = Annotated[int, typer.Option(min=0, help="Processes that read; 0: as many as there are processors.")]
+"""What every command takes that reads a whole store."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -25,11 +28,12 @@ def register(app: typer.Typer) -> None:
 def stats(
     store: Annotated[Path, typer.Argument(help="Trajectory store, or a JSONL file of trajectories.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    workers: Workers = 0,
 ) -> None:
     """Show statistics of a store: its shape next to ISETrace's, outcomes, tools, recoveries and the role guard."""
     from ise_gym.trajectory.stats import store_stats
 
-    summary = store_stats(store)
+    summary = store_stats(store, workers=workers)
     if not summary["episodes"] and not summary["infrastructure_errors"]:
         raise UserError(f"{store}: it has no episodes, so there is nothing to count.")
     if as_json:
@@ -124,6 +128,7 @@ def filter_episodes(
     unique: Annotated[
         bool, typer.Option("--unique", help="Keep only the first of identical conversations.")
     ] = False,
+    workers: Workers = 0,
 ) -> None:
     """Copy the episodes that satisfy every rule into a new store, and count those that each rule dropped."""
     from typing import get_args
@@ -151,7 +156,7 @@ def filter_episodes(
         domains=tuple(domain or ()),
         unique=unique,
     )
-    counts = filter_store(store, out, rules)
+    counts = filter_store(store, out, rules, workers=workers)
     console = Screen(stderr=True)
     console.print(f"kept {counts.kept} of {counts.seen} episodes → {out}", highlight=False, markup=False)
     for rule, count in counts.dropped.most_common():
@@ -187,6 +192,7 @@ def export(
             help="Publish even if something looks like a credential or personal data.",
         ),
     ] = False,
+    workers: Workers = 0,
 ) -> None:
     """Write trajectories in another format, or publish them on the Hugging Face hub with a generated card."""
     if format not in _FOLDERS and ":" not in format:  # module:Name is loaded when it is used
@@ -218,7 +224,7 @@ def export(
         return
     from ise_gym.trajectory.exchange.export import export_file
 
-    counts = export_file(store, format, out, passed_only=passed_only)
+    counts = export_file(store, format, out, passed_only=passed_only, workers=workers)
     left_out = f" ({counts.cut} cut off, without a row)" if format == "trl" and counts.cut else ""
     typer.echo(f"{_counted(counts.episodes, counts.sessions)}{left_out} → {out}", err=True)
     for kind, count in counts.secrets.most_common():

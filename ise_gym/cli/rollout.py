@@ -98,7 +98,8 @@ def rollout(
     stuck_after: Annotated[
         float,
         typer.Option(
-            min=0, help="Replace a worker that has finished no episode for this many seconds; 0: never."
+            min=0,
+            help="Replace a worker that has played for N seconds without finishing an episode; 0: never.",
         ),
     ] = 3600.0,
     max_tokens_total: MaxTokens = None,
@@ -262,8 +263,10 @@ class First:
         """Ids of the scenarios that are left."""
         if (ids := getattr(self.source, "ids", None)) is not None:
             return list(islice(ids(), self.count))
+        from ise_gym.rollout.run import id_at
+
         size = len(self.source) if isinstance(self.source, Sized) else self.count
-        return [self.source.scenario(number).id for number in range(min(size, self.count))]
+        return [id_at(self.source, number) for number in range(min(size, self.count))]
 
     def scenario(self, seed: int) -> Scenario:
         """The inner source's scenario."""
@@ -281,6 +284,11 @@ def _conclude(console: Screen, out: Path, status: Status) -> None:
 
     if status.torn:
         console.print(f"{status.torn} half-written record(s) of an earlier run moved to {out}/torn.")
+    if status.gone:
+        console.print(
+            f"{status.gone} record(s) were cut off the store since they were written (a power cut, or an edit): "
+            "their episodes count as not done."
+        )
     if status.already:
         console.print(f"{status.already} of {status.total} episodes were already in the store.")
     if status.interrupted:

@@ -14,6 +14,8 @@ import time
 from collections import deque
 from typing import Any
 
+from ise_gym.waiting import waiting
+
 LATE = 0.5
 """Share of a try's deadline after which an answer counts as a sign that the server is full."""
 
@@ -48,7 +50,8 @@ class Gate:
             place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(place)
             try:
-                await place  # whoever wakes it has counted it already
+                with waiting():
+                    await place  # whoever wakes it has counted it already
             except asyncio.CancelledError:
                 if place.done() and not place.cancelled():
                     self.running -= 1

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ise_gym.errors import UserError
+from ise_gym.waiting import waiting
 
 if TYPE_CHECKING:
     from ise_gym.models.answer import Answer
@@ -180,7 +181,8 @@ class Pace:
                 if turn <= now:
                     self._next_request = now + self._between
                     return waited
-            time.sleep(turn - now)
+            with waiting():
+                time.sleep(turn - now)
             waited += turn - now
 
     def spent(self, tokens: int) -> None:

@@ -38,7 +38,8 @@ class Status:
             script spoke in the model's place. ``false_claims``: of the agent, against the evidence.
         tokens, cost: of agent and user, of attempts that were tried again too.
         retries: attempts that were tried again. ``crashes``: worker processes that died.
-        torn: half-written records that were set aside at the start.
+        torn: half-written records that were set aside at the start. ``gone``: records that the store's index knew and
+            that were no longer there; their episodes count as not done.
         stopped: which limit ended the run; "" for none. ``cut_off``: items that were running when the time to end them
             was over; they are not recorded.
         answers: what the agent's model answered, in counts; `ise_gym.models.metering.advice_on` reads them.
@@ -59,6 +60,7 @@ class Status:
     retries: int = 0
     crashes: int = 0
     torn: int = 0
+    gone: int = 0
     running: int = 0
     seconds: float = 0.0
     interrupted: bool = False

@@ -15,10 +15,14 @@ from ise_gym.rollout.play import BatchPlayer, about, play_episode
 from ise_gym.rollout.record import build
 from ise_gym.rollout.spec import AnyAgent, Item, Result, RolloutSpec
 from ise_gym.rollout.work import Crew
+from ise_gym.scenario import Persona, Scenario
 from ise_gym.trajectory.record import Trajectory, to_line
 
 BUG = "bug: "
 """How the reason of an episode begins that an error in this code (or in a plug-in) ended; it isn't played again."""
+
+NO_SCENARIO = "scenario: "
+"""How the reason of an episode begins whose scenario its source could not give; it isn't tried again in that run."""
 
 EpisodeCrew = Crew[Item, Result]
 
@@ -68,10 +72,15 @@ class EpisodePlayer:
     def play(self, item: Item) -> Result:
         """Play one episode once; after a broken one the next gets a new env. Trying again is the driver's.
 
+        A scenario that its source can't give costs this episode alone.
+
         Raises:
             UserError: what the user asked for can't be played at all.
         """
-        scenario = self.spec.source.scenario(item.index)
+        try:
+            scenario = self.spec.source.scenario(item.index)
+        except Exception as error:
+            return without_scenario(item, self.about, error)
         try:
             if self._env is None:
                 self._env = self.spec.make_env()
@@ -117,6 +126,7 @@ class EpisodeLockstep:
     def __init__(self, spec: RolloutSpec, agent: BatchAgent, *, keeps_agent: bool = False) -> None:
         self.about: Mapping[str, Any] = about(agent)
         self._spec = spec
+        self._unplayable: list[Result] = []
         with contextlib.ExitStack() as stack:  # what is open already is closed when an env can't be made
             if not keeps_agent:
                 stack.callback(agent.close)
@@ -136,19 +146,44 @@ class EpisodeLockstep:
     @property
     def live(self) -> int:
         """How many episodes are being played."""
-        return self._batch.live
+        return self._batch.live + len(self._unplayable)
 
     def add(self, item: Item) -> None:
-        """Begin an episode."""
-        self._batch.add(self._spec.source.scenario(item.index), item.seed, item)
+        """Begin an episode; one whose scenario its source can't give ends with the next `tick`."""
+        try:
+            scenario = self._spec.source.scenario(item.index)
+        except Exception as error:
+            self._unplayable.append(without_scenario(item, self.about, error))
+            return
+        self._batch.add(scenario, item.seed, item)
 
     def tick(self) -> list[Result]:
         """Let every live episode act and step once; return those that ended."""
-        return [result_of(item, trajectory) for trajectory, item in self._batch.tick()]
+        unplayable, self._unplayable = self._unplayable, []
+        return unplayable + [result_of(item, trajectory) for trajectory, item in self._batch.tick()]
 
     def close(self) -> None:
         """Close threads, envs and agent."""
         self._held.close()
+
+
+def without_scenario(item: Item, about: Mapping[str, Any], error: Exception) -> Result:
+    """Return what stands for an episode whose scenario could not be had: who was to play what, and why it is not."""
+    trajectory = build(
+        unknown_scenario(item),
+        item.seed,
+        about,
+        outcome="infrastructure_error",
+        reason=f"{NO_SCENARIO}{_short(error)}",
+        detail="".join(traceback.format_exception(error)),
+    )
+    trajectory.scenario = {}  # a stand-in is nothing to replay
+    return result_of(item, trajectory)
+
+
+def unknown_scenario(item: Item) -> Scenario:
+    """Return what stands in a record for a scenario of which only the id is known."""
+    return Scenario(id=item.scenario_id, seed=item.seed, intent="", persona=Persona("", "", ""), requests=())
 
 
 def result_of(item: Item, trajectory: Trajectory) -> Result:
@@ -160,7 +195,7 @@ def result_of(item: Item, trajectory: Trajectory) -> Result:
         line=to_line(trajectory),
         outcome=trajectory.outcome,
         reason=trajectory.reason,
-        mendable=not trajectory.reason.startswith(BUG),
+        mendable=not trajectory.reason.startswith((BUG, NO_SCENARIO)),
         score=trajectory.score or 0.0,
         user_turns=trajectory.counts.get("user_turns", 0),
         tool_calls=trajectory.counts.get("tool_calls", 0),

@@ -31,8 +31,23 @@ class _Worker(Generic[I]):
     pipe: Connection
     ready: bool = False
     items: dict[I, None] = field(default_factory=dict)
-    moved: float = 0.0  # when it last ended an item, or got one while it had none
+    played: float = 0.0  # seconds, since it last ended an item, up to `since`
+    since: float | None = None  # when it began to play; None while it does not
     stuck_s: float = 0.0
+
+    def plays(self, playing: bool) -> None:
+        """Note that it plays from now on, or that it does not."""
+        self.played = self.played_for()
+        self.since = time.monotonic() if playing else None
+
+    def ended(self) -> None:
+        """Note that it ended an item."""
+        self.played = 0.0
+        self.since = None if self.since is None else time.monotonic()
+
+    def played_for(self) -> float:
+        """Return for how many seconds it has played since it last ended an item."""
+        return self.played + (0.0 if self.since is None else time.monotonic() - self.since)
 
 
 class ProcessPool(Generic[I, A]):
@@ -65,8 +80,6 @@ class ProcessPool(Generic[I, A]):
     def submit(self, item: I) -> None:
         """Hand an item to the worker with the most room."""
         chosen = max(self._workers, key=self._room)
-        if not chosen.items:
-            chosen.moved = time.monotonic()
         chosen.items[item] = None
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # dead: `events` gives the item back
             chosen.pipe.send(item)
@@ -107,8 +120,10 @@ class ProcessPool(Generic[I, A]):
         elif kind == "result":
             attempt: A = rest[0]
             w.items.pop(attempt.item, None)
-            w.moved = time.monotonic()
+            w.ended()
             yield attempt
+        elif kind == "playing":
+            w.plays(rest[0])
         else:
             is_user_error, text = rest
             raise UserError(text) if is_user_error else RuntimeError(f"a worker failed:\n{text}")
@@ -138,7 +153,7 @@ class ProcessPool(Generic[I, A]):
         """Kill workers that hang, in a call that never returns; `_read` then finds them dead."""
         for w in self._workers:
             limit = self._crew.patience_with(tuple(w.items))
-            if limit and not w.stuck_s and time.monotonic() - w.moved > limit:
+            if limit and not w.stuck_s and w.played_for() > limit:
                 w.stuck_s = limit
                 w.process.kill()
 

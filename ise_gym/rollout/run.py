@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from ise_gym.foreign.values import Json
 from ise_gym.rollout.engine import Status, drive
 from ise_gym.rollout.limits import NO_LIMITS, Limits
-from ise_gym.rollout.players import EpisodeCrew, crew_of, result_of
+from ise_gym.rollout.players import EpisodeCrew, crew_of, result_of, without_scenario
 from ise_gym.rollout.pool import ProcessPool
 from ise_gym.rollout.record import build
 from ise_gym.rollout.spec import Item, Result, RolloutSpec, probed, settings_of
@@ -69,7 +69,7 @@ def run(
         work = EpisodeWork(spec, store, retry_failed=retry_failed, on_attempt=on_attempt)
         if work.total > work.already:
             probed(spec.make_agent, spec.make_env)
-        return drive(
+        status = drive(
             work,
             crew_of(spec),
             workers=workers,
@@ -79,6 +79,8 @@ def run(
             on_progress=on_progress,
             make_pool=make_pool,
         )
+        status.gone = work.gone
+        return status
 
 
 class EpisodeWork:
@@ -102,6 +104,7 @@ class EpisodeWork:
         on_attempt: Callable[[Result], None] | None = None,
     ) -> None:
         self.torn = len(store.torn)
+        self.gone = len(store.gone)
         self._spec = spec
         self._store = store
         self._on_attempt = on_attempt or (lambda result: None)
@@ -124,8 +127,12 @@ class EpisodeWork:
     def lost(self, item: Item, loss: Lost[Item], about: Mapping[str, Json]) -> Result:
         """Record an episode whose worker died."""
         how = f"stuck: no episode ended in {loss.stuck_s:g} s" if loss.stuck_s else loss.how
+        try:
+            scenario = self._spec.source.scenario(item.index)
+        except Exception as error:  # the worker may have died of it
+            return without_scenario(item, about, error)
         trajectory = build(
-            self._spec.source.scenario(item.index),
+            scenario,
             item.seed,
             about,
             outcome="infrastructure_error",
@@ -151,7 +158,17 @@ def scenario_ids(source: ScenarioSource) -> Sequence[str]:
     if callable(ids := getattr(source, "ids", None)):
         found: Sequence[str] = ids()
         return found
+    if isinstance(source, Sized):
+        return [id_at(source, place) for place in range(len(source))]
     return [scenario.id for scenario in source]
+
+
+def id_at(source: ScenarioSource, place: int) -> str:
+    """Return a scenario's id; of one that can't be had a name by its place, under which the failure is recorded."""
+    try:
+        return source.scenario(place).id
+    except Exception:
+        return f"{source.name}-{place}"
 
 
 def only_driver(store: TrajectoryStore) -> AbstractContextManager[None]:

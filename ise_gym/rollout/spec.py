@@ -47,8 +47,8 @@ class RolloutSpec:
         seed: of the run.
         samples: episodes per scenario.
         slots: episodes that a worker plays at once (threads; batch slots of a `BatchAgent`).
-        stuck_after_s: a worker that has episodes and ended none for so long is killed and replaced, and its
-            episodes are played again; 0 waits forever.
+        stuck_after_s: a worker that has played for so long and ended no episode is killed and replaced, and its
+            episodes are played again; 0 waits forever. Waiting (in queues, for a worker to start) is not playing.
     """
 
     source: ScenarioSource

@@ -68,7 +68,7 @@ class Lost(Generic[I]):
     Attributes:
         items: what it was playing. ``untouched``: what it had been given beyond that.
         how: in words. ``exit_code``: of the process, negative for a signal; None where there was none.
-        stuck_s: it was killed since nothing had ended for so many seconds; else 0.
+        stuck_s: it was killed since nothing had ended in so many seconds of playing; else 0.
     """
 
     items: tuple[I, ...]
@@ -139,7 +139,8 @@ class Crew(Generic[I, A]):
             pickle, where workers are processes.
         slots: items that a worker plays at once (threads; a `LockstepPlayer` has slots of its own).
         ahead: items that it is given beyond those, so that it never waits for the driver.
-        patience: seconds that a worker which has the item may end none before it is killed; 0 is forever.
+        patience: seconds that a worker which has the item may play without ending one before it is killed; 0 is
+            forever. Time in which all that it plays waits its turn does not count (`ise_gym.waiting`).
         preload: modules that are imported once, by a process that all workers are forked from; empty: each worker is
             a fresh process. Not those that start threads.
         log: where workers print to, named when they can't start.

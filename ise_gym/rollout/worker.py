@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from ise_gym.errors import UserError
 from ise_gym.rollout.work import A, I, LockstepPlayer, Player
+from ise_gym.waiting import Clock, keep
 
 MakePlayer = Callable[[], Player[I, A] | LockstepPlayer[I, A]]
 
@@ -29,8 +30,9 @@ def main(
 ) -> None:
     """Run a worker process: read items from the pipe, play them in slots, send back results.
 
-    Messages to the driver are ``("ready", description of the agent)``, ``("result", Attempt)`` and
-    ``("error", is_user_error, text)``. ``None`` from the driver means: finish what is running, then end.
+    Messages to the driver are ``("ready", description of the agent)``, ``("playing", whether)`` when that changes,
+    ``("result", Attempt)`` and ``("error", is_user_error, text)``. ``None`` from the driver means: finish what is
+    running, then end.
 
     Args:
         connection: the pipe.
@@ -43,15 +45,17 @@ def main(
         os.environ.clear()
         os.environ.update(environ)
     link = _Link(connection)
+    clock = Clock(lambda playing: link.send(("playing", playing)))
+    keep(clock)
     try:
         player = make_player()
     except Exception as error:
         link.send_error(error)
         return
     if hasattr(player, "tick"):
-        _lockstep_loop(link, cast("LockstepPlayer[I, A]", player))
+        _lockstep_loop(link, clock, cast("LockstepPlayer[I, A]", player))
     else:
-        _thread_loop(link, player, make_player, slots)
+        _thread_loop(link, clock, player, make_player, slots)
 
 
 class _Link:
@@ -82,14 +86,18 @@ class _Link:
         return self._connection.poll()
 
 
-def _thread_loop(link: _Link, first: Player[I, A], make_player: MakePlayer[I, A], slots: int) -> None:
+def _thread_loop(
+    link: _Link, clock: Clock, first: Player[I, A], make_player: MakePlayer[I, A], slots: int
+) -> None:
     todo: queue.SimpleQueue[Any | None] = queue.SimpleQueue()
 
     def slot(player: Player[I, A] | None) -> None:
         try:
             player = player or cast("Player[I, A]", make_player())
             while (item := todo.get()) is not None:
-                link.send(("result", player.play(item)))
+                with clock.playing():
+                    attempt = player.play(item)
+                link.send(("result", attempt))
         except Exception as error:
             link.send_error(error)
         except (
@@ -116,7 +124,7 @@ def _thread_loop(link: _Link, first: Player[I, A], make_player: MakePlayer[I, A]
         thread.join()
 
 
-def _lockstep_loop(link: _Link, player: LockstepPlayer[I, A]) -> None:
+def _lockstep_loop(link: _Link, clock: Clock, player: LockstepPlayer[I, A]) -> None:
     """One model, many items in lockstep; blocks for work only while nothing is being played."""
     try:
         link.send(("ready", dict(player.about)))
@@ -127,8 +135,11 @@ def _lockstep_loop(link: _Link, player: LockstepPlayer[I, A]) -> None:
                 if item is None:
                     draining = True
                 else:
-                    player.add(item)
-            for attempt in player.tick():
+                    with clock.playing():
+                        player.add(item)
+            with clock.playing():
+                ended = player.tick()
+            for attempt in ended:
                 link.send(("result", attempt))
     except Exception as error:
         link.send_error(error)

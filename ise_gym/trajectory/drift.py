@@ -62,6 +62,15 @@ class DriftStats:
             place["drifted"] += 1
             place["fallbacks"] += entry.get("action") == "fallback"
 
+    def merge(self, other: DriftStats) -> None:
+        """Count what another one counted."""
+        self._counts.update(other._counts)
+        self._detectors.update(other._detectors)
+        for turn, counts in other._by_turn.items():
+            self._by_turn.setdefault(turn, Counter()).update(counts)
+        for name, counts in other._by_user.items():
+            self._by_user.setdefault(name, Counter()).update(counts)
+
     def summary(self) -> dict[str, Any]:
         """Return the figures as JSON; {} when no episode had a guard."""
         if not self._counts["turns"]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 from ise_gym.errors import UserError
 from ise_gym.messages import canonical_json, sha256_of
-from ise_gym.trajectory.record import Trajectory
+from ise_gym.trajectory.record import Trajectory, to_line
+from ise_gym.trajectory.scan.parts import Part, parts_of, records_of
+from ise_gym.trajectory.scan.workers import in_parts
 from ise_gym.trajectory.secrets import scan_personal, scan_trajectory
 from ise_gym.trajectory.stats import recoveries
-from ise_gym.trajectory.store import TrajectoryStore, read_trajectories
+from ise_gym.trajectory.store import TrajectoryStore
 from ise_gym.trajectory.untaught import untaught
 
 
@@ -73,13 +76,14 @@ class Filtered:
     dropped: Counter[str] = field(default_factory=Counter)
 
 
-def filter_store(source: str | Path, out: str | Path, rules: Rules) -> Filtered:
+def filter_store(source: str | Path, out: str | Path, rules: Rules, *, workers: int = 1) -> Filtered:
     """Copy what keeps the rules into a new store.
 
     Args:
         source: a store folder or a JSONL file of trajectories.
         out: a folder that holds nothing, or an earlier result of the same rules (which is taken up again).
         rules: what to keep.
+        workers: processes that read the source; 0 is one a processor. What is kept doesn't depend on it.
 
     Raises:
         UserError: a bad source, or a folder that holds something else.
@@ -89,22 +93,45 @@ def filter_store(source: str | Path, out: str | Path, rules: Rules) -> Filtered:
     counts, seen = Filtered(), set[str]()
     with TrajectoryStore(out, run={"filtered": str(Path(source).name), "rules": asdict(rules)}) as store:
         there = store.ids()
-        for trajectory in read_trajectories(source):
+        for looked in in_parts(parts_of(source), partial(_looked_at, rules), workers):
             counts.seen += 1
-            broken = list(broken_rules(trajectory, rules, seen))
+            broken = [*looked.broken, *(["duplicate"] if looked.likeness and looked.likeness in seen else [])]
             counts.dropped.update(broken)
             if broken:
                 continue
             counts.kept += 1
             if rules.unique:
-                seen.add(_likeness(trajectory))
-            if trajectory.episode_id not in there:
-                store.append(trajectory)
+                seen.add(looked.likeness)
+            if looked.id not in there:
+                store.append_line(looked.line, failed=looked.failed)
     return counts
 
 
-def broken_rules(trajectory: Trajectory, rules: Rules, seen: set[str] | None = None) -> Iterator[str]:
-    """Yield the name of each rule that a trajectory breaks; ``seen`` holds what `unique` compares with."""
+@dataclass(frozen=True)
+class _Looked:
+    """What a filter needs of one episode; ``line`` is empty where a rule is broken, ``likeness`` where none asks."""
+
+    id: str
+    broken: tuple[str, ...]
+    likeness: str
+    line: bytes
+    failed: bool
+
+
+def _looked_at(rules: Rules, part: Part) -> Iterator[_Looked]:
+    for trajectory in records_of(part):
+        broken = tuple(broken_rules(trajectory, rules))
+        yield _Looked(
+            trajectory.episode_id,
+            broken,
+            _likeness(trajectory) if rules.unique else "",
+            b"" if broken else to_line(trajectory),
+            trajectory.outcome == "infrastructure_error",
+        )
+
+
+def broken_rules(trajectory: Trajectory, rules: Rules) -> Iterator[str]:
+    """Yield the name of each rule that a trajectory breaks by itself: of all but `Rules.unique`."""
     users = sum(m["role"] == "user" for m in trajectory.messages)
     calls = sum(len(m.get("tool_calls") or ()) for m in trajectory.messages)
     messages = sum(m["role"] != "system" for m in trajectory.messages)
@@ -134,8 +161,6 @@ def broken_rules(trajectory: Trajectory, rules: Rules, seen: set[str] | None = N
             yield f"too many {name}"
     if rules.domains and not set(trajectory.domains) <= set(rules.domains):
         yield "other domains"
-    if rules.unique and seen is not None and _likeness(trajectory) in seen:
-        yield "duplicate"
 
 
 def _likeness(trajectory: Trajectory) -> str:

@@ -53,14 +53,19 @@ _SHORTEST = 12
 """Values shorter than this are too likely to occur by chance."""
 
 
-_EMAIL = re.compile(r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,18}\b")
+# each begins with what it matches and looks behind that: the search then jumps from one such sign to the next
+_EMAIL = re.compile(r"[A-Za-z0-9](?<![\w.+-].)[\w.+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,18}\b")
 _RESERVED = re.compile(
     r"@(?:[\w-]+\.)*(?:example\.(?:com|org|net)|example|test|invalid|localhost|local|internal|lan)$",
     re.IGNORECASE,
 )
 """Domains that nobody owns (RFC 2606, RFC 6762 and private use)."""
-_CARD = re.compile(r"(?<![\w.-])[3-6]\d{3}(?:[ -]?\d{4}){2}[ -]?\d{3,4}(?![\w.-])")
-_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b")
+_CARD = re.compile(r"[3-6](?<![\w.-].)\d{3}(?:[ -]?\d{4}){2}[ -]?\d{3,4}(?![\w.-])")
+_IBAN = re.compile(r"[A-Z](?<!\w.)[A-Z]\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b")
+
+
+_APART = "\n\0\n"
+"""Between texts that are searched together: no form of a finding goes over a line's end, and no value holds a NUL."""
 
 
 def scan(text: str) -> Iterator[str]:
@@ -69,33 +74,53 @@ def scan(text: str) -> Iterator[str]:
     >>> list(scan("export AWS=" + "AKIA" + "ABCDEFGHIJKLMNOP"))
     ['aws access key']
     """
-    for kind, pattern in _compiled():
-        if any(sign in text for sign in _SIGNS[kind]):
-            for _ in pattern.finditer(text):
-                yield kind
+    yield from _by_form(text)
     for name, value in _environment():
         if value in text:
             yield f"value of ${name}"
 
 
+def _by_form(text: str) -> Iterator[str]:
+    for kind, pattern in _compiled():
+        lines = {start: line for sign in _SIGNS[kind] for start, line in _lines_with(sign, text)}
+        for line in lines.values():
+            for _ in pattern.finditer(line):
+                yield kind
+
+
 def scan_personal(trajectory: Trajectory) -> Counter[str]:
     """Count what looks like personal data, over the same texts as `scan_trajectory`."""
     found: Counter[str] = Counter()
-    for text in _texts(trajectory):
-        if "@" in text:
-            found["e-mail address"] += sum(not _RESERVED.search(m[0]) for m in _EMAIL.finditer(text))
-        for match in _CARD.finditer(text):
-            found["payment card"] += _luhn(re.sub(r"\D", "", match[0]))
-        for match in _IBAN.finditer(text):
-            found["bank account"] += _mod97(match[0].replace(" ", ""))
+    text = _APART.join(_texts(trajectory))
+    for _, line in _lines_with("@", text):
+        found["e-mail address"] += sum(not _RESERVED.search(m[0]) for m in _EMAIL.finditer(line))
+    for match in _CARD.finditer(text):
+        found["payment card"] += _luhn(re.sub(r"\D", "", match[0]))
+    for match in _IBAN.finditer(text):
+        found["bank account"] += _mod97(match[0].replace(" ", ""))
     return +found
+
+
+def _lines_with(sign: str, text: str) -> Iterator[tuple[int, str]]:
+    """Yield where it begins, and the line, of each line of a text that holds a sign."""
+    end = 0
+    while (place := text.find(sign, end)) >= 0:
+        start = text.rfind("\n", 0, place) + 1
+        end = text.find("\n", place)
+        end = len(text) if end < 0 else end
+        yield start, text[start:end]
 
 
 def scan_trajectory(trajectory: Trajectory) -> Counter[str]:
     """Count findings over everything in a record that a model, a tool or a user wrote."""
-    found: Counter[str] = Counter()
-    for text in _texts(trajectory):
-        found.update(scan(text))
+    texts = list(_texts(trajectory))
+    whole = _APART.join(
+        texts
+    )  # one search for all: an episode has hundreds of texts, and next to none has a finding
+    found = Counter(_by_form(whole))
+    for name, value in _environment():
+        if value in whole and (count := sum(value in text for text in texts)):
+            found[f"value of ${name}"] += count
     return found
 
 

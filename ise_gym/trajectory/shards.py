@@ -2,6 +2,7 @@
 
 A shard has one writer at a time, so any number of processes can append to one folder: each claims a shard of its
 own. How lines are written, locked and repaired: `ise_gym.storage.appendlog`; torn ends go to the store's ``torn/``.
+What is known of its lines is written beside it: `ise_gym.trajectory.lines.index`.
 
 With compression each line is a zstd frame of its own, so a shard stays append-only and streamable
 (``zstdcat`` reads it).
@@ -10,18 +11,29 @@ With compression each line is a zstd frame of its own, so a shard stays append-o
 from __future__ import annotations
 
 import contextlib
-import io
-from collections.abc import Iterator
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Literal
 
 from ise_gym.errors import UserError
-from ise_gym.storage.appendlog import LONGEST_LINE, AppendLog, Locked, TornTail, last_whole_line, raw_lines
+from ise_gym.storage.appendlog import AppendLog, Locked, TornTail, last_whole_line
+from ise_gym.trajectory.lines.checking import Checked, Damage, Decode, blank, check, decoded_id, pieces
+from ise_gym.trajectory.lines.index import (
+    Entry,
+    IndexWriter,
+    ShardIndex,
+    checksum,
+    episode_of,
+    read_index,
+    sealed,
+    write_index,
+)
+from ise_gym.trajectory.lines.reading import units, zstandard
 
 Compression = Literal["none", "zstd"]
 SUFFIX: dict[Compression, str] = {"none": ".jsonl", "zstd": ".jsonl.zst"}
 MAX_SHARD_BYTES = 512 * 1024 * 1024
-_CHUNK = 1 << 20
 
 
 def shard_paths(folder: Path) -> list[Path]:
@@ -30,130 +42,6 @@ def shard_paths(folder: Path) -> list[Path]:
         return []
     # a pipe or a folder with a shard's name would be waited for, or fail half-way
     return sorted(p for p in folder.iterdir() if p.name.endswith(tuple(SUFFIX.values())) and p.is_file())
-
-
-def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield (line number from 1, line without newline) of a plain or zstd file, in bounded memory.
-
-    A last line without a newline is yielded too, as it is; `complete_lines` leaves it out.
-
-    Raises:
-        UserError: the file can't be read, a line is longer than any record
-            (`ise_gym.storage.appendlog.LONGEST_LINE`), or a zstd frame other than a cut-off last one is broken.
-    """
-    for number, line in enumerate(_raw_lines(path), start=1):
-        yield number, line.removesuffix(b"\n")
-
-
-def complete_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """As `read_lines`, without a last line that has no newline (yet): what a store may rely on."""
-    for number, line in enumerate(_raw_lines(path), start=1):
-        if line.endswith(b"\n"):
-            yield number, line[:-1]
-
-
-def lines_from(path: Path, start: int = 0) -> Iterator[tuple[int, int, bytes]]:
-    """Yield (start, end, line without newline) of the complete lines from a byte on; of zstd, of their frames.
-
-    ``start`` is 0 or an earlier ``end``; `line_at` reads one back. A reader that keeps the last ``end`` goes on
-    there when the file has grown.
-
-    Raises:
-        UserError: the file can't be read, or as `read_lines`.
-    """
-    try:
-        with path.open("rb") as file:
-            file.seek(start)
-            if path.name.endswith(".zst"):
-                for end, content in _frames(file, path, start):
-                    yield start, end, content.removesuffix(b"\n")
-                    start = end
-                return
-            while (line := file.readline(LONGEST_LINE + 1)).endswith(b"\n"):
-                yield start, start + len(line), line[:-1]
-                start += len(line)
-            if len(line) > LONGEST_LINE:
-                raise UserError(f"{path}, byte {start}: longer than {LONGEST_LINE >> 20} MB: not a record.")
-    except OSError as error:
-        raise UserError(f"{path}: can't be read ({error.strerror}).") from error
-
-
-def line_at(path: Path, start: int, end: int) -> bytes:
-    """Return the line that `lines_from` gave from ``start`` to ``end``.
-
-    Raises:
-        UserError: the file can't be read, or no longer holds it.
-    """
-    try:
-        with path.open("rb") as file:
-            file.seek(start)
-            data = file.read(end - start)
-    except OSError as error:
-        raise UserError(f"{path}: can't be read ({error.strerror}).") from error
-    if len(data) != end - start:
-        raise UserError(f"{path}: ends before byte {end}; it was replaced since it was read.")
-    if path.name.endswith(".zst"):
-        data = next((content for _, content in _frames(io.BytesIO(data), path)), b"")
-    return data.removesuffix(b"\n")
-
-
-def _raw_lines(path: Path) -> Iterator[bytes]:
-    try:
-        if not path.name.endswith(".zst"):
-            yield from raw_lines(path)
-            return
-        with path.open("rb") as file:
-            for _, content in _frames(file, path):
-                yield from io.BytesIO(content)
-    except OSError as error:
-        raise UserError(f"{path}: can't be read ({error.strerror}).") from error
-
-
-def zstandard() -> Any:
-    """Import the zstandard package, or say how to get it."""
-    try:
-        import zstandard as package
-    except ImportError as error:
-        raise UserError(
-            "Compressed stores need the zstandard package, which is not installed: pip install zstandard."
-        ) from error
-    return package
-
-
-def _frames(file: BinaryIO, path: Path, begin: int = 0) -> Iterator[tuple[int, bytes]]:
-    """Yield (offset of its end, content) of each complete zstd frame; stop before a cut-off last one.
-
-    ``begin`` is the offset at which the file stands.
-    """
-    codec = zstandard()
-    decompressor, parts, start, end, pending = codec.ZstdDecompressor().decompressobj(), [], begin, begin, b""
-    size = 0
-    while True:
-        data = pending or file.read(_CHUNK)
-        if not data:
-            return
-        try:
-            parts.append(decompressor.decompress(data))
-            size = size + len(parts[-1]) if parts[1:] else len(parts[-1])
-            if size > LONGEST_LINE:
-                raise UserError(
-                    f"{path}: a frame unpacks to more than {LONGEST_LINE >> 20} MB: not a record."
-                )
-        except codec.ZstdError as error:
-            if _only_zeros(path, start):  # what a power cut leaves
-                return
-            raise UserError(f"{path}: broken zstd frame at byte {start} ({error}).") from error
-        pending = decompressor.unused_data if decompressor.eof else b""
-        end += len(data) - len(pending)
-        if decompressor.eof:
-            yield end, b"".join(parts)
-            decompressor, parts, start = codec.ZstdDecompressor().decompressobj(), [], end
-
-
-def _only_zeros(path: Path, start: int) -> bool:
-    with path.open("rb") as file:
-        file.seek(start)
-        return not any(chunk.strip(b"\0") for chunk in iter(lambda: file.read(_CHUNK), b""))
 
 
 class ShardWriter:
@@ -171,13 +59,13 @@ class ShardWriter:
         self.compression: Compression = compression
         self.sync_s = sync_s
         self.max_bytes = max_bytes
-        self._log: AppendLog | None = None
+        self._claimed: _Claimed | None = None
         self._compressor = zstandard().ZstdCompressor(level=6) if compression == "zstd" else None
 
     @property
     def path(self) -> Path | None:
         """The shard being written, or None before the first line."""
-        return self._log.path if self._log else None
+        return self._claimed.log.path if self._claimed else None
 
     def append(self, line: bytes) -> None:
         """Append one line (with its newline). All of it is written, or nothing stays of it.
@@ -185,49 +73,178 @@ class ShardWriter:
         Raises:
             UserError: the disk is full or the file can't be written.
         """
-        if self._log and self._log.size >= self.max_bytes:
+        if self._claimed and self._claimed.log.size >= self.max_bytes:
             self.close()
-        log = self._log = self._log or self._claim()
-        log.append(self._compressor.compress(line) if self._compressor else line)
+        self._claimed = self._claimed or self._claim()
+        self._claimed.append(line, self._compressor.compress(line) if self._compressor else line)
 
-    def _claim(self) -> AppendLog:
+    def _claim(self) -> _Claimed:
         self.folder.mkdir(parents=True, exist_ok=True)
         suffix = SUFFIX[self.compression]
         for path in shard_paths(self.folder):
             if path.name.endswith(suffix) and path.stat().st_size < self.max_bytes:
                 with contextlib.suppress(Locked):
-                    return _open(path, sync_s=self.sync_s)
+                    return _Claimed(path, self.sync_s)
         number = len(shard_paths(self.folder))
         while True:
             with contextlib.suppress(Locked):  # another writer made it first
-                return _open(self.folder / f"part-{number:05d}{suffix}", sync_s=self.sync_s)
+                return _Claimed(self.folder / f"part-{number:05d}{suffix}", self.sync_s)
             number += 1
 
     def close(self) -> None:
         """Sync and release the shard; the next `append` claims one again."""
-        if self._log:
-            log, self._log = self._log, None
+        if self._claimed:
+            claimed, self._claimed = self._claimed, None
+            claimed.close()
+
+
+class _Claimed:
+    """A shard that this process alone writes, and its index."""
+
+    def __init__(self, path: Path, sync_s: float) -> None:
+        self.log = _open(path, sync_s=sync_s)
+        try:
+            # One that nobody has looked at since it was left (its writer was killed after this store was opened)
+            # is written on, but not called whole.
+            self._trusted = self.log.size == 0 or sealed(path)
+            self._catch_up(path)
+            self._index = IndexWriter(path, sync_s=sync_s)
+        except BaseException:
+            self.log.close()
+            raise
+
+    def _catch_up(self, path: Path) -> None:
+        """Bring the index to the end of the shard, in whichever direction."""
+        index = read_index(path)
+        if index.size > self.log.size:
+            write_index(path, [entry for entry in index.entries if entry.end <= self.log.size])
+        elif index.size < self.log.size:
+            checked = check(path, index)
+            write_index(path, checked.sound)
+
+    def append(self, line: bytes, packed: bytes) -> None:
+        """Append a line and tell the index of it."""
+        start = self.log.size
+        self.log.append(packed)
+        content = line.removesuffix(b"\n")
+        episode = episode_of(content)
+        if not episode:
+            with contextlib.suppress(ValueError):  # no record at all: whoever reads it says so
+                episode = decoded_id(content)
+        self._index.add(Entry(start, self.log.size, checksum(content), episode))
+
+    def close(self) -> None:
+        """Sync and release both."""
+        try:
+            if self._trusted:
+                self._index.seal()
+            self._index.close()
+        finally:
+            self.log.close()
+
+
+@dataclass
+class Settled:
+    """What was found when a shard was looked at by the one that may write it.
+
+    Attributes:
+        torn: half a line at its end, moved away.
+        checked: what its lines are like; None when it is as its last writer left it and was not read.
+        aside: pieces that were damaged, and the files they were moved to.
+    """
+
+    torn: TornTail | None = None
+    checked: Checked | None = None
+    aside: list[tuple[Damage, Path]] = field(default_factory=list)
+
+
+def settle(
+    path: Path, *, trust: bool = True, repair: bool = False, decode: Decode = decoded_id
+) -> Settled | None:
+    """Set half a line at a shard's end aside, and bring its index up to date.
+
+    Args:
+        path: the shard.
+        trust: do not read one that is as its last writer left it.
+        repair: set damaged lines aside too; else they stay, and the shard is looked at again next time.
+        decode: reads lines that the index lacks.
+
+    Returns:
+        What was found; None when somebody is writing there.
+
+    Raises:
+        UserError: a file can't be read or written.
+    """
+    try:
+        log = _open(path, create=False)
+    except Locked:
+        return None
+    try:
+        if trust and not log.torn and sealed(path):
+            return Settled()
+        index = read_index(path)
+        found = Settled(log.torn, check(path, index, decode))
+        assert found.checked is not None
+        if repair:
+            found.aside = [(damage, _set_aside(damage)) for damage in found.checked.damaged]
+            found.checked.damaged.clear()
+        if not found.checked.damaged:
+            _adopt(path, index, found.checked)
+        return found
+    finally:
+        log.close()
+
+
+def adopt(path: Path, index: ShardIndex, checked: Checked) -> None:
+    """Write down what a check without damage found, where nobody writes and this process may."""
+    with contextlib.suppress(Locked, OSError):  # OSError: a store that is only to be read
+        log = _open(path, create=False)
+        try:
+            if log.size == checked.size and not log.torn:
+                _adopt(path, index, checked)
+        finally:
             log.close()
 
 
-def repair(folder: Path) -> list[TornTail]:
-    """Move the torn last line of every shard that nobody is writing to a side file, and say which."""
-    found = []
-    for path in shard_paths(folder):
-        with contextlib.suppress(Locked):  # its writer is alive, and repairs it when it opens it
-            log = _open(path, create=False)
-            log.close()
-            if log.torn:
-                found.append(log.torn)
-    return found
+def _adopt(path: Path, index: ShardIndex, checked: Checked) -> None:
+    if checked.sound != index.entries:
+        write_index(path, checked.sound)
+    writer = IndexWriter(path)
+    try:
+        writer.seal()
+    finally:
+        writer.close()
+
+
+def settle_all(folder: Path) -> list[Settled]:
+    """Settle every shard of a folder that nobody is writing; one without an index gets it."""
+    return [found for path in shard_paths(folder) if (found := settle(path)) is not None]
+
+
+def _set_aside(damage: Damage) -> Path:
+    """Move a damaged piece to a side file; the copy is on disk before its place is overwritten."""
+    side = _side_file(damage.shard, damage.start, "damaged-")
+    try:
+        side.parent.mkdir(exist_ok=True)
+        with side.open("ab") as file:
+            file.writelines(pieces(damage.shard, damage.start, damage.end))
+            file.flush()
+            os.fsync(file.fileno())
+        blank(damage.shard, damage.start, damage.end)
+    except OSError as error:
+        raise UserError(f"{side}: {damage} can't be set aside ({error.strerror}).") from error
+    return side
+
+
+def _side_file(path: Path, offset: int, what: str = "") -> Path:
+    return path.parent.parent / "torn" / f"{what}{path.parent.name}-{path.name}.{offset}"
 
 
 def _open(path: Path, *, sync_s: float = 0.0, create: bool = True) -> AppendLog:
-    folder = path.parent
     return AppendLog(
         path,
-        side_file=lambda offset: folder.parent / "torn" / f"{folder.name}-{path.name}.{offset}",
-        good_end=(lambda file, size: _last_frame(file, path))
+        side_file=lambda offset: _side_file(path, offset),
+        good_end=(lambda file, size: _last_frame(path, size))
         if path.name.endswith(".zst")
         else last_whole_line,
         sync_s=sync_s,
@@ -235,11 +252,12 @@ def _open(path: Path, *, sync_s: float = 0.0, create: bool = True) -> AppendLog:
     )
 
 
-def _last_frame(file: BinaryIO, path: Path) -> int:
-    """Offset after the last complete frame."""
-    end = 0
-    for frame_end, _ in _frames(file, path):
-        end = frame_end
+def _last_frame(path: Path, size: int) -> int:
+    """Offset after the last whole frame; those that the index knows are passed over."""
+    starts = [entry.start for entry in read_index(path).entries if entry.end <= size]
+    end = begin = starts[-1] if starts else 0
+    for _, frame_end, line in units(path, begin, size, starts):
+        end = frame_end if line is not None else end
     return end
 
 

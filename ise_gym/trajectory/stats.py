@@ -17,8 +17,12 @@ from typing import Any
 from ise_gym.foreign.values import Json
 from ise_gym.statistics import wilson
 from ise_gym.trajectory.drift import DriftStats
+from ise_gym.trajectory.lines.index import episode_of
 from ise_gym.trajectory.record import Trajectory, content_hash
-from ise_gym.trajectory.store import read_trajectories
+from ise_gym.trajectory.scan.parts import Part, parts_of, records_of
+from ise_gym.trajectory.scan.workers import in_parts
+from ise_gym.trajectory.shards import shard_paths
+from ise_gym.trajectory.store import parse_line, raw_records, read_trajectories, recorded_ids
 from ise_gym.trajectory.text.variety import VarietyStats
 from ise_gym.trajectory.usage import UsageStats
 from ise_gym.trajectory.wellformed import whole
@@ -207,6 +211,40 @@ class Stats:
         for part in ("total_s", "agent_s", "tools_s", "user_s", "checks_s", "reset_s"):
             self._seconds[part] += getattr(trajectory.timings, part)
 
+    def merge(self, other: Stats) -> None:
+        """Count what another one counted, as of another part of a store."""
+        self.episodes += other.episodes
+        self._score += other._score
+        self._scored += other._scored
+        self._digest = (self._digest + other._digest) % (1 << 256)
+        for mine, theirs in zip(self._counters(), other._counters(), strict=True):
+            mine.update(theirs)
+        for name, distribution in self._shape.items():
+            distribution.counts.update(other._shape[name].counts)
+        for kind, groups in other._groups.items():
+            for name, outcomes in groups.items():
+                self._groups[kind].setdefault(name, Counter()).update(outcomes)
+        self._exit_codes += other._exit_codes
+        self._drift.merge(other._drift)
+        self._usage.merge(other._usage)
+        self._variety.merge(other._variety)
+
+    def _counters(self) -> tuple[Counter[Any], ...]:
+        return (
+            self._outcomes,
+            self._tool_use,
+            self._tool_calls,
+            self._tool_failures,
+            self._pairs,
+            self._recovery,
+            self._delegated,
+            self._delegated_tools,
+            self._subgoals,
+            self._guard,
+            self._broken,
+            self._seconds,
+        )
+
     def _count_shape(self, trajectory: Trajectory) -> None:
         roles = Counter(m["role"] for m in trajectory.messages)
         calls = tool_calls_made(trajectory)
@@ -302,29 +340,51 @@ class Stats:
         }
 
 
-def store_stats(path: str | Path) -> dict[str, Any]:
+def store_stats(path: str | Path, *, workers: int = 1) -> dict[str, Any]:
     """Return the statistics of a store folder or a JSONL file, in constant memory.
 
     ``content_sha256`` is equal for two stores that hold the same episodes, in whatever order, timings aside.
+
+    Args:
+        path: the store.
+        workers: processes that read it; 0 is one a processor. The figures don't depend on it.
 
     Raises:
         UserError: not a store, or a bad line (named).
     """
     stats = Stats()
-    for trajectory in read_all(path):
+    for part in in_parts(parts_of(path), _stats_of, workers):
+        stats.merge(part)
+    for trajectory in unreplaced(path):
         stats.add(trajectory)
     return stats.summary()
 
 
+def _stats_of(part: Part) -> Iterator[Stats]:
+    stats = Stats()
+    for trajectory in records_of(part):
+        stats.add(trajectory)
+    yield stats
+
+
 def read_all(path: str | Path) -> Iterator[Trajectory]:
     """Stream the episodes of a store and then those that the infrastructure broke and nobody replaced."""
-    done = set()
-    for trajectory in read_trajectories(path):
-        done.add(trajectory.episode_id)
-        yield trajectory
-    if Path(path).is_dir():
-        last = {t.episode_id: t for t in read_trajectories(path, failures=True) if t.episode_id not in done}
-        yield from last.values()
+    yield from read_trajectories(path)
+    yield from unreplaced(path)
+
+
+def unreplaced(path: str | Path) -> Iterator[Trajectory]:
+    """Yield the last record of each episode that the infrastructure broke and nobody replaced; none of a lone file."""
+    root = Path(path)
+    if not root.is_dir() or not shard_paths(root / "failures"):
+        return
+    done, last = recorded_ids(root), dict[str, Trajectory]()
+    for file, number, line in raw_records(root, failures=True):
+        if episode_of(line) not in done:
+            trajectory = parse_line(line, f"{file}, line {number}")
+            if trajectory.episode_id not in done:
+                last[trajectory.episode_id] = trajectory
+    yield from last.values()
 
 
 def tool_calls_made(trajectory: Trajectory) -> list[tuple[str, bool]]:

@@ -5,19 +5,19 @@ Layout::
     DIR/manifest.json            format, schema version, compression, and what was run
     DIR/shards/part-00000.jsonl  one trajectory per line, in the order in which the episodes ended
     DIR/failures/…               the same, of episodes that the infrastructure broke; kept apart
-    DIR/torn/…                   half-written lines of killed writers, set aside
+    DIR/index/…                  of each shard: where its lines are, whose they are, and their checksums
+    DIR/torn/…                   half-written lines of killed writers, and damaged ones, set aside
 
 Nothing but the manifest is ever rewritten: of a store that is still empty, and when an older store is written
-on. How lines are written, locked and repaired: `ise_gym.trajectory.shards`.
+on. How lines are written, locked and repaired: `ise_gym.trajectory.shards`. The index can always be made again.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -30,16 +30,12 @@ from ise_gym.messages import canonical_json
 from ise_gym.models.parsing import finite_float, refuse_constant
 from ise_gym.storage.appendlog import TornTail
 from ise_gym.storage.atomic import file_above
+from ise_gym.trajectory.lines.checking import decoded_id
+from ise_gym.trajectory.lines.index import ShardIndex, checksum, deleted_shards, episode_of, read_index
+from ise_gym.trajectory.lines.reading import read_lines, units
 from ise_gym.trajectory.migrate import READABLE, upgraded
 from ise_gym.trajectory.record import SCHEMA_VERSION, Trajectory, to_line
-from ise_gym.trajectory.shards import (
-    Compression,
-    ShardWriter,
-    complete_lines,
-    read_lines,
-    repair,
-    shard_paths,
-)
+from ise_gym.trajectory.shards import Compression, Settled, ShardWriter, settle_all, shard_paths
 
 FORMAT = "ise_gym trajectories"
 MANIFEST = "manifest.json"
@@ -47,7 +43,6 @@ OWN_KEYS = ("format", "schema_version", "compression", "run")
 """Keys of a manifest that are the store's own; others tell of the run and bind nobody."""
 _LONGEST_SHOWN = 200
 """Characters of a value that a message about another run quotes."""
-_ID = re.compile(rb'^\{"schema_version":\d+,"episode_id":("(?:[^"\\]|\\.)*")')
 
 
 class TrajectoryStore:
@@ -61,8 +56,13 @@ class TrajectoryStore:
         compression: "none" or "zstd" (needs the zstandard package); an existing folder keeps its own.
         sync_s: longest time between a line's write and its ``fdatasync``; 0 syncs every line.
 
+    Attributes:
+        torn: half lines that killed writers had left, now set aside.
+        gone: ids of episodes whose records the index knows and the shards no longer have; they count as not done.
+
     Raises:
-        UserError: not a trajectory store, another schema version, or another run.
+        UserError: not a trajectory store, another schema version, another run, or one that is damaged
+            (`ise_gym.trajectory.scan.verify` sets aside what is).
     """
 
     def __init__(
@@ -78,17 +78,23 @@ class TrajectoryStore:
         self.manifest = _open_manifest(self.path, run, told or {}, compression)
         self.run: dict[str, Any] = self.manifest["run"]
         chosen: Compression = self.manifest["compression"]
-        self.torn: list[TornTail] = [*repair(self.path / "shards"), *repair(self.path / "failures")]
+        _refuse_deleted(self.path)
+        settled = [*settle_all(self.path / "shards"), *settle_all(self.path / "failures")]
+        _refuse_damaged(self.path, settled)
+        self.torn: list[TornTail] = [found.torn for found in settled if found.torn]
+        self.gone: list[str] = [
+            entry.episode for found in settled if found.checked for entry in found.checked.gone
+        ]
         self._shards = ShardWriter(self.path / "shards", compression=chosen, sync_s=sync_s)
         self._failures = ShardWriter(self.path / "failures", compression=chosen, sync_s=sync_s)
 
     def ids(self) -> set[str]:
         """Return the ids of the episodes that are done (infrastructure failures are not)."""
-        return set(_ids(self.path / "shards"))
+        return recorded_ids(self.path)
 
     def failed_ids(self) -> set[str]:
         """Return the ids of episodes that the infrastructure broke and that were not done since."""
-        return set(_ids(self.path / "failures")) - self.ids()
+        return recorded_ids(self.path, failures=True) - self.ids()
 
     def append(self, trajectory: Trajectory) -> None:
         """Append one episode; an infrastructure error goes to ``failures/``, all else to ``shards/``."""
@@ -157,12 +163,15 @@ def read_trajectories(path: str | Path, *, failures: bool = False) -> Iterator[T
 
 
 def raw_records(path: str | Path, *, failures: bool = False) -> Iterator[tuple[Path, int, bytes]]:
-    """Yield (file, line number, line) of what `read_trajectories` would parse."""
+    """Yield (file, line number, line) of what `read_trajectories` would parse.
+
+    Raises:
+        UserError: nothing there, a shard that is deleted, or a line that is not what was written.
+    """
     root = Path(path)
     if root.is_dir():
-        read_manifest(root)
-        for shard in shard_paths(root / ("failures" if failures else "shards")):
-            for number, line in complete_lines(shard):
+        for shard in readable_shards(root, failures=failures):
+            for number, _, _, line in sound_lines(shard):
                 yield shard, number, line
     elif root.exists():
         for number, line in read_lines(root):
@@ -172,6 +181,38 @@ def raw_records(path: str | Path, *, failures: bool = False) -> Iterator[tuple[P
         raise UserError(
             f"{root}: no such file or folder. Give a store (what `ise rollout` wrote) or a JSONL file."
         )
+
+
+def readable_shards(root: Path, *, failures: bool = False) -> list[Path]:
+    """Return the shards of a store, in their order; raises `UserError` for no store and for a deleted shard."""
+    read_manifest(root)
+    _refuse_deleted(root)
+    return shard_paths(root / ("failures" if failures else "shards"))
+
+
+def sound_lines(
+    shard: Path, start: int = 0, stop: int | None = None, first: int = 1, index: ShardIndex | None = None
+) -> Iterator[tuple[int, int, int, bytes]]:
+    """Yield (number, start, end, line) of a shard's lines, or of a piece of it whose first line is the ``first``.
+
+    What was set aside is passed over. What the index does not know yet is taken as it is. ``index``: what is known of
+    the piece; by default the shard's own is read.
+
+    Raises:
+        UserError: a line that is not what was written; names it.
+    """
+    index = read_index(shard) if index is None else index
+    known = {entry.checksum for entry in index.entries}
+    starts = [entry.start for entry in index.entries] if shard.name.endswith(".zst") else []
+    for number, (begin, end, line) in enumerate(units(shard, start, stop, starts), first):
+        if line is None or (begin < index.size and line.strip() and checksum(line) not in known):
+            whose = next((e.episode for e in index.entries if e.start <= begin < e.end), "")
+            raise UserError(
+                f"{shard}, line {number}{f' (episode {whose})' if whose else ''}: damaged, it is not what was "
+                f"written. {_mend(shard.parent.parent)}"
+            )
+        if line.strip():
+            yield number, begin, end, line
 
 
 def parse_line(line: bytes, where: str) -> Trajectory:
@@ -199,17 +240,43 @@ def _decoded(line: bytes) -> Any:
     return json.loads(line, parse_float=finite_float, parse_constant=refuse_constant)
 
 
+def recorded_ids(root: Path, *, failures: bool = False) -> set[str]:
+    """Return the ids of a store's records (or of those that the infrastructure broke), mostly from its indexes."""
+    return set(_ids(root / ("failures" if failures else "shards")))
+
+
 def _ids(folder: Path) -> Iterator[str]:
-    """Ids of all complete lines; the id stands near a line's start, so the rest need not be parsed."""
+    """Ids of all complete lines, from the indexes; lines that no index knows yet are looked at."""
     for shard in shard_paths(folder):
-        for number, line in complete_lines(shard):
-            if match := _ID.match(line):
-                try:
-                    yield json.loads(match[1])
-                except ValueError as error:
-                    raise UserError(f"{shard}, line {number}: not JSON ({error}).") from error
-            else:
-                yield parse_line(line, f"{shard}, line {number}").episode_id
+        index = read_index(shard)
+        yield from (entry.episode for entry in index.entries if entry.episode)
+        for number, _, _, line in sound_lines(shard, index.size, first=len(index.entries) + 1):
+            try:
+                yield episode_of(line) or decoded_id(line)
+            except ValueError as error:
+                raise UserError(f"{shard}, line {number}: not JSON ({error}).") from error
+
+
+def _refuse_deleted(root: Path) -> None:
+    for shard, index in deleted_shards(root):
+        raise UserError(
+            f"{shard}: this shard is deleted; it held {len(index.entries)} episodes. Put it back, or go on without "
+            f"it after `ise verify {root} --repair`: what it held then counts as not done."
+        )
+
+
+def _refuse_damaged(root: Path, settled: Iterable[Settled]) -> None:
+    damaged = [damage for found in settled if found.checked for damage in found.checked.damaged]
+    if damaged:
+        more = f" and {len(damaged) - 1} more" if damaged[1:] else ""
+        raise UserError(f"{root}: damaged: {damaged[0]}{more}. {_mend(root)}")
+
+
+def _mend(root: Path) -> str:
+    return (
+        f"`ise verify {root}` names all that is damaged; with --repair it sets it aside, nothing else is lost, "
+        "and a rollout into the store then plays those episodes again."
+    )
 
 
 def _open_manifest(

@@ -36,6 +36,13 @@ class UsageStats:
             if (cost := amount(usage.get("cost"))) is not None:
                 self._cost[key] = self._cost.get(key, 0.0) + cost
 
+    def merge(self, other: UsageStats) -> None:
+        """Count what another one counted."""
+        for key, sums in other._sums.items():
+            self._sums.setdefault(key, Counter()).update(sums)
+        for key, cost in other._cost.items():
+            self._cost[key] = self._cost.get(key, 0.0) + cost
+
     def summary(self) -> dict[str, Any]:
         """Return ``{"agent": {name: figures}, "user": {name: figures}, "cost": total}``; {} when no model was asked.
 

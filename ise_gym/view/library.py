@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ise_gym.errors import UserError
+from ise_gym.trajectory.lines.reading import line_at
 from ise_gym.trajectory.record import Trajectory
-from ise_gym.trajectory.shards import line_at
 from ise_gym.trajectory.store import MANIFEST, parse_line
 from ise_gym.view.episodes import names
 from ise_gym.view.index import query

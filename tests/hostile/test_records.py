@@ -242,7 +242,7 @@ def test_a_line_without_end_is_refused_before_it_fills_the_memory(
 
 def test_a_frame_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     zstandard = pytest.importorskip("zstandard")
-    monkeypatch.setattr("ise_gym.trajectory.shards.LONGEST_LINE", 100_000)
+    monkeypatch.setattr("ise_gym.trajectory.lines.reading.LONGEST_LINE", 100_000)
     file = tmp_path / "t.jsonl.zst"
     file.write_bytes(zstandard.ZstdCompressor().compress(b"x" * 5_000_000))
     with pytest.raises(UserError, match="unpacks to more than"):

@@ -15,6 +15,7 @@ from ise_gym.errors import AgentError, UserError, WorkspaceError
 from ise_gym.messages import Message, ToolSchema, assistant, system, tool_call, tool_result, user
 from ise_gym.scenario import Persona, Request, Scenario
 from ise_gym.trajectory.record import Step, Timings
+from ise_gym.waiting import waiting
 
 SCHEMA: ToolSchema = {
     "type": "function",
@@ -49,6 +50,8 @@ class FakeSource:
     def scenario(self, seed: int) -> Scenario:
         if self.trouble.get(seed) == "user error":
             raise UserError(f"intents.jsonl, line {seed + 1}: no such task")
+        if self.trouble.get(seed) == "no scenario":
+            raise KeyError(f"template {seed}")
         return scenario(seed, trouble=self.trouble.get(seed, ""))
 
     def __iter__(self) -> Iterator[Scenario]:
@@ -127,6 +130,9 @@ class FakeEnv:
             time.sleep(3600)
         if trouble == "kill worker always" or (trouble == "kill worker" and self._first(episode)):
             os.kill(os.getpid(), signal.SIGKILL)
+        if trouble == "wait":
+            with waiting():
+                time.sleep(4)
         if trouble == "exit":
             sys.exit(5)
         if trouble == "bug":

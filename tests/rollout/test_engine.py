@@ -165,7 +165,6 @@ def test_a_dead_endpoint_ends_the_run_and_it_can_be_resumed(tmp_path: Path) -> N
     [
         (agent_that_cannot_start, FakeSource(3), UserError, "model 'x' is not there"),
         (agent_that_dies, FakeSource(3), RuntimeError, "died while starting.*exit code 7"),
-        (FakeAgent, FakeSource(3, {1: "user error"}), UserError, "line 2: no such task"),
     ],
 )
 def test_what_can_not_be_played_says_so(
@@ -173,6 +172,59 @@ def test_what_can_not_be_played_says_so(
 ) -> None:
     with pytest.raises(error, match=words):
         run(spec(tmp_path, source, agent), tmp_path / "out", describe=RUN, workers=1)
+
+
+@pytest.mark.parametrize("agent", [FakeAgent, FakeBatchAgent])
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        ("user error", "scenario: UserError: intents.jsonl, line 2: no such task"),
+        ("no scenario", "scenario: KeyError: 'template 1'"),
+    ],
+)
+def test_a_scenario_that_its_source_cannot_give_costs_one_episode(
+    tmp_path: Path, agent: Any, trouble: str, reason: str
+) -> None:
+    status = run(
+        spec(tmp_path, FakeSource(4, {1: trouble}), agent), tmp_path / "out", describe=RUN, workers=2
+    )
+    assert status.outcomes == {"passed": 3, "infrastructure_error": 1} and status.crashes == 0
+    assert status.failures == {"scenario": 1} and status.retries == 0 and status.missing == 1
+    assert "scenario failures 1" in figures(status)
+    (broken,) = read_trajectories(tmp_path / "out", failures=True)
+    assert (broken.scenario_id, broken.reason) == ("intent_1", reason)
+    assert "Traceback" in broken.metadata["detail"] and not broken.scenario
+    mended = run(spec(tmp_path, FakeSource(4), agent), tmp_path / "out", describe=RUN, workers=1)
+    assert mended.outcomes == {"passed": 1} and not mended.missing
+
+
+class SizedSource(FakeSource):
+    """A source that can't list its ids without building its scenarios."""
+
+    ids = None  # type: ignore[assignment]
+
+    def __len__(self) -> int:
+        return self.count
+
+
+def test_a_source_that_lists_no_ids_may_lack_a_scenario_too(tmp_path: Path) -> None:
+    source = SizedSource(3, {1: "no scenario"})
+    status = run(spec(tmp_path, source), tmp_path / "out", describe=RUN, workers=1)
+    assert status.outcomes == {"passed": 2, "infrastructure_error": 1}
+    (broken,) = read_trajectories(tmp_path / "out", failures=True)
+    assert broken.scenario_id == "fake-1"
+
+
+def test_when_no_scenario_can_be_had_the_run_ends_and_says_why(tmp_path: Path) -> None:
+    source = FakeSource(9, dict.fromkeys(range(9), "no scenario"))
+    with pytest.raises(UserError, match=r"3 episodes in a row .* KeyError: 'template"):
+        run(spec(tmp_path, source), tmp_path / "out", describe=RUN, workers=1, give_up_after=3)
+
+
+def test_waiting_for_a_turn_is_not_being_stuck(tmp_path: Path) -> None:
+    source = FakeSource(2, {0: "wait"})
+    status = run(spec(tmp_path, source, stuck_after_s=2.0), tmp_path / "out", describe=RUN, workers=1)
+    assert status.outcomes == {"passed": 2} and status.crashes == 0
 
 
 def test_another_run_or_another_driver_in_the_folder_is_refused(tmp_path: Path) -> None:

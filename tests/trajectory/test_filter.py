@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from trajectory_samples import trajectory
 
 from ise_gym.errors import UserError
@@ -124,3 +127,48 @@ def test_personal_data_is_told_from_what_looks_like_it(text: str, found: dict[st
     assert scan_personal(trajectory(1, messages=[said], steps=[])) == found
     kept = not list(broken_rules(trajectory(1, intent=text), Rules(no_personal=True)))
     assert kept is (not found)
+
+
+_PIECES = (
+    *(
+        "a",
+        "B7",
+        "@",
+        ".",
+        "-",
+        "_",
+        " ",
+        "\n",
+        "\0",
+        "x",
+        "9",
+        "/",
+        "'",
+        "é",
+        "://",
+        "lovelace.co.uk",
+        "ada",
+    ),
+    *("4111 1111 1111 1111", "5500-0000-0000-0004", "GB82 WEST 1234 5698 7654 32", "DE89370400440532013000"),
+    *(
+        "AKIA" + "ABCDEFGHIJKLMNOP",
+        "sk-" + "a" * 32,
+        "ghp_" + "b" * 36,
+        "https://u:pass1@host/x",
+        "0123456789secret",
+    ),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.lists(st.sampled_from(_PIECES), max_size=10).map("".join), min_size=2, max_size=4))
+def test_texts_that_are_searched_together_give_what_each_gives(texts: list[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOME_TOKEN", "0123456789secret")
+        messages = [{"role": "user", "content": text} for text in texts]
+        alone = trajectory(0, intent="", messages=[], steps=[])
+        every = [alone.model_copy(update={"messages": [message]}) for message in messages]
+        whole = alone.model_copy(update={"messages": messages})
+        found = sum((scan_trajectory(one) for one in every), Counter())
+        assert scan_trajectory(whole) == found == Counter(kind for text in texts for kind in scan(text))
+        assert scan_personal(whole) == sum((scan_personal(one) for one in every), Counter())

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import threading
 import time
@@ -19,6 +20,7 @@ from trajectory_samples import trajectory
 from ise_gym.errors import UserError
 from ise_gym.storage.atomic import replacing
 from ise_gym.trajectory import shards
+from ise_gym.trajectory.lines.reading import units
 from ise_gym.trajectory.record import Trajectory, content_hash, episode_id, to_line
 from ise_gym.trajectory.store import MANIFEST, TrajectoryStore, parse_line, read_trajectories
 
@@ -106,12 +108,21 @@ def test_a_bad_line_in_the_middle_is_named_and_nothing_is_cut(tmp_path: Path) ->
             store.append(trajectory(n))
     shard = next((tmp_path / "shards").iterdir())
     lines = shard.read_bytes().splitlines(keepends=True)
-    shard.write_bytes(lines[0] + b'{"episode_id": "x"}\n' + lines[2])
-    with pytest.raises(UserError, match=r"part-00000.jsonl, line 2: not a trajectory: scenario_id"):
-        list(read_trajectories(tmp_path))
-    shard.write_bytes(lines[0] + b"rubbish\n" + lines[2])
-    with TrajectoryStore(tmp_path) as store, pytest.raises(UserError, match="line 2: not JSON"):
-        store.ids()
+    for bad, unknown in [
+        (b'{"episode_id": "x"}\n', r"part-00000.jsonl, line 2: not a trajectory: scenario_id"),
+        (b"rubbish\n", "line 2: not JSON"),
+    ]:
+        shard.write_bytes(lines[0] + bad + lines[2])
+        whose = trajectory(1).episode_id
+        with pytest.raises(UserError, match=rf"part-00000.jsonl, line 2 \(episode {whose}\): damaged"):
+            list(read_trajectories(tmp_path))
+        with pytest.raises(UserError, match=rf"part-00000.jsonl, line 2 \(episode {whose}\).*--repair"):
+            TrajectoryStore(tmp_path)
+        shutil.move(tmp_path / "index", tmp_path / ".kept")  # as an older release left it
+        with pytest.raises(UserError, match=unknown):
+            list(read_trajectories(tmp_path))
+        shutil.rmtree(tmp_path / "index", ignore_errors=True)
+        shutil.move(tmp_path / ".kept", tmp_path / "index")
     assert len(shard.read_bytes().splitlines()) == 3
 
 
@@ -198,7 +209,7 @@ def test_large_shards_rotate(tmp_path: Path) -> None:
         writer.append(to_line(trajectory(n)))
     writer.close()
     paths = shards.shard_paths(tmp_path / "shards")
-    assert len(paths) > 2 and sum(1 for p in paths for _ in shards.complete_lines(p)) == 9
+    assert len(paths) > 2 and sum(1 for p in paths for _ in units(p)) == 9
 
 
 def _write_many(folder: str, first: int, count: int, barrier: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import pickle
@@ -11,12 +12,14 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 from ise_gym.checks.judging.process import HEAD, SECONDS, receive
 from ise_gym.errors import WorkspaceError
 from ise_gym.scenario import CheckResult
+from ise_gym.waiting import waiting
 
 
 class Judging(Protocol):
@@ -137,7 +140,7 @@ class JudgePool:
             WorkspaceError: no judge can be started at all.
         """
         frame = pickle.dumps((check, material), protocol=pickle.HIGHEST_PROTOCOL)
-        with self._room:
+        with self._held():
             for attempt in (1, 2):
                 judge = self._take()
                 result = judge.ask(frame)
@@ -155,6 +158,15 @@ class JudgePool:
                 if attempt == 1:
                     continue  # killed from outside, perhaps: a second one decides
         return CheckResult(False, f"what was found ends the process that reads it (status {code})")
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[None]:
+        with waiting():
+            self._room.acquire()
+        try:
+            yield
+        finally:
+            self._room.release()
 
     def _take(self) -> _Judge:
         searched, stale = _searched(), []

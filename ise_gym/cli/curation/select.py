@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ise_gym.cli.corpus import Workers
 from ise_gym.errors import UserError
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def select(
         Path | None, typer.Option(help="Folder of embeddings.", show_default="selection/embeddings in --out")
     ] = None,
     preview: Annotated[int, typer.Option(min=0, help="Episodes on the preview page; 0: no page.")] = 40,
+    workers: Workers = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no report.")] = False,
 ) -> None:
     """Choose a training set: what passed, is true, whole and grounded, the best of each intent, nothing twice.
@@ -110,7 +112,7 @@ def select(
     )
     console = Console(stderr=True)
     with _Progress(console, quiet) as progress:
-        chosen, facts = select_store(store, out, rules, progress)
+        chosen, facts = select_store(store, out, rules, progress, workers=workers)
     measure = _measure(embedder, cache or out / FOLDER / "embeddings") if embedder else None
     card = make_card(store, out, rules, chosen, facts, license=license, measure=measure)
     if preview:

@@ -16,9 +16,10 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ise_gym.errors import UserError
 from ise_gym.foreign.values import Json
@@ -27,11 +28,14 @@ from ise_gym.storage.atomic import replacing
 from ise_gym.trajectory.conversations import Conversation, delegated
 from ise_gym.trajectory.exchange.atif import to_atif
 from ise_gym.trajectory.exchange.foreign import session_id
-from ise_gym.trajectory.exchange.parquet import write_parquet
+from ise_gym.trajectory.exchange.parquet import TextRow, text_row, write_text_rows
 from ise_gym.trajectory.record import Trajectory
+from ise_gym.trajectory.scan.parts import Part, parts_of, records_of
+from ise_gym.trajectory.scan.workers import in_parts
 from ise_gym.trajectory.secrets import scan_personal, scan_trajectory
-from ise_gym.trajectory.store import read_trajectories
 from ise_gym.trajectory.untaught import untaught
+
+T = TypeVar("T")
 
 OPENAI_KEYS: Mapping[str, tuple[str, ...]] = {
     "system": ("role", "content"),
@@ -201,6 +205,14 @@ class Exported:
     secrets: Counter[str] = field(default_factory=Counter)
     personal: Counter[str] = field(default_factory=Counter)
 
+    def merge(self, other: Exported) -> None:
+        """Count what another one counted."""
+        self.episodes += other.episodes
+        self.sessions += other.sessions
+        self.cut += other.cut
+        self.secrets.update(other.secrets)
+        self.personal.update(other.personal)
+
     def watch(self, trajectories: Iterable[Trajectory], passed_only: bool) -> Iterator[Trajectory]:
         """Pass on what is exported, and count it."""
         for trajectory in trajectories:
@@ -217,7 +229,9 @@ class Exported:
 _SUFFIXES = ("", ".jsonl", ".ndjson", ".json", ".parquet")
 
 
-def export_file(store: str | Path, format: str, out: str | Path, *, passed_only: bool = False) -> Exported:
+def export_file(
+    store: str | Path, format: str, out: str | Path, *, passed_only: bool = False, workers: int = 1
+) -> Exported:
     """Write a store's episodes in another format.
 
     The file, one JSON object per line, appears whole or not at all. Besides: ``trl`` to a name that ends in
@@ -229,6 +243,7 @@ def export_file(store: str | Path, format: str, out: str | Path, *, passed_only:
         format: a key of `FORMATS`.
         out: the file; replaced when it exists.
         passed_only: leave out episodes that did not pass.
+        workers: processes that read the store; 0 is one a processor. The file doesn't depend on it.
 
     Raises:
         UserError: a bad store or one without an episode to export, an unwritable file, or Parquet asked for a format
@@ -243,24 +258,48 @@ def export_file(store: str | Path, format: str, out: str | Path, *, passed_only:
         raise UserError(
             f"{out}: {format} is written as lines of JSON, not as {out.suffix}; name the file {out.stem}.jsonl."
         )
-    wanted = counts.watch(read_trajectories(store), passed_only)
-    if (first := next(wanted, None)) is None:
-        raise UserError(
-            f"{store}: it has no episodes{' that passed' if passed_only else ''}, so there is nothing to export."
-        )
-    trajectories = chain([first], wanted)
+    parts = parts_of(store)
+
+    def made(work: Callable[[Part], Iterator[tuple[Exported, T]]]) -> Iterator[T]:
+        for counted, piece in in_parts(parts, work, workers):
+            counts.merge(counted)
+            yield piece
+        if not counts.episodes:
+            which = " that passed" if passed_only else ""
+            raise UserError(f"{store}: it has no episodes{which}, so there is nothing to export.")
+
     if out.suffix == ".parquet":
-        write_parquet(trl_rows(trajectories), out)
+        write_text_rows(chain.from_iterable(made(partial(_parquet_rows, passed_only))), out)
     elif format == "atif" and not out.suffix:
-        for trajectory in trajectories:
-            with replacing(out / f"{trajectory.episode_id}.json") as file:
-                file.write(dump(to_atif(trajectory)))
+        for name, document in made(partial(_documents, passed_only)):
+            with replacing(out / f"{name}.json") as file:
+                file.write(document)
     else:
         with replacing(out) as file:
-            for trajectory in trajectories:
-                for record in FORMATS[format](trajectory):
-                    file.write(dump(record))
+            file.writelines(made(partial(_dumped, format, passed_only)))
     return counts
+
+
+def _watched(passed_only: bool, part: Part) -> Iterator[tuple[Exported, Trajectory]]:
+    for trajectory in records_of(part):
+        counts = Exported()
+        for wanted in counts.watch([trajectory], passed_only):
+            yield counts, wanted
+
+
+def _parquet_rows(passed_only: bool, part: Part) -> Iterator[tuple[Exported, list[TextRow]]]:
+    for counts, trajectory in _watched(passed_only, part):
+        yield counts, [text_row(row) for row in trl_rows_of(trajectory)]
+
+
+def _documents(passed_only: bool, part: Part) -> Iterator[tuple[Exported, tuple[str, bytes]]]:
+    for counts, trajectory in _watched(passed_only, part):
+        yield counts, (trajectory.episode_id, dump(to_atif(trajectory)))
+
+
+def _dumped(format: str, passed_only: bool, part: Part) -> Iterator[tuple[Exported, bytes]]:
+    for counts, trajectory in _watched(passed_only, part):
+        yield counts, b"".join(dump(record) for record in FORMATS[format](trajectory))
 
 
 def dump(value: Json) -> bytes:

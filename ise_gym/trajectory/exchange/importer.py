@@ -35,8 +35,8 @@ from ise_gym.trajectory.exchange.harnesses import (
     verifiers_traces,
 )
 from ise_gym.trajectory.exchange.isetrace import from_isetrace
+from ise_gym.trajectory.lines.reading import read_lines
 from ise_gym.trajectory.record import Trajectory, to_line
-from ise_gym.trajectory.shards import read_lines
 from ise_gym.trajectory.store import TrajectoryStore
 
 _MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, OverflowError)

@@ -21,8 +21,22 @@ GROUP_ROWS = 128
 """Rows of one row group; as many are held in memory."""
 
 
+TextRow = tuple[tuple[str, ...], ...]
+"""A row as it is written: of each of `COLUMNS` the values as texts of JSON."""
+
+
+def text_row(row: Mapping[str, Sequence[Json]]) -> TextRow:
+    """Dump a row of `ise_gym.trajectory.exchange.export.to_trl`."""
+    return tuple(tuple(_text(value) for value in row[name]) for name in COLUMNS)
+
+
 def write_parquet(rows: Iterable[Mapping[str, Sequence[Json]]], out: str | Path) -> int:
-    """Write rows of `ise_gym.trajectory.exchange.export.to_trl`; the file appears whole or not at all.
+    """Write rows of `ise_gym.trajectory.exchange.export.to_trl`; see `write_text_rows`."""
+    return write_text_rows(map(text_row, rows), out)
+
+
+def write_text_rows(rows: Iterable[TextRow], out: str | Path) -> int:
+    """Write rows that are dumped already; the file appears whole or not at all.
 
     ``datasets.load_dataset("parquet", data_files=…)`` gives back equal rows.
 
@@ -41,11 +55,11 @@ def write_parquet(rows: Iterable[Mapping[str, Sequence[Json]]], out: str | Path)
             "Parquet needs the datasets package, which is not installed: pip install 'ise-gym[train]'."
         ) from error
     schema = datasets.Features({name: datasets.List(datasets.Json()) for name in COLUMNS}).arrow_schema
-    count, group = 0, list[Mapping[str, Sequence[Any]]]()
+    count, group = 0, list[TextRow]()
     with replacing(out) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
 
         def flush() -> None:
-            arrays = [_lists_of_json(pa, [row[name] for row in group]) for name in COLUMNS]
+            arrays = [_lists_of_json(pa, [row[place] for row in group]) for place in range(len(COLUMNS))]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
             group.clear()
 
@@ -58,11 +72,11 @@ def write_parquet(rows: Iterable[Mapping[str, Sequence[Json]]], out: str | Path)
     return count
 
 
-def _lists_of_json(pa: ModuleType, lists: Sequence[Sequence[Json]]) -> Any:
+def _lists_of_json(pa: ModuleType, lists: Sequence[Sequence[str]]) -> Any:
     offsets = [0]
     for values in lists:
         offsets.append(offsets[-1] + len(values))
-    texts = pa.array([_text(value) for values in lists for value in values], pa.string())
+    texts = pa.array([text for texts in lists for text in texts], pa.string())
     return pa.ListArray.from_arrays(
         pa.array(offsets, pa.int32()), pa.ExtensionArray.from_storage(pa.json_(), texts)
     )

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from ise_gym.messages import sha256_of
 from ise_gym.storage.appendlog import AppendLog, Locked, raw_lines
 from ise_gym.storage.atomic import replacing
 from ise_gym.trajectory.record import SCHEMA_VERSION
+from ise_gym.trajectory.scan.parts import Part, lines_of, parts_of
+from ise_gym.trajectory.scan.workers import in_parts
 from ise_gym.trajectory.select.choosing import Chosen, choose
 from ise_gym.trajectory.select.facts import VERSION, Facts, facts_of
 from ise_gym.trajectory.select.rules import FOLDER, Selection
@@ -34,7 +37,12 @@ Progress = Callable[[str, int], None]
 
 
 def select_store(
-    source: str | Path, out: str | Path, rules: Selection, on_progress: Progress | None = None
+    source: str | Path,
+    out: str | Path,
+    rules: Selection,
+    on_progress: Progress | None = None,
+    *,
+    workers: int = 1,
 ) -> tuple[Chosen, list[Facts]]:
     """Choose from a store and write what was chosen as a store of its own.
 
@@ -43,6 +51,7 @@ def select_store(
         out: a folder that holds nothing, or an earlier attempt at the same selection (which is taken up again).
         rules: what to choose.
         on_progress: called with the stage (``read``, ``write``) and how many episodes it has done.
+        workers: processes that read the source; 0 is one a processor. What is chosen doesn't depend on it.
 
     Returns:
         What was chosen and why the rest fell, and the facts of all episodes.
@@ -60,7 +69,7 @@ def select_store(
     run: dict[str, Any] = {"selected": Path(source).name, "rules": json.loads(json.dumps(asdict(rules)))}
     with TrajectoryStore(out, run=None):  # makes or checks the folder before anything is put into it
         pass
-    facts = list(read_facts(source, Path(out) / FOLDER, rules, progress))
+    facts = list(read_facts(source, Path(out) / FOLDER, rules, progress, workers=workers))
     chosen = choose(facts, rules)
     _write(source, out, {**run, "chosen": sha256_of(sorted(chosen.kept))}, facts, chosen, progress)
     why = {entry.id: entry.broken for entry in facts}
@@ -76,7 +85,9 @@ def select_store(
     return chosen, facts
 
 
-def read_facts(source: str | Path, folder: Path, rules: Selection, progress: Progress) -> Iterator[Facts]:
+def read_facts(
+    source: str | Path, folder: Path, rules: Selection, progress: Progress, *, workers: int = 1
+) -> Iterator[Facts]:
     """Yield the facts of each episode of a source, the first record of an id; what is known is not read again."""
     folder.mkdir(parents=True, exist_ok=True)
     compare = bool(rules.near) and rules.on("duplicate")
@@ -90,12 +101,13 @@ def read_facts(source: str | Path, folder: Path, rules: Selection, progress: Pro
         ) from None
     try:
         known = {entry.line: entry for entry in _kept(path)}
-        seen: set[str] = set()
-        for count, (file, number, line) in enumerate(raw_records(source), 1):
-            digest = line_hash(line)
-            entry = known.get(digest)
-            if entry is None:
-                entry = facts_of(parse_line(line, f"{file}, line {number}"), digest, rules, compare=compare)
+        parts, seen = list(_with_known(parts_of(source), known)), set[str]()
+        read = partial(_read_part, rules, compare)
+        for count, (digest, taken) in enumerate(in_parts(parts, read, workers), 1):
+            entry = taken or known.get(digest)
+            assert entry is not None
+            if taken is not None:
+                known[digest] = taken
                 log.append(json.dumps(entry.to_json(), ensure_ascii=True).encode() + b"\n")
             progress("read", count)
             if entry.id not in seen:  # an id is in a store once; a lone file may repeat it
@@ -103,6 +115,32 @@ def read_facts(source: str | Path, folder: Path, rules: Selection, progress: Pro
                 yield entry
     finally:
         log.close()
+
+
+@dataclass(frozen=True)
+class _Known(Part):
+    """A part, and the hashes of those of its lines whose facts are known."""
+
+    known: frozenset[str] = frozenset()
+
+
+def _with_known(parts: Iterable[Part], known: Mapping[str, Facts]) -> Iterator[_Known]:
+    of_episode: dict[str, list[str]] = {}
+    for digest, entry in known.items():
+        of_episode.setdefault(entry.id, []).append(digest)
+    for part in parts:
+        own = [digest for entry in part.entries for digest in of_episode.get(entry.episode, ())]
+        yield _Known(**vars(part), known=frozenset(own if part.entries else known))
+
+
+def _read_part(rules: Selection, compare: bool, part: _Known) -> Iterator[tuple[str, Facts | None]]:
+    """Yield of each line its hash, and the facts of one that is not known."""
+    for number, line in lines_of(part):
+        digest, where = line_hash(line), f"{part.path}, line {number}"
+        if digest in part.known:
+            yield digest, None
+        else:
+            yield digest, facts_of(parse_line(line, where), digest, rules, compare=compare)
 
 
 def _kept(path: Path) -> Iterator[Facts]:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 from rich.table import Table
 
 from ise_gym.trajectory.record import Trajectory
@@ -26,6 +27,41 @@ KINDS: Mapping[str, str] = {
 """What is counted for being distinct → how tables name it."""
 
 
+class Distinct:
+    """Counts different texts in eight bytes each, by a hash; two counts can be merged."""
+
+    def __init__(self) -> None:
+        self._sorted: np.ndarray[Any, np.dtype[np.uint64]] = np.empty(0, np.uint64)
+        self._new: set[int] = set()
+
+    def add(self, text: str) -> None:
+        """Count a text."""
+        digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        self._new.add(int.from_bytes(digest))
+        if len(self._new) > _MOST_NEW:
+            self._settle()
+
+    def merge(self, other: Distinct) -> None:
+        """Count what another one counted."""
+        self._new.update(other._new)
+        if other._sorted.size or len(self._new) > _MOST_NEW:
+            self._settle()
+            self._sorted = np.union1d(self._sorted, other._sorted)
+
+    def __len__(self) -> int:
+        self._settle()
+        return int(self._sorted.size)
+
+    def _settle(self) -> None:
+        if self._new:
+            self._sorted = np.union1d(self._sorted, np.fromiter(self._new, np.uint64, len(self._new)))
+            self._new.clear()
+
+
+_MOST_NEW = 1 << 18
+"""Hashes that wait to be sorted in."""
+
+
 class VarietyStats:
     """Streaming: `add` each trajectory, then read `summary`. Memory: eight bytes for each distinct text."""
 
@@ -33,7 +69,7 @@ class VarietyStats:
         self.episodes = 0
         self._sums: Counter[str] = Counter()
         self._all: Counter[str] = Counter()
-        self._distinct: dict[str, set[bytes]] = {kind: set() for kind in KINDS}
+        self._distinct = {kind: Distinct() for kind in KINDS}
 
     def add(self, trajectory: Trajectory) -> None:
         """Count one episode."""
@@ -65,9 +101,15 @@ class VarietyStats:
     def _note(self, kind: str, texts: Iterable[str]) -> None:
         for text in texts:
             self._all[kind] += 1
-            self._distinct[kind].add(
-                hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-            )
+            self._distinct[kind].add(text)
+
+    def merge(self, other: VarietyStats) -> None:
+        """Count what another one counted."""
+        self.episodes += other.episodes
+        self._sums.update(other._sums)
+        self._all.update(other._all)
+        for kind, distinct in self._distinct.items():
+            distinct.merge(other._distinct[kind])
 
     def summary(self) -> dict[str, Any]:
         """Return the figures as JSON; {} of nothing."""

@@ -22,7 +22,8 @@ from typing import Any
 from ise_gym.errors import UserError
 from ise_gym.processes import Pool
 from ise_gym.storage.appendlog import LONGEST_LINE
-from ise_gym.trajectory.shards import lines_from, shard_paths
+from ise_gym.trajectory.lines.reading import lines_from
+from ise_gym.trajectory.shards import shard_paths
 from ise_gym.trajectory.store import parse_line, read_manifest
 from ise_gym.view.index.database import INSERT, INSERT_WORDS, open_index, remove_index
 from ise_gym.view.index.facts import Facts, facts_of

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ise_gym.storage.locks import try_lock
+from ise_gym.waiting import waiting
 
 _PAUSE_S = 0.02
 
@@ -36,7 +37,8 @@ class Slots:
         if not self._files:
             yield
             return
-        descriptor = self._take()
+        with waiting():
+            descriptor = self._take()
         try:
             yield
         finally:

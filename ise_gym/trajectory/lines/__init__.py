@@ -1,0 +1,1 @@
+"""One shard, line by line: how lines are read, indexed and checked."""

@@ -1,0 +1,1 @@
+"""A whole store, a part at a time: in processes, with the same result as in one."""
