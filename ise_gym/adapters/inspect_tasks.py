@@ -14,11 +14,11 @@ from functools import partial
 from typing import Any
 
 from ise_gym.adapters.boxes import box_of, judge
-from ise_gym.adapters.inspect_messages import infos, told
+from ise_gym.adapters.inspect_messages import asked, heard, told
 from ise_gym.adapters.peers import interface_of
 from ise_gym.adapters.seat import Seat, Tasks
 from ise_gym.episode.goals import GoalBoard
-from ise_gym.messages import assistant, tool_call, user
+from ise_gym.messages import assistant, user
 from ise_gym.scenario import Scenario
 from ise_gym.workspace import WORKDIR, Workspace
 
@@ -40,7 +40,7 @@ async def _run(function: Callable[..., Any], *arguments: object, **more: object)
 
 
 @solver  # type: ignore[untyped-decorator]
-def play(source: str, options: dict[str, Any], store: str = "") -> Any:
+def play(source: str, options: dict[str, Any], store: str = "", request_timeout_s: float = 600.0) -> Any:
     """Play the episode of a sample; where a sub-session has the floor, its conversation is shown to the model."""
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
@@ -57,27 +57,30 @@ def play(source: str, options: dict[str, Any], store: str = "") -> Any:
                 turn += 1
                 async with span(name=f"user turn {turn}"):
                     while True:
-                        heard = floor.setdefault(seat.env.episode.floor, [])
-                        heard += [told(one) for one in added]
-                        output = await model.generate(heard, tools=infos(seat.tools))
-                        heard.append(output.message)
-                        state.output, state.messages = output, floor["main"]
-                        calls = [
-                            tool_call(c.function, c.arguments, c.id) for c in output.message.tool_calls or ()
-                        ]
-                        added = await _run(seat.say, assistant(output.message.text, calls))
+                        before = floor.setdefault(seat.env.episode.floor, [])
+                        before += [told(one) for one in added]
+                        output = await asked(seat, model, before, request_timeout_s)
+                        if output is None:
+                            added = ()
+                            break
+                        state.output = output
+                        before.append(output.message)
+                        state.messages = floor["main"]
+                        said = heard(output, seat.tools)
+                        added = await _run(seat.say, said)
                         info = seat.info if seat.live.began else {}
                         transcript().info(
                             {"score": info.get("score"), "subgoals": info.get("subgoals")}, source="ise_gym"
                         )
-                        if seat.over or not calls:
+                        if seat.over or not said.get("tool_calls"):
                             break
-            if seat.broken:
+            record = await _run(seat.record)
+            if record.outcome == "infrastructure_error":
                 raise RuntimeError(f"the environment broke: {seat.broken}")
             floor["main"] += [told(one) for one in added]
             state.messages = floor["main"]
             names = ("outcome", "reason", "score", "subgoals", "counts")
-            state.store.set("ise_gym", {name: seat.info[name] for name in names})
+            state.store.set("ise_gym", {name: getattr(record, name) for name in names})
         finally:
             await _run(seat.close)
         state.completed = True
@@ -195,12 +198,14 @@ def ise_episodes(
     user: str = "scripted",
     backend: str = "auto",
     store: str = "",
+    request_timeout_s: float = 600.0,
 ) -> Any:
-    """Episodes with our user; ``step`` takes every so many, ``store`` keeps our own records too."""
-    options = {"user": user, "backend": backend}
-    return Task(
-        dataset=_dataset(source, limit, step, False), solver=play(source, options, store), scorer=subgoals()
-    )
+    """Episodes with our user; ``step`` takes every so many, ``store`` keeps our own records too.
+
+    ``request_timeout_s``: seconds for one answer of the model, inspect's retries included.
+    """
+    solver = play(source, {"user": user, "backend": backend}, store, request_timeout_s)
+    return Task(dataset=_dataset(source, limit, step, False), solver=solver, scorer=subgoals())
 
 
 @task  # type: ignore[untyped-decorator]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from typing import Any, ClassVar, Literal
 
+from ise_gym.adapters.answers import noted
 from ise_gym.adapters.peers import interface_of
 from ise_gym.adapters.seat import Seat, Tasks, told_to_agents
 from ise_gym.messages import Message, assistant_of
@@ -25,12 +26,16 @@ with interface_of("openenv"):
 
 
 class ISEAction(Action):  # type: ignore[misc]
-    """One assistant message in OpenAI's form; without calls it is said to the user."""
+    """One assistant message in OpenAI's form; without calls it is said to the user.
+
+    ``finish_reason`` is the server's word, where there is one: an answer that was cut (``length``) is recorded as such.
+    """
 
     role: Literal["assistant"] = "assistant"
     content: str = ""
     tool_calls: list[dict[str, Any]] = []
     reasoning_content: str | None = None
+    finish_reason: str = ""
 
     def message(self) -> Message:
         """Return it as the env takes it."""
@@ -92,7 +97,8 @@ class ISEEnvironment(Environment):  # type: ignore[misc]
         """Play one message; the rewards of an episode add up to its score."""
         if self.seat is None:
             raise RuntimeError("call reset() before step()")
-        added = self.seat.say(action.message())
+        said = noted(action.message(), self.seat.tools, finish=action.finish_reason)
+        added = self.seat.say(said)
         score = float(self.seat.info["score"] or 0.0) if self.seat.live.began else 0.0
         reward, self._score = score - self._score, score
         observed = self._observed(added, reward)

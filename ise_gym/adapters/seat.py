@@ -125,6 +125,11 @@ class Seat:
             return tuple(m for m in self.env.episode.messages[known:] if m["role"] == "user")
         return added
 
+    def fail(self, error: AgentError) -> None:
+        """End the episode without an answer; the error says whether an endpoint broke or a budget ran out."""
+        if not self.live.over:
+            self.live.fail("agent", error)
+
     @property
     def over(self) -> bool:
         """Whether the episode ended; `broken` says whether the sandbox or an endpoint ended it."""

@@ -14,9 +14,11 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any, ClassVar
 
+from ise_gym.adapters.answers import of_chat, refusal
 from ise_gym.adapters.peers import interface_of
 from ise_gym.adapters.seat import Seat, Tasks, told_to_agents
-from ise_gym.messages import Message, assistant_of
+from ise_gym.errors import AgentError
+from ise_gym.messages import Message
 
 with interface_of("verifiers"):
     import httpx
@@ -120,6 +122,9 @@ class ISESession(vf.HarnessSession):  # type: ignore[misc]
             async with httpx.AsyncClient(timeout=None) as http:
                 while not seat.over:
                     await asyncio.to_thread(seat.say, await self._ask(http, seat))
+        except AgentError as error:  # verifiers knows it by the request; our record is told
+            seat.fail(error)
+            raise
         finally:
             if seat.live.began:
                 self.trace.info["ise"] = seat.info
@@ -134,16 +139,30 @@ class ISESession(vf.HarnessSession):  # type: ignore[misc]
             "tools": list(seat.tools),
         }
         headers = {"Authorization": f"Bearer {self.secret}"}
-        async with asyncio.timeout(self.harness.config.request_timeout_s):
-            reply = await http.post(f"{self.endpoint}/chat/completions", json=body, headers=headers)
-        reply.raise_for_status()
-        return assistant_of({"role": "assistant", **reply.json()["choices"][0]["message"]})
+        longest = self.harness.config.request_timeout_s
+        try:
+            async with asyncio.timeout(longest):
+                reply = await http.post(f"{self.endpoint}/chat/completions", json=body, headers=headers)
+        except TimeoutError as error:
+            raise AgentError(f"no answer within {longest:g} s", kind="timeout") from error
+        except httpx.HTTPError as error:
+            raise AgentError(f"{type(error).__name__}: {error}", kind="connection") from error
+        if not reply.is_success:
+            raise refusal(reply.status_code, _decoded(reply), reply.text)
+        return of_chat(_decoded(reply), seat.tools)
 
     async def close(self) -> None:
         """End the sandbox, on every path."""
         if self.seat is not None:
             await asyncio.to_thread(self.seat.close)
         await super().close()
+
+
+def _decoded(reply: Any) -> Any:
+    try:
+        return reply.json()
+    except ValueError:
+        return None
 
 
 class ISEHarness(vf.Harness[ISEHarnessConfig]):  # type: ignore[misc]

@@ -1,48 +1,20 @@
 """Groups of episodes for reinforcement learning: forked from one start, played in one batch, kept as token ids.
 
-An episode becomes one sequence: the prompt (system text, tools, the user's first request), then everything that
-was sampled and everything that the env answered, in order, with a mask that is 1 on sampled tokens only. Sampled
-ids are kept as they were sampled, never decoded and encoded again; what the env says is rendered by the
-template, which is prefix-preserving, so that the sequence is what serving would have seen.
+How an episode becomes one sequence, see `ise_gym.training.transcript`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 from ise_gym.env import ISEEnv
 from ise_gym.errors import WorkspaceError
 from ise_gym.messages import Message
 from ise_gym.models.local.generation import BatchGenerator
 from ise_gym.models.local.tokenizer import Tokenizer
-from ise_gym.models.parsing import parse_completion
 from ise_gym.scenario import Scenario
-from ise_gym.training.template import render
-
-_END = "<|im_end|>"
-
-
-@dataclass
-class Sequenced:
-    """One played episode.
-
-    Attributes:
-        prompt: token ids before the first answer.
-        completion: token ids of all that followed; ``mask``: 1 where the model produced the token.
-        reward: verified share of the sub-goals, 0 to 1.
-        ended: False where the episode was stopped for its length.
-    """
-
-    prompt: list[int]
-    completion: list[int] = field(default_factory=list)
-    mask: list[int] = field(default_factory=list)
-    reward: float = 0.0
-    ended: bool = True
-
-    def __len__(self) -> int:
-        return len(self.prompt) + len(self.completion)
+from ise_gym.training.transcript import Sequenced, Transcript
 
 
 class _Live:
@@ -50,38 +22,15 @@ class _Live:
 
     def __init__(self, env: ISEEnv, conversation: Sequence[Message], player: GroupPlayer) -> None:
         self.env = env
-        self.messages = list(conversation)
         self.done = False
-        self._player = player
-        self.sequence = Sequenced(player.ids(player.text(self.messages, env, asking=True)))
+        self.transcript = Transcript(player.tokenizer, conversation, env.tool_schemas)
+        self.sequence = self.transcript.sequence
+        self._longest = player.longest
 
-    def sampled(self, answer: list[int], ended: bool) -> Message:
-        """Note an answer's tokens; return it as the env's action."""
-        player, sequence = self._player, self.sequence
-        sequence.completion += answer
-        sequence.mask += [1] * len(answer)
-        if not ended:  # cut for its length: the end is not the model's own, and not learned
-            sequence.completion.append(player.end_id)
-            sequence.mask.append(0)
-        return parse_completion(player.tokenizer.decode(answer[:-1] if ended else answer))
-
-    def answered(self, action: Message, observation: Sequence[Message], reward: float, done: bool) -> None:
-        """Note what the env made of an action."""
-        player, sequence = self._player, self.sequence
-        sequence.reward += reward
-        self.done = done
-        if done:
-            return
-        told = player.text([*self.messages, action], self.env, asking=False)
-        self.messages += [action, *observation]
-        whole = player.text(self.messages, self.env, asking=True)
-        heard = player.ids(whole[told.rindex(_END) + len(_END) :])
-        if len(sequence) + len(heard) >= player.longest:  # never answered, so no part of what is learned from
-            sequence.ended = False
-            self.done = True
-            return
-        sequence.completion += heard
-        sequence.mask += [0] * len(heard)
+    def answered(self, observation: Sequence[Message], reward: float, done: bool) -> None:
+        """Note what the env made of an answer."""
+        self.sequence.reward += reward
+        self.done = done or not self.transcript.heard(observation, self._longest)
 
 
 class GroupPlayer:
@@ -108,18 +57,8 @@ class GroupPlayer:
         self.tokenizer = tokenizer
         self.generator = generator
         self.longest = min(longest, generator.context - generator.longest)
-        self.end_id = int(tokenizer.convert_tokens_to_ids(_END))
         self._root = ISEEnv(backend=backend, user=user)
         self._threads = ThreadPoolExecutor(parallel, thread_name_prefix="episode")
-
-    def text(self, messages: Sequence[Message], env: ISEEnv, *, asking: bool) -> str:
-        """Render a conversation with the env's tools."""
-        template = self.tokenizer.chat_template
-        return render(template, messages, env.tool_schemas, add_generation_prompt=asking)[0]
-
-    def ids(self, text: str) -> list[int]:
-        """Return the token ids of rendered text."""
-        return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
     def play(self, scenarios: Sequence[Scenario], group: int) -> list[Sequenced]:
         """Play ``group`` episodes of each scenario, all in one batch.
@@ -151,17 +90,14 @@ class GroupPlayer:
                 live += [_Live(env, env.episode.conversation, self) for env in forks]
                 check_equal(live[-group:])
             while acting := [episode for episode in live if not episode.done]:
-                prompts = [e.sequence.prompt + e.sequence.completion for e in acting]
-                answers = self.generator.generate(prompts)
+                answers = self.generator.generate([episode.sequence.ids for episode in acting])
                 actions = [
-                    episode.sampled(answer, self.generator.ended(answer))
+                    episode.transcript.sampled(answer)
                     for episode, answer in zip(acting, answers, strict=True)
                 ]
                 steps = self._threads.map(lambda episode, action: episode.env.step(action), acting, actions)
-                for episode, action, (heard, reward, gone, cut, _) in zip(
-                    acting, actions, steps, strict=True
-                ):
-                    episode.answered(action, heard, float(reward), gone or cut)
+                for episode, (heard, reward, gone, cut, _) in zip(acting, steps, strict=True):
+                    episode.answered(heard, float(reward), gone or cut)
         finally:
             for episode in live:
                 episode.env.close()

@@ -14,8 +14,11 @@ import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from ise_gym.trajectory.untaught import ENDED, FAULTS
 
 ROOT = Path(__file__).parents[2]
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
@@ -25,15 +28,21 @@ Run = Callable[..., str]
 
 
 def with_extra(extra: str, python: str = "3.11") -> Run:
-    """Return what runs a script of ``peers/``, or a program, where an extra of this project is installed."""
-    wanted = hashlib.sha256(f"{ROOT} {python} {EXTRAS[extra]}".encode()).hexdigest()[:12]
+    """Return what runs a script of ``peers/``, or a program, where an extra of this project is installed.
+
+    Args:
+        extra: its name, or several with commas. ``python``: the oldest version that will do.
+    """
+    pinned = " ".join(str(EXTRAS[one]) for one in extra.split(","))
+    wanted = hashlib.sha256(f"{ROOT} {python} {pinned}".encode()).hexdigest()[:12]
     folder = PEERS / f"{extra}-{wanted}"
     if not (folder / "complete").exists():
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([python_for(python), "-m", "venv", str(folder)], check=True)
-        installed(
-            folder, [str(folder / "bin" / "pip"), "install", "-q", "-e", f"{ROOT}[{extra}]"], fresh=False
-        )
+        # torch, too, comes in the version that is tested here
+        tested = ["-c", str(ROOT / "constraints.txt")] if "train" in extra else []
+        command = [str(folder / "bin" / "pip"), "install", "-q", *tested, "-e", f"{ROOT}[{extra}]"]
+        installed(folder, command, fresh=False)
     return lambda *arguments, **more: ran(folder / "bin", *arguments, **more)
 
 
@@ -75,3 +84,12 @@ def ran(programs: Path, *arguments: str | Path, timeout: float = 600, **env: str
     )
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-5000:]}"
     return done.stdout
+
+
+def expected_of_faults(found: dict[str, list[Any]]) -> None:
+    """Hold what our records say of the episodes of ``peers/faulty.py`` against what happened in them."""
+    for kind, (outcome, reason, *_) in found.items():
+        wanted = {"drip": "infrastructure_error", "down": "infrastructure_error", "full": "truncated"}
+        assert outcome == wanted.get(kind, "passed"), (kind, reason)
+    assert found["cut"][2] == [ENDED["cut"]] and found["words"][2] == [FAULTS["call in words"]]
+    assert found["broken"][2] == [FAULTS["arguments"]] and found["none"][2] == []

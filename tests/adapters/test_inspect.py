@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from peer_packages import with_extra
+from peer_packages import expected_of_faults, with_extra
 from trajectory_samples import delegating, trajectory
 
 from ise_gym.trajectory.exchange.importer import import_files
@@ -30,6 +30,17 @@ def test_inspect_eval_gives_the_scores_of_our_own_runs(tmp_path: Path) -> None:
     assert {r.scenario_id: [m["content"] for m in r.messages] for r in theirs} == ours
     for kind in (live, box):
         assert len({score for _, _, score, *_ in kind}) > 1, "all scores are equal: nothing is compared"
+
+
+@pytest.mark.peers
+def test_what_goes_wrong_with_a_model_ends_its_own_sample_only(tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in with_extra("inspect")("inspect_faults.py", tmp_path).splitlines()]
+    found = {kind: row for kind, *row in rows}
+    assert set(found) == {"drip", "cut", "words", "broken", "full", "down", "none"}
+    expected_of_faults(found)
+    for kind, (*_, ok, score) in found.items():
+        # a full context is the model's own failure, so inspect scores it
+        assert ok == (kind not in ("drip", "down")) == (score is not None), kind
 
 
 @pytest.mark.peers

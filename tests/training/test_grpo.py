@@ -13,11 +13,12 @@ from ise_gym.intents.source import IntentSource
 from ise_gym.models.local.generation import BatchGenerator
 from ise_gym.training import grpo, success
 from ise_gym.training.config import load, parse
-from ise_gym.training.groups import GroupPlayer, Sequenced, _Live, check_equal
+from ise_gym.training.groups import GroupPlayer, _Live, check_equal
 from ise_gym.training.grpo_config import GrpoConfig
 from ise_gym.training.models import TINY_BASE, load_start, load_tokenizer
 from ise_gym.training.runcard import read_card
 from ise_gym.training.template import project_template
+from ise_gym.training.transcript import Sequenced
 
 STAGE = {"steps": 1, "tier": "easy", "tasks_per_intent": 1, "domains": ["agent-memory"], "first_seed": 40}
 RECIPES = sorted((Path(__file__).parents[2] / "training" / "recipes" / "grpo").glob("*.yaml"))

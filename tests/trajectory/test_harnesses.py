@@ -221,3 +221,28 @@ def test_results_of_tau2_keep_what_the_agent_did_and_count_what_its_user_did(tmp
 def test_a_file_of_another_kind_is_refused_with_its_reason(tmp_path: Path, format: str, value: Any) -> None:
     with pytest.raises(UserError, match=f"no episode of format {format}"):
         imported(tmp_path, "x.json", value, format)
+
+
+WRITTEN = Path(__file__).parent / "written_by_others"
+
+
+def test_what_harbor_made_of_an_agent_of_its_own_is_taken_whole(tmp_path: Path) -> None:
+    """A run of mini-swe-agent 2.4.6 with a scripted model, converted by Harbor 0.25.0: its results name no calls."""
+    trial = tmp_path / "jobs" / "job" / "task__abc" / "agent"
+    trial.mkdir(parents=True)
+    (tmp_path / "jobs" / "job" / "result.json").write_text("{}")
+    (trial / "trajectory.json").write_bytes((WRITTEN / "harbor_mini_swe_agent.json").read_bytes())
+    counts = import_files([tmp_path / "jobs"], tmp_path / "store", "atif")
+    (one,) = read_trajectories(tmp_path / "store")
+    assert " ".join(m["role"] for m in one.messages) == "system user assistant tool tool assistant"
+    calls = [call["id"] for m in one.messages for call in m.get("tool_calls", ())]
+    results = [m for m in one.messages if m["role"] == "tool"]
+    assert [m["tool_call_id"] for m in results] == calls[:2] and "No such file" in results[1]["content"]
+    assert one.agent == {"name": "mini-swe-agent", "model": "deterministic_toolcall"}
+    assert (counts.imported, +counts.skipped) == (1, Counter())
+    assert +counts.repairs == Counter(
+        {
+            "result without its call given to the call at its place": 2,
+            "thinking that repeats the words left out": 2,
+        }
+    )

@@ -259,14 +259,20 @@ def _messages(step: Mapping[str, Json], repairs: Counter[str], own: bool) -> Ite
         message: dict[str, Any] = {"role": role, "content": text_of(step.get("message"), repairs)}
         if step.get("reasoning_content") is not None:
             message["reasoning_content"] = text_of(step["reasoning_content"], repairs)
+            if not own and message["content"] and message["reasoning_content"] == message["content"]:
+                repairs["thinking that repeats the words left out"] += 1
+                del message["reasoning_content"]
         if calls or (own and "tool_calls" in step):
             message["tool_calls"] = [_own_call(call) for call in calls]
         if role == "assistant" and not own:
             set_apart(message, repairs)
         yield {**message, **dict_of(extra.get("message"))}
     names = {str(call.get("tool_call_id", "")): str(call.get("function_name", "")) for call in calls}
-    for one in list_of(dict_of(step.get("observation")).get("results"), "results", repairs):
-        result = _result_of(one, names, repairs)
+    found = list_of(dict_of(step.get("observation")).get("results"), "results", repairs)
+    results = [_result_of(one, names, repairs) for one in found]
+    if not own:
+        _answered_in_order(results, list(names), repairs)
+    for result in results:
         call_id = result.get("source_call_id")
         if own:
             known = {} if call_id is None else {"tool_call_id": call_id}
@@ -285,6 +291,15 @@ def _result_of(raw: Json, names: Mapping[str, str], repairs: Counter[str]) -> di
     repairs["result that is no object"] += 1
     only = next(iter(names)) if len(names) == 1 else None
     return {"content": raw if isinstance(raw, str) else text_of(raw, repairs), "source_call_id": only}
+
+
+def _answered_in_order(results: list[dict[str, Any]], calls: Sequence[str], repairs: Counter[str]) -> None:
+    """Give results that name no call to the calls of their step, in order: Harbor's converters leave the names out."""
+    if len(results) > len(calls) or any(result.get("source_call_id") is not None for result in results):
+        return
+    for place, call in enumerate(calls[: len(results)]):
+        results[place] = {**results[place], "source_call_id": call}
+        repairs["result without its call given to the call at its place"] += 1
 
 
 def _own_call(call: Mapping[str, Json]) -> dict[str, Any]:

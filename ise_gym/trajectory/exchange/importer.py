@@ -50,7 +50,8 @@ class Importer:
     Attributes:
         read: makes the episode of one record; takes the record, the counts of repairs, and where it stands. May raise
             `Unusable`, or any of the errors that odd fields cause: the record is then refused and counted.
-        files: which files of a folder hold records: ``*.jsonl`` has one a line, ``*.json`` is one.
+        files: which files of a folder hold records, patterns apart by spaces, of which the first that finds any
+            counts: ``*.jsonl`` has one a line, ``*.json`` is one.
         split: takes a value of a file apart into records, where one holds several.
     """
 
@@ -60,7 +61,7 @@ class Importer:
 
 
 ISETRACE = Importer(from_isetrace)
-ATIF = Importer(from_atif, "*.json")
+ATIF = Importer(from_atif, "**/trajectory.json *.json")  # a folder of Harbor's jobs, or of exports
 INSPECT = Importer(from_inspect, "*.eval", inspect_samples)
 VERIFIERS = Importer(from_verifiers, split=verifiers_traces)
 TAU2 = Importer(from_tau2, "*.json", tau2_simulations)
@@ -132,13 +133,14 @@ def _files_at(path: Path, format: str) -> list[Path]:
     """Return the files that a folder stands for; a file stands for itself."""
     if not path.is_dir():
         return [path]
-    pattern = IMPORTERS[format].files
-    if not (found := sorted(p for p in path.glob(pattern) if p.is_file())):
-        raise UserError(
-            f"{path}: the folder has no {pattern} files, which is where {format} records are; "
-            f"name the files, or another format with --from: {', '.join(IMPORTERS)}."
-        )
-    return found
+    patterns = IMPORTERS[format].files.split()
+    for pattern in patterns:
+        if found := sorted(p for p in path.glob(pattern) if p.is_file()):
+            return found
+    raise UserError(
+        f"{path}: the folder has no {' or '.join(patterns)} files, which is where {format} records are; "
+        f"name the files, or another format with --from: {', '.join(IMPORTERS)}."
+    )
 
 
 def _episodes(

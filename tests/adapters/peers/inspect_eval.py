@@ -65,52 +65,50 @@ def checked(scenario: Scenario, commands: Sequence[str]) -> dict[str, bool]:
     return dict(board.verdicts)
 
 
-def evaluated(task: str, agents: Any, where: Path, *more: str) -> Any:
-    url, server = serve(agents)
+def evaluated(task: str, url: str, where: Path, count: int, *more: str, model: str = "scripted") -> Any:
+    """Run `inspect eval`; return its log."""
     command = ["inspect", "eval", f"ise_gym/{task}", "-T", f"source={SOURCE}", "-T", f"step={STEP}"]
-    command += ["-T", f"limit={len(NUMBERS)}", *more, "--model", "openai-api/stub/scripted"]
+    command += ["-T", f"limit={count}", *more, "--model", f"openai-api/stub/{model}"]
     command += ["--display", "plain", "--max-samples", "2", "--log-dir", str(where / task)]
     env = {**os.environ, "STUB_BASE_URL": url, "STUB_API_KEY": "none"}
     done = subprocess.run(command, cwd=where, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    server.shutdown()
     log = read_eval_log(str(next((where / task).glob("*.eval"))))
     assert log.status == "success", log.error.message
     return log
 
 
-where = Path(sys.argv[1])
-tasks = Tasks(SOURCE)
-live = evaluated("ise_episodes", Many(tasks), where, "-T", f"store={where / 'store'}")
-mine = ours(tasks)
-kept = {record.scenario_id: record for record in read_trajectories(where / "store")}
-for sample in live.samples:
-    own = mine[sample.id]
-    value = sample.scores["subgoals"].value
-    goals = {name: bool(held) for name, held in value.items() if name not in ("score", "passed")}
-    words = [m.text for m in sample.messages] == [m["content"] for m in own.messages]
-    same = [
-        value["score"] == own.score,
-        value["passed"] == (own.outcome == "passed"),
-        goals == own.subgoals,
-        words,
-    ]
-    print(
-        json.dumps(["ise_episodes", sample.id, value["score"], *same, kept[sample.id].outcome == own.outcome])
-    )
-agents = InBox(tasks)
-box = evaluated("ise_box", agents, where)
-for sample in box.samples:
-    scenario = tasks.scenario(sample.metadata["number"])
-    value = sample.scores["box_checks"].value
-    goals = {name: bool(held) for name, held in value.items() if name not in ("score", "passed")}
-    print(
-        json.dumps(
-            [
-                "ise_box",
-                sample.id,
-                value["score"],
-                goals == checked(scenario, agents.commands[scenario.requests[0].text]),
-            ]
-        )
-    )
+def main(where: Path) -> None:
+    tasks = Tasks(SOURCE)
+    url, server = serve(Many(tasks))
+    live = evaluated("ise_episodes", url, where, len(NUMBERS), "-T", f"store={where / 'store'}")
+    server.shutdown()
+    mine = ours(tasks)
+    kept = {record.scenario_id: record for record in read_trajectories(where / "store")}
+    for sample in live.samples:
+        own = mine[sample.id]
+        value = sample.scores["subgoals"].value
+        goals = {name: bool(held) for name, held in value.items() if name not in ("score", "passed")}
+        words = [m.text for m in sample.messages] == [m["content"] for m in own.messages]
+        same = [
+            value["score"] == own.score,
+            value["passed"] == (own.outcome == "passed"),
+            goals == own.subgoals,
+            words,
+            kept[sample.id].outcome == own.outcome,
+        ]
+        print(json.dumps(["ise_episodes", sample.id, value["score"], *same]))
+    agents = InBox(tasks)
+    url, server = serve(agents)
+    box = evaluated("ise_box", url, where, len(NUMBERS))
+    server.shutdown()
+    for sample in box.samples:
+        scenario = tasks.scenario(sample.metadata["number"])
+        value = sample.scores["box_checks"].value
+        goals = {name: bool(held) for name, held in value.items() if name not in ("score", "passed")}
+        same_goals = goals == checked(scenario, agents.commands[scenario.requests[0].text])
+        print(json.dumps(["ise_box", sample.id, value["score"], same_goals]))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

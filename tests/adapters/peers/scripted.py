@@ -45,11 +45,13 @@ def ours(tasks: Tasks, numbers: Sequence[int] = NUMBERS) -> dict[str, Trajectory
 class Many:
     """Agents of several episodes at once, told apart by the user's first message."""
 
-    def __init__(self, tasks: Tasks, numbers: Sequence[int] = NUMBERS) -> None:
+    def __init__(self, tasks: Tasks, numbers: Sequence[int] = NUMBERS, spec: str = "") -> None:
         self.agents: dict[str, Agent] = {}
         for number in numbers:
             scenario = tasks.scenario(number)
-            self.agents[scenario.requests[0].text] = agent_for(scenario, tasks.seed(scenario), number)
+            agent = make_agent(spec or spec_for(number))
+            agent.reset(scenario, tasks.seed(scenario))
+            self.agents[scenario.requests[0].text] = agent
 
     def act(self, messages: Sequence[Message], tools: Sequence[ToolSchema]) -> Any:
         first = next(m["content"] for m in messages if m["role"] == "user")

@@ -10,7 +10,7 @@ from typing import Any
 
 from ise_gym.cli import main
 from ise_gym.training import grpo
-from ise_gym.training.groups import Sequenced
+from ise_gym.training.transcript import Sequenced
 
 played: list[int] = []
 
