@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from control_groups import own_groups
 from ise_gym.workspace import Limits, open_workspace, self_check
 from ise_gym.workspace.backends.bubblewrap import patient_pipe
 from ise_gym.workspace.isolation import launcher, orphans
 from ise_gym.workspace.isolation.parts import memory_file
+from sandboxes import own_groups
 
 HARNESS = """
 import os, signal, sys, threading, time

@@ -11,9 +11,9 @@ from typing import Any
 
 from harmless import resident
 
-from control_groups import own_groups
 from ise_gym.messages import assistant, tool_call
 from made_scenarios import make_scenario
+from sandboxes import own_groups
 
 JOBS = (
     "while :; do sleep 1; done",
