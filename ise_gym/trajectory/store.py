@@ -146,7 +146,9 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
     return value
 
 
-def read_trajectories(path: str | Path, *, failures: bool = False) -> Iterator[Trajectory]:
+def read_trajectories(
+    path: str | Path, *, failures: bool = False, deleted_ok: bool = False
+) -> Iterator[Trajectory]:
     """Stream the trajectories of a store folder, or of one JSONL file (``.zst`` too), in constant memory.
 
     A store's half-written last line is left out (its episode counts as not done); a lone file's is not.
@@ -154,15 +156,19 @@ def read_trajectories(path: str | Path, *, failures: bool = False) -> Iterator[T
     Args:
         path: folder or file.
         failures: read the episodes that the infrastructure broke instead (folders only).
+        deleted_ok: read on where a shard is deleted, for readers that have another source of what was in it.
 
     Raises:
-        UserError: nothing there, or a line that isn't a trajectory: names file, line and field.
+        UserError: nothing there, a shard that is deleted, or a line that isn't a trajectory or is damaged: names file,
+            line and field.
     """
-    for file, number, line in raw_records(path, failures=failures):
+    for file, number, line in raw_records(path, failures=failures, deleted_ok=deleted_ok):
         yield parse_line(line, f"{file}, line {number}")
 
 
-def raw_records(path: str | Path, *, failures: bool = False) -> Iterator[tuple[Path, int, bytes]]:
+def raw_records(
+    path: str | Path, *, failures: bool = False, deleted_ok: bool = False
+) -> Iterator[tuple[Path, int, bytes]]:
     """Yield (file, line number, line) of what `read_trajectories` would parse.
 
     Raises:
@@ -170,7 +176,7 @@ def raw_records(path: str | Path, *, failures: bool = False) -> Iterator[tuple[P
     """
     root = Path(path)
     if root.is_dir():
-        for shard in readable_shards(root, failures=failures):
+        for shard in readable_shards(root, failures=failures, deleted_ok=deleted_ok):
             for number, _, _, line in sound_lines(shard):
                 yield shard, number, line
     elif root.exists():
@@ -183,10 +189,11 @@ def raw_records(path: str | Path, *, failures: bool = False) -> Iterator[tuple[P
         )
 
 
-def readable_shards(root: Path, *, failures: bool = False) -> list[Path]:
+def readable_shards(root: Path, *, failures: bool = False, deleted_ok: bool = False) -> list[Path]:
     """Return the shards of a store, in their order; raises `UserError` for no store and for a deleted shard."""
     read_manifest(root)
-    _refuse_deleted(root)
+    if not deleted_ok:
+        _refuse_deleted(root)
     return shard_paths(root / ("failures" if failures else "shards"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -360,6 +361,7 @@ def test_the_command_names_the_step_and_its_exit_code_says_so(store: Path, playe
     at = tool_messages(forged)[-1]
     forged.messages[at]["content"] += "!"
     shard.write_bytes(b"".join([*lines[:2], to_line(forged)]))
+    shutil.rmtree(store / "index")  # a forger leaves no checksum that tells
     bad = subprocess.run(command, capture_output=True, text=True)
     assert bad.returncode == 1
     assert f"{forged.episode_id}: step {step_of(forged, at)} (message {at})" in bad.stdout

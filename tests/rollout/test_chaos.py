@@ -21,13 +21,13 @@ def test_nothing_is_lost_whatever_breaks() -> None:
             "--episodes",
             "12",
             "--kinds",
-            "driver,disk,endpoint",
+            "driver,disk,endpoint,flip,cut,delete",
             "--runs",
-            "3",
+            "6",
         ],
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "3 of 3 runs lost nothing" in done.stdout
-    assert done.stdout.count("every episode once") == 3
+    assert "6 of 6 runs lost nothing" in done.stdout
+    assert done.stdout.count("every episode once") == 6

@@ -68,7 +68,7 @@ class Conversations:
             self._trajectories = {
                 trajectory.episode_id: trajectory
                 for failures in kinds
-                for trajectory in read_trajectories(folder, failures=failures)
+                for trajectory in read_trajectories(folder, failures=failures, deleted_ok=True)
             }
         return self._trajectories
 
