@@ -77,6 +77,7 @@ if "ISE-OS-v0" not in _gym.registry:
             "penalties": None,
             "on_broken": None,
             "record_diffs": True,
+            "spare_box": True,
             "render_mode": None,
         },
     )

@@ -60,6 +60,7 @@ class ISEEnv(gym.Env[Observation, Message]):
             - ``on_broken``: ``"raise"`` when a sandbox or an endpoint breaks, or ``"truncate"`` the episode; by default
               an env of a vector truncates and any other raises;
             - ``record_diffs``: records show what a step changed inside of text files, not only which files;
+            - ``spare_box``: the next episode's box is made while one runs;
             - ``render_mode``: "ansi" returns the conversation as text, "human" prints it.
 
     ``info["valid"]`` is False when the sandbox or an endpoint broke: a trainer masks such an episode out.

@@ -26,6 +26,7 @@ from ise_gym.tools.dispatch import Toolbox
 from ise_gym.workspace import open_workspace
 from ise_gym.workspace.backends.choice import Backend
 from ise_gym.workspace.base import Limits, Workspace
+from ise_gym.workspace.client.remote import BoxWorkspace
 from ise_gym.workspace.snapshots.template import read_template
 
 OnBroken = Literal["raise", "truncate"]
@@ -52,6 +53,7 @@ class EnvOptions(TypedDict, total=False):
     penalties: Mapping[str, float] | None
     on_broken: str | None
     record_diffs: bool
+    spare_box: bool
     render_mode: str | None
 
 
@@ -77,6 +79,7 @@ class EnvSettings:
         rewarding: what a step earns.
         on_broken: what a broken sandbox or endpoint does: ``raise``, or end the episode as truncated.
         record_diffs: records show what a step changed inside of text files, too, not only which files.
+        spare_box: the workspace makes the next episode's box while one runs, where it is made of boxes.
         render_mode: "ansi" returns the conversation as text, "human" prints it.
     """
 
@@ -95,6 +98,7 @@ class EnvSettings:
     rewarding: Rewarding = field(default_factory=Rewarding)
     on_broken: OnBroken = "raise"
     record_diffs: bool = True
+    spare_box: bool = True
     render_mode: str | None = None
 
     @classmethod
@@ -136,6 +140,7 @@ class EnvSettings:
             rewarding=rewarding(options.get("reward", "shaped"), options.get("penalties")),
             on_broken=_on_broken(options.get("on_broken"), on_broken),
             record_diffs=options.get("record_diffs", True),
+            spare_box=options.get("spare_box", True),
             render_mode=options.get("render_mode"),
         )
         if made.judge is not None and not made.guard:
@@ -167,17 +172,20 @@ class EnvSettings:
             WorkspaceError: it failed to start.
         """
         if isinstance(self.backend, str):
-            return open_workspace(self.backend, self.limits, self.template)
-        return self.backend(
-            self.limits, template=None if self.template is None else read_template(self.template)
-        )
+            workspace = open_workspace(self.backend, self.limits, self.template)
+        else:
+            template = None if self.template is None else read_template(self.template)
+            workspace = self.backend(self.limits, template=template)
+        if isinstance(workspace, BoxWorkspace):
+            workspace.spare_box = self.spare_box
+        return workspace
 
     def to_json(self) -> dict[str, Any]:
         """Return the options as JSON, for a run's manifest: what has no name is told by its type or function.
 
-        Without credentials, see `ise_gym.credentials`.
+        Without credentials, see `ise_gym.credentials`, and without ``spare_box``, which is a matter of the machine.
         """
-        names = (f.name for f in fields(self) if f.name not in ("rewarding", "source"))
+        names = (f.name for f in fields(self) if f.name not in ("rewarding", "source", "spare_box"))
         shown = {name: getattr(self, name) for name in names}
         described = getattr(self.source, "described", None)
         source = self.source.name if self.source is not None else "catalog"

@@ -23,9 +23,17 @@ _LARGEST = 64 << 20
 
 
 def cache_folder() -> Path:
-    """Return where this user's caches of ise_gym are: ``$XDG_CACHE_HOME/ise_gym``, else ``~/.cache/ise_gym``."""
+    """Return where this user's caches of ise_gym are: ``$XDG_CACHE_HOME/ise_gym``, else ``~/.cache/ise_gym``.
+
+    Who has no home, as a container's user without a name, gets a path that can't be: nothing is kept there.
+    """
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (base if base.is_absolute() else Path.home() / ".cache") / "ise_gym"
+    if not base.is_absolute():
+        try:
+            base = Path.home() / ".cache"
+        except RuntimeError:
+            base = Path(os.devnull)
+    return base / "ise_gym"
 
 
 class Kept:

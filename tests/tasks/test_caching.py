@@ -161,6 +161,16 @@ def test_the_folder_is_the_one_that_caches_are_in(monkeypatch: pytest.MonkeyPatc
     assert cache_folder() == Path.home() / ".cache" / "ise_gym"
 
 
+def test_a_user_without_a_home_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])
+    made = environment(cache_folder())
+    assert told(made, TEXTS[0]) == "3 for Ana, Bo"
+    made.kept.write()
+    assert Kept(cache_folder(), "templates-test").get("anything") is None
+
+
 def filled(folder: Path) -> Kept:
     """Return a cache that two records were written to."""
     kept = Kept(folder / "cache", "x")

@@ -11,10 +11,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from ise_gym.env.settings import EnvSettings
 from ise_gym.workspace import Limits, open_workspace, self_check
 from ise_gym.workspace.backends.bubblewrap import patient_pipe
 from ise_gym.workspace.isolation import launcher, orphans
@@ -142,6 +144,30 @@ def test_close_ends_everything_and_gives_back_every_descriptor() -> None:
     assert wait_for(lambda: children_of(os.getpid()) <= before)
     assert wait_for(lambda: len(os.listdir("/proc/self/fd")) == before_fds)  # noqa: PTH208
     assert threading.active_count() <= before_threads
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_a_box_is_made_ahead_unless_the_env_says_no(ahead: bool) -> None:
+    settings = EnvSettings(backend="bubblewrap", spare_box=ahead)
+    before = children_of(os.getpid())
+
+    def processes() -> int:
+        launcher.submit(lambda: None).result()  # what was asked of the one launcher is done
+        return len(children_of(os.getpid()) - before)
+
+    with closing(settings.open_workspace()) as box:
+        each = processes()
+        for _ in range(2):
+            box.write("a", b"1")
+            box.reset()
+            assert processes() == each * (1 + ahead)
+        box.write("a", b"1")
+        with closing(box.fork()) as other:
+            assert processes() == each * (2 + ahead)
+            other.write("a", b"2")
+            other.reset()
+            assert processes() == each * (2 + 2 * ahead)
+        assert box.read("a") == b"1"
 
 
 def test_no_control_group_is_left() -> None:

@@ -74,6 +74,8 @@ class BoxWorkspace(Processes, Files):
         """Writable folders beside the usual ones; empty after each reset, outside of digest and snapshot."""
         self.template = template
         """What `reset` goes back to; None for an empty folder."""
+        self.spare_box = True
+        """Whether the next box is made while this one is used; without it, each `reset` and `fork` starts one."""
         self._owner = os.getpid()
         self._box: Box | None = None
         self._fresh = True
@@ -230,11 +232,13 @@ class BoxWorkspace(Processes, Files):
             if self._closed:
                 raise WorkspaceError("the workspace is closed")
             box = self._supply.take(filled=False)
-            self._supply.keep(filled=False)
+            if self.spare_box:
+                self._supply.keep(filled=False)
         try:
             saved = self.snapshot()
             other = self._sibling(box)
             other._supply.copied_because, other._filled = self._supply.copied_because, False
+            other.spare_box = self.spare_box
         except BaseException:
             end(box)
             raise
@@ -267,7 +271,7 @@ class BoxWorkspace(Processes, Files):
                 self._fresh, self._filled, self._frozen = True, filled, False
                 if old is not None:
                     launcher.submit(old.dispose)
-            if keep_spare:
+            if keep_spare and self.spare_box:
                 self._supply.keep(filled)
 
     def _end_services(self) -> None:
