@@ -13,6 +13,7 @@ import json
 import shlex
 import tarfile
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -238,12 +239,10 @@ class ISEAgent(BaseAgent):  # type: ignore[misc]
         context.metadata = {"outcome": record.outcome, "counts": record.counts}
 
     def _played(self, environment: BaseEnvironment) -> Trajectory:
-        scenario, agent = environment.scenario, make_agent(self.spec)
+        scenario = environment.scenario
         env = ISEEnv(workspace=environment.open_box, user=self.user)
-        try:
+        with closing(make_agent(self.spec)) as agent:
             record = play_episode(env, agent, scenario, episode_seed(self.run_seed, scenario.id, 0))
-        finally:
-            agent.close()
         if self.store:
             with TrajectoryStore(self.store) as store:
                 store.append(record)
