@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 from pathlib import Path
@@ -10,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from trajectory_samples import trajectory
+from typer.testing import CliRunner
 
+from ise_gym.cli import app
 from ise_gym.errors import UserError
 from ise_gym.trajectory.lines.index import index_path, read_index, sealed
 from ise_gym.trajectory.scan.verify import ShardReport, Verified, verify_store
@@ -167,3 +170,19 @@ def test_a_line_that_was_cut_out_is_said_to_be_gone(tmp_path: Path) -> None:
     assert only(verify_store(tmp_path / "s")).gone == [gone.episode]
     with TrajectoryStore(tmp_path / "s") as store:
         assert store.gone == [gone.episode] and len(store.ids()) == 3
+
+
+def test_the_command_names_the_line_sets_it_aside_and_its_exit_code_says_so(tmp_path: Path) -> None:
+    shard = filled(tmp_path / "s", 4)
+    hit = read_index(shard).entries[1]
+    flip(shard, hit.start + 300)
+    ask = CliRunner()
+    found = ask.invoke(app, ["verify", str(tmp_path / "s")])
+    assert found.exit_code == 1
+    assert f"shards/part-00000.jsonl, line 2 (episode {hit.episode}): not what was written" in found.output
+    assert "3 records in 1 shards are whole; 1 damaged. `ise verify" in found.output
+    told = json.loads(ask.invoke(app, ["verify", str(tmp_path / "s"), "--json"]).output)
+    assert told["shards"][0]["damaged"][0]["episodes"] == [hit.episode] and not told["whole"]
+    mended = ask.invoke(app, ["verify", str(tmp_path / "s"), "--repair"])
+    assert mended.exit_code == 0 and "1 set aside. The same `ise rollout`" in mended.output
+    assert ask.invoke(app, ["verify", str(tmp_path / "s")]).exit_code == 0
