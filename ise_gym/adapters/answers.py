@@ -7,6 +7,7 @@ that was cut for its length, or a call in the words that no parser read, is play
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from ise_gym.errors import AgentError
 from ise_gym.foreign.values import Json
@@ -66,7 +67,8 @@ def of_chat(body: Mapping[str, Json], tools: Sequence[ToolSchema]) -> Message:
         answer = answer_of(body)
     except NoAnswer as error:
         raise AgentError(str(error), kind=error.fault.kind) from error
-    message = assistant_of({"role": "assistant", **body["choices"][0]["message"]})
+    choices: Any = body["choices"]  # `answer_of` has looked at their form
+    message = assistant_of({"role": "assistant", **choices[0]["message"]})
     read = answer.completion()
     noted(message, tools, finish=answer.finish, usage=read["usage"], model=answer.model, faults=answer.faults)
     return message
