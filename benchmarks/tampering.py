@@ -7,8 +7,8 @@ the judged files don't fulfil, when ``step`` raises, or when the episode counts 
 when any does. ``--tries`` is for the techniques that once succeeded, ``--others`` for the rest. With ``--log`` every
 try is a line on disk and the next run goes on where this one ended. ``--before`` runs the suite's check as tasks did
 before they had a runner of their own, to compare with older code (``PYTHONPATH=older/checkout``);
-``docs/threat-model.md`` says what such a comparison found. ``--start-dockerd`` (as root) runs a daemon of its own, with an
-image of this machine's packages, as the tests do.
+``docs/threat-model.md`` says what such a comparison found. ``--start-dockerd`` (as root) runs a daemon of its own,
+with an image of this machine's packages, as the tests do.
 
 The interval is Wilson's, 95 %; the rounds go through all techniques, so that a run which is cut short has tried all.
 """
