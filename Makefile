@@ -30,7 +30,7 @@ nightly:         ## a real small model in every seat, through a real server (fet
 	@./setup.sh $(VENV) train,llm,dev
 	@PATH="$(abspath $(VENV))/bin:$$PATH" ISE_REAL_MODELS=1 $(VENV)/bin/python -m pytest -m models
 	@PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/python benchmarks/real_models.py
-	@$(MAKE) --no-print-directory adapters
+	@$(MAKE) --no-print-directory adapters ISE_REAL_MODELS=1
 
 adapters:        ## other projects' packages, each in an environment of its own, play real episodes (minutes; fetches them)
 	@./setup.sh $(VENV) train,llm,dev

@@ -33,6 +33,8 @@ def episodes(prompts: list[str], trainer: GRPOTrainer) -> dict:
     return {theirs: [one[ours] for one in played] for theirs, ours in names.items()} | {"logprobs": None}
 
 
-config = GRPOConfig(out, max_steps=1, learning_rate=1e-3, logging_steps=1, save_steps=1, use_cpu=True)
-told = {"train_dataset": Dataset.from_dict({"prompt": tasks}), "processing_class": tokenizer}
-GRPOTrainer(base, lambda completions, verified, **_: verified, config, rollout_func=episodes, **told).train()
+config = {"max_steps": 1, "learning_rate": 1e-3, "logging_steps": 1, "save_steps": 1, "use_cpu": True}
+config["gradient_checkpointing"] = False  # with it a model generates without its cache, and loses its place
+told = {"args": GRPOConfig(out, **config), "processing_class": tokenizer, "rollout_func": episodes}
+told["train_dataset"] = Dataset.from_dict({"prompt": tasks})
+GRPOTrainer(base, lambda completions, verified, **_: verified, **told).train()

@@ -8,7 +8,10 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +22,27 @@ from ise_gym.adapters.seat import Tasks
 from ise_gym.messages import Message
 from ise_gym.trajectory.store import read_trajectories
 
-where, port = Path(sys.argv[1]), sys.argv[2]
-url = f"http://127.0.0.1:{port}"
-tasks = Tasks(SOURCE)
+ROOT = Path(__file__).parents[3]
+
+
+@contextmanager
+def serving(port: str, store: Path) -> Iterator[str]:
+    """Serve the env while the context is open; the value is where."""
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "uvicorn", "ise_gym.adapters.openenv_env:app", "--port", port]
+    env = {**os.environ, "ISE_SOURCE": SOURCE, "ISE_STORE": str(store)}
+    server = subprocess.Popen([*command, "--log-level", "warning"], env=env)
+    try:
+        for _ in range(400):
+            try:
+                urllib.request.urlopen(f"{url}/health", timeout=2)
+                break
+            except OSError:
+                time.sleep(0.3)
+        yield url
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def beside_the_users_words(observation: Any) -> str:
@@ -30,7 +51,7 @@ def beside_the_users_words(observation: Any) -> str:
     return json.dumps(shown)
 
 
-def play(number: int) -> tuple[str, float, bool, list[str]]:
+def play(tasks: Tasks, url: str, number: int) -> tuple[str, float, bool, list[str]]:
     scenario = tasks.scenario(number)
     agent = agent_for(scenario, tasks.seed(scenario), number)
     with ISEClient(base_url=url).sync() as env:
@@ -50,47 +71,25 @@ def play(number: int) -> tuple[str, float, bool, list[str]]:
     return scenario.id, round(total, 6), result.observation.terminated, leaks
 
 
-env = {**os.environ, "ISE_SOURCE": SOURCE, "ISE_STORE": str(where / "store")}
-command = [
-    sys.executable,
-    "-m",
-    "uvicorn",
-    "ise_gym.adapters.openenv_env:app",
-    "--port",
-    port,
-    "--log-level",
-    "warning",
-]
-server = subprocess.Popen(command, env=env)
-try:
-    for _ in range(200):
-        try:
-            urllib.request.urlopen(f"{url}/health", timeout=2)
-            break
-        except OSError:
-            time.sleep(0.3)
-    with ThreadPoolExecutor(2) as pool:
-        theirs = list(pool.map(play, NUMBERS))
-    checked = subprocess.run(["openenv", "validate", "--url", url], capture_output=True, text=True)
-    folder = subprocess.run(
-        [
-            "openenv",
-            "validate",
-            str(Path(__file__).parents[3] / "examples" / "openenv"),
-            "--level",
-            "static",
-            "--skip-build",
-        ],
-        capture_output=True,
-        text=True,
-    )
-finally:
-    server.terminate()
-    server.wait()
-mine = ours(tasks)
-for name, total, terminated, leaks in theirs:
-    print(json.dumps([name, total, mine[name].score, terminated, leaks]))
-kept = {record.scenario_id: record.outcome for record in read_trajectories(where / "store")}
-print(json.dumps(["records", kept == {name: own.outcome for name, own in mine.items()}]))
-print(json.dumps(["validate --url", checked.returncode, checked.stdout[-400:] + checked.stderr[-300:]]))
-print(json.dumps(["validate folder", folder.returncode, folder.stdout[-900:] + folder.stderr[-300:]]))
+def validated(*arguments: str) -> list[Any]:
+    done = subprocess.run(["openenv", "validate", *arguments], capture_output=True, text=True)
+    return [done.returncode, done.stdout[-900:] + done.stderr[-300:]]
+
+
+def main(where: Path, port: str) -> None:
+    tasks = Tasks(SOURCE)
+    with serving(port, where / "store") as url, ThreadPoolExecutor(2) as pool:
+        theirs = list(pool.map(partial(play, tasks, url), NUMBERS))
+        checked = validated("--url", url)
+    folder = validated(str(ROOT / "examples" / "openenv"), "--level", "static", "--skip-build")
+    mine = ours(tasks)
+    for name, total, terminated, leaks in theirs:
+        print(json.dumps([name, total, mine[name].score, terminated, leaks]))
+    kept = {record.scenario_id: record.outcome for record in read_trajectories(where / "store")}
+    print(json.dumps(["records", kept == {name: own.outcome for name, own in mine.items()}]))
+    print(json.dumps(["validate --url", *checked]))
+    print(json.dumps(["validate folder", *folder]))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])
