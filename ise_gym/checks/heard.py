@@ -182,18 +182,21 @@ class ProseCheck(BaseCheck):
         return ""
 
 
-def _require_words(says: Any, excludes: Any, figures: Any) -> None:
-    for value in (says, figures):
-        if not isinstance(value, (list, tuple)):
-            raise ValueError(f"needs a list, not {shown(value)}")
-    for group in says:
+def _require_words(says: Json, excludes: Json, figures: Json) -> None:
+    for group in _list(says):
         strings(group, "says")
     strings(excludes, "excludes")
-    if not all(is_number(number) for number in figures):
+    if not all(is_number(number) for number in _list(figures)):
         raise ValueError(f"figures needs numbers, not {shown(figures)}")
 
 
-def _word_problem(text: str, says: Any, excludes: Any, figures: Any) -> str:
+def _list(value: Json) -> Sequence[Json]:
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f"needs a list, not {shown(value)}")
+    return value
+
+
+def _word_problem(text: str, says: Sequence[Json], excludes: Json, figures: Sequence[float]) -> str:
     if (missing := has_words(text, says)) is not None:
         return f"says nothing of {shown(missing)}"
     flat = _flat(text)

@@ -41,7 +41,7 @@ class Assembled:
         return {**self._body, "choices": [{**self._choice, "message": message}]}
 
 
-def _merge(into: dict[str, Any], piece: Mapping[str, object]) -> None:
+def _merge(into: dict[str, object], piece: Mapping[str, object]) -> None:
     for name, value in piece.items():
         before = into.get(name)
         if value is None:
@@ -51,25 +51,26 @@ def _merge(into: dict[str, Any], piece: Mapping[str, object]) -> None:
         elif isinstance(value, Mapping) and isinstance(before, dict):
             _merge(before, value)
         elif isinstance(value, Mapping):
-            into[name] = {}
-            _merge(into[name], value)
+            fresh: dict[str, object] = {}
+            _merge(fresh, value)
+            into[name] = fresh
         elif isinstance(value, list):
             into[name] = _joined(before if isinstance(before, list) else [], value)
         else:
             into[name] = value
 
 
-def _joined(before: list[Any], pieces: list[Any]) -> list[Any]:
+def _joined(before: list[object], pieces: list[object]) -> list[object]:
     """Join lists: what carries an index goes on where that index is, everything else is appended."""
     for piece in pieces:
         index = piece.get("index") if isinstance(piece, Mapping) else None
         same = next(
             (b for b in before if isinstance(b, dict) and index is not None and b.get("index") == index), None
         )
-        if same is not None:
+        if same is not None and isinstance(piece, Mapping):
             _merge(same, piece)
         elif isinstance(piece, Mapping):
-            fresh: dict[str, Any] = {}
+            fresh: dict[str, object] = {}
             _merge(fresh, piece)
             before.append(fresh)
         else:
