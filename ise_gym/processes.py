@@ -12,6 +12,7 @@ import os
 import signal
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
 from types import FrameType
 from typing import Literal, ParamSpec, TypeVar
 
@@ -41,7 +42,8 @@ class Pool(ProcessPoolExecutor):
         """
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            return super().submit(_work, fn, *args, **kwargs)
+            call: Callable[P, T] = partial(_work, fn)
+            return super().submit(call, *args, **kwargs)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

@@ -29,7 +29,7 @@ EPISODE = Trajectory(
     intent="Sort it.",
     score=0.0,
     outcome="failed",
-    messages=[user("Sort it."), assistant("Sorted.")],
+    messages=[dict(user("Sort it.")), dict(assistant("Sorted."))],
     tools=[],
 )
 
