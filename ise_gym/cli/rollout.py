@@ -77,6 +77,10 @@ def rollout(
     ] = "",
     judge_option: JudgeOptions = None,
     backend: Backend = "auto",
+    template: Annotated[
+        Path | None,
+        typer.Option(help="Folder of this machine that every workspace starts from.", show_default="none"),
+    ] = None,
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Worker processes.")] = 2,
     episodes_per_worker: Annotated[
         int, typer.Option(min=1, help="Episodes that each worker plays at once; raise it for slow endpoints.")
@@ -122,6 +126,7 @@ def rollout(
     from ise_gym.rollout.progress import RolloutProgress
     from ise_gym.rollout.run import run
     from ise_gym.rollout.spec import RolloutSpec, agent_factory, env_factory
+    from ise_gym.workspace.snapshots.template import read_template
 
     if engine not in ENGINES:
         raise UserError(f"unknown engine '{engine}'; known: {', '.join(ENGINES)}.{nearest(engine, ENGINES)}")
@@ -133,6 +138,7 @@ def rollout(
     _check_judge(judge, for_judge, guard)
     scenarios, described = _scenarios(intents, source, options_of(source_option, "--source-option"), limit)
     limits = read_limits(max_tokens_total, max_cost, max_hours, drain_limit, for_agent, for_user)
+    begin = None if template is None else read_template(template)
     spec = RolloutSpec(
         source=scenarios,
         make_agent=agent_factory(agent, **a_workers_share(for_agent, workers)),
@@ -143,6 +149,7 @@ def rollout(
             guard=guard,
             judge=judge or None,
             judge_options=a_workers_share(for_judge, workers),
+            **({} if begin is None else {"template": begin.path}),
         ),
         seed=seed,
         samples=samples,
@@ -173,6 +180,7 @@ def rollout(
                 **binding("user_options", for_user),
                 **({"judge": judge} if judge else {}),
                 **binding("judge_options", for_judge),
+                **({} if begin is None else {"template": begin.identity()}),
             },
             workers=workers,
             retries=retries,

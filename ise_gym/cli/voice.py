@@ -21,6 +21,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from ise_gym.cli.config import defaults, name_variables, origin
 from ise_gym.credentials import HIDDEN, split_off
 from ise_gym.errors import UserError
 from ise_gym.foreign.text import printable
@@ -61,6 +62,7 @@ class OneVoice(TyperGroup):
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # a terminal of another encoding shows what it can
                 stream.reconfigure(errors=PLAIN)
+        name_variables(self)
         try:
             code = super().main(*args, **{**extra, "standalone_mode": False})
         except _UsageProblem as problem:
@@ -76,6 +78,7 @@ class OneVoice(TyperGroup):
         heard: list[int] = []
         try:
             with _hearing_interrupts(heard):
+                ctx.default_map = defaults(self)
                 found = super().invoke(ctx)
             sys.stdout.flush()
         except UserError as error:
@@ -162,5 +165,6 @@ def _refuse(problem: Any, arguments: Sequence[str]) -> int:
     words = " ".join(problem.format_message().split()).removesuffix(".")
     for value in split_off(arguments):
         words = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", HIDDEN, words)
+    words += origin(problem)
     print(f"{path}: {words[:1].lower()}{words[1:]}. `{path} --help` describes every option.", file=sys.stderr)
     return int(problem.exit_code)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from types import GeneratorType
 from typing import Any
 
@@ -19,6 +20,7 @@ from ise_gym.errors import UserError
 from ise_gym.foreign.values import Json
 from ise_gym.tasks.caching import CachingEnvironment
 from ise_gym.tasks.filters import FILTERS
+from ise_gym.tasks.yamlfile import line_of
 
 Scope = Mapping[str, object]
 Render = Callable[[Scope], Any]
@@ -49,7 +51,17 @@ ENVIRONMENT = environment()
 
 
 class ExpressionError(UserError):
-    """An expression is broken, or uses a name that isn't defined."""
+    """An expression is broken, or uses a name that isn't defined.
+
+    Of ``FILE: key.path: problem`` the line is looked up, so that no part of a task has to carry its own.
+    """
+
+    def __init__(self, message: str) -> None:
+        file, _, rest = message.partition(": ")
+        keys, problem, _ = rest.partition(": ")
+        if problem and file.endswith(".yaml") and " " not in keys and Path(file).is_file():
+            message = f"{file}:{line_of(Path(file), keys.split('.'))}: {rest}"
+        super().__init__(message)
 
 
 def _fail(where: str, error: Exception) -> ExpressionError:

@@ -84,7 +84,10 @@ def parse_yaml(text: str, where: str) -> Any:
 
 
 def line_of(path: Path, keys: Sequence[str | int]) -> int:
-    """Return the line (from 1) where the deepest existing part of a key path stands; 1 when unknown."""
+    """Return the line (from 1) where the deepest existing part of a key path stands; 1 when unknown.
+
+    An entry of a list goes by its number or by its ``name``.
+    """
     try:
         node = yaml.compose(path.read_text(encoding="utf-8"), Loader=_Loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
@@ -96,9 +99,20 @@ def line_of(path: Path, keys: Sequence[str | int]) -> int:
             if found is None:
                 break
             line, node = found[0].start_mark.line + 1, found[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
-            node = node.value[key]
+        elif isinstance(node, yaml.SequenceNode) and (entry := _entry(node, key)) is not None:
+            node = entry
             line = node.start_mark.line + 1
         else:
             break
     return line
+
+
+def _entry(node: yaml.SequenceNode, key: str | int) -> yaml.Node | None:
+    if isinstance(key, int) or key.isdecimal():
+        return node.value[int(key)] if int(key) < len(node.value) else None
+    for entry in node.value:
+        if isinstance(entry, yaml.MappingNode):
+            names = [value.value for name, value in entry.value if name.value == "name"]
+            if key in names:
+                return entry
+    return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,3 +80,25 @@ def test_failures_say_where(raw: str, words: str) -> None:
 def test_names_are_found_in_any_value() -> None:
     raw = {"{{ a }}": ["{{ b.c | sort }}", {"x": "{% for i in d %}{{ i }}{{ e }}{% endfor %}"}], "plain": 1}
     assert names_in(raw) == {"a", "b", "d", "e"}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("place", "line"),
+    [
+        ("gist.1", 4),
+        ("parameters.rows", 6),
+        ("requests.total.expert.1.command", 12),
+        ("requests.2.say", 14),
+        ("nothing.here", 1),
+    ],
+)
+def test_the_line_of_a_slip_is_looked_up(tmp_path: Path, place: str, line: int) -> None:
+    file = tmp_path / "task.yaml"
+    file.write_text(
+        "title: x\ngist:\n  - a\n  - b\nparameters:\n  rows: 3\nrequests:\n  - name: first\n"
+        "  - name: total\n    expert:\n      - read: {}\n      - exec:\n          command: x\n  - say: y\n"
+    )
+    with pytest.raises(ExpressionError) as caught:
+        compile_text("{{ broken", f"{file}: {place}")
+    assert str(caught.value).startswith(f"{file}:{line}: {place}: ") and "\n" not in str(caught.value)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value), "it comes from a worker too"
