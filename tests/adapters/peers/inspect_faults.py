@@ -19,7 +19,9 @@ url, server = serve(Many(tasks, PLAYED, "expert"), faults(tasks))
 limits = ["-T", "request_timeout_s=5", "--max-retries", "0", "--no-fail-on-error"]
 log = evaluated("ise_episodes", url, where, len(PLAYED), "-T", f"store={where / 'store'}", *limits)
 server.shutdown()
-found = {sample.id: (sample.error is None, (sample.scores or {}).get("subgoals")) for sample in log.samples}
+found = {
+    sample.id: (sample.error is None, sample.scores["subgoals"].value["score"] if sample.scores else None)
+    for sample in log.samples
+}
 for kind, name, *of_record in recorded(tasks, where / "store"):
-    ok, score = found[name]
-    print(json.dumps([kind, *of_record, ok, None if score is None else score.value["score"]]))
+    print(json.dumps([kind, *of_record, *found[name]]))
