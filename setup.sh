@@ -5,6 +5,7 @@
 #   ./setup.sh VENV [pip extras] [more system packages]      e.g.  ./setup.sh .venv train,llm chromium
 #
 # PYTHON       the interpreter that makes the virtual environment (default: python3)
+# LOWEST=1     the lowest versions that pyproject.toml allows, and what runs the tests (see `make oldest`)
 # TORCH_PIP    extra arguments for installing torch, e.g. an index of CPU builds
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -45,7 +46,7 @@ if [ ! -x "$venv/bin/python" ]; then
   say "Making a virtual environment in $venv"
   "$python" -m venv "$venv" || die "could not make a virtual environment; on Debian install python3-venv"
 fi
-stamp="$venv/.ise-gym-$(printf '%s' "$extras" | tr -c 'a-z0-9\n' -)-$(cat pyproject.toml constraints.txt setup.sh | cksum | cut -d' ' -f1)"
+stamp="$venv/.ise-gym-$(printf '%s' "$extras${LOWEST:+-lowest}" | tr -c 'a-z0-9\n' -)-$(cat pyproject.toml constraints.txt setup.sh | cksum | cut -d' ' -f1)"
 if [ ! -e "$stamp" ]; then
   pip() { "$venv/bin/python" -m pip --disable-pip-version-check -q "$@"; }
   case ",$extras," in
@@ -57,6 +58,11 @@ if [ ! -e "$stamp" ]; then
       fi ;;
   esac
   say "Installing ise_gym[$extras]"
-  pip install -c constraints.txt -e ".[$extras]"
+  if [ -n "${LOWEST:-}" ]; then
+    pip install uv pytest pytest-xdist hypothesis scipy
+    "$venv/bin/uv" pip install -q --python "$venv/bin/python" --upgrade --resolution lowest-direct -e ".[$extras]"
+  else
+    pip install -c constraints.txt -e ".[$extras]"
+  fi
   touch "$stamp"
 fi

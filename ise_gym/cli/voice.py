@@ -59,9 +59,8 @@ class OneVoice(TyperGroup):
         except KeyboardInterrupt:
             _say("interrupted")
             raise typer.Exit(INTERRUPTED) from None
-        except (
-            BrokenPipeError
-        ):  # the reader of our output (head, less) went away, which is not an error of ours
+        except BrokenPipeError:
+            # The reader of our output (head, less) went away, which is not an error of ours.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
         return found
@@ -97,5 +96,9 @@ def _refuse(problem: Any, arguments: Sequence[str]) -> int:
     words = " ".join(problem.format_message().split()).removesuffix(".")
     for value in split_off(arguments):
         words = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", HIDDEN, words)
-    print(f"{path}: {words[:1].lower()}{words[1:]}. `{path} --help` describes every option.", file=sys.stderr)
+    end = "" if words.endswith(("?", "?)")) else "."  # the parser may end with a proposal
+    print(
+        f"{path}: {words[:1].lower()}{words[1:]}{end} `{path} --help` describes every option.",
+        file=sys.stderr,
+    )
     return int(problem.exit_code)

@@ -73,7 +73,7 @@ def test_an_exit_code_is_passed_on() -> None:
     [
         (["rollout"], "ise rollout: missing option '--out'"),
         (["eval", "run", "--suite"], "ise: option '--suite' requires an argument"),
-        (["train", "sft", "--cofnig", "x"], "ise train sft: no such option: --cofnig"),
+        (["train", "sft", "--cofnig", "x"], "ise train sft: no such option"),
         (["nothing"], "ise: no such command 'nothing'"),
         (
             ["eval", "run", "--suite", "x", "--agent", "a", "--out", "o", "--trials", "0"],

@@ -22,6 +22,7 @@ from ise_gym.evaluation.manifest import save_suite
 from ise_gym.evaluation.submission import CONVERSATIONS, FILE, problems, read_submission, submit, table
 from ise_gym.evaluation.suite import Wanted, freeze
 from ise_gym.resources import data_dir
+from ise_gym.storage.digest import file_sha256
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def resign(folder: Path) -> None:
     from ise_gym.evaluation.run import load_run
 
     made = read_submission(folder)
-    files = {name: submission._sha256(folder / name) for name in made.files}
+    files = {name: file_sha256(folder / name) for name in made.files}
     figures = submission.figures_of(summarise(load_run(folder)))
     made = made.model_copy(update={"files": files, "figures": figures})
     made = made.model_copy(update={"sha256": made.own_sha256()})
