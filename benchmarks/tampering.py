@@ -1,13 +1,14 @@
 """Tampers with verification in every way that `tests/hostile/techniques.py` knows, and counts what succeeds.
 
-    python benchmarks/tampering.py --tries 100 --others 10 --log tries.jsonl [--backend docker]
+    python benchmarks/tampering.py --tries 100 --others 10 --log tries.jsonl [--backend docker [--start-dockerd]]
 
 Each try is an episode whose agent does no work and leaves one trap. It succeeds when a sub-goal is judged to hold that
 the judged files don't fulfil, when ``step`` raises, or when the episode counts as an infrastructure error. Exit code 1
 when any does. ``--tries`` is for the techniques that once succeeded, ``--others`` for the rest. With ``--log`` every
 try is a line on disk and the next run goes on where this one ended. ``--before`` runs the suite's check as tasks did
 before they had a runner of their own, to compare with older code (``PYTHONPATH=older/checkout``);
-``docs/threat-model.md`` says what such a comparison found.
+``docs/threat-model.md`` says what such a comparison found. ``--start-dockerd`` (as root) runs a daemon of its own, with
+an image of this machine's packages, as the tests do.
 
 The interval is Wilson's, 95 %; the rounds go through all techniques, so that a run which is cut short has tried all.
 """
@@ -21,13 +22,15 @@ import platform
 import sys
 import time
 from collections import Counter, defaultdict
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:] = [*sys.path, str(ROOT), str(ROOT / "tests" / "hostile")]
+sys.path[:] = [*sys.path, str(ROOT), str(ROOT / "tests" / "hostile"), str(ROOT / "tests" / "workspace")]
 
 import gymnasium as gym  # noqa: E402
+from own_dockerd import Daemon, NoDaemon  # noqa: E402
 from techniques import TECHNIQUES, attempt  # noqa: E402
 
 import ise_gym  # noqa: E402, F401
@@ -53,6 +56,7 @@ def main() -> int:
     parser.add_argument("--tries", type=int, default=100, help="episodes of techniques that once succeeded")
     parser.add_argument("--others", type=int, help="episodes of the others (default: the same)")
     parser.add_argument("--backend", default="bubblewrap")
+    parser.add_argument("--start-dockerd", action="store_true", help="run a dockerd of our own (as root)")
     parser.add_argument("--only", default="", help="techniques whose name holds these words")
     parser.add_argument("--part", default="1/1", help="K/N: every Nth technique, so that N runs share a log")
     parser.add_argument("--before", action="store_true", help="run the suite's check as tasks did before")
@@ -67,19 +71,30 @@ def main() -> int:
     }
     key = options.backend + (", before" if options.before else "")
     done = read(options.log, key)
-    log = options.log.open("a", encoding="utf-8") if options.log else None
-    env: Any = gym.make("ISE-OS-v0", backend=options.backend, limits=LIMITS)
     begun = time.monotonic()
-    for number in range(max(wanted.values(), default=0)):
-        for name, tries in wanted.items():
-            if number < tries and done[name].total() <= number:
-                found = attempt(env, TECHNIQUES[name], options.before)
-                done[name][found] += 1
-                if log is not None:
-                    log.write(json.dumps({"run": key, "technique": name, "found": found}) + "\n")
-                    log.flush()
-    env.close()
+    with ExitStack() as after:
+        if options.start_dockerd:
+            after.callback(own_daemon().stop)
+        log = after.enter_context(options.log.open("a", encoding="utf-8")) if options.log else None
+        env: Any = gym.make("ISE-OS-v0", backend=options.backend, limits=LIMITS)
+        after.callback(env.close)
+        for number in range(max(wanted.values(), default=0)):
+            for name, tries in wanted.items():
+                if number < tries and done[name].total() <= number:
+                    found = attempt(env, TECHNIQUES[name], options.before)
+                    done[name][found] += 1
+                    if log is not None:
+                        log.write(json.dumps({"run": key, "technique": name, "found": found}) + "\n")
+                        log.flush()
     return report({name: done[name] for name in wanted}, key, time.monotonic() - begun)
+
+
+def own_daemon() -> Daemon:
+    """Start a dockerd as the tests do, or end with the reason why none can run here."""
+    try:
+        return Daemon()
+    except NoDaemon as problem:
+        raise SystemExit(f"--start-dockerd: {problem}") from None
 
 
 def report(found: dict[str, Counter[str]], key: str, seconds: float) -> int:
