@@ -19,7 +19,7 @@ _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONL
 
 
 def check_options(
-    make: Callable[..., Any], options: Mapping[str, object], who: str, *, given: int = 0
+    make: Callable[..., object], options: Mapping[str, object], who: str, *, given: int = 0
 ) -> None:
     """Check names and values of options against the parameters of what takes them, and their annotations.
 
@@ -50,7 +50,7 @@ def check_options(
             raise UserError(f"{who}: there is no option '{name}'.{nearest(name, known)} {listed}")
 
 
-def _parameters(make: Callable[..., Any], given: int) -> tuple[list[str], dict[str, Any], bool]:
+def _parameters(make: Callable[..., object], given: int) -> tuple[list[str], dict[str, Any], bool]:
     """Return the names of parameters, their annotations, and whether any other name is taken as well."""
     try:
         parameters = list(inspect.signature(make).parameters.values())
@@ -67,7 +67,7 @@ def _parameters(make: Callable[..., Any], given: int) -> tuple[list[str], dict[s
     return known, kinds, takes_any
 
 
-def _annotations(make: Callable[..., Any]) -> dict[str, Any]:
+def _annotations(make: Callable[..., object]) -> dict[str, Any]:
     """Return annotations by name; none where they name things that only a type checker sees."""
     target: Any = vars(make).get("__init__") if inspect.isclass(make) else make
     try:

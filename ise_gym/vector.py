@@ -20,7 +20,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from multiprocessing.sharedctypes import RawArray
-from typing import Any
+from typing import TypeAlias
 
 from gymnasium.vector.utils import (
     create_shared_memory,
@@ -38,7 +38,7 @@ _HEADER = 8
 _VECTORS = "gymnasium.vector."
 _following = False
 
-Region = Any  # ctypes arrays have no public generic type
+Region: TypeAlias = "ctypes.Array[ctypes.c_char]"
 
 
 class SharedObservations(Sequence[tuple[Message, ...]]):
@@ -119,9 +119,8 @@ def end_with_parent() -> None:
     else:
         try:
             handle = os.pidfd_open(parent.pid)
-        except (
-            OSError
-        ):  # an old kernel: the sentinel is a pipe, and says so once all who hold its end have gone
+        except OSError:
+            # An old kernel: the sentinel is a pipe, and says so once all who hold its end have gone.
             handle = int(parent.sentinel)
 
     def follow() -> None:

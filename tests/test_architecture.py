@@ -107,7 +107,6 @@ PRIVATE = {
     "evaluation/claweval/test_modules.py": ["_count", "_first", "_items"],
     "evaluation/claweval/test_services.py": ["_health", "_running"],
     "evaluation/claweval/upstream_reference.py": ["_run_single_task"],
-    "evaluation/test_submission.py": ["_sha256"],
     "grown_catalog.py": ["_sources", "_tasks_of"],
     "hostile/test_hostile_box.py": ["_box"],
     "hostile/test_pages.py": ["_content"],

@@ -40,7 +40,7 @@ async def _run(function: Callable[..., Any], *arguments: object, **more: object)
 
 
 @solver  # type: ignore[untyped-decorator]
-def play(source: str, options: dict[str, Any], store: str = "") -> Any:
+def play(source: str, options: dict[str, object], store: str = "") -> Any:
     """Play the episode of a sample; where a sub-session has the floor, its conversation is shown to the model."""
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:

@@ -226,9 +226,8 @@ class ExpertAgent:
         words: list[str] = [AGAIN] if work.attempt and work.requests else []
         for request in work.requests:
             parts = phases(*self._plan(request, work.attempt))
-            if work.phase < len(
-                parts
-            ):  # of several requests, one may be done while another waits for an answer
+            # Of several requests, one may be done while another waits for an answer.
+            if work.phase < len(parts):
                 steps, said = parts[work.phase]
                 calls += batches(steps)
                 words += [said] if said else []

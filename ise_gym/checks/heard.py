@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from ise_gym.checks.base import PASSED, BaseCheck, failed, read_text, shown
 from ise_gym.checks.compare import is_number
@@ -72,18 +72,28 @@ def asks(text: str, about: Sequence[Json] = ()) -> bool:
     return _ASKING.search(text[:MOST_READ]) is not None and has_words(text, about) is None
 
 
+@runtime_checkable
+class Listener(Protocol):
+    """A check that judges what the agent said; ``last_counts``: its last reply too, not only whether it asked."""
+
+    @property
+    def last_counts(self) -> bool: ...  # noqa: D102
+
+    def hear(self, said: Sequence[str]) -> CheckResult: ...  # noqa: D102
+
+
 def look_at(
     check: Check, workspace: Workspace, start: Mapping[str, SeedFile], said: Sequence[str] = ()
 ) -> CheckResult:
     """Run a check; one that listens is given what the agent said to the user while its request was current."""
-    if isinstance(check, ReplyCheck):
+    if isinstance(check, Listener):
         return check.hear(said)
     return check.run(workspace, start)
 
 
 def listens(checks: Sequence[Check]) -> bool:
     """Return whether some check is about the agent's words, so that an unchanged folder decides nothing."""
-    return any(isinstance(check, ReplyCheck) for check in checks)
+    return any(isinstance(check, Listener) for check in checks)
 
 
 @dataclass(frozen=True)
@@ -102,6 +112,11 @@ class ReplyCheck(BaseCheck):
         _require_words(self.asks, (), ())
         if not (self.says or self.figures or self.asks):
             raise ValueError("reply needs `says`, `figures` or `asks`: any reply would do")
+
+    @property
+    def last_counts(self) -> bool:
+        """Whether words are wanted of the last reply: where only a question is, silence afterwards is no fault."""
+        return bool(self.says or self.figures)
 
     def look(self, workspace: Workspace, start: Mapping[str, SeedFile]) -> CheckResult:
         """See `BaseCheck.run`; nobody said anything to a workspace."""
@@ -167,18 +182,22 @@ class ProseCheck(BaseCheck):
         return ""
 
 
-def _require_words(says: Any, excludes: Any, figures: Any) -> None:
-    for value in (says, figures):
-        if not isinstance(value, (list, tuple)):
-            raise ValueError(f"needs a list, not {shown(value)}")
-    for group in says:
+def _listed(value: Json) -> Sequence[Json]:
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f"needs a list, not {shown(value)}")
+    return value
+
+
+def _require_words(says: Json, excludes: Json, figures: Json) -> None:
+    groups, numbers = _listed(says), _listed(figures)
+    for group in groups:
         strings(group, "says")
     strings(excludes, "excludes")
-    if not all(is_number(number) for number in figures):
+    if not all(is_number(number) for number in numbers):
         raise ValueError(f"figures needs numbers, not {shown(figures)}")
 
 
-def _word_problem(text: str, says: Any, excludes: Any, figures: Any) -> str:
+def _word_problem(text: str, says: Sequence[Json], excludes: Json, figures: Sequence[float]) -> str:
     if (missing := has_words(text, says)) is not None:
         return f"says nothing of {shown(missing)}"
     flat = _flat(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Iterator, Mapping, Sized
 from itertools import islice
 from pathlib import Path
@@ -27,6 +26,7 @@ from ise_gym.cli.seats import (
     read_options,
 )
 from ise_gym.errors import UserError, nearest
+from ise_gym.storage.digest import file_sha256
 
 if TYPE_CHECKING:
     from ise_gym.foreign.screen import Screen
@@ -225,7 +225,7 @@ def _scenarios(
         if options:
             raise UserError("ise rollout: --source-option belongs to --source, and --intents takes none.")
         file = intents / "intents.jsonl" if intents.is_dir() else intents
-        return open_intents(file, limit), {"intents": hashlib.sha256(file.read_bytes()).hexdigest()}
+        return open_intents(file, limit), {"intents": file_sha256(file)}
     found = open_source({**options, "name": source})
     assert found is not None
     if limit is None and not (hasattr(found, "ids") or hasattr(found, "__len__")):

@@ -29,7 +29,7 @@ from ise_gym.workspace.base import Limits, Workspace
 from ise_gym.workspace.snapshots.template import read_template
 
 OnBroken = Literal["raise", "truncate"]
-Source = ScenarioSource | str | Mapping[str, Any] | None
+Source = ScenarioSource | str | Mapping[str, object] | None
 """A source, or its spec: see `open_source`."""
 MakeToolbox = Callable[[Scenario, Workspace], Toolbox]
 

@@ -44,7 +44,7 @@ def save_scenarios(scenarios: Iterable[Scenario], file: Path) -> None:
         data = to_json(scenario, plans=True)
         if unnamed := opaque_checks(data):
             raise UserError(
-                f"{scenario.id} can't be kept with a suite: its check {unnamed[0]} is no registered one. Register it "
+                f"{scenario.id} can't be kept with a suite: its check {unnamed[0]} is not registered. Register it "
                 "by an entry point of the group ise_gym.check."
             )
         # keys keep their order: a service sends its data in it

@@ -48,9 +48,8 @@ def singles(tasks: list[TaskSpec], tier: str, count: int) -> list[Wanted]:
     chosen = [task for task in tasks if task.model.tier == tier]
     if count and not chosen:
         raise UserError(f"the catalog has no {tier} tasks in the selection.")
-    if count < len(
-        chosen
-    ):  # by name they are in order of domain: the first ones would be of the first domains only
+    # By name they are in order of domain: the first ones would be of the first domains only.
+    if count < len(chosen):
         chosen = [chosen[place * len(chosen) // count] for place in range(count)]
     shares = {task.name: len(range(place, count, len(chosen))) for place, task in enumerate(chosen)}
     return [

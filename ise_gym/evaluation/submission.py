@@ -7,7 +7,6 @@ hash of every file. `problems` recomputes all of that and trusts none of it.
 
 from __future__ import annotations
 
-import hashlib
 import lzma
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,6 +25,7 @@ from ise_gym.evaluation.run import CARD, LEDGER, TRAJECTORIES, Run, load_run
 from ise_gym.messages import sha256_of
 from ise_gym.rollout.spec import episode_seed
 from ise_gym.storage.atomic import replacing
+from ise_gym.storage.digest import file_sha256
 from ise_gym.trajectory.store import parse_line, raw_records
 
 FORMAT = "ise_gym eval submission"
@@ -114,7 +114,7 @@ def submit(run: str | Path, out: str | Path, *, name: str = "", by: str = "", no
         versions=card.versions,
         changed=card.changed,
         figures=figures_of(summary),
-        files={file: _sha256(folder / file) for file in (CARD, LEDGER, CONVERSATIONS)},
+        files={file: file_sha256(folder / file) for file in (CARD, LEDGER, CONVERSATIONS)},
     )
     made = made.model_copy(update={"sha256": made.own_sha256()})
     with replacing(folder / FILE) as file_:
@@ -159,7 +159,7 @@ def problems(folder: str | Path) -> list[str]:
         file = root / name
         if name not in made.files or not file.is_file():
             found.append(f"{name} is missing")
-        elif _sha256(file) != made.files[name]:
+        elif file_sha256(file) != made.files[name]:
             found.append(f"{name}: its hash is not the one that was submitted")
     if extra := sorted({p.name for p in root.iterdir()} - {FILE, CARD, LEDGER, CONVERSATIONS, "README.md"}):
         found.append(f"files that belong to no submission: {', '.join(extra[:5])}")
@@ -315,11 +315,6 @@ def _unpacked(file: Path) -> Iterator[bytes]:
                 yield line.rstrip(b"\n")
     except (lzma.LZMAError, EOFError, OSError) as error:
         raise UserError(f"{file}: can't be unpacked ({error}).") from error
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def row(made: Submission) -> Mapping[str, str]:

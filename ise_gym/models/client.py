@@ -156,18 +156,19 @@ class Client:
             gate.leave(began, busy=busy, good=good)
         return answer
 
-    async def _once(self, request: dict[str, Any], session: str, number: int) -> Answer:
+    async def _once(self, request: dict[str, Json], session: str, number: int) -> Answer:
         """Ask once; a server that only wants ``max_tokens`` otherwise is asked again that way."""
-        for _ in range(_ADAPTATIONS):
+        left = _ADAPTATIONS
+        while True:
             try:
                 return unsaid_end(await self._attempt(request, session, number), request)
             except Trouble as trouble:
-                if (better := adapted(request, trouble.fault)) is None:
+                better = adapted(request, trouble.fault) if left else None
+                if better is None:
                     raise
-                request = better
-        return unsaid_end(await self._attempt(request, session, number), request)
+                request, left = better, left - 1
 
-    async def _attempt(self, request: dict[str, Any], session: str, number: int) -> Answer:
+    async def _attempt(self, request: dict[str, Json], session: str, number: int) -> Answer:
         import openai
 
         urls = self.options.urls

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ise_gym.agents.expert import CLAIMED
-from ise_gym.checks.heard import ReplyCheck, listens
+from ise_gym.checks.heard import Listener, listens
 from ise_gym.scenario import PlanStep, Request
 
 
@@ -45,6 +45,5 @@ def wrong_ways(request: Request) -> Iterator[Try]:
 
 
 def _last_word_counts(request: Request) -> bool:
-    """Whether the last reply is looked at: where only a question is, silence afterwards is no fault."""
     checks = [check for goal in request.subgoals for check in goal.checks]
-    return any(isinstance(check, ReplyCheck) and (check.says or check.figures) for check in checks)
+    return any(isinstance(check, Listener) and check.last_counts for check in checks)

@@ -278,9 +278,8 @@ class _Proof:
         for left_out in keys:
             self.workspace.restore(before)
             self._play(request, steps[:left_out] + steps[left_out + 1 :], quiet=True, reply=request.reply)
-            if all(
-                map(self._holds, request.subgoals)
-            ):  # one that doesn't is enough: the rest isn't looked at
+            # One that doesn't is enough: the rest isn't looked at.
+            if all(map(self._holds, request.subgoals)):
                 self._note(
                     "key",
                     f"{request.name}: every sub-goal holds without the key step {shown(steps[left_out])}",

@@ -80,9 +80,8 @@ class LiveEpisode:
             messages, _ = self.env.reset(seed=self.seed, options={"scenario": self.scenario})
             self._env_info = self.env.unwrapped.describe()
             self.began = True
-            if (
-                self.env.unwrapped.episode.outcome
-            ):  # it could not begin, and the env was told to go on (`on_broken`)
+            # It could not begin, and the env was told to go on (`on_broken`).
+            if self.env.unwrapped.episode.outcome:
                 self._end()
             return tuple(messages)
         except WorkspaceError as error:

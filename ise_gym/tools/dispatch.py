@@ -204,7 +204,7 @@ def _decode(arguments: str) -> dict[str, Any]:
     """Decode a call's arguments; empty text means none, as some servers send it.
 
     Raises:
-        ValueError: broken JSON, not an object, or text that is not a valid Unicode.
+        ValueError: broken JSON, not an object, or text that is not valid Unicode.
     """
     if not arguments.strip():
         return {}

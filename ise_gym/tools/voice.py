@@ -1,6 +1,6 @@
 """A stand-in voice: text becomes sound by rule, so that speaking works without a model and the same everywhere.
 
-It is not a speech that a person would follow. Every letter has a sound of its own (vowels two formants over a pitch,
+Nobody would understand it as speech. Every letter has a sound of its own (vowels two formants over a pitch,
 voiced consonants a hum, the others a hiss, digits a pair of tones), and punctuation pauses. So the length follows from
 the text, different texts differ, and a check can tell whether a file says what it should.
 """

@@ -133,9 +133,8 @@ class GroupPlayer:
         try:
             return self._play(scenarios, group)
         except WorkspaceError:
-            return self._play(
-                scenarios, group
-            )  # a broken sandbox is not a reward of 0: the step is played again
+            # A broken sandbox is not a reward of 0: the step is played again.
+            return self._play(scenarios, group)
 
     def close(self) -> None:
         """End the workspaces."""

@@ -7,7 +7,6 @@ The key covers all that the rows depend on; a folder appears whole or not at all
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -19,6 +18,7 @@ from typing import Any
 import ise_gym
 from ise_gym.messages import sha256_of
 from ise_gym.models.local.tokenizer import Tokenizer
+from ise_gym.storage.digest import file_sha256
 from ise_gym.training.config import DataConfig
 from ise_gym.training.data import DataReport, build_dataset, dataset_of
 from ise_gym.training.rows import Row
@@ -98,11 +98,7 @@ def _key(config: DataConfig, tokenizer: Tokenizer, thinking: Thinking) -> str:
 def _digest(store: Path) -> list[str]:
     """Hash the records of a store; what is not there is for `build_dataset` to say."""
     files = shard_paths(store / "shards") if store.is_dir() else [store] if store.is_file() else []
-    digests = []
-    for file in files:
-        with file.open("rb") as stream:
-            digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
-    return digests
+    return [file_sha256(file) for file in files]
 
 
 def _read(folder: Path) -> CachedRows | None:

@@ -56,8 +56,7 @@ def lines_from(path: Path, start: int = 0) -> Iterator[tuple[int, int, bytes]]:
     """Yield (start, end, line without newline) of the complete lines from a byte on; of zstd, of their frames.
 
     ``start`` is 0 or an earlier ``end``; `line_at` reads one back. A reader that keeps the last ``end`` goes on
-    there when
-    the file has grown.
+    there when the file has grown.
 
     Raises:
         UserError: the file can't be read, or as `read_lines`.

@@ -47,9 +47,12 @@ main(sys.argv[1:2])
 """
 
 
+_HOME = str(Path(__file__).resolve().parents[3])
+
+
 def _searched() -> tuple[str, ...]:
     """Return the folders in which modules are found: a judge reads checks that were defined outside of the package."""
-    return (str(Path(__file__).resolve().parents[3]), *(path for path in sys.path if path))
+    return (_HOME, *(path for path in sys.path if path))
 
 
 class _Judge:

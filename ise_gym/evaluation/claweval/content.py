@@ -16,6 +16,7 @@ from pathlib import Path
 from ise_gym.evaluation.claweval.tasks import Checkout, ClawTask, graders_of
 from ise_gym.evaluation.content import Content
 from ise_gym.messages import sha256_of
+from ise_gym.storage.digest import file_sha256
 
 _MADE = frozenset({"__pycache__", ".git", ".pytest_cache"})
 """Folders that Python and git make; nobody's task."""
@@ -67,5 +68,4 @@ def _sha256(files: Iterable[Path], base: Path) -> str:
 @cache
 def _of_file(file: Path, changed_ns: int) -> str:
     """Hash one file; a file that several tasks or runs look at is read once, until it is changed."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+    return file_sha256(file)

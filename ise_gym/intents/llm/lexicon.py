@@ -33,13 +33,13 @@ WORK: Mapping[str, re.Pattern[str]] = {
         r"|wrong|bug\w*|dies"
     ),
     "move": _words(
-        r"mov(?:e|es|ed|ing)|renam\w*|reloc\w*|transfer\w*|(?:please|to|and|then|you) file|filed? (?:it|them|away)"
+        r"mov(?:e|es|ed|ing)|renam\w*|reloc\w*|transfer\w*|(?:please|you) file|filed? (?:it|them|away)"
         r"|goes? (?:in|into|to)"
     ),
     "copy": _words(r"cop(?:y|ies|ied|ying)|duplicat\w*|backup|back(?:ed|ing)? up|mirror\w*|clon\w*|sync\w*"),
     "delete": _words(
         r"delet\w*|remov\w*|get rid of|eras\w*|drop\w*|clean\w*|clear\w*|wip\w*|prune\w*|without"
-        r"|tak(?:e|es|en|ing) [^.\n]{1,80} out|out of"
+        r"|tak(?:e|es|en|ing) [^.\n]{1,80} out"
     ),
     "find": _words(
         r"find\w*|found|look\w*|search\w*|which|what|who|where|identif\w*|determin\w*|see|check\w*"

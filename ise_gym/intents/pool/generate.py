@@ -6,7 +6,6 @@ the number of workers. What reads badly or repeats another is left out and count
 
 from __future__ import annotations
 
-import hashlib
 import json
 import multiprocessing
 import os
@@ -24,6 +23,7 @@ from ise_gym.intents.source import IntentSource
 from ise_gym.messages import canonical_json
 from ise_gym.personas.lint import voice_problems
 from ise_gym.storage.atomic import replacing
+from ise_gym.storage.digest import file_sha256
 
 FILE, MANIFEST = "intents.jsonl", "manifest.json"
 POOL_STRIDE = 1_000_000_000
@@ -156,7 +156,7 @@ def generate(
             "points_of_the_space": source.sampler.space(),
             "dedup": admitted.report(),
             **tally.to_json(),
-            "sha256": digest_of(folder / FILE),
+            "sha256": file_sha256(folder / FILE),
         }
         with replacing(folder / MANIFEST) as file:
             file.write((json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
@@ -180,7 +180,7 @@ def refuse_another_pool(folder: Path, drawn_from: Mapping[str, object]) -> None:
     try:
         found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         differing = [name for name, value in drawn_from.items() if found.get(name) != value]
-        if not differing and found.get("sha256") != digest_of(folder / FILE):
+        if not differing and found.get("sha256") != file_sha256(folder / FILE):
             differing = ["lines, which were changed since"]
     except (OSError, ValueError, AttributeError):
         differing = [f"manifest, which is no {MANIFEST} of a pool"]
@@ -189,12 +189,6 @@ def refuse_another_pool(folder: Path, drawn_from: Mapping[str, object]) -> None:
             f"{folder} holds another pool of intents (it has another {', another '.join(differing)}): "
             "give --out a folder of its own, or delete that pool first."
         )
-
-
-def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a file in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def candidates(

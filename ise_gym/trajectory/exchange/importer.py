@@ -7,7 +7,6 @@ in the middle of a file ends neither the import nor anything silently.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 import math
 import zlib
@@ -23,6 +22,7 @@ from ise_gym.errors import UserError
 from ise_gym.foreign.values import Json
 from ise_gym.registry import Registered
 from ise_gym.storage.appendlog import LONGEST_LINE
+from ise_gym.storage.digest import file_sha256
 from ise_gym.trajectory.exchange.atif import from_atif
 from ise_gym.trajectory.exchange.evalfile import eval_samples
 from ise_gym.trajectory.exchange.foreign import InItsEpisode, Unusable
@@ -272,7 +272,6 @@ def _digest(path: Path) -> str:
     if path.exists() and not path.is_file():
         raise UserError(f"{path}: can't be read: it is not a regular file.")
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror}).") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.trajectory.record import Finding, Trajectory
 from ise_gym.trajectory.wishes import Given, Wish, given
 from ise_gym.view.app.text import Marks
@@ -117,7 +118,7 @@ def _goals(record: Trajectory) -> list[GoalShown]:
     ]
 
 
-def _neighbours(library: Library, run: Run, row: dict[str, Any], asked: Asked) -> tuple[Any, Any, int, int]:
+def _neighbours(library: Library, run: Run, row: dict[str, Json], asked: Asked) -> tuple[Any, Any, int, int]:
     places = library.found(asked).places
     here = (library.runs.index(run), row["id"])
     if here not in places:

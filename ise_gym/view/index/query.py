@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ise_gym.foreign.values import Json
 from ise_gym.view.index import words
 from ise_gym.view.index.asked import FLAGS, SORTS, Asked
 from ise_gym.view.index.facts import TAGS
@@ -42,7 +43,7 @@ def condition(asked: Asked, labelled: Mapping[str, frozenset[str]]) -> Condition
     """
     parts, values = [_SHOWN], list[Any]()
 
-    def add(sql: str, *more: Any) -> None:
+    def add(sql: str, *more: Json) -> None:
         parts.append(sql)
         values.extend(more)
 
@@ -74,7 +75,7 @@ def condition(asked: Asked, labelled: Mapping[str, frozenset[str]]) -> Condition
     return Condition(" AND ".join(f"({part})" for part in parts), tuple(values), search)
 
 
-def _among(add: Any, ids: Iterable[str]) -> None:
+def _among(add: Callable[..., None], ids: Iterable[str]) -> None:
     add("episode_id IN (SELECT value FROM json_each(?))", json.dumps(sorted(ids)))
 
 

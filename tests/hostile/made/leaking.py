@@ -22,8 +22,11 @@ JOBS = (
     "yes > /dev/shm/full; sleep 86399",
     "mkfifo p; cat p",
 )
-SPARE = {"descriptors": 8, "threads": 1, "mounts": 2, "processes": 4, "cgroups": 1}
-"""What the box that is started ahead of the next reset may hold, or not yet."""
+SPARE = {"descriptors": 16, "threads": 2, "mounts": 4, "processes": 8, "cgroups": 4}
+"""What the box that is started ahead of the next reset may hold, or not yet, and the last one that is being given back.
+
+A control group counts once for each hierarchy.
+"""
 
 
 @dataclass(frozen=True)
