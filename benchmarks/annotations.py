@@ -4,8 +4,8 @@
 
 An annotation *is* `Any` when it says nothing else (`Any`, `Any | None`), and *holds* it when `Any` is somewhere inside
 (``dict[str, Any]``). Other names for `Any` count as `Any`: ``typing.Any``, ``from typing import Any as X``, quoted
-annotations, and aliases at the top of a module, also where another module imports them. Not counted is what only the
-type checker can see, above all classes of libraries without types.
+annotations, and aliases at the top of a module, also where another module imports them. So do names out of packages
+that mypy is told not to look into (`pyproject.toml`), whose classes are `Any` to it, such as ``torch.Tensor``.
 """
 
 from __future__ import annotations
@@ -13,14 +13,39 @@ from __future__ import annotations
 import argparse
 import ast
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parents[1] / "ise_gym"
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "ise_gym"
 TYPING = {"typing", "typing_extensions", "_typeshed"}
 ANYTHING = {"Any", "Incomplete"}
+
+
+def unseen(settings: Path = ROOT / "pyproject.toml") -> frozenset[str]:
+    """Return the names of the packages that mypy is told not to look into."""
+    overrides = tomllib.loads(settings.read_text(encoding="utf-8"))["tool"]["mypy"]["overrides"]
+    return frozenset(
+        pattern.removesuffix(".*")
+        for override in overrides
+        if override.get("follow_imports") == "skip"
+        for pattern in override["module"]
+    )
+
+
+UNSEEN = unseen()
+
+
+def is_unseen(module: str) -> bool:
+    """Return whether mypy does not look into a module.
+
+    >>> is_unseen("torch.nn"), is_unseen("torchlike")
+    (True, False)
+    """
+    return module.partition(".")[0] in UNSEEN
 
 
 @dataclass
@@ -30,6 +55,8 @@ class Module:
     tree: ast.Module
     bare: set[str] = field(default_factory=set)
     holding: set[str] = field(default_factory=set)
+    modules: set[str] = field(default_factory=set)
+    """Names of imported modules that mypy does not look into."""
 
     def is_any(self, annotation: ast.expr) -> bool:
         """Return whether an annotation says nothing: `Any`, or `Any` or None."""
@@ -45,8 +72,10 @@ class Module:
             }:
                 parts = inner.elts if isinstance(inner, ast.Tuple) else [inner]
                 return any(map(self.is_any, parts[:1] if last(value) == "Annotated" else parts))
-            case ast.Attribute(value=ast.Name(id=module), attr=name):
-                return module in TYPING and name in ANYTHING
+            case ast.Attribute(value=ast.Name(id=module), attr=name) if module in TYPING:
+                return name in ANYTHING
+            case ast.Attribute(value=inner):
+                return root(inner) in self.modules
             case ast.Name(id=name):
                 return name in self.bare
         return False
@@ -83,6 +112,13 @@ def last(expression: ast.expr) -> str:
         case ast.Attribute(attr=name) | ast.Name(id=name):
             return name
     return ""
+
+
+def root(expression: ast.expr) -> str:
+    """Return the first part of a dotted name, or ""."""
+    while isinstance(expression, ast.Attribute):
+        expression = expression.value
+    return expression.id if isinstance(expression, ast.Name) else ""
 
 
 def annotated(tree: ast.AST) -> Iterator[tuple[str, int, ast.expr]]:
@@ -128,13 +164,23 @@ def taken(tree: ast.Module) -> Iterator[tuple[str, str, str]]:
                 yield alias.asname or alias.name, node.module, alias.name
 
 
+def unseen_modules(tree: ast.Module) -> Iterator[str]:
+    """Yield the names here of imported modules that mypy does not look into."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if is_unseen(alias.name):
+                    yield alias.asname or alias.name.partition(".")[0]
+
+
 def modules(package: Path) -> dict[str, Module]:
     """Read every file below a package, by dotted name; find the names that stand for `Any` in each."""
     found: dict[str, Module] = {}
     for file in sorted(package.rglob("*.py")):
         parts = file.relative_to(package.parent).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        found[name] = Module(ast.parse(file.read_text(encoding="utf-8"), filename=str(file)))
+        tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
+        found[name] = Module(tree, modules=set(unseen_modules(tree)))
     while sum([_spread(module, found) for module in found.values()]):
         pass
     return found
@@ -144,7 +190,8 @@ def _spread(module: Module, every: Mapping[str, Module]) -> int:
     """Add the names of one module that turn out to stand for `Any`; return how many were added."""
     before = len(module.bare) + len(module.holding)
     for here, source, there in taken(module.tree):
-        if (source in TYPING and there in ANYTHING) or (source in every and there in every[source].bare):
+        known = source in every and there in every[source].bare
+        if known or is_unseen(source) or (source in TYPING and there in ANYTHING):
             module.bare.add(here)
         elif source in every and there in every[source].holding:
             module.holding.add(here)

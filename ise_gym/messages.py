@@ -226,7 +226,7 @@ def _decoded(text: str) -> Any:
         return None
 
 
-def _parts_of(content: Any) -> tuple[str, list[str], list[ToolCall]]:
+def _parts_of(content: Json) -> tuple[str, list[str], list[ToolCall]]:
     """Return (words, thoughts, calls) of a message's content."""
     if not isinstance(content, list | tuple):
         return plain_text(content, "content"), [], []
@@ -246,9 +246,13 @@ def _parts_of(content: Any) -> tuple[str, list[str], list[ToolCall]]:
     return "".join(words), thoughts, calls
 
 
-def _call_of(call: Any, index: int) -> ToolCall:
+def _call_of(call: object, index: int) -> ToolCall:
     function = call.get("function", call) if isinstance(call, Mapping) else None
-    if not isinstance(function, Mapping) or ("function" not in call and "name" not in call):
+    if (
+        not isinstance(call, Mapping)
+        or not isinstance(function, Mapping)
+        or ("function" not in call and "name" not in call)
+    ):
         raise ValueError(f"'tool_calls[{index}]' needs a 'function' object")
     if not isinstance(function.get("name"), str):
         raise ValueError(f"'tool_calls[{index}].function.name' must be a string")

@@ -78,7 +78,7 @@ def load(kind: str, name: str) -> Any:
     raise KeyError(name)
 
 
-def name_of(kind: str, thing: Any) -> str:
+def name_of(kind: str, thing: type | Callable[..., object]) -> str:
     """Return the name under which a class or function is known, ``module:Name`` where it has none.
 
     >>> from ise_gym.checks.files import ExistsCheck

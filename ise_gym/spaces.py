@@ -27,7 +27,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _ROLES = {"system", "user", "assistant", "tool"}
 
 
-def message_problem(message: Any) -> str:
+def message_problem(message: object) -> str:
     """Say what keeps a value from being a message, or return an empty string.
 
     An assistant's may have any shape that `ise_gym.messages.assistant_of` takes.
@@ -37,8 +37,8 @@ def message_problem(message: Any) -> str:
     >>> message_problem({"role": "user"})
     "'content' must be a string, got NoneType"
     """
-    if callable(getattr(message, "model_dump", None)):
-        message = message.model_dump()
+    if callable(dump := getattr(message, "model_dump", None)):
+        message = dump()
     if not isinstance(message, dict):
         return f"a message is a dict, got {type(message).__name__}"
     if message.get("role") not in _ROLES:

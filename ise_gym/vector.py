@@ -20,7 +20,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from multiprocessing.sharedctypes import RawArray
-from typing import Any
+from typing import TypeAlias
 
 from gymnasium.vector.utils import (
     create_shared_memory,
@@ -38,7 +38,7 @@ _HEADER = 8
 _VECTORS = "gymnasium.vector."
 _following = False
 
-Region = Any  # ctypes arrays have no public generic type
+Region: TypeAlias = "ctypes.Array[ctypes.c_char]"
 
 
 class SharedObservations(Sequence[tuple[Message, ...]]):

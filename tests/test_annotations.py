@@ -21,6 +21,9 @@ HIDING = {
         import typing as t
         import typing
         def f(a: L, b: Looser, c: Open, d: "Open | None", e: typing.Any, g: "typing.Any", *h: Tight, **i: object) -> None: ...
+        import torch.nn
+        from docker.models import Container as Box
+        def unseen(a: torch.nn.Module, b: Box | None, c: "list[Box]", d: torch_like.Tensor) -> None: ...
         def ok(a: Tight, b: "Tight | None", c: list[int]) -> None: ...
     """,
 }
@@ -38,12 +41,12 @@ def counted(folder: Path) -> Counts:
 
 def test_other_names_for_any_count_as_any(tmp_path: Path) -> None:
     counts = counted(tmp_path)
-    assert counts.total["parameter"] == 11
-    assert counts.bare["parameter"] == 4, counts.where
-    assert counts.inside["parameter"] == 2, counts.where
+    assert counts.total["parameter"] == 15
+    assert counts.bare["parameter"] == 6, counts.where
+    assert counts.inside["parameter"] == 3, counts.where
 
 
-def test_under_four_percent_of_the_parameters_are_or_hold_any() -> None:
+def test_under_3_6_percent_of_the_parameters_are_or_hold_any() -> None:
     counts = count()
     assert counts.total["parameter"] > 5000, "these are not all parameters"
-    assert counts.share("parameter") < 0.04
+    assert counts.share("parameter") < 0.036

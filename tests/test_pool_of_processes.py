@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,8 @@ def interrupted(folder: Path, slow: float, tasks: int, until: str) -> tuple[int,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # what runs in the background begins with SIGINT ignored, and hands that down
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     try:
         end = time.monotonic() + 120

@@ -30,6 +30,7 @@ from ise_gym.checks.base import (
 from ise_gym.checks.compare import TOLERANCE, difference
 from ise_gym.checks.content import ABSENT, parse_json, strings, text_problem
 from ise_gym.checks.repository import GIT_ENVIRONMENT, undisguised
+from ise_gym.foreign.values import Json
 from ise_gym.scenario import CheckResult
 from ise_gym.workspace.base import SeedFile, Workspace
 
@@ -85,10 +86,10 @@ class CommandCheck(BaseCheck):
         strings(self.matches, "matches")
 
     @classmethod
-    def require_keys(cls, spec: Any, where: str) -> None:
+    def require_keys(cls, spec: Json, where: str) -> None:
         """As `BaseCheck.require_keys`; ``argv`` is needed and ``path`` is the folder to run in."""
         super().require_keys(spec, where)
-        if "argv" not in spec:
+        if not isinstance(spec, Mapping) or "argv" not in spec:
             raise ValueError(f"{where}: the key 'argv' is missing")
 
     def is_about(self, path: str) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from ise_gym.checks.base import shown
 from ise_gym.foreign.values import Json
@@ -21,7 +21,7 @@ TOLERANCE = 0.005
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?")
 
 
-def is_number(value: Json) -> bool:
+def is_number(value: Json) -> TypeGuard[float]:
     """Return whether a value is an int or float (booleans are not)."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
@@ -41,7 +41,7 @@ def close(found: float, expected: float, tolerance: float) -> bool:
 
 
 def difference(
-    found: Any, expected: Any, tolerance: float, any_order: bool = False, at: str = ""
+    found: Json, expected: Json, tolerance: float, any_order: bool = False, at: str = ""
 ) -> str | None:
     """Say where a parsed document differs from the expected one; None when they agree.
 
@@ -62,7 +62,7 @@ def difference(
 
 
 def _mapping_difference(
-    found: Any, expected: Mapping[Json, Json], tolerance: float, any_order: bool, at: str, place: str
+    found: Json, expected: Mapping[str, Json], tolerance: float, any_order: bool, at: str, place: str
 ) -> str | None:
     if not isinstance(found, Mapping):
         return f"{place}found {shown(found)} instead of a mapping"

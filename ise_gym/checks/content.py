@@ -157,7 +157,7 @@ def parse_json(text: str, what: str) -> Any:
         raise Unreadable(f"{what} is not valid JSON ({error})") from None
 
 
-def _tolerance(value: Any) -> None:
+def _tolerance(value: Json) -> None:
     if not is_number(value) or value < 0:
         raise ValueError(f"approx needs a number of at least 0, not {shown(value)}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +58,7 @@ class CronCheck(BaseCheck):
         return PASSED
 
 
-def _mappings(value: Any) -> list[Any]:
+def _mappings(value: Mapping[str, Json] | Sequence[Mapping[str, Json]]) -> list[Mapping[str, Json]]:
     return [value] if isinstance(value, Mapping) else list(value)
 
 

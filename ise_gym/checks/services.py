@@ -7,7 +7,7 @@ message; what a message says is read in a process with limits (`judged`). All te
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import getaddresses
@@ -258,7 +258,7 @@ class CalendarCheck(BaseCheck):
         return PASSED
 
 
-def _mappings(value: Any) -> list[Any]:
+def _mappings(value: Mapping[str, Json] | Sequence[Mapping[str, Json]]) -> list[Mapping[str, Json]]:
     return [value] if isinstance(value, Mapping) else list(value)
 
 

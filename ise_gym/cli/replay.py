@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from ise_gym.replay.episode import Replayed
+    from ise_gym.replay.store import Summary
     from ise_gym.scenario import Scenario
     from ise_gym.trajectory.record import Trajectory
 
@@ -65,8 +67,7 @@ def replay(
 
     from ise_gym.cli.printing import print_json
     from ise_gym.foreign.screen import Screen
-    from ise_gym.replay.episode import Replayed
-    from ise_gym.replay.store import Options, Summary, replay_store
+    from ise_gym.replay.store import Options, replay_store
     from ise_gym.trajectory.store import raw_records
 
     console, errors = Screen(), Screen(stderr=True)
@@ -102,7 +103,7 @@ def replay(
         raise typer.Exit(1)
 
 
-def _show(console: Console, result: Any) -> None:
+def _show(console: Console, result: Replayed) -> None:
     """Print one episode that does not hold; nothing recorded is read as markup."""
     from rich.text import Text
 
@@ -118,7 +119,7 @@ def _show(console: Console, result: Any) -> None:
         console.print(Text(f"    {line}", style=style), soft_wrap=True)
 
 
-def _conclude(console: Console, summary: Any) -> None:
+def _conclude(console: Console, summary: Summary) -> None:
     from rich.text import Text
 
     counts = summary.statuses

@@ -30,7 +30,7 @@ from ise_gym.workspace.client.remote import BoxWorkspace
 from ise_gym.workspace.snapshots.template import read_template
 
 OnBroken = Literal["raise", "truncate"]
-Source = ScenarioSource | str | Mapping[str, Any] | None
+Source = ScenarioSource | str | Mapping[str, object] | None
 """A source, or its spec: see `open_source`."""
 MakeToolbox = Callable[[Scenario, Workspace], Toolbox]
 

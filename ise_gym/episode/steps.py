@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+
+from ise_gym.messages import Message
 
 
 class Sparse(BaseModel):
@@ -138,9 +140,7 @@ class Timings(Sparse):
     _sparse = ("received",)
 
 
-def received(
-    message: Mapping[str, Any], position: int, session: str = ""
-) -> tuple[Completion | None, Received | None]:
+def received(message: Message, position: int, session: str = "") -> tuple[Completion | None, Received | None]:
     """Take apart what an agent put beside its message: what the record keeps of it, and what differs from run to run.
 
     Args:

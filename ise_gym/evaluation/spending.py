@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ise_gym.errors import UserError, nearest
+from ise_gym.evaluation.ledger import Trial
 from ise_gym.models.metering import Prices
 from ise_gym.trajectory.record import Trajectory
 
@@ -115,7 +116,7 @@ _TOKENS = {
 """What is shown → under which names the suites count it."""
 
 
-def spent(trials: Iterable[Any], last: Iterable[Any]) -> Spent:
+def spent(trials: Iterable[Trial], last: Iterable[Trial]) -> Spent:
     """Add up every attempt.
 
     Args:

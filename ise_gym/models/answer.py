@@ -194,7 +194,7 @@ def _message(raw: Mapping[str, Any]) -> tuple[Message, list[str]]:
     return message, faults
 
 
-def _content(content: Any) -> tuple[list[str], str]:
+def _content(content: Json) -> tuple[list[str], str]:
     """Return (thoughts, words); thinking may be a part of its own."""
     if not isinstance(content, list):
         return [], plain_text(content, "content")
@@ -252,11 +252,12 @@ def _ids(value: object) -> list[int]:
     return []
 
 
-def _count(value: Any) -> int:
+def _count(value: object) -> int:
     if isinstance(value, str) and value.isdigit():
         return int(value[:18])
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e15
-    return int(value) if is_number else 0
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e15:
+        return int(value)
+    return 0
 
 
 def _string(value: object) -> str:

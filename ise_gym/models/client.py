@@ -156,7 +156,7 @@ class Client:
             gate.leave(began, busy=busy, good=good)
         return answer
 
-    async def _once(self, request: dict[str, Any], session: str, number: int) -> Answer:
+    async def _once(self, request: dict[str, Json], session: str, number: int) -> Answer:
         """Ask once; a server that only wants ``max_tokens`` otherwise is asked again that way."""
         left = _ADAPTATIONS
         while True:
@@ -168,7 +168,7 @@ class Client:
                     raise
                 request, left = better, left - 1
 
-    async def _attempt(self, request: dict[str, Any], session: str, number: int) -> Answer:
+    async def _attempt(self, request: dict[str, Json], session: str, number: int) -> Answer:
         import openai
 
         urls = self.options.urls

@@ -18,7 +18,7 @@ _running: tuple[int, asyncio.AbstractEventLoop] | None = None
 _clients: dict[tuple[Any, ...], Any] = {}
 
 
-def run(task: Coroutine[Any, Any, _T]) -> _T:
+def run(task: Coroutine[object, object, _T]) -> _T:
     """Run a coroutine on the loop and return what it gives; interrupting the caller cancels it.
 
     Raises:

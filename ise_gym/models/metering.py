@@ -111,7 +111,7 @@ def counts_of(record: Mapping[str, object]) -> dict[str, int]:
     return {str(name): count for name, count in usage.items() if isinstance(count, int)}
 
 
-def advice_on(usage: Mapping[str, Any]) -> list[str]:
+def advice_on(usage: Mapping[str, float]) -> list[str]:
     """Say what is wrong with how a model is asked, where its answers show it; what a run prints once.
 
     >>> advice_on({"calls": 4, "cut": 3})

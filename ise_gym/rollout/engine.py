@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any, Generic
+from typing import Generic
 
 from ise_gym.errors import UserError
 from ise_gym.rollout.limits import NO_LIMITS, Limits
@@ -88,7 +88,7 @@ class Status:
         """Items that are still not done."""
         return self.total - self.already - self.played + self.broken
 
-    def add(self, attempt: Attempt[Any]) -> None:
+    def add(self, attempt: Attempt[object]) -> None:
         """Count an item that ended."""
         self.outcomes[attempt.outcome] = self.outcomes.get(attempt.outcome, 0) + 1
         self.user_turns += attempt.user_turns
@@ -280,7 +280,7 @@ class _Driver(Generic[I, A]):
                 signal.signal(number, handler)
 
 
-def _ended(event: Attempt[Any] | Lost[Any]) -> int:
+def _ended(event: Attempt[I] | Lost[I]) -> int:
     return len(event.items) + len(event.untouched) if isinstance(event, Lost) else 1
 
 

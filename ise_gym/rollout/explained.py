@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from ise_gym.episode.episode import Episode
 from ise_gym.episode.goals import goal_key
 from ise_gym.scenario import Check, Scenario, SubGoal
 from ise_gym.scenario.carried import OpaqueCheck, check_to_json
@@ -21,7 +22,7 @@ EXPECTED_LIMIT = 400
 NEVER_ASKED = "the user never came to ask for it"
 
 
-def findings(scenario: Scenario, episode: Any) -> list[Finding]:
+def findings(scenario: Scenario, episode: Episode) -> list[Finding]:
     """Return why sub-goals of an episode do not hold, in the order of the requests.
 
     Args:

@@ -7,8 +7,9 @@ lines, so whatever went wrong, who asked for what stays known.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
+from ise_gym.episode.episode import Episode
 from ise_gym.foreign.values import Json
 from ise_gym.messages import sha256_of
 from ise_gym.rollout.explained import findings, guard_events
@@ -21,7 +22,7 @@ def build(
     scenario: Scenario,
     seed: int,
     agent: Mapping[str, Any],
-    episode: Any | None = None,
+    episode: Episode | None = None,
     *,
     outcome: Outcome | None = None,
     reason: str = "",
@@ -48,7 +49,7 @@ def build(
     if template := agent.get("chat_template_sha256"):
         hashes["chat_template"] = template
     if outcome is None:
-        outcome = (episode.outcome if episode else "") or "infrastructure_error"
+        outcome = cast("Outcome", (episode.outcome if episode else "") or "infrastructure_error")
         reason = episode.reason if episode else reason or "the episode did not start"
     metadata: dict[str, Any] = plain(scenario.metadata)
     return Trajectory(

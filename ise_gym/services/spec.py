@@ -174,7 +174,7 @@ class ServiceSpec:
         return str(self.data.get("host") or self.data.get("domain"))
 
 
-def make_spec(kind: str, data: Any) -> ServiceSpec:
+def make_spec(kind: str, data: Mapping[str, object]) -> ServiceSpec:
     """Check a service's data.
 
     Raises:

@@ -150,12 +150,12 @@ def sort_by(rows: Iterable[Json], *keys: str, reverse: bool = False) -> list[Any
     return sorted(rows, key=lambda row: tuple(row[key] for key in rest), reverse=reverse)
 
 
-def where(rows: Iterable[Any], key: str, value: Json) -> list[Any]:
+def where(rows: Iterable[Mapping[str, Json]], key: str, value: Json) -> list[Any]:
     """Keep the dicts whose ``key`` equals ``value``."""
     return [row for row in rows if row[key] == value]
 
 
-def pluck(rows: Iterable[Any], *keys: str) -> list[Any]:
+def pluck(rows: Iterable[Mapping[str, Json]], *keys: str) -> list[Any]:
     """Take one key of each dict as a list; several keys give smaller dicts.
 
     >>> pluck([{"a": 1, "b": 2}], "a")

@@ -59,7 +59,7 @@ class RunCard:
     eval_losses: list[tuple[int, float]] = field(default_factory=list)
 
     def finished(
-        self, metrics: Mapping[str, float], history: Sequence[Mapping[str, Any]], model: torch.nn.Module
+        self, metrics: Mapping[str, float], history: Sequence[Mapping[str, float]], model: torch.nn.Module
     ) -> RunCard:
         """Return the card with what the trainer measured."""
         losses = [(int(entry["step"]), float(entry["loss"])) for entry in history if "loss" in entry]

@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from transformers import Trainer, TrainerState
+    from transformers import Trainer
     from trl import SFTConfig
+
+    from ise_gym.training.running.moments import State
 
 from ise_gym.agents.parity import trained_on
 from ise_gym.errors import UserError
@@ -340,7 +342,7 @@ def _merge(output: Path) -> None:
         merge(output, target)
 
 
-def _measured_last(state: TrainerState) -> bool:
+def _measured_last(state: State) -> bool:
     return any("eval_loss" in entry and entry["step"] == state.global_step for entry in state.log_history)
 
 

@@ -43,9 +43,9 @@ def message_fault(message: Mapping[str, object]) -> str:
     return ""
 
 
-def _call_fault(call: Any) -> str:
+def _call_fault(call: object) -> str:
     function = call.get("function") if isinstance(call, Mapping) else None
-    if not isinstance(function, Mapping):
+    if not isinstance(call, Mapping) or not isinstance(function, Mapping):
         return "' needs a 'function' object"
     if not isinstance(call.get("id"), str):
         return ".id' must be a string"

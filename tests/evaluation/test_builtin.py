@@ -354,6 +354,7 @@ def test_what_is_no_training_data_is_refused(suite: Manifest, tmp_path: Path) ->
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="neither a store nor any JSONL or Parquet file"):
         check_training_data(suite, [tmp_path / "empty"])
+    pytest.importorskip("pyarrow")
     (tmp_path / "rows.parquet").write_bytes(b"nothing")
     with pytest.raises(UserError, match=r"rows.parquet: it can't be read as Parquet"):
         check_training_data(suite, [tmp_path / "rows.parquet"])

@@ -1,6 +1,7 @@
 """The shipped suites, and the command line on them: really drawn, really played in worker processes."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -148,5 +149,5 @@ def test_an_option_that_would_do_nothing_does_not_exist(
 ) -> None:
     arguments = [*command, "--agent", "lazy", "--out", str(tmp_path / "run"), *options]
     result = CliRunner().invoke(cli.app, arguments)
-    assert result.exit_code == 2 and f"no such option: {options[0]}" in result.output
+    assert result.exit_code == 2 and re.search(f"no such option:? '?{options[0]}", result.output)
     assert result.output.count("\n") == 1 and not (tmp_path / "run").exists()

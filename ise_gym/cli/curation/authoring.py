@@ -14,7 +14,11 @@ from ise_gym.cli.intents import progress_bar
 from ise_gym.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
+
+    from ise_gym.intents.llm.cache import AnswerCache
 
 
 @app.command()
@@ -94,7 +98,7 @@ def write(
         raise typer.Exit(1)
 
 
-def _show_estimate(console: Console, cache: Any, count: int, options: dict[str, Any]) -> None:
+def _show_estimate(console: Console, cache: AnswerCache, count: int, options: Mapping[str, Any]) -> None:
     from ise_gym.intents.author.estimate import estimate
     from ise_gym.intents.author.writing import costs_by_intent
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ise_gym.errors import AgentError, UserError
+from ise_gym.foreign.values import Json
 from ise_gym.intents.author.drawing import Wanted, wanted
 from ise_gym.intents.author.gate import first_words, gate_problems
 from ise_gym.intents.author.prompt import PROMPT_VERSION, SCHEMA, messages_for
@@ -215,7 +216,7 @@ def _attempts(
             pool.shutdown(cancel_futures=True)
 
 
-def bind(out: Path, run: Mapping[str, Any]) -> None:
+def bind(out: Path, run: Mapping[str, Json]) -> None:
     """Make a run's folder, or check that it is one of the same run.
 
     Raises:

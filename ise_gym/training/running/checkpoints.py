@@ -14,10 +14,11 @@ import shutil
 import zlib
 from pathlib import Path
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback
 
 from ise_gym.storage.atomic import replacing
 from ise_gym.training.running import ranks
+from ise_gym.training.running.moments import Arguments, State
 
 SEAL = "complete.json"
 _NAME = re.compile(r"checkpoint-(\d+)")
@@ -34,9 +35,7 @@ class Sealer(TrainerCallback):  # type: ignore[misc]  # transformers is untyped 
     def __init__(self, keep: int) -> None:
         self._keep = keep
 
-    def on_save(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
-    ) -> None:
+    def on_save(self, args: Arguments, state: State, control: object, **kwargs: object) -> None:
         """Wait until all processes have written their part, then seal it."""
         ranks.wait()
         if state.is_world_process_zero:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback
+
+from ise_gym.training.running.moments import Arguments, State
 
 
 class LinePrinter(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
@@ -15,9 +17,7 @@ class LinePrinter(TrainerCallback):  # type: ignore[misc]  # transformers is unt
         self._first_step = 0
         self._seen = (0.0, 0.0)
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
-    ) -> None:
+    def on_train_begin(self, args: Arguments, state: State, control: object, **kwargs: object) -> None:
         """Start the clock; a resumed run starts at its checkpoint's step."""
         self._started = time.monotonic()
         self._first_step = state.global_step
@@ -27,9 +27,9 @@ class LinePrinter(TrainerCallback):  # type: ignore[misc]  # transformers is unt
 
     def on_log(
         self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
+        args: Arguments,
+        state: State,
+        control: object,
         logs: dict[str, float] | None = None,
         **kwargs: object,
     ) -> None:
@@ -73,9 +73,9 @@ class RewardPrinter(TrainerCallback):  # type: ignore[misc]  # transformers is u
 
     def on_log(
         self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
+        args: Arguments,
+        state: State,
+        control: object,
         logs: dict[str, float] | None = None,
         **kwargs: object,
     ) -> None:

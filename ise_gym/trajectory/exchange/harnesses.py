@@ -96,7 +96,7 @@ def _called(call: Mapping[str, object], name: str) -> dict[str, Any]:
     return {"id": call.get("id"), "type": "function", "function": function}
 
 
-def _inspect_tools(sample: Mapping[str, Any], texts: Mapping[str, Any], repairs: Counter[str]) -> list[Any]:
+def _inspect_tools(sample: Mapping[str, Json], texts: Mapping[str, Json], repairs: Counter[str]) -> list[Any]:
     """Return the tools of the first event in which a model was asked; those pooled elsewhere are not looked for."""
     for event in list_of(sample.get("events"), "events", repairs):
         if dict_of(event).get("event") == "model" and isinstance(event.get("tools"), list) and event["tools"]:
@@ -221,7 +221,7 @@ def from_tau2(record: Json, repairs: Counter[str], where: str = "record") -> Tra
     )
 
 
-def _of_tau2(raw: Sequence[Any], repairs: Counter[str]) -> list[dict[str, Any]]:
+def _of_tau2(raw: Sequence[Json], repairs: Counter[str]) -> list[dict[str, Any]]:
     messages = []
     for message in map(dict_of, raw):
         results = message.get("tool_messages")  # several at once are one message there
@@ -253,10 +253,10 @@ def _episode(
     *,
     name: str,
     number: int | str,
-    messages: Sequence[Any],
+    messages: Sequence[Json],
     tools: Sequence[Any],
     agent: str,
-    metadata: Mapping[str, Any],
+    metadata: Mapping[str, Json],
     repairs: Counter[str],
 ) -> Trajectory:
     found = chat_messages(messages, repairs)

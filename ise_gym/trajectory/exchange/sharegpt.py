@@ -8,10 +8,10 @@ observation, held apart by the marks that LLaMA-Factory itself puts there; words
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ise_gym.messages import is_object
+from ise_gym.messages import Message, ToolCall, is_object
 from ise_gym.trajectory.exchange.export import trl_rows_of
 from ise_gym.trajectory.record import Trajectory
 
@@ -43,7 +43,7 @@ def sharegpt_rows(trajectory: Trajectory) -> Iterator[dict[str, Any]]:
             }
 
 
-def _added(turns: list[dict[str, str]], message: Mapping[str, Any]) -> bool:
+def _added(turns: list[dict[str, str]], message: Message) -> bool:
     """Add a message, or say that it has no place."""
     if message["role"] == "tool" and turns and turns[-1]["from"] == "observation":
         turns[-1]["value"] += BETWEEN_RESULTS + message["content"]
@@ -60,7 +60,7 @@ def _added(turns: list[dict[str, str]], message: Mapping[str, Any]) -> bool:
     return True
 
 
-def _with_calls(words: str, calls: Sequence[Mapping[str, Any]]) -> str | None:
+def _with_calls(words: str, calls: Sequence[ToolCall]) -> str | None:
     """Return calls as JSON, inside of marks where words stand before them; None for what can't be read back."""
     if "<tool_call>" in words or not all(is_object(call["function"]["arguments"]) for call in calls):
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ise_gym.errors import UserError
+from ise_gym.foreign.values import Json
 from ise_gym.trajectory.select.audit import answers_path, keep_answer
 from ise_gym.view.app import labelling
 from ise_gym.view.app.lookup import Lookup, whole
@@ -85,7 +86,7 @@ class Desk(Lookup):
         notes = notes_of(run, episode, self._labels)
         return self._pages.page("notes", run=run, episode=episode, problem=problem, **notes)
 
-    def _audit(self, given_: Any, name: str) -> Response:
+    def _audit(self, given_: Mapping[str, str], name: str) -> Response:
         run = self._run(given_.get("run") or self._library.runs[0].name)
         count = min(max(whole(given_.get("sample"), 100), 1), MOST_AUDITED)
         seed, refused = whole(given_.get("seed"), 0), bool(given_.get("refused"))
@@ -120,7 +121,7 @@ class Desk(Lookup):
             form["skipped"] = f"{form.get('skipped', '')}\n{turn.key}".strip("\n")
         return self._audit(form, "audit_turn")
 
-    def _judge(self, run: Run, row: dict[str, Any], name: str) -> Response:
+    def _judge(self, run: Run, row: dict[str, Json], name: str) -> Response:
         judged = self._library.found(
             Asked(chosen=(("store", (run.name,)),), flags=("judged",), sort="old")
         ).places

@@ -12,6 +12,7 @@ from typing import Any
 
 from ise_gym.evaluation.judging.agreement import agreement, sentence
 from ise_gym.evaluation.judging.material import rubric_of
+from ise_gym.foreign.values import Json
 from ise_gym.storage.appendlog import append_one
 from ise_gym.trajectory.record import Trajectory
 from ise_gym.trajectory.select.audit import (
@@ -106,7 +107,7 @@ class JudgePage:
     agreement: str
 
 
-def judge_page(library: Library, run: Run, row: dict[str, Any]) -> JudgePage:
+def judge_page(library: Library, run: Run, row: dict[str, Json]) -> JudgePage:
     """Return the points of one episode; the judge's verdicts show only when all of a person's are there."""
     record = run.record(row)
     given = read_verdicts(verdicts_file(run))

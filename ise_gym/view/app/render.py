@@ -55,17 +55,17 @@ class Pages:
         self._environment = environment()
         self._shared: dict[str, Any] = {"library": library, "by": by, "title": title}
 
-    def text(self, name: str, **given: Any) -> str:
+    def text(self, name: str, **given: object) -> str:
         """Return a template as text."""
         return self._environment.get_template(f"{name}.html.j2").render(**self._shared, **given)
 
-    def page(self, name: str, status: int = 200, **given: Any) -> HTMLResponse:
+    def page(self, name: str, status: int = 200, **given: object) -> HTMLResponse:
         """Return a template as a response."""
         return HTMLResponse(self.text(name, **given).encode("utf-8", "backslashreplace"), status)
 
 
 def episode_address(
-    run: Run, episode: str, asked: Asked | None = None, page: str = "episode", **more: Any
+    run: Run, episode: str, asked: Asked | None = None, page: str = "episode", **more: object
 ) -> str:
     """Return the address of an episode; with a question it keeps its place in the answer."""
     pairs = [("run", run.name), ("id", episode), *((k, str(v)) for k, v in more.items())]

@@ -48,6 +48,7 @@ def kept(facts: list[Facts], rules: Selection) -> set[str]:
 
 
 def test_fifty_different_episodes_are_all_kept_by_every_rule_with_room() -> None:
+    pytest.importorskip("datasketch")
     rules = Selection(
         per_task=1, per_skeleton=1, per_sentence=1, languages={"en": 1.0}, lengths={"short": 1.0}
     )
@@ -124,6 +125,7 @@ def test_shares_that_leave_nothing_are_refused_and_say_what_there_is() -> None:
 
 @pytest.mark.parametrize("rule", SET_RULES)
 def test_each_rule_can_be_switched_off(rule: str) -> None:
+    pytest.importorskip("datasketch")
     strict = Selection(
         best=1, per_task=1, per_skeleton=1, per_sentence=1, languages={"en": 0.5}, lengths={"short": 0.5},
         recovery=0.5, count=1,
@@ -144,6 +146,8 @@ def test_the_choice_depends_on_the_seed_and_not_on_the_order_of_the_store() -> N
 
 
 def test_ten_near_twins_fall_whatever_their_names_and_figures(clean: list[Trajectory]) -> None:
+    pytest.importorskip("datasketch")
+
     def renamed(number: int, t: Trajectory) -> Trajectory:
         text = json.dumps(t.messages[1:], ensure_ascii=True)
         folder = sorted({w.split("/")[0] for w in re.findall(r"[a-z-]+/[a-z]+\.[a-z]+", text)})
