@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from made.pattern_attacks import ALLOWED_S, Used, patterns, slowest
 from made.shapes import SHAPES, filled
@@ -179,6 +179,7 @@ def texts(draw: st.DrawFn) -> str:
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@example("\ud800")
 @given(texts())
 def test_whatever_is_said_is_read(words: str) -> None:
     begun = time.process_time()

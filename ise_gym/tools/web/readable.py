@@ -107,7 +107,8 @@ def tidied(html: str) -> str:
     >>> tidied("a < b <!-- c --><p>d</p><!-- open")
     'a &lt; b <p>d</p>'
     """
-    whole = "".join(_without_comments(html[:MOST_CHARS]))
+    plain = html[:MOST_CHARS].encode("utf-8", "replace").decode()  # half a surrogate pair stops the parser
+    whole = "".join(_without_comments(plain))
     whole = _STRAY.sub("&lt;", whole)
     at = -1
     for _ in range(MOST_TAGS + 1):
