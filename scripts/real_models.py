@@ -176,6 +176,7 @@ def as_folder(gguf: Path) -> Path:
         # one that was read from a quantised file refuses to be saved: a fresh one takes its weights
         fresh = AutoModelForCausalLM.from_config(read.config, dtype=torch.float32)
         fresh.load_state_dict(read.state_dict())
+        del fresh.config.quantization_config  # what is saved is float32, and can be trained
         draft = folder.with_name(folder.name + ".part")
         fresh.save_pretrained(draft)
         AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(draft)

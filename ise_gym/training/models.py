@@ -141,6 +141,13 @@ def _weights(settings: ModelConfig, base: str) -> Any:
         model = AutoModelForCausalLM.from_pretrained(base, **options)
     except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise UserError(f"cannot load {base}: {' '.join(str(error).split())[:300]}") from error
+    quantizer = getattr(model, "hf_quantizer", None)
+    if quantizer is not None and not (quantizer.is_trainable or quantizer.is_qat_trainable):
+        method = getattr(quantizer.quantization_config, "quant_method", "")
+        raise UserError(
+            f"{base} is quantised ({getattr(method, 'value', method)}), and such weights can't be trained: use the "
+            "original ones. If they were dequantised already, delete quantization_config from its config.json"
+        )
     model.config.use_cache = False
     return model
 

@@ -183,6 +183,17 @@ def test_old_checkpoints_go_only_when_the_new_one_is_whole(settings: dict[str, A
     assert checkpoints.damage_of(left[0]) is None
 
 
+def test_weights_that_cannot_be_trained_are_one_line(settings: dict[str, Any], tmp_path: Path) -> None:
+    """Such as a folder that was saved from a GGUF file, whose configuration still says that it is quantised."""
+    base = tmp_path / "quantised"
+    shutil.copytree(settings["model"]["path"], base)
+    config = json.loads((base / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "gguf", "gguf_file": "a.gguf"}
+    (base / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"quantised \(gguf\), and such weights can't be trained"):
+        sft.run(parse_config({**settings, "model": {**settings["model"], "path": str(base)}}), quiet=True)
+
+
 def test_corrupt_files_are_one_line(settings: dict[str, Any], tmp_path: Path) -> None:
     base = tmp_path / "broken-base"
     shutil.copytree(settings["model"]["path"], base)
